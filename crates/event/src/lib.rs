@@ -1,0 +1,21 @@
+//! What Gatehouse records, and the tables the record becomes.
+//!
+//! Floor 0: every other crate may name these types; this one names none of ours.
+//! No I/O and no clock: times and randomness are arguments.
+
+mod id;
+mod record;
+mod rows;
+mod sink;
+mod table;
+mod time;
+
+pub use id::InteractionId;
+pub use record::{
+    Answered, BodyChunk, CallerAddress, Closed, DecodeError, Dispatched, ErrorDetail, Frame,
+    HeaderList, Kind, Opened, Outcome, Record, Refused, Side, Target,
+};
+pub use rows::{BodyText, Interaction, Json, Message, Money};
+pub use sink::{Batch, BlobWriter, Cursor, Sink, SinkError};
+pub use table::{Column, ColumnType, Table, TableRow, Value, table, tables};
+pub use time::Timestamp;

@@ -1,0 +1,406 @@
+//! The records of an interaction and their encoding.
+//!
+//! An interaction is `Opened`, request `BodyChunk`s, one `Dispatched` per attempt, `Answered`,
+//! response `BodyChunk`s and exactly one `Closed`. What is refused before it was opened is a
+//! single `Refused`. A frame's payload is JSON, but for `BodyChunk`, which is the raw bytes as they
+//! passed. Fields may be added; a changed meaning takes a new `Kind`.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{InteractionId, Timestamp};
+
+/// What a frame holds; the byte stands in the ledger for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// [`Opened`].
+    Opened = 1,
+    /// [`BodyChunk`] of [`Side::Request`].
+    RequestChunk = 2,
+    /// [`Dispatched`].
+    Dispatched = 3,
+    /// [`Answered`].
+    Answered = 4,
+    /// [`BodyChunk`] of [`Side::Response`].
+    ResponseChunk = 5,
+    /// [`Closed`].
+    Closed = 6,
+    /// [`Refused`].
+    Refused = 7,
+}
+
+impl Kind {
+    /// The kind that this byte names, if any.
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::Opened,
+            2 => Self::RequestChunk,
+            3 => Self::Dispatched,
+            4 => Self::Answered,
+            5 => Self::ResponseChunk,
+            6 => Self::Closed,
+            7 => Self::Refused,
+            _ => return None,
+        })
+    }
+}
+
+/// One entry for the ledger: whose it is, what it is, and its encoded payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The interaction it belongs to.
+    pub interaction: InteractionId,
+    /// What the payload is.
+    pub kind: Kind,
+    /// The encoded record.
+    pub payload: Bytes,
+}
+
+/// Everything that can stand in a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// A request was accepted and is about to be sent on.
+    Opened(Box<Opened>),
+    /// A piece of a body.
+    BodyChunk(BodyChunk),
+    /// The request is being sent to a backend.
+    Dispatched(Box<Dispatched>),
+    /// The backend's answer began.
+    Answered(Box<Answered>),
+    /// The interaction ended.
+    Closed(Box<Closed>),
+    /// A request was refused before it was opened.
+    Refused(Box<Refused>),
+}
+
+/// Header names (lower case) and values chosen for the record, in the order received; secrets redacted.
+pub type HeaderList = Vec<(String, String)>;
+
+/// Where the caller is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CallerAddress {
+    /// The caller's address: the peer's, or the one a trusted proxy vouches for. IPv6 in full.
+    pub caller_ip: String,
+    /// Address of the immediate peer.
+    pub peer_ip: String,
+    /// Port of the immediate peer.
+    pub peer_port: u16,
+    /// `X-Forwarded-For` or `Forwarded` as received, trusted or not.
+    pub forwarded_for: String,
+}
+
+/// What the request asks for, as `identify` sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Target {
+    /// Canonical dated Azure id, such as `ChatCompletions_Create`; empty if the path is unknown.
+    pub operation_id: String,
+    /// The id of the surface that was called.
+    pub surface_operation_id: String,
+    /// `azure-dated`, `azure-v1`, `azure-ai-inference`, `openai` or `arm`.
+    pub surface: String,
+    /// Operation kind, such as `chat`.
+    pub kind: String,
+    /// Operation sub-kind, such as `responses`.
+    pub subkind: String,
+    /// Deployment called; empty if none.
+    pub deployment: String,
+    /// `model` of the request body or query; empty if none.
+    pub model: String,
+    /// `api-version` of the query; empty if none.
+    pub api_version: String,
+    /// The request asks for a stream.
+    pub is_stream: bool,
+}
+
+/// A request was accepted: the start of an interaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Opened {
+    /// When its first byte was read.
+    pub received_at: Timestamp,
+    /// HTTP method.
+    pub method: String,
+    /// Absolute URL as the client sent it, keys redacted.
+    pub url: String,
+    /// `HTTP/1.1` or `HTTP/2`.
+    pub protocol: String,
+    /// `1.2`, `1.3`, or empty on plain text.
+    pub tls_version: String,
+    /// Who called, from where.
+    pub caller: CallerAddress,
+    /// What was asked for.
+    pub target: Target,
+    /// Request headers, secrets redacted.
+    pub headers: HeaderList,
+    /// Bytes of the request head as read.
+    pub head_bytes: u64,
+    /// Product that granted access; empty if none.
+    pub product_id: String,
+    /// Subscription whose key was used; empty if none.
+    pub subscription_id: String,
+    /// Owner of the subscription, or the caller's identity.
+    pub user_id: String,
+    /// Region this gateway is in.
+    pub region: String,
+    /// Version of the rules that admitted it.
+    pub rules_version: u64,
+}
+
+/// Which body a chunk belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// From the client.
+    Request,
+    /// From the backend (and so to the client).
+    Response,
+}
+
+/// A piece of a body, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BodyChunk {
+    /// Which body.
+    pub side: Side,
+    /// The bytes as they passed.
+    pub data: Bytes,
+}
+
+/// The request goes to a backend; one per attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dispatched {
+    /// When.
+    pub sent_at: Timestamp,
+    /// Attempt, from 1.
+    pub attempt: u32,
+    /// Backend chosen.
+    pub backend_id: String,
+    /// Method sent.
+    pub method: String,
+    /// URL sent.
+    pub url: String,
+    /// Protocol spoken to the backend.
+    pub protocol: String,
+    /// Headers sent, secrets redacted.
+    pub headers: HeaderList,
+}
+
+/// The backend's answer began; its body follows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Answered {
+    /// When the head was read.
+    pub answered_at: Timestamp,
+    /// Backend's status.
+    pub status: u16,
+    /// Backend's headers.
+    pub headers: HeaderList,
+}
+
+/// How an interaction ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The whole answer went to the client.
+    #[default]
+    Complete,
+    /// The gateway refused it.
+    Refused,
+    /// The client hung up before the end.
+    ClientGone,
+    /// The backend failed before or during its answer.
+    BackendFailed,
+    /// The gateway failed during the answer.
+    GatewayFailed,
+    /// A crash of the gateway left it open.
+    Interrupted,
+}
+
+impl Outcome {
+    /// The name as it stands in the tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Refused => "refused",
+            Self::ClientGone => "client_gone",
+            Self::BackendFailed => "backend_failed",
+            Self::GatewayFailed => "gateway_failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// One error on the way, named as API Management names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ErrorDetail {
+    /// Step that raised it, such as `authenticate` or `forward-request`.
+    pub source: String,
+    /// Error code, such as `SubscriptionKeyNotFound`.
+    pub reason: String,
+    /// What it said.
+    pub message: String,
+    /// `global`, `product`, `api` or `operation`.
+    pub scope: String,
+    /// `inbound`, `backend`, `outbound` or `on-error`.
+    pub section: String,
+    /// Milliseconds from the start to the error.
+    pub elapsed_ms: i64,
+}
+
+/// The end of an interaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Closed {
+    /// When the last byte but the held back one had been handed to the client.
+    pub closed_at: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Status sent to the client; 0 if none was.
+    pub status: u16,
+    /// Response headers sent to the client.
+    pub headers: HeaderList,
+    /// Bytes read from the client, head included.
+    pub request_bytes: u64,
+    /// Bytes written to the client, head included.
+    pub response_bytes: u64,
+    /// Milliseconds spent reading from and writing to the client.
+    pub client_ms: i64,
+    /// Milliseconds spent in backend I/O.
+    pub backend_ms: i64,
+    /// Milliseconds from the first byte in to the first byte of the answer out; none if there was none.
+    pub first_byte_ms: Option<i64>,
+    /// Microseconds spent in the gateway itself, the wait for the disk included.
+    pub overhead_micros: i64,
+    /// Longest gap between two pieces of the answer, in milliseconds.
+    pub chunk_gap_ms_max: i64,
+    /// Pieces of the answer.
+    pub chunks: u64,
+    /// Every error on the way, in order.
+    pub errors: Vec<ErrorDetail>,
+    /// Body of the gateway's own answer, where it was not the backend's.
+    pub own_body: String,
+}
+
+/// A request that was refused before it was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Refused {
+    /// What was asked.
+    pub opened: Opened,
+    /// What was answered.
+    pub closed: Closed,
+}
+
+/// A payload that is not what its kind says.
+#[derive(Debug)]
+pub struct DecodeError {
+    kind: Kind,
+    source: serde_json::Error,
+}
+
+impl std::fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "payload is not a {:?} record", self.kind)
+    }
+}
+
+impl std::error::Error for DecodeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+impl Record {
+    /// The kind under which it stands in a frame.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Opened(_) => Kind::Opened,
+            Self::BodyChunk(BodyChunk { side: Side::Request, .. }) => Kind::RequestChunk,
+            Self::BodyChunk(BodyChunk { side: Side::Response, .. }) => Kind::ResponseChunk,
+            Self::Dispatched(_) => Kind::Dispatched,
+            Self::Answered(_) => Kind::Answered,
+            Self::Closed(_) => Kind::Closed,
+            Self::Refused(_) => Kind::Refused,
+        }
+    }
+
+    /// Encodes it into a frame of `interaction`.
+    pub fn encode(&self, interaction: InteractionId) -> Frame {
+        let payload = match self {
+            Self::Opened(record) => json(record),
+            Self::BodyChunk(chunk) => chunk.data.clone(),
+            Self::Dispatched(record) => json(record),
+            Self::Answered(record) => json(record),
+            Self::Closed(record) => json(record),
+            Self::Refused(record) => json(record),
+        };
+        Frame { interaction, kind: self.kind(), payload }
+    }
+
+    /// Decodes a frame's payload.
+    pub fn decode(kind: Kind, payload: &Bytes) -> Result<Self, DecodeError> {
+        let wrong = |source| DecodeError { kind, source };
+        Ok(match kind {
+            Kind::Opened => Self::Opened(serde_json::from_slice(payload).map_err(wrong)?),
+            Kind::RequestChunk => chunk(Side::Request, payload),
+            Kind::ResponseChunk => chunk(Side::Response, payload),
+            Kind::Dispatched => Self::Dispatched(serde_json::from_slice(payload).map_err(wrong)?),
+            Kind::Answered => Self::Answered(serde_json::from_slice(payload).map_err(wrong)?),
+            Kind::Closed => Self::Closed(serde_json::from_slice(payload).map_err(wrong)?),
+            Kind::Refused => Self::Refused(serde_json::from_slice(payload).map_err(wrong)?),
+        })
+    }
+}
+
+fn chunk(side: Side, payload: &Bytes) -> Record {
+    Record::BodyChunk(BodyChunk { side, data: payload.clone() })
+}
+
+fn json(record: &impl Serialize) -> Bytes {
+    serde_json::to_vec(record).expect("records have string keys and no failing serialisers").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_survives_its_frame() {
+        let id = InteractionId::mint(Timestamp::from_unix_micros(5), [1; 10]);
+        let records = [
+            Record::Opened(Box::new(Opened { method: "POST".into(), ..Opened::default() })),
+            Record::BodyChunk(BodyChunk {
+                side: Side::Response,
+                data: Bytes::from_static(b"\0\xff"),
+            }),
+            Record::Dispatched(Box::new(Dispatched { attempt: 2, ..Dispatched::default() })),
+            Record::Answered(Box::new(Answered { status: 200, ..Answered::default() })),
+            Record::Closed(Box::new(Closed { outcome: Outcome::ClientGone, ..Closed::default() })),
+            Record::Refused(Box::default()),
+        ];
+        for record in records {
+            let frame = record.encode(id);
+            assert_eq!(Kind::from_byte(frame.kind as u8), Some(frame.kind));
+            assert_eq!(Record::decode(frame.kind, &frame.payload).expect("decodes"), record);
+        }
+    }
+
+    #[test]
+    fn unknown_fields_of_a_later_version_are_ignored() {
+        let payload = Bytes::from_static(br#"{"status":404,"invented_later":true}"#);
+        let Record::Answered(answered) = Record::decode(Kind::Answered, &payload).expect("decodes")
+        else {
+            panic!("wrong kind");
+        };
+        assert_eq!(answered.status, 404);
+    }
+
+    #[test]
+    fn a_payload_of_another_shape_is_an_error() {
+        let error = Record::decode(Kind::Closed, &Bytes::from_static(b"[")).expect_err("not JSON");
+        assert_eq!(error.to_string(), "payload is not a Closed record");
+    }
+}
