@@ -1,1 +1,16 @@
-//! policy
+//! What an administrator decrees, and the decision that follows from it.
+//!
+//! Pure: no I/O, no clock (time is an argument), no randomness. One [`Rules`] value serves a
+//! request from start to end.
+
+mod admit;
+mod config;
+mod keys;
+mod prices;
+mod rules;
+
+pub use admit::{Denial, DenialReason, Grant, Request, admit};
+pub use config::{ProductConfig, SubscriptionConfig, SubscriptionState};
+pub use keys::{KeyHash, KeyHashError, KeyHasher};
+pub use prices::{DeploymentScope, Meter, PriceError, Priced, Prices};
+pub use rules::{Rules, RulesError};

@@ -1,0 +1,172 @@
+//! The decision: may this caller make this call?
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::config::SubscriptionState;
+use crate::rules::Rules;
+
+/// What the decision looks at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'a> {
+    /// Subscription key presented, from whatever carrier.
+    pub key: Option<&'a str>,
+    /// Canonical operation id; empty if the path is unknown.
+    pub operation_id: &'a str,
+    /// Deployment or model called; empty if none.
+    pub deployment: &'a str,
+}
+
+/// The call may go on, on this account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// Product that granted access; empty if the subscription has none.
+    pub product_id: String,
+    /// Subscription whose key was used.
+    pub subscription_id: String,
+    /// Owner of the subscription.
+    pub user_id: String,
+    /// Version of the rules that admitted it.
+    pub rules_version: u64,
+}
+
+/// The call may not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Why.
+    pub reason: DenialReason,
+    /// When to come back; none if coming back does not help.
+    pub retry_after: Option<Duration>,
+}
+
+/// Why a call was denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DenialReason {
+    /// No key was presented.
+    KeyMissing,
+    /// The key belongs to no subscription.
+    KeyUnknown,
+    /// The subscription is suspended or cancelled.
+    SubscriptionInactive,
+    /// The product does not hold the operation.
+    OperationNotAllowed,
+    /// The product does not hold the deployment.
+    DeploymentNotAllowed,
+}
+
+impl DenialReason {
+    /// The reason as API Management names it, for `LastErrorReason`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KeyMissing => "SubscriptionKeyNotFound",
+            Self::KeyUnknown | Self::SubscriptionInactive => "SubscriptionKeyInvalid",
+            Self::OperationNotAllowed => "OperationNotAllowed",
+            Self::DeploymentNotAllowed => "DeploymentNotAllowed",
+        }
+    }
+}
+
+/// Decides. Call it once before the body is read, and again once the body has named the deployment.
+pub fn admit(rules: &Rules, request: &Request<'_>) -> Result<Grant, Denial> {
+    let deny = |reason| Denial { reason, retry_after: None };
+    let key = request.key.ok_or_else(|| deny(DenialReason::KeyMissing))?;
+    let subscription = rules.subscription(key).ok_or_else(|| deny(DenialReason::KeyUnknown))?;
+    if subscription.state != SubscriptionState::Active {
+        return Err(deny(DenialReason::SubscriptionInactive));
+    }
+    let product = rules.product(subscription);
+    if let Some(product) = product {
+        if !product.allows_operation(request.operation_id) {
+            return Err(deny(DenialReason::OperationNotAllowed));
+        }
+        if !product.allows_deployment(request.deployment) {
+            return Err(deny(DenialReason::DeploymentNotAllowed));
+        }
+    }
+    Ok(Grant {
+        product_id: product.map(|product| product.id.clone()).unwrap_or_default(),
+        subscription_id: subscription.id.clone(),
+        user_id: subscription.owner.clone(),
+        rules_version: rules.version(),
+    })
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason.name())
+    }
+}
+
+impl std::error::Error for Denial {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{KeyHasher, ProductConfig, SubscriptionConfig};
+
+    fn rules() -> Rules {
+        let hasher = KeyHasher::new(b"secret");
+        let product = ProductConfig {
+            id: "chat".into(),
+            operations: vec!["ChatCompletions_Create".into()],
+            deployments: vec!["gpt-4o".into()],
+        };
+        let subscription = |id: &str, product: &str, state| SubscriptionConfig {
+            id: id.into(),
+            product: product.into(),
+            owner: "ann".into(),
+            state,
+            primary_key_hash: hasher.hash(&format!("{id}-1")).to_string(),
+            secondary_key_hash: hasher.hash(&format!("{id}-2")).to_string(),
+        };
+        let subscriptions = [
+            subscription("all", "", SubscriptionState::Active),
+            subscription("team", "chat", SubscriptionState::Active),
+            subscription("gone", "", SubscriptionState::Suspended),
+        ];
+        Rules::new(7, hasher.clone(), &[product], &subscriptions).expect("valid")
+    }
+
+    fn ask(key: &str, operation_id: &str, deployment: &str) -> Result<Grant, DenialReason> {
+        let request = Request { key: Some(key), operation_id, deployment };
+        admit(&rules(), &request).map_err(|denial| denial.reason)
+    }
+
+    #[test]
+    fn either_key_of_a_subscription_admits_on_its_account() {
+        for key in ["team-1", "team-2"] {
+            let grant = ask(key, "chatcompletions_create", "gpt-4o").expect("admitted");
+            assert_eq!(
+                (grant.product_id.as_str(), grant.subscription_id.as_str()),
+                ("chat", "team")
+            );
+            assert_eq!((grant.user_id.as_str(), grant.rules_version), ("ann", 7));
+        }
+        assert!(ask("all-1", "Anything", "any").is_ok());
+    }
+
+    #[test]
+    fn what_the_product_does_not_hold_is_denied() {
+        assert_eq!(ask("team-1", "Embeddings_Create", ""), Err(DenialReason::OperationNotAllowed));
+        assert_eq!(
+            ask("team-1", "ChatCompletions_Create", "o3"),
+            Err(DenialReason::DeploymentNotAllowed)
+        );
+    }
+
+    #[test]
+    fn missing_unknown_and_suspended_keys_are_denied() {
+        assert_eq!(ask("nobody", "", ""), Err(DenialReason::KeyUnknown));
+        assert_eq!(ask("gone-1", "", ""), Err(DenialReason::SubscriptionInactive));
+        let missing = admit(&rules(), &Request::default()).expect_err("no key");
+        assert_eq!(missing.reason, DenialReason::KeyMissing);
+    }
+
+    #[test]
+    fn a_contradicting_decree_is_refused_with_the_fix() {
+        let hasher = KeyHasher::new(b"secret");
+        let lost = SubscriptionConfig { id: "a".into(), product: "x".into(), ..Default::default() };
+        let error = Rules::new(1, hasher, &[], &[lost]).expect_err("no such product");
+        assert!(error.to_string().contains("add it under `products`"), "{error}");
+    }
+}

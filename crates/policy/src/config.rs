@@ -1,0 +1,47 @@
+//! Products and subscriptions as they stand in the configuration file.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a set of subscriptions may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProductConfig {
+    /// Name that subscriptions refer to and that stands in `ProductId`.
+    pub id: String,
+    /// Operations allowed, by canonical id such as `ChatCompletions_Create`, without regard to case; empty allows all.
+    pub operations: Vec<String>,
+    /// Deployments (or models) allowed, exact names; empty allows all.
+    pub deployments: Vec<String>,
+}
+
+/// Whether a subscription may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubscriptionState {
+    /// Its keys work.
+    #[default]
+    Active,
+    /// Its keys are refused until it is active again.
+    Suspended,
+    /// Its keys are refused for good.
+    Cancelled,
+}
+
+/// Somebody's access to a product: two keys and an owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SubscriptionConfig {
+    /// Name that stands in `ApimSubscriptionId`.
+    pub id: String,
+    /// Product it gives access to; empty gives access to every operation and deployment.
+    pub product: String,
+    /// Owner, as it stands in `UserId`; may be empty.
+    pub owner: String,
+    /// Whether its keys work.
+    pub state: SubscriptionState,
+    /// Hash of the first key, as `gatehouse keys create` prints it.
+    pub primary_key_hash: String,
+    /// Hash of the second key; empty if there is none. Two keys let callers rotate without a gap.
+    pub secondary_key_hash: String,
+}

@@ -1,0 +1,153 @@
+//! The decree, checked and ready for look-ups.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use crate::config::{ProductConfig, SubscriptionConfig, SubscriptionState};
+use crate::keys::{KeyHash, KeyHasher};
+
+/// All that an administrator decrees, in one immutable snapshot.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    version: u64,
+    hasher: KeyHasher,
+    products: Vec<Product>,
+    subscriptions: Vec<Subscription>,
+    by_key: HashMap<KeyHash, usize>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Product {
+    pub(crate) id: String,
+    operations: HashSet<String>,
+    deployments: HashSet<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Subscription {
+    pub(crate) id: String,
+    pub(crate) owner: String,
+    pub(crate) state: SubscriptionState,
+    pub(crate) product: Option<usize>,
+}
+
+/// A decree that contradicts itself; the text names the fix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RulesError(String);
+
+impl Rules {
+    /// Checks a decree. `version` is written into each interaction it admits.
+    pub fn new(
+        version: u64,
+        hasher: KeyHasher,
+        products: &[ProductConfig],
+        subscriptions: &[SubscriptionConfig],
+    ) -> Result<Self, RulesError> {
+        let mut rules = Self {
+            version,
+            hasher,
+            products: Vec::with_capacity(products.len()),
+            subscriptions: Vec::with_capacity(subscriptions.len()),
+            by_key: HashMap::with_capacity(2 * subscriptions.len()),
+        };
+        for product in products {
+            rules.add_product(product)?;
+        }
+        for subscription in subscriptions {
+            rules.add_subscription(subscription)?;
+        }
+        Ok(rules)
+    }
+
+    /// The version given at construction.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The subscription whose key this is.
+    pub(crate) fn subscription(&self, key: &str) -> Option<&Subscription> {
+        self.by_key.get(&self.hasher.hash(key)).map(|&index| &self.subscriptions[index])
+    }
+
+    pub(crate) fn product(&self, subscription: &Subscription) -> Option<&Product> {
+        subscription.product.map(|index| &self.products[index])
+    }
+
+    fn add_product(&mut self, config: &ProductConfig) -> Result<(), RulesError> {
+        if config.id.is_empty() {
+            return Err(RulesError("a product has no id: give it one".into()));
+        }
+        if self.products.iter().any(|product| product.id == config.id) {
+            return Err(RulesError(format!("product `{}` stands twice: rename one", config.id)));
+        }
+        self.products.push(Product {
+            id: config.id.clone(),
+            operations: config.operations.iter().map(|id| id.to_ascii_lowercase()).collect(),
+            deployments: config.deployments.iter().cloned().collect(),
+        });
+        Ok(())
+    }
+
+    fn add_subscription(&mut self, config: &SubscriptionConfig) -> Result<(), RulesError> {
+        let id = &config.id;
+        if id.is_empty() {
+            return Err(RulesError("a subscription has no id: give it one".into()));
+        }
+        if self.subscriptions.iter().any(|subscription| &subscription.id == id) {
+            return Err(RulesError(format!("subscription `{id}` stands twice: rename one")));
+        }
+        let product = self.product_index(config)?;
+        let index = self.subscriptions.len();
+        for hash in [&config.primary_key_hash, &config.secondary_key_hash] {
+            if !hash.is_empty() {
+                let hash =
+                    hash.parse().map_err(|e| RulesError(format!("subscription `{id}`: {e}")))?;
+                if self.by_key.insert(hash, index).is_some() {
+                    return Err(RulesError(format!(
+                        "subscription `{id}` has a key that stands elsewhere too: make a new one with `gatehouse keys create`"
+                    )));
+                }
+            }
+        }
+        self.subscriptions.push(Subscription {
+            id: id.clone(),
+            owner: config.owner.clone(),
+            state: config.state,
+            product,
+        });
+        Ok(())
+    }
+
+    fn product_index(&self, config: &SubscriptionConfig) -> Result<Option<usize>, RulesError> {
+        if config.product.is_empty() {
+            return Ok(None);
+        }
+        let found = self.products.iter().position(|product| product.id == config.product);
+        found.map(Some).ok_or_else(|| {
+            RulesError(format!(
+                "subscription `{}` names product `{}`, which does not exist: add it under `products`",
+                config.id, config.product
+            ))
+        })
+    }
+}
+
+impl Product {
+    pub(crate) fn allows_operation(&self, operation_id: &str) -> bool {
+        self.operations.is_empty() || self.operations.contains(&operation_id.to_ascii_lowercase())
+    }
+
+    pub(crate) fn allows_deployment(&self, deployment: &str) -> bool {
+        self.deployments.is_empty()
+            || deployment.is_empty()
+            || self.deployments.contains(deployment)
+    }
+}
+
+impl fmt::Display for RulesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for RulesError {}
