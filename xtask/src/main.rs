@@ -1,2 +1,47 @@
-//! xtask
-fn main() {}
+//! The project's own commands: `cargo xtask help` lists them.
+//!
+//! Everything that a person or CI does to this repository goes through here, so that both do the
+//! same thing.
+
+mod check;
+mod conformance;
+mod demo;
+mod shell;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build Gatehouse, start it with two simulated model instances, and print what to paste.
+    Demo(demo::Arguments),
+    /// Run every test: tidy rules, all crates, and the official SDKs.
+    Test(check::Arguments),
+    /// Everything that must hold before a change lands: fmt, clippy, test, docs.
+    Ci,
+    /// Check the rules of the house: arrows, sizes, names.
+    Tidy,
+    /// Mend what can be mended by machine: formatting and lints.
+    Fix,
+    /// Run the official SDKs through a gateway (part of `test`).
+    Conformance,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => check::test(&arguments),
+        Command::Ci => check::ci(),
+        Command::Tidy => tidy::run(),
+        Command::Fix => check::fix(),
+        Command::Conformance => conformance::run().map(|_| ()),
+    }
+}

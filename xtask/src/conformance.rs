@@ -1,0 +1,71 @@
+//! The official SDKs, run through a gateway with the simulator behind it.
+//!
+//! `conformance/` holds one runner per language. Each prints a line per check, `ok NAME` or
+//! `FAIL NAME: reason`, and a last line `N passed, N failed`.
+
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context;
+
+use crate::shell;
+
+/// How many checks did what.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) passed: u32,
+    pub(crate) failed: u32,
+    pub(crate) skipped: u32,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// Runs every runner whose language is installed; says which one is not.
+pub(crate) fn run() -> anyhow::Result<Tally> {
+    let folder = shell::root().join("conformance");
+    shell::run(&mut shell::cargo(&["build", "--package", "gatehouse"]))?;
+    let mut tally = Tally::default();
+    for (language, program, script) in
+        [("Python", "python3", "python/run.sh"), ("Node", "node", "node/run.sh")]
+    {
+        if shell::exists(program) {
+            add(&mut tally, &folder.join(script))?;
+        } else {
+            shell::say(&format!(
+                "conformance: {language} SDKs skipped, `{program}` is not installed"
+            ));
+            tally.skipped += 1;
+        }
+    }
+    Ok(tally)
+}
+
+fn add(tally: &mut Tally, script: &Path) -> anyhow::Result<()> {
+    let binary = shell::root().join(target_folder()).join("debug/gatehouse");
+    let mut command = Command::new("bash");
+    command.arg(script).env("GATEHOUSE", binary).current_dir(shell::root());
+    shell::say(&format!("$ bash {}", script.display()));
+    let output = command.output().context("cannot start bash")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    shell::print(text.trim_end());
+    if !output.status.success() {
+        shell::say(&String::from_utf8_lossy(&output.stderr));
+    }
+    let passed = text.lines().filter(|line| line.starts_with("ok ")).count();
+    let failed = text.lines().filter(|line| line.starts_with("FAIL ")).count();
+    let skipped = text.lines().filter(|line| line.starts_with("skip ")).count();
+    let crashed = !output.status.success() && failed == 0 || passed + failed + skipped == 0;
+    tally.passed += u32::try_from(passed)?;
+    tally.failed += u32::try_from(failed)? + u32::from(crashed);
+    tally.skipped += u32::try_from(skipped)?;
+    Ok(())
+}
+
+fn target_folder() -> String {
+    std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into())
+}
