@@ -1,0 +1,175 @@
+// The official Node SDK through Gatehouse: every kind of call, then what was recorded of it.
+// Prints `ok NAME` or `FAIL NAME: reason` per check and exits 1 if one failed.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import OpenAI, { AzureOpenAI, toFile } from 'openai';
+
+const { GATEHOUSE, GATEHOUSE_ENDPOINT, GATEHOUSE_KEY, GATEHOUSE_CONFIG } = process.env;
+const azure = new AzureOpenAI({
+  endpoint: GATEHOUSE_ENDPOINT,
+  apiKey: GATEHOUSE_KEY,
+  apiVersion: '2025-04-01-preview',
+  maxRetries: 0,
+});
+const plain = new OpenAI({ baseURL: `${GATEHOUSE_ENDPOINT}/openai/v1/`, apiKey: GATEHOUSE_KEY, maxRetries: 0 });
+let failures = 0;
+
+async function check(name, run) {
+  try {
+    await run();
+    console.log(`ok ${name}`);
+  } catch (error) {
+    failures += 1;
+    console.log(`FAIL ${name}: ${String(error?.message ?? error).slice(0, 500).replaceAll('\n', ' ')}`);
+  }
+}
+
+// A row may take a second to be queryable.
+async function kql(query, rows = 1) {
+  let found = [];
+  for (let attempt = 0; attempt < 50; attempt += 1) {
+    const answer = execFileSync(
+      GATEHOUSE,
+      ['query', '--config', GATEHOUSE_CONFIG, '--output', 'json', query],
+      { encoding: 'utf8', maxBuffer: 1 << 26 },
+    );
+    found = JSON.parse(answer);
+    if (found.length >= rows) return found;
+    await sleep(100);
+  }
+  throw new Error(`${found.length} rows instead of ${rows} for ${query}`);
+}
+
+const messages = [
+  { role: 'system', content: 'You are terse.' },
+  { role: 'user', content: 'node sdk: name three islands' },
+];
+
+for (const [label, client] of [['azure', azure], ['v1', plain]]) {
+  await check(`${label} chat`, async () => {
+    const answer = await client.chat.completions.create({ model: 'gpt-4o', messages });
+    const [row] = await kql(`Interactions | where RequestId == '${answer.id}'`);
+    assert.equal(row.TotalTokens, answer.usage.total_tokens);
+    assert.equal(row.DeploymentName, 'gpt-4o');
+    const parts = await kql(`Messages | where CorrelationId == '${row.CorrelationId}' | sort by SequenceNumber asc`, 3);
+    assert.equal(parts[1].Content, messages[1].content);
+    assert.equal(parts[2].Content, answer.choices[0].message.content);
+  });
+
+  await check(`${label} chat stream`, async () => {
+    let text = '';
+    let id = '';
+    const stream = await client.chat.completions.create({ model: 'gpt-4o', messages, stream: true });
+    for await (const chunk of stream) {
+      id ||= chunk.id;
+      text += chunk.choices[0]?.delta?.content ?? '';
+    }
+    assert.ok(text);
+    const [row] = await kql(`Interactions | where RequestId == '${id}'`);
+    assert.equal(JSON.parse(row.ResponseBody).choices[0].message.content, text);
+  });
+
+  await check(`${label} responses`, async () => {
+    const answer = await client.responses.create({ model: 'gpt-4o', input: 'node sdk: a haiku' });
+    assert.ok(answer.output_text);
+    await kql(`Messages | where Content == 'node sdk: a haiku'`);
+  });
+
+  await check(`${label} responses stream`, async () => {
+    let text = '';
+    let final;
+    const stream = await client.responses.create({ model: 'gpt-4o', input: 'node sdk: flow', stream: true });
+    for await (const event of stream) {
+      if (event.type === 'response.output_text.delta') text += event.delta;
+      if (event.type === 'response.completed') final = event.response;
+    }
+    const [row] = await kql(`Interactions | where RequestId == '${final.id}'`);
+    assert.equal(row.TotalTokens, final.usage.total_tokens);
+    assert.ok(text);
+  });
+
+  await check(`${label} embeddings`, async () => {
+    const answer = await client.embeddings.create({ model: 'text-embedding-3-small', input: `node ${label} alpha` });
+    assert.ok(answer.data[0].embedding.length >= 256);
+    await kql(`Messages | where Content == 'node ${label} alpha'`);
+  });
+
+  await check(`${label} images`, async () => {
+    const answer = await client.images.generate({ model: 'dall-e-3', prompt: `node ${label} fox` });
+    assert.ok(answer.data[0].url ?? answer.data[0].b64_json);
+    await kql(`Messages | where Content == 'node ${label} fox' and ContentType == 'image_prompt'`);
+  });
+
+  await check(`${label} transcription`, async () => {
+    const file = await toFile(Buffer.alloc(1600), 'a.wav');
+    const answer = await client.audio.transcriptions.create({ model: 'whisper', file });
+    assert.ok(answer.text);
+  });
+
+  await check(`${label} files and batches`, async () => {
+    const line = { custom_id: 'a', method: 'POST', url: '/chat/completions', body: { model: 'gpt-4o', messages } };
+    const file = await client.files.create({
+      file: await toFile(Buffer.from(`${JSON.stringify(line)}\n`), 'in.jsonl'),
+      purpose: 'batch',
+    });
+    let batch = await client.batches.create({
+      input_file_id: file.id,
+      endpoint: '/v1/chat/completions',
+      completion_window: '24h',
+    });
+    for (let poll = 0; poll < 20 && batch.status !== 'completed'; poll += 1) {
+      batch = await client.batches.retrieve(batch.id);
+    }
+    assert.equal(batch.status, 'completed');
+    const output = await client.files.content(batch.output_file_id);
+    assert.ok((await output.text()).length > 0);
+  });
+
+  await check(`${label} fine-tuning`, async () => {
+    const line = JSON.stringify({ messages: [...messages, { role: 'assistant', content: 'Crete' }] });
+    const file = await client.files.create({
+      file: await toFile(Buffer.from(`${line}\n`.repeat(10)), 'train.jsonl'),
+      purpose: 'fine-tune',
+    });
+    const job = await client.fineTuning.jobs.create({ model: 'gpt-4o-mini', training_file: file.id });
+    assert.equal((await client.fineTuning.jobs.retrieve(job.id)).id, job.id);
+  });
+
+  await check(`${label} assistants`, async () => {
+    const { beta } = client;
+    const assistant = await beta.assistants.create({ model: 'gpt-4o', instructions: `node ${label} tutor` });
+    const thread = await beta.threads.create();
+    await beta.threads.messages.create(thread.id, { role: 'user', content: `node ${label} what is 2+2?` });
+    const run = await beta.threads.runs.createAndPoll(
+      thread.id,
+      { assistant_id: assistant.id },
+      { pollIntervalMs: 50 },
+    );
+    assert.equal(run.status, 'completed');
+    await kql(`Messages | where ThreadId == '${thread.id}' and Content == 'node ${label} what is 2+2?'`);
+  });
+
+  await check(`${label} assistants stream`, async () => {
+    const { beta } = client;
+    const assistant = await beta.assistants.create({ model: 'gpt-4o', instructions: 'tutor' });
+    const thread = await beta.threads.create({ messages: [{ role: 'user', content: 'streamed?' }] });
+    let text = '';
+    const stream = await beta.threads.runs.create(thread.id, { assistant_id: assistant.id, stream: true });
+    for await (const event of stream) {
+      if (event.event === 'thread.message.delta') text += event.data.delta.content?.[0]?.text?.value ?? '';
+    }
+    assert.ok(text);
+    const parts = await kql(`Messages | where ThreadId == '${thread.id}' and Direction == 'completion'`);
+    assert.ok(parts.some((part) => part.Content === text));
+  });
+}
+
+await check("errors reach the SDK as its own types", async () => {
+  const wrong = new AzureOpenAI({ endpoint: GATEHOUSE_ENDPOINT, apiKey: 'wrong', apiVersion: '2024-10-21', maxRetries: 0 });
+  await assert.rejects(wrong.chat.completions.create({ model: 'gpt-4o', messages }), OpenAI.AuthenticationError);
+  await assert.rejects(azure.chat.completions.create({ model: 'no-such-deployment', messages }), OpenAI.NotFoundError);
+});
+
+process.exit(failures ? 1 : 0);

@@ -1,0 +1,245 @@
+"""The official Python SDK through Gatehouse: every kind of call, then what was recorded of it.
+
+Prints `ok NAME` or `FAIL NAME: reason` per check and exits 1 if one failed.
+"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+import wave
+
+import openai
+
+ENDPOINT = os.environ["GATEHOUSE_ENDPOINT"]
+KEY = os.environ["GATEHOUSE_KEY"]
+
+azure = openai.AzureOpenAI(
+    azure_endpoint=ENDPOINT, api_key=KEY, api_version="2025-04-01-preview", max_retries=0
+)
+plain = openai.OpenAI(base_url=ENDPOINT + "/openai/v1/", api_key=KEY, max_retries=0)
+failures = 0
+
+
+def check(name):
+    """Runs a check at once and prints how it went."""
+
+    def run(function):
+        global failures
+        try:
+            function()
+            print(f"ok {name}", flush=True)
+        except Exception as error:  # a check that fails in any way is a failed check
+            failures += 1
+            print(f"FAIL {name}: {type(error).__name__}: {str(error)[:500]}", flush=True)
+
+    return run
+
+
+def kql(query, rows=1):
+    """Asks for recorded rows until there are enough: a row may take a second to be queryable."""
+    for _ in range(50):
+        answer = subprocess.run(
+            [os.environ["GATEHOUSE"], "query", "--config", os.environ["GATEHOUSE_CONFIG"],
+             "--output", "json", query],
+            capture_output=True, text=True,
+        )
+        if answer.returncode != 0:
+            raise AssertionError(answer.stderr)
+        found = json.loads(answer.stdout)
+        if len(found) >= rows:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{len(found)} rows instead of {rows} for {query}")
+
+
+def wav(seconds=1):
+    """Silence as a WAV file."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8000)
+        out.writeframes(b"\0\0" * 8000 * seconds)
+    return buffer.getvalue()
+
+
+MESSAGES = [
+    {"role": "system", "content": "You are terse."},
+    {"role": "user", "content": "python sdk: name three islands"},
+]
+
+for label, client in (("azure", azure), ("v1", plain)):
+
+    @check(f"{label} chat")
+    def _():
+        answer = client.chat.completions.create(model="gpt-4o", messages=MESSAGES, temperature=0.3)
+        assert answer.choices[0].message.content
+        assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+        row = kql(f"Interactions | where RequestId == '{answer.id}'")[0]
+        assert row["PromptTokens"] == answer.usage.prompt_tokens, row["PromptTokens"]
+        assert row["CompletionTokens"] == answer.usage.completion_tokens
+        assert row["OperationId"] == "ChatCompletions_Create"
+        assert row["DeploymentName"] == "gpt-4o"
+        parts = kql(
+            f"Messages | where CorrelationId == '{row['CorrelationId']}' | sort by SequenceNumber asc", 3
+        )
+        assert [part["Content"] for part in parts[:2]] == [m["content"] for m in MESSAGES]
+        assert parts[2]["Content"] == answer.choices[0].message.content
+
+    @check(f"{label} chat stream")
+    def _():
+        text, last = "", None
+        for chunk in client.chat.completions.create(
+            model="gpt-4o", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
+        ):
+            last = chunk
+            if chunk.choices and chunk.choices[0].delta.content:
+                text += chunk.choices[0].delta.content
+        assert text and last.usage.total_tokens > 0
+        row = kql(f"Interactions | where RequestId == '{last.id}'")[0]
+        assert row["IsStreamCompletion"] is True and row["StreamOutcome"] == "complete"
+        assert row["TotalTokens"] == last.usage.total_tokens
+        assert json.loads(row["ResponseBody"])["choices"][0]["message"]["content"] == text
+
+    @check(f"{label} responses")
+    def _():
+        first = client.responses.create(model="gpt-4o", input="python sdk: a haiku")
+        assert first.output_text and first.usage.total_tokens > 0
+        second = client.responses.create(
+            model="gpt-4o", input="python sdk: another", previous_response_id=first.id
+        )
+        assert second.output_text
+        assert client.responses.retrieve(first.id).id == first.id
+        row = kql(f"Interactions | where RequestId == '{first.id}' and Method == 'POST'")[0]
+        assert row["TotalTokens"] == first.usage.total_tokens
+
+    @check(f"{label} responses stream")
+    def _():
+        text, done = "", None
+        for event in client.responses.create(model="gpt-4o", input="python sdk: stream", stream=True):
+            if event.type == "response.output_text.delta":
+                text += event.delta
+            if event.type == "response.completed":
+                done = event.response
+        assert text and done.output_text == text
+        row = kql(f"Interactions | where RequestId == '{done.id}'")[0]
+        assert row["TotalTokens"] == done.usage.total_tokens
+
+    @check(f"{label} embeddings")
+    def _():
+        answer = client.embeddings.create(
+            model="text-embedding-3-small", input=["python sdk alpha", f"{label} beta"]
+        )
+        assert len(answer.data) == 2 and len(answer.data[0].embedding) >= 256
+        parts = kql(f"Messages | where Content == '{label} beta' and ContentType == 'embedding_input'")
+        assert parts[0]["ChoiceIndex"] == 1
+
+    @check(f"{label} images")
+    def _():
+        answer = client.images.generate(model="dall-e-3", prompt=f"python sdk {label} fox", n=1)
+        assert answer.data[0].url or answer.data[0].b64_json
+        kql(f"Messages | where Content == 'python sdk {label} fox' and ContentType == 'image_prompt'")
+
+    @check(f"{label} transcription")
+    def _():
+        answer = client.audio.transcriptions.create(model="whisper", file=("a.wav", wav()))
+        assert answer.text
+        rows = kql("Interactions | where OperationId == 'Transcriptions_Create' and ResponseCode == 200")
+        assert any(answer.text in row["ResponseBody"] for row in rows)
+
+    @check(f"{label} speech")
+    def _():
+        answer = client.audio.speech.create(model="tts-1", voice="alloy", input=f"python sdk {label} spoken")
+        assert len(answer.read()) > 44
+        kql(f"Messages | where Content == 'python sdk {label} spoken'")
+
+    @check(f"{label} files and batches")
+    def _():
+        line = {"custom_id": "a", "method": "POST", "url": "/chat/completions",
+                "body": {"model": "gpt-4o", "messages": MESSAGES}}
+        file = client.files.create(
+            file=("in.jsonl", (json.dumps(line) + "\n").encode()), purpose="batch"
+        )
+        assert client.files.retrieve(file.id).id == file.id
+        assert any(found.id == file.id for found in client.files.list())
+        batch = client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        for _ in range(20):
+            batch = client.batches.retrieve(batch.id)
+            if batch.status == "completed":
+                break
+        assert batch.status == "completed", batch.status
+        assert client.files.content(batch.output_file_id).read()
+        client.files.delete(file.id)
+
+    @check(f"{label} fine-tuning")
+    def _():
+        line = json.dumps({"messages": MESSAGES + [{"role": "assistant", "content": "Crete"}]})
+        file = client.files.create(
+            file=("train.jsonl", (line + "\n").encode() * 10), purpose="fine-tune"
+        )
+        job = client.fine_tuning.jobs.create(model="gpt-4o-mini", training_file=file.id)
+        assert client.fine_tuning.jobs.retrieve(job.id).id == job.id
+        assert list(client.fine_tuning.jobs.list_events(job.id)) is not None
+        kql(f"Interactions | where Kind == 'fine-tune' and RequestId == '{job.id}'")
+
+    @check(f"{label} assistants")
+    def _():
+        beta = client.beta
+        assistant = beta.assistants.create(model="gpt-4o", instructions=f"python {label} tutor")
+        thread = beta.threads.create()
+        beta.threads.messages.create(thread.id, role="user", content=f"python {label} what is 2+2?")
+        run = beta.threads.runs.create_and_poll(
+            thread_id=thread.id, assistant_id=assistant.id, poll_interval_ms=50
+        )
+        assert run.status == "completed", run.status
+        messages = beta.threads.messages.list(thread.id)
+        assert messages.data[0].role == "assistant"
+        kql(f"Messages | where ThreadId == '{thread.id}' and Content == 'python {label} what is 2+2?'")
+        kql(f"Interactions | where RunId == '{run.id}'")
+
+    @check(f"{label} assistants stream")
+    def _():
+        beta = client.beta
+        assistant = beta.assistants.create(model="gpt-4o", instructions="tutor")
+        thread = beta.threads.create(messages=[{"role": "user", "content": f"python {label} streamed?"}])
+        with beta.threads.runs.stream(thread_id=thread.id, assistant_id=assistant.id) as stream:
+            text = "".join(stream.text_deltas)
+        assert text
+        parts = kql(f"Messages | where ThreadId == '{thread.id}' and Direction == 'completion'")
+        assert any(part["Content"] == text for part in parts), parts
+
+    @check(f"{label} models")
+    def _():
+        assert any(model.id for model in client.models.list())
+
+
+@check("errors reach the SDK as its own types")
+def _():
+    wrong = openai.AzureOpenAI(
+        azure_endpoint=ENDPOINT, api_key="wrong", api_version="2024-10-21", max_retries=0
+    )
+    try:
+        wrong.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+        raise AssertionError("a wrong key was let in")
+    except openai.AuthenticationError as error:
+        assert error.status_code == 401
+    try:
+        azure.chat.completions.create(model="no-such-deployment", messages=MESSAGES)
+        raise AssertionError("an unknown deployment answered")
+    except openai.NotFoundError as error:
+        assert error.body["code"] == "DeploymentNotFound", error.body
+    try:
+        azure.chat.completions.create(
+            model="gpt-4o", messages=MESSAGES, extra_headers={"x-sim-fault": "status=429;retry-after-ms=5"}
+        )
+        raise AssertionError("the fault did not come through")
+    except openai.RateLimitError as error:
+        assert error.response.headers["retry-after-ms"]
+
+
+sys.exit(1 if failures else 0)

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Runs the official Python SDK through a gateway. Versions are pinned in requirements.txt.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../start.sh"
+venv=$cache/python-$(sha256sum <"$here/requirements.txt" | cut -c1-16)
+if [ ! -x "$venv/bin/python" ] || [ ! -e "$venv/ready" ]; then
+    python3 -m venv "$venv" >&2
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt" >&2
+    touch "$venv/ready"
+fi
+"$venv/bin/python" "$here/check.py"
