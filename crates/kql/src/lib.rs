@@ -1,1 +1,29 @@
-//! kql
+//! Kusto Query Language: from text to a typed, engine-neutral plan.
+//!
+//! Floor 1, pure: no I/O, no clock, no runtime. [`compile`] lexes, parses and binds; an [`Engine`]
+//! (in another crate) runs what comes out. What cannot be translated faithfully is rejected by
+//! name.
+
+pub mod codes;
+mod compile;
+mod diagnostic;
+mod engine;
+mod function;
+mod plan;
+mod types;
+mod value;
+
+pub use compile::compile;
+pub use diagnostic::{Diagnostic, Severity, Span};
+pub use engine::{Catalogue, Engine, Frame, Options, QueryError, QueryErrorKind, Statistics};
+pub use function::{Aggregate, Function, Nature, Parameter, Returns, Signature};
+pub use plan::{
+    AggregateCall, BagExpansion, BinaryOp, Expansion, Expr, ExprKind, JoinCondition, JoinKind,
+    ParseMode, ParsePart, PathStep, Plan, PlannedResult, RelKind, Relation, SortKey, TextOp,
+    Visualization,
+};
+pub use types::{Column, Schema, Type};
+pub use value::{
+    Decimal, TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_TICKS, Value, format_datetime,
+    format_guid, format_real, format_timespan, parse_datetime, parse_guid, parse_timespan,
+};

@@ -1,0 +1,477 @@
+//! The typed, engine-neutral plan: what a query means, with every name resolved.
+//!
+//! Rules an engine may rely on:
+//! - an [`ExprKind::Column`] is a position in the row type of the operator's input;
+//! - every relation carries its row type; its column names are unique;
+//! - operands already have the types the operation needs: the binder writes each implicit
+//!   conversion as an [`ExprKind::Convert`];
+//! - `extend`, `project-away`, `project-rename` … are all [`RelKind::Project`]; `top` is a sort
+//!   and a take; `count` is an aggregate; `let` is gone.
+//!
+//! The enums grow with the language: an engine answers a variant it does not know by name
+//! (`not supported by this engine`), never by approximation.
+
+use std::sync::Arc;
+
+use crate::{Aggregate, Function, Schema, Span, Type, Value};
+
+/// A bound query: one result for each tabular statement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Results in the order of their statements; at least one.
+    pub results: Vec<PlannedResult>,
+}
+
+/// One result of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedResult {
+    /// The rows.
+    pub relation: Arc<Relation>,
+    /// Name given by a trailing `as`.
+    pub name: Option<String>,
+    /// How to show it, from `render`.
+    pub visualization: Option<Visualization>,
+}
+
+/// The metadata of `render`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Visualization {
+    /// `timechart`, `table`, `columnchart` …
+    pub kind: String,
+    /// `with (title=…, xcolumn=…)`, in the order written, values as text.
+    pub properties: Vec<(String, String)>,
+}
+
+/// A relational operator with the row type it yields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relation {
+    /// What it does.
+    pub kind: RelKind,
+    /// The row type it yields.
+    pub schema: Arc<Schema>,
+    /// Where in the query it stands.
+    pub span: Span,
+}
+
+/// Relational operators.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum RelKind {
+    /// A table of the catalogue.
+    Table {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// Constant rows; `print` is a [`RelKind::Project`] over one row without columns.
+    Values {
+        /// Rows of the schema's types.
+        rows: Vec<Vec<Value>>,
+    },
+    /// One column counting from `from` to `to`, both included, by `step`.
+    /// The expressions name no column and have the type of the column, `step` that of a difference.
+    Range {
+        /// First value.
+        from: Expr,
+        /// Last value at most.
+        to: Expr,
+        /// Distance; may be negative, zero yields no row.
+        step: Expr,
+    },
+    /// Rows for which the predicate is true (neither false nor null).
+    Filter {
+        /// Rows.
+        input: Arc<Relation>,
+        /// Boolean.
+        predicate: Expr,
+    },
+    /// New rows, computed from each input row: one expression for each column of the schema.
+    /// May hold window functions ([`Function::is_window`]), evaluated in the order of the input.
+    Project {
+        /// Rows.
+        input: Arc<Relation>,
+        /// One for each column of the schema.
+        columns: Vec<Expr>,
+    },
+    /// The schema is `keys`, then the outputs of `aggregates` in order.
+    /// Without keys: one row, also over no rows. With keys: one for each group; null is a key.
+    Aggregate {
+        /// Rows.
+        input: Arc<Relation>,
+        /// Group keys.
+        keys: Vec<Expr>,
+        /// Aggregates.
+        aggregates: Vec<AggregateCall>,
+    },
+    /// Distinct rows.
+    Distinct {
+        /// Rows.
+        input: Arc<Relation>,
+    },
+    /// Rows in order.
+    Sort {
+        /// Rows.
+        input: Arc<Relation>,
+        /// Keys, most significant first.
+        keys: Vec<SortKey>,
+    },
+    /// At most so many rows, the first ones if the input is ordered.
+    Take {
+        /// Rows.
+        input: Arc<Relation>,
+        /// How many.
+        count: u64,
+    },
+    /// So many random rows.
+    Sample {
+        /// Rows.
+        input: Arc<Relation>,
+        /// How many.
+        count: u64,
+    },
+    /// All rows of all inputs; every input has exactly the schema of the union.
+    Union {
+        /// At least one.
+        inputs: Vec<Arc<Relation>>,
+    },
+    /// The schema is the columns of `left`, then those of `right` (names made unique); only one
+    /// side's for the semi and anti kinds.
+    Join {
+        /// Which rows pass.
+        kind: JoinKind,
+        /// Left rows.
+        left: Arc<Relation>,
+        /// Right rows.
+        right: Arc<Relation>,
+        /// Equalities that must all hold; each side over its own input, types equal.
+        on: Vec<JoinCondition>,
+        /// `hint.*` as written.
+        hints: Vec<(String, String)>,
+    },
+    /// `mv-expand`: one row for each element of the named columns of type dynamic, expanded side by
+    /// side; shorter ones give null. A null or empty value gives one row with null.
+    /// The schema is the input's, with the new types of the expanded columns, and the index (long)
+    /// last if it was asked for.
+    MvExpand {
+        /// Rows.
+        input: Arc<Relation>,
+        /// What is expanded.
+        columns: Vec<Expansion>,
+        /// How a property bag is expanded.
+        bag: BagExpansion,
+        /// Whether the element's index is the last column.
+        item_index: bool,
+        /// Most rows that one input row may become.
+        row_limit: Option<u64>,
+    },
+    /// `parse` and `parse-where`: the schema is the input's, then the captured columns.
+    Parse {
+        /// Rows.
+        input: Arc<Relation>,
+        /// Text to take apart (string).
+        source: Expr,
+        /// How literals and captures match.
+        mode: ParseMode,
+        /// Regular expression flags, e.g. `U`, for [`ParseMode::Regex`].
+        flags: String,
+        /// The pattern.
+        parts: Vec<ParsePart>,
+        /// Drop rows that do not match, instead of leaving nulls.
+        drop_unmatched: bool,
+    },
+    /// `materialize(…)`: evaluate once for all places that hold the same `id`.
+    Materialize {
+        /// Rows.
+        input: Arc<Relation>,
+        /// Identity within the query.
+        id: u32,
+    },
+}
+
+/// One sort key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SortKey {
+    /// What to compare.
+    pub expr: Expr,
+    /// Largest first.
+    pub descending: bool,
+    /// Nulls before everything else.
+    pub nulls_first: bool,
+}
+
+/// Join kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JoinKind {
+    /// Inner, after one (any) left row was kept for each key. Kusto's default.
+    InnerUnique,
+    /// Every matching pair.
+    Inner,
+    /// And left rows without match.
+    LeftOuter,
+    /// And right rows without match.
+    RightOuter,
+    /// And rows of both sides without match.
+    FullOuter,
+    /// Left rows with a match.
+    LeftSemi,
+    /// Right rows with a match.
+    RightSemi,
+    /// Left rows without match.
+    LeftAnti,
+    /// Right rows without match.
+    RightAnti,
+}
+
+/// `left == right`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JoinCondition {
+    /// Over the left input.
+    pub left: Expr,
+    /// Over the right input.
+    pub right: Expr,
+}
+
+/// A column that `mv-expand` expands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expansion {
+    /// Its position in the input (type dynamic).
+    pub column: usize,
+    /// What the elements are converted to.
+    pub to: Type,
+}
+
+/// How `mv-expand` treats a property bag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BagExpansion {
+    /// A bag with one member for each.
+    Bag,
+    /// A `[key, value]` array for each.
+    Array,
+}
+
+/// How `parse` matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ParseMode {
+    /// Strict: a conversion that fails makes the whole row unmatched.
+    Simple,
+    /// Literals are regular expressions.
+    Regex,
+    /// A conversion that fails leaves null in its own column.
+    Relaxed,
+}
+
+/// A part of a `parse` pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParsePart {
+    /// Text (or regular expression) that must stand here.
+    Literal(String),
+    /// `*`: anything.
+    Skip,
+    /// The next captured column, of this type.
+    Capture(Type),
+}
+
+/// An aggregate over the rows of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AggregateCall {
+    /// Which.
+    pub function: Aggregate,
+    /// Arguments over the input row. `arg_max(by, a, b)` yields `by, a, b`; `take_any(a, b)`
+    /// yields `a, b`; `percentiles(x, p, q)` yields one column for each percentage.
+    pub args: Vec<Expr>,
+    /// How many columns it yields, at least one.
+    pub outputs: usize,
+}
+
+/// A scalar expression with its type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expr {
+    /// What it computes.
+    pub kind: ExprKind,
+    /// Of what type.
+    pub expr_type: Type,
+    /// Where in the query it stands.
+    pub span: Span,
+}
+
+/// Scalar expressions.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ExprKind {
+    /// A constant.
+    Literal(Value),
+    /// A column of the input.
+    Column(usize),
+    /// Conversion to the expression's type, explicit (`tolong(x)`) or implicit. What cannot be
+    /// converted is null (empty for string). From and to `dynamic` as `parse_json` does *not*:
+    /// text becomes a JSON string; use [`Function::ParseJson`] to parse.
+    Convert(Box<Expr>),
+    /// A binary operator.
+    Binary(BinaryOp, Box<Expr>, Box<Expr>),
+    /// Arithmetic negation.
+    Negate(Box<Expr>),
+    /// A string predicate; both sides are strings.
+    Text {
+        /// Which.
+        op: TextOp,
+        /// Whether the case of letters matters.
+        case_sensitive: bool,
+        /// Whether the answer is turned round.
+        negated: bool,
+        /// Where to look.
+        left: Box<Expr>,
+        /// What to look for.
+        right: Box<Expr>,
+    },
+    /// `x in (a, b)`. The items have the type of `x`, or are dynamic arrays of such values.
+    In {
+        /// What to look for.
+        expr: Box<Expr>,
+        /// Where.
+        items: Vec<Expr>,
+        /// `in~` ignores the case of letters.
+        case_sensitive: bool,
+        /// `!in`.
+        negated: bool,
+    },
+    /// `x in (query)`; the query has one column of the type of `x`.
+    InRelation {
+        /// What to look for.
+        expr: Box<Expr>,
+        /// Where.
+        relation: Arc<Relation>,
+        /// `in~` ignores the case of letters.
+        case_sensitive: bool,
+        /// `!in`.
+        negated: bool,
+    },
+    /// `text has_any (a, b)` or `has_all`; items are strings or dynamic arrays of strings.
+    HasAny {
+        /// Text.
+        expr: Box<Expr>,
+        /// Terms.
+        items: Vec<Expr>,
+        /// `has_all`.
+        all: bool,
+    },
+    /// `x between (low .. high)`, both included.
+    Between {
+        /// Value.
+        expr: Box<Expr>,
+        /// Least.
+        low: Box<Expr>,
+        /// Greatest.
+        high: Box<Expr>,
+        /// `!between`.
+        negated: bool,
+    },
+    /// Members of a dynamic value, as deep as the path goes; never an error, null if missing.
+    Member {
+        /// A dynamic value.
+        object: Box<Expr>,
+        /// Steps from outside in, at least one.
+        path: Vec<PathStep>,
+    },
+    /// The value of the first branch whose condition is true, else `otherwise`
+    /// (`iff`, `case`). Branches and `otherwise` have the expression's type.
+    Case {
+        /// Condition and value.
+        branches: Vec<(Expr, Expr)>,
+        /// If none holds.
+        otherwise: Box<Expr>,
+    },
+    /// A function of the table.
+    Call {
+        /// Which.
+        function: Function,
+        /// Arguments, converted to what the function takes.
+        args: Vec<Expr>,
+    },
+    /// `toscalar(query)`: first column of the first row, null if there is none.
+    Scalar(Arc<Relation>),
+}
+
+/// A step into a dynamic value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PathStep {
+    /// `.name` or `['name']`.
+    Key(Arc<str>),
+    /// `[0]`; negative counts from the end.
+    Index(i64),
+    /// `[expression]`: string (key), long (index) or dynamic (either).
+    Computed(Box<Expr>),
+}
+
+/// Binary operators. Both operands have one type, except where noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// Three-valued and.
+    And,
+    /// Three-valued or.
+    Or,
+    /// Numbers; timespan + timespan; datetime + timespan.
+    Add,
+    /// Numbers; timespan − timespan; datetime − timespan; datetime − datetime (a timespan).
+    Subtract,
+    /// Numbers; timespan × number (real or long).
+    Multiply,
+    /// Numbers (integers divide as integers; by zero is null); timespan ÷ timespan (real);
+    /// timespan ÷ number.
+    Divide,
+    /// Remainder; numbers, timespan % timespan (timespan). As Kusto: never negative.
+    Modulo,
+    /// Equal.
+    Equal,
+    /// Not equal.
+    NotEqual,
+    /// Less.
+    Less,
+    /// Less or equal.
+    LessOrEqual,
+    /// Greater.
+    Greater,
+    /// Greater or equal.
+    GreaterOrEqual,
+}
+
+/// String predicates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TextOp {
+    /// `=~`: the same text.
+    Equal,
+    /// `has`: contains the whole term.
+    Has,
+    /// `hasprefix`: contains a term that begins so.
+    HasPrefix,
+    /// `hassuffix`: contains a term that ends so.
+    HasSuffix,
+    /// `contains`.
+    Contains,
+    /// `startswith`.
+    StartsWith,
+    /// `endswith`.
+    EndsWith,
+    /// `matches regex` (RE2 syntax; always case-sensitive unless the pattern says otherwise).
+    MatchesRegex,
+    /// `like`: `*` stands for anything.
+    Like,
+}
+
+impl Expr {
+    /// A constant.
+    pub fn literal(value: Value, expr_type: Type, span: Span) -> Self {
+        Self { kind: ExprKind::Literal(value), expr_type, span }
+    }
+
+    /// A column of the input.
+    pub const fn column(position: usize, expr_type: Type, span: Span) -> Self {
+        Self { kind: ExprKind::Column(position), expr_type, span }
+    }
+
+    /// The constant it is, if it is one.
+    pub const fn as_literal(&self) -> Option<&Value> {
+        match &self.kind {
+            ExprKind::Literal(value) => Some(value),
+            _ => None,
+        }
+    }
+}
