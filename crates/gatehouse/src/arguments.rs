@@ -1,0 +1,164 @@
+//! The command line: nouns and verbs, and what each takes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The audited way in to an organisation's Azure OpenAI and OpenAI-compatible models.
+#[derive(Parser, Debug)]
+#[command(name = "gatehouse", version, about, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run the gateway.
+    Serve(ConfigFile),
+    /// Run a gateway with two simulated model instances, and print what to paste.
+    Demo(DemoArguments),
+    /// Write a configuration file with a first subscription, and print its key once.
+    Init(InitArguments),
+    /// Check or describe the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Ask the record in KQL: one query, or a prompt when none is given.
+    Query(QueryArguments),
+    /// Follow interactions as they end.
+    Tail(TailArguments),
+    /// Prove the record.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Subscription keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Check this machine, the configuration and a running gateway; every finding names its fix.
+    Doctor(ConfigFile),
+    /// Print versions of the program and of its formats.
+    Version,
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which configuration file.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct ConfigFile {
+    /// Configuration file.
+    #[arg(long, short, env = "GATEHOUSE_CONFIG", default_value = "gatehouse.yaml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArguments {
+    /// Make calls of every kind, print both sample queries and `audit verify`, and exit.
+    #[arg(long)]
+    pub(crate) script: bool,
+    /// Port of the gateway on loopback; 0 takes a free one.
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Data folder; a fresh one that goes with the demo if none is given.
+    #[arg(long)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Also write endpoint, key and configuration path as shell variables to this file.
+    #[arg(long)]
+    pub(crate) write_env: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InitArguments {
+    /// Configuration file to write; an existing one is never overwritten.
+    #[arg(long, short, default_value = "gatehouse.yaml")]
+    pub(crate) config: PathBuf,
+    /// Base URL of the first backend.
+    #[arg(long, default_value = "https://my-resource.openai.azure.com")]
+    pub(crate) backend_url: String,
+    /// Address and port to listen on.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ConfigCommand {
+    /// Check a configuration file as `serve` would, without starting.
+    Validate(ConfigFile),
+    /// Print the JSON Schema of the configuration file.
+    Schema,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct QueryArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// The query; `-` reads it from standard input, none opens a prompt.
+    pub(crate) query: Option<String>,
+    /// How to print the result.
+    #[arg(long, short, value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) output: OutputFormat,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// Aligned columns, for people.
+    Table,
+    /// One array of objects.
+    Json,
+    /// One object a line.
+    Ndjson,
+    /// Comma-separated values (RFC 4180) with a header line.
+    Csv,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TailArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// A KQL condition on `Interactions`, such as `ResponseCode >= 400`.
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: Option<String>,
+    /// Interactions to begin with.
+    #[arg(long, short, default_value_t = 10)]
+    pub(crate) lines: u32,
+    /// Print those and stop.
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AuditCommand {
+    /// Walk the whole ledger: gaps, checksums, chain, interactions without an end. Works offline and
+    /// on a running gateway's folder. Exit status 3 if anything is wrong.
+    Verify(VerifyArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// Ledger folder, instead of the one in the configuration.
+    #[arg(long)]
+    pub(crate) ledger_dir: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum KeysCommand {
+    /// Make a subscription key: prints the key once, and the configuration that admits it.
+    Create(KeysCreateArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct KeysCreateArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// Id of the subscription, new or existing.
+    #[arg(long)]
+    pub(crate) subscription: String,
+}

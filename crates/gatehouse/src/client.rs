@@ -1,0 +1,73 @@
+//! The command line as a client of a running gateway's admin listener.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::exit::{Exit, ExitWith};
+use crate::http;
+use crate::output::Answer;
+
+/// Where the admin listener is and what opens it.
+pub(crate) struct Client {
+    address: SocketAddr,
+    token: String,
+}
+
+impl Client {
+    /// For the gateway that runs with this configuration file.
+    pub(crate) fn open(config: &Path) -> anyhow::Result<Self> {
+        let config = Config::load(config)?;
+        Self::for_config(&config)
+    }
+
+    /// For the gateway that runs with this configuration.
+    pub(crate) fn for_config(config: &Config) -> anyhow::Result<Self> {
+        let file = config.admin_token_file();
+        let token = std::fs::read_to_string(&file).map_err(|error| {
+            ExitWith::error(
+                Exit::Unreachable,
+                format!(
+                    "cannot read the admin token {}: {error}; start the gateway with `gatehouse serve`, \
+                     and run this command as the same user",
+                    file.display()
+                ),
+            )
+        })?;
+        let address = crate::wire::admin_address(config);
+        Ok(Self { address, token: token.trim().to_owned() })
+    }
+
+    /// Runs a query.
+    pub(crate) fn query(&self, query: &str) -> anyhow::Result<Answer> {
+        let body = json!({ "db": "gatehouse", "csl": query }).to_string();
+        let authorization = format!("Bearer {}", self.token);
+        let request = http::Request {
+            method: "POST",
+            target: "/v1/rest/query",
+            headers: &[("Authorization", &authorization), ("Content-Type", "application/json")],
+            body: body.as_bytes(),
+        };
+        let response = http::send(self.address, &request).map_err(|error| {
+            ExitWith::error(
+                Exit::Unreachable,
+                format!("no gateway answers on {}: {error:#}; start it with `gatehouse serve`", self.address),
+            )
+        })?;
+        let answer: Value = serde_json::from_slice(&response.body)
+            .with_context(|| format!("{} does not answer as a gateway does", self.address))?;
+        match response.status {
+            200 => Ok(Answer(answer)),
+            401 => Err(ExitWith::error(Exit::Denied, message(&answer))),
+            _ => Err(anyhow::anyhow!(message(&answer))),
+        }
+    }
+
+}
+
+fn message(answer: &Value) -> String {
+    answer["error"]["@message"].as_str().unwrap_or("the gateway refused without a reason").to_owned()
+}

@@ -1,0 +1,140 @@
+//! Results as text: aligned columns, JSON, NDJSON or CSV.
+
+use anyhow::Context;
+use serde_json::{Map, Value};
+
+use crate::arguments::OutputFormat;
+
+/// Longest cell of a table for people; longer ones end in `…`. The other formats cut nothing.
+const CELL_CHARS_MAX: usize = 60;
+
+/// A result as the admin listener sent it: a version 1 answer.
+pub(crate) struct Answer(pub(crate) Value);
+
+impl Answer {
+    /// As the format wants it, with a line feed at the end.
+    pub(crate) fn render(&self, format: OutputFormat) -> anyhow::Result<String> {
+        match format {
+            OutputFormat::Table => self.table(),
+            OutputFormat::Json => {
+                Ok(serde_json::to_string_pretty(&self.objects()?).context("JSON")? + "\n")
+            }
+            OutputFormat::Ndjson => {
+                let lines: Result<Vec<_>, _> =
+                    self.objects()?.iter().map(serde_json::to_string).collect();
+                Ok(lines.context("JSON")?.iter().map(|line| format!("{line}\n")).collect())
+            }
+            OutputFormat::Csv => self.csv(),
+        }
+    }
+
+    /// What the gateway left out, if it cut the result.
+    pub(crate) fn cut(&self) -> Option<&str> {
+        self.0["Exceptions"].get(0)?.as_str()
+    }
+
+    /// The rows as objects.
+    pub(crate) fn objects(&self) -> anyhow::Result<Vec<Map<String, Value>>> {
+        portal::rows_as_objects(&self.0).context("the gateway's answer is no query result")
+    }
+
+    fn names(&self) -> Vec<&str> {
+        let columns = self.0["Tables"][0]["Columns"].as_array();
+        columns
+            .into_iter()
+            .flatten()
+            .filter_map(|column| column["ColumnName"].as_str())
+            .collect()
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &Vec<Value>> {
+        self.0["Tables"][0]["Rows"].as_array().into_iter().flatten().filter_map(Value::as_array)
+    }
+
+    fn table(&self) -> anyhow::Result<String> {
+        let mut lines: Vec<Vec<String>> =
+            vec![self.names().into_iter().map(str::to_owned).collect()];
+        lines.extend(self.rows().map(|row| row.iter().map(|cell| shorten(&text(cell))).collect()));
+        let columns = lines[0].len();
+        let widths: Vec<usize> = (0..columns)
+            .map(|at| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0))
+            .collect();
+        let rule: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
+        lines.insert(1, rule);
+        let mut table = String::new();
+        for line in &lines {
+            let cells: Vec<String> =
+                line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            table.push_str(cells.join("  ").trim_end());
+            table.push('\n');
+        }
+        let count = lines.len() - 2;
+        table.push_str(&format!("{count} row{}\n", if count == 1 { "" } else { "s" }));
+        Ok(table)
+    }
+
+    fn csv(&self) -> anyhow::Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(self.names())?;
+        for row in self.rows() {
+            writer.write_record(row.iter().map(text))?;
+        }
+        let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?;
+        String::from_utf8(bytes).context("cells are UTF-8")
+    }
+}
+
+fn text(cell: &Value) -> String {
+    match cell {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// One line, at most so many characters.
+fn shorten(cell: &str) -> String {
+    let line: String =
+        cell.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+    if line.chars().count() <= CELL_CHARS_MAX {
+        return line;
+    }
+    line.chars().take(CELL_CHARS_MAX - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn answer() -> Answer {
+        Answer(json!({ "Tables": [{
+            "Columns": [{ "ColumnName": "ip" }, { "ColumnName": "said" }],
+            "Rows": [["10.0.0.1", "a,\nb"], ["10.0.0.2", { "x": 1 }], ["::1", null]],
+        }] }))
+    }
+
+    #[test]
+    fn people_get_aligned_columns_on_one_line_each() {
+        let table = answer().render(OutputFormat::Table).expect("renders");
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[0], "ip        said");
+        assert_eq!(lines[2], "10.0.0.1  a, b");
+        assert_eq!(lines[5], "3 rows");
+    }
+
+    #[test]
+    fn csv_quotes_and_json_keeps_types() {
+        let csv = answer().render(OutputFormat::Csv).expect("renders");
+        assert_eq!(csv.lines().next(), Some("ip,said"));
+        assert!(csv.contains("\"a,\nb\""), "{csv}");
+        let lines = answer().render(OutputFormat::Ndjson).expect("renders");
+        assert!(lines.contains(r#"{"ip":"10.0.0.2","said":{"x":1}}"#), "{lines}");
+    }
+
+    #[test]
+    fn a_long_cell_is_cut_for_people_only() {
+        assert_eq!(shorten(&"x".repeat(61)).chars().count(), CELL_CHARS_MAX);
+        assert_eq!(shorten("short"), "short");
+    }
+}
