@@ -3,12 +3,29 @@
 //!
 //! Floor 1 and pure: no I/O, no clock, no runtime.
 
+mod assemble;
+mod body;
 mod catalogue;
 mod error;
+mod extract;
 mod identify;
 mod kind;
+mod multipart;
+mod peek;
+mod sse;
+mod tokens;
 
+pub use assemble::{ASSEMBLED_BYTES_MAX, Assembled, StreamAssembler, Terminated};
+pub use body::Body;
 pub use catalogue::{Catalogue, Operation};
 pub use error::{Error, ErrorKind};
+pub use extract::{
+    Direction, Extraction, Input, Part, Usage, UsageSource, extract, request_messages,
+    response_messages,
+};
 pub use identify::{Finding, Hint, Identified, PathIds, Problem};
 pub use kind::{DeploymentSource, Family, Kind, Multipart, Pin, Statefulness, Streaming, Surface};
+pub use multipart::{FormPart, FormReader};
+pub use peek::{Malformed, PEEK_DEPTH_MAX, PEEK_VALUE_BYTES_MAX, Peek, PeekFormat, Peeker};
+pub use sse::{SSE_EVENT_BYTES_MAX, SseEvent, SseParser};
+pub use tokens::{Encoding, Tokenizer};

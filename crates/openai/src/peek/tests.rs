@@ -1,0 +1,202 @@
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+
+use super::*;
+
+fn peek_pieces(content_type: &str, body: &[u8], size: usize) -> Peek {
+    let mut peeker = Peeker::new(Some(content_type));
+    for piece in body.chunks(size.max(1)) {
+        peeker.push(piece);
+    }
+    peeker.finish()
+}
+
+fn peek(body: &str) -> Peek {
+    peek_pieces("application/json", body.as_bytes(), usize::MAX)
+}
+
+const CHAT: &str = r#" {"messages":[{"role":"user","content":"model \"quoted\" {[ \\ \u00e9 naïve"}],
+  "tools":[{"model":"decoy","stream":false}], "mod\u0065l":"gpt-\u0034o", "stream":true,
+  "stream_options":{"x":{"include_usage":false},"include_usage":true}, "n":2,"max_tokens":1e2,
+  "max_completion_tokens":77, "store": false, "conversation":{"meta":{"id":"no"},"id":"conv_1"}} "#;
+
+#[test]
+fn wanted_members_are_found_wherever_they_stand() {
+    for size in 1..=CHAT.len() {
+        let peek = peek_pieces("application/json", CHAT.as_bytes(), size);
+        assert_eq!(peek.malformed(), None);
+        assert_eq!(peek.model.as_deref(), Some("gpt-4o"));
+        assert_eq!(peek.stream, Some(true));
+        assert_eq!(peek.include_usage, Some(true));
+        assert_eq!(peek.n, Some(2));
+        assert_eq!(peek.max_tokens, None, "1e2 is no whole number as the API has them");
+        assert_eq!(peek.output_tokens_max(), Some(77));
+        assert_eq!(peek.store, Some(false));
+        assert_eq!(peek.conversation.as_deref(), Some("conv_1"));
+        assert_eq!(peek.object_start, Some(2));
+        let span = |span: &Option<Range<u64>>| {
+            let span = span.clone().expect("it is there");
+            CHAT[span.start as usize..span.end as usize].to_owned()
+        };
+        assert_eq!(span(&peek.model_span), r#""gpt-\u0034o""#);
+        assert_eq!(
+            span(&peek.stream_options_span),
+            r#"{"x":{"include_usage":false},"include_usage":true}"#
+        );
+    }
+}
+
+#[test]
+fn the_last_of_two_members_counts() {
+    assert_eq!(peek(r#"{"model":"a","model":"b"}"#).model.as_deref(), Some("b"));
+    assert_eq!(peek(r#"{"model":"a","model":7}"#).model, None);
+    let twice = r#"{"stream_options":{"include_usage":true},"stream_options":null}"#;
+    assert_eq!(peek(twice).include_usage, None);
+    assert_eq!(peek(twice).stream_options_span, Some(58..62));
+}
+
+#[test]
+fn what_is_malformed_is_told_with_its_place() {
+    for (body, offset) in [
+        ("{\"a\":}", 5),
+        ("{\"a\" 1}", 5),
+        ("{a:1}", 1),
+        ("{\"a\":1,}", 7),
+        ("[1,]", 3),
+        ("[1}", 2),
+        ("{\"a\":1]", 6),
+        ("{\"a\":\"\u{1}\"}", 6),
+        ("{\"a\":\"\\x\"}", 7),
+        ("{\"a\":\"\\u00g0\"}", 10),
+        ("{\"a\":01}", 6),
+        ("{\"a\":-}", 6),
+        ("{\"a\":1.}", 7),
+        ("{\"a\":nul}", 8),
+        ("{} x", 3),
+        ("{\"a\":1", 6),
+        ("nul", 3),
+    ] {
+        for size in 1..=body.len() {
+            let peek = peek_pieces("application/json", body.as_bytes(), size);
+            let found = peek.malformed().map(|malformed| malformed.offset);
+            assert_eq!(found, Some(offset), "{body} in pieces of {size}");
+        }
+        assert!(serde_json::from_str::<Value>(body).is_err(), "{body}");
+    }
+    let deep = "[".repeat(PEEK_DEPTH_MAX + 1);
+    let reason = peek(&deep).malformed().map(|malformed| malformed.reason);
+    assert_eq!(reason, Some("nested too deeply"));
+}
+
+#[test]
+fn invalid_utf8_is_found_across_pieces() {
+    let body = b"{\"a\":\"\xe2\x82x\"}";
+    for size in 1..=body.len() {
+        let peek = peek_pieces("application/json", body, size);
+        assert_eq!(peek.malformed().map(|m| m.reason), Some("invalid UTF-8"), "{size}");
+    }
+    let cut = peek_pieces("application/json", b"{\"a\":\"\xe2\x82", 3);
+    assert!(cut.malformed().is_some());
+}
+
+#[test]
+fn overlong_values_are_not_held() {
+    let long = format!(r#"{{"model":"{}","stream":true}}"#, "x".repeat(1 << 20));
+    let peek = peek(&long);
+    assert_eq!((peek.model, peek.overlong, peek.stream), (None, true, Some(true)));
+}
+
+#[test]
+fn bodies_without_a_content_type_are_recognised() {
+    let mut peeker = Peeker::new(None);
+    peeker.push(b"  ");
+    peeker.push(b"\n{\"model\":\"m\"}");
+    let peek = peeker.finish();
+    assert_eq!((peek.model.as_deref(), peek.object_start), (Some("m"), Some(4)));
+    assert_eq!(peek_pieces("audio/wav", b"RIFF", 2).format, PeekFormat::Other);
+    assert_eq!(Peeker::new(None).finish(), Peek::default());
+}
+
+#[test]
+fn forms_are_peeked_in_any_order() {
+    let form = b"--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n\0\r\n--\r\n\r\n--B\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n--B\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--B--\r\n";
+    for size in 1..=form.len() {
+        let peek = peek_pieces("multipart/form-data; boundary=B", form, size);
+        assert_eq!(peek.malformed(), None);
+        assert_eq!(peek.model.as_deref(), Some("whisper-1"));
+        assert_eq!(peek.stream, Some(true));
+    }
+    let cut = peek_pieces("multipart/form-data; boundary=B", &form[..100], 7);
+    assert!(cut.malformed().is_some());
+    let without = peek_pieces("multipart/form-data", form, 7);
+    assert!(without.malformed().is_some());
+}
+
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u32>().prop_map(|n| Value::from(f64::from(n) / 7.0)),
+        ".{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            members(inner).prop_map(Value::Object),
+        ]
+    })
+}
+
+fn members(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
+    let key = prop_oneof![
+        Just("model"),
+        Just("stream"),
+        Just("stream_options"),
+        Just("include_usage"),
+        Just("conversation"),
+        Just("id"),
+        Just("n"),
+        Just("max_tokens"),
+        Just("x\"\\é"),
+    ];
+    prop::collection::vec((key, value), 0..8)
+        .prop_map(|list| list.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn valid_json_is_seen_as_serde_sees_it(
+        body in members(json()), pretty in any::<bool>(), cuts in prop::collection::vec(1usize..9, 1..20),
+    ) {
+        let body = Value::Object(body);
+        let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) };
+        let text = text.expect("it is JSON");
+        let mut peeker = Peeker::new(Some("application/json"));
+        let mut rest = text.as_bytes();
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() { break; }
+            let (piece, more) = rest.split_at((*cut).min(rest.len()));
+            peeker.push(piece);
+            rest = more;
+        }
+        let in_pieces = peeker.finish();
+        prop_assert_eq!(&in_pieces, &peek(&text));
+        prop_assert_eq!(in_pieces.malformed(), None);
+        prop_assert_eq!(in_pieces.model.as_deref(), body["model"].as_str());
+        prop_assert_eq!(in_pieces.stream, body["stream"].as_bool());
+        prop_assert_eq!(in_pieces.include_usage, body["stream_options"]["include_usage"].as_bool());
+        prop_assert_eq!(in_pieces.n, body["n"].as_u64());
+        prop_assert_eq!(in_pieces.max_tokens, body["max_tokens"].as_u64());
+        let conversation = body["conversation"].as_str().or(body["conversation"]["id"].as_str());
+        prop_assert_eq!(in_pieces.conversation.as_deref(), conversation);
+    }
+
+    #[test]
+    fn any_bytes_are_judged_as_serde_judges_them(body in "[\\[\\]{}\",:0-9a-z\\\\ .eE+-]{0,24}") {
+        let valid = serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok();
+        let malformed = peek(&body).malformed().is_some();
+        prop_assert_eq!(valid || body.is_empty(), !malformed, "{}", body);
+    }
+}
