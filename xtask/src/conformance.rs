@@ -46,7 +46,7 @@ pub(crate) fn run() -> anyhow::Result<Tally> {
 }
 
 fn add(tally: &mut Tally, script: &Path) -> anyhow::Result<()> {
-    let binary = shell::root().join(target_folder()).join("debug/gatehouse");
+    let binary = shell::target_folder().join("debug/gatehouse");
     let mut command = Command::new("bash");
     command.arg(script).env("GATEHOUSE", binary).current_dir(shell::root());
     shell::say(&format!("$ bash {}", script.display()));
@@ -64,8 +64,4 @@ fn add(tally: &mut Tally, script: &Path) -> anyhow::Result<()> {
     tally.failed += u32::try_from(failed)? + u32::from(crashed);
     tally.skipped += u32::try_from(skipped)?;
     Ok(())
-}
-
-fn target_folder() -> String {
-    std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into())
 }

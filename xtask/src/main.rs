@@ -3,6 +3,7 @@
 //! Everything that a person or CI does to this repository goes through here, so that both do the
 //! same thing.
 
+mod bench;
 mod check;
 mod conformance;
 mod demo;
@@ -31,6 +32,8 @@ enum Command {
     Tidy,
     /// Mend what can be mended by machine: formatting and lints.
     Fix,
+    /// Measure Gatehouse in each durability mode beside nginx, and print ratios.
+    Bench(bench::Arguments),
     /// Run the official SDKs through a gateway (part of `test`).
     Conformance,
 }
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ci => check::ci(),
         Command::Tidy => tidy::run(),
         Command::Fix => check::fix(),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Conformance => conformance::run().map(|_| ()),
     }
 }

@@ -11,6 +11,12 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().expect("xtask lies in the workspace").to_owned()
 }
 
+/// Where builds go.
+pub(crate) fn target_folder() -> PathBuf {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    root().join(folder)
+}
+
 /// `cargo`, in the workspace's folder.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -1,0 +1,198 @@
+//! The load: unary and streamed chat calls through wrk, first bytes and open streams by hand.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use super::process::Process;
+use crate::shell;
+
+const PATH: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
+/// Concurrent connections of the throughput runs.
+const CONNECTIONS: u32 = 32;
+/// Tokens, and so pieces, of a streamed answer.
+const STREAM_TOKENS: u32 = 200;
+/// Calls timed one after the other for the time to the first byte.
+const FIRST_BYTES: usize = 300;
+/// Streams held open at once for the memory figure.
+const OPEN_STREAMS: usize = 500;
+
+/// How to drive a proxy.
+#[derive(Clone)]
+pub(crate) struct Load<'a> {
+    pub(crate) core: &'static str,
+    pub(crate) key: &'a str,
+    pub(crate) seconds: Duration,
+    pub(crate) folder: PathBuf,
+}
+
+/// What was measured of one proxy.
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) requests_per_second: f64,
+    pub(crate) cpu_per_request: Duration,
+    pub(crate) latency_p50: Duration,
+    pub(crate) latency_p99: Duration,
+    pub(crate) first_byte_p50: Duration,
+    pub(crate) chunks_per_second: f64,
+    pub(crate) cpu_per_chunk: Duration,
+    pub(crate) memory_bytes: u64,
+    pub(crate) memory_per_stream_bytes: u64,
+}
+
+struct Run {
+    requests: u64,
+    seconds: f64,
+    p50: Duration,
+    p99: Duration,
+    cpu: Duration,
+}
+
+impl Load<'_> {
+    /// Drives one proxy through every measurement.
+    pub(crate) fn measure(
+        &self,
+        name: &str,
+        port: u16,
+        process: &Process,
+    ) -> anyhow::Result<Sample> {
+        shell::say(&format!("measuring {name}"));
+        self.wrk(port, process, false, CONNECTIONS, Duration::from_secs(2))?; // warm up
+        let unary = self.wrk(port, process, false, CONNECTIONS, self.seconds)?;
+        let alone = self.wrk(port, process, false, 1, self.seconds)?;
+        let streamed = self.wrk(port, process, true, CONNECTIONS, self.seconds)?;
+        let memory_bytes = process.memory_bytes()?;
+        let chunks = (streamed.requests * u64::from(STREAM_TOKENS)) as f64;
+        Ok(Sample {
+            name: name.to_owned(),
+            requests_per_second: unary.requests as f64 / unary.seconds,
+            cpu_per_request: unary.cpu.div_f64(unary.requests as f64),
+            latency_p50: alone.p50,
+            latency_p99: alone.p99,
+            first_byte_p50: self.first_byte(port)?,
+            chunks_per_second: chunks / streamed.seconds,
+            cpu_per_chunk: streamed.cpu.div_f64(chunks),
+            memory_bytes,
+            memory_per_stream_bytes: self.memory_per_stream(port, process)?,
+        })
+    }
+
+    fn wrk(
+        &self,
+        port: u16,
+        process: &Process,
+        is_stream: bool,
+        connections: u32,
+        seconds: Duration,
+    ) -> anyhow::Result<Run> {
+        let script = self.folder.join("call.lua");
+        fs::write(&script, self.script(is_stream))?;
+        let before = process.cpu()?;
+        let mut command = Command::new("taskset");
+        command.args(["-c", self.core, "wrk", "-t1", "--timeout", "30s"]);
+        command.arg(format!("-c{connections}")).arg(format!("-d{}s", seconds.as_secs()));
+        command.arg("-s").arg(&script).arg(format!("http://127.0.0.1:{port}{PATH}"));
+        let output = command.output().context("cannot start wrk")?;
+        let cpu = process.cpu()? - before;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("figures "))
+            .with_context(|| format!("wrk printed no figures: {text}"))?;
+        let figures: Vec<f64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        ensure!(figures.len() == 5, "wrk printed {} figures", figures.len());
+        ensure!(
+            figures[4] == 0.0 && figures[0] > 0.0,
+            "{} of {} calls failed",
+            figures[4],
+            figures[0]
+        );
+        let micros = |figure: f64| Duration::from_nanos((figure * 1_000.0) as u64);
+        Ok(Run {
+            requests: figures[0] as u64,
+            seconds: figures[1] / 1e6,
+            p50: micros(figures[2]),
+            p99: micros(figures[3]),
+            cpu,
+        })
+    }
+
+    fn script(&self, is_stream: bool) -> String {
+        format!(
+            "wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\n\
+             wrk.headers['api-key'] = '{}'\nwrk.headers['x-sim-tokens'] = '{}'\nwrk.body = [[{}]]\n\
+             function done(summary, latency, requests)\n local e = summary.errors\n\
+             io.write(string.format('figures %d %d %f %f %d\\n', summary.requests, summary.duration,\n\
+             latency:percentile(50), latency:percentile(99),\n\
+             e.connect + e.read + e.write + e.status + e.timeout))\nend\n",
+            self.key,
+            if is_stream { STREAM_TOKENS } else { 100 },
+            body(is_stream)
+        )
+    }
+
+    /// Median time from the request to the first byte of a streamed answer.
+    fn first_byte(&self, port: u16) -> anyhow::Result<Duration> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        let mut times = Vec::with_capacity(FIRST_BYTES);
+        let request = self.request(20, "");
+        for _ in 0..FIRST_BYTES {
+            let start = Instant::now();
+            stream.write_all(request.as_bytes())?;
+            let mut buffer = vec![0; 64 << 10];
+            let mut read = stream.read(&mut buffer)?;
+            times.push(start.elapsed());
+            let mut seen = buffer[..read].to_vec();
+            while !seen.ends_with(b"0\r\n\r\n") {
+                ensure!(read > 0, "the connection ended inside an answer");
+                read = stream.read(&mut buffer)?;
+                seen.extend_from_slice(&buffer[..read]);
+            }
+        }
+        times.sort_unstable();
+        Ok(times[times.len() / 2])
+    }
+
+    /// Growth of resident memory for each stream held open.
+    fn memory_per_stream(&self, port: u16, process: &Process) -> anyhow::Result<u64> {
+        let before = process.memory_bytes()?;
+        let request = self.request(2_000, "x-sim-fault: drip=200/50\r\n");
+        let mut streams = Vec::with_capacity(OPEN_STREAMS);
+        for _ in 0..OPEN_STREAMS {
+            let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+            stream.write_all(request.as_bytes())?;
+            streams.push(stream);
+        }
+        for stream in &mut streams {
+            ensure!(stream.read(&mut [0; 512])? > 0, "a stream did not begin");
+        }
+        let after = process.memory_bytes()?;
+        Ok(after.saturating_sub(before) / OPEN_STREAMS as u64)
+    }
+
+    fn request(&self, tokens: u32, more: &str) -> String {
+        let body = body(true);
+        format!(
+            "POST {PATH} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\napi-key: {}\r\n\
+             x-sim-tokens: {tokens}\r\n{more}Content-Length: {}\r\n\r\n{body}",
+            self.key,
+            body.len()
+        )
+    }
+}
+
+/// An ordinary conversation: some 600 tokens of prompt.
+fn body(is_stream: bool) -> String {
+    let context =
+        "The quarterly report compares usage of the models by team and by day. ".repeat(40);
+    format!(
+        "{{\"messages\":[{{\"role\":\"system\",\"content\":\"{context}\"}},{{\"role\":\"user\",\
+         \"content\":\"Summarise it in one paragraph.\"}}],\"stream\":{is_stream}}}"
+    )
+}
