@@ -1,31 +1,26 @@
 //! The handle: open, append, read, release, close.
 
+use std::collections::VecDeque;
 use std::future::Future;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
-use event::{Frame, InteractionId, Timestamp};
+use event::{Frame, Timestamp};
 use tokio::sync::watch;
 
-use crate::{Durability, Error, LedgerConfig};
-
-/// The ledger of one folder; clones share it.
-#[derive(Clone)]
-pub struct Ledger;
-
-/// What opening found and did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// Interactions a crash had left open; each has got its `Closed` with outcome `interrupted`.
-    pub interrupted: Vec<InteractionId>,
-    /// Bytes of unfinished commits behind the last good one; none of them had been acknowledged.
-    pub truncated_bytes: u64,
-    /// Sequence of the last frame, those of `interrupted` included; 0 in a new ledger.
-    pub last_sequence: u64,
-    /// First sequence that can still be read.
-    pub first_sequence: u64,
-}
+use crate::appender::Appender;
+use crate::disk::{Disk, RealDisk};
+use crate::folder::{self, Files, FolderLock};
+use crate::keeper;
+use crate::queue::{Commit, Frames, Queue};
+use crate::reader::Reader;
+use crate::recovery::{self, Found, Recovery};
+use crate::shared::{Bell, Counters, LOCK, Progress, Shared};
+use crate::spares::Spares;
+use crate::writer::Writer;
+use crate::{Durability, Error, ErrorKind, LedgerConfig};
 
 /// Whether the ledger takes records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,36 +36,51 @@ pub enum State {
     Closed,
 }
 
-/// An append that was queued. Dropping it forgets the outcome, not the record.
-#[must_use = "an append is kept only once `durable` says so"]
-pub struct Commit;
-
-impl Commit {
-    /// Waits until the frames are kept as the configured [`Durability`] demands; answers the
-    /// sequence of the last of them.
-    pub async fn durable(self) -> Result<u64, Error> {
-        todo!()
-    }
+/// Figures about a ledger; counts are since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Last durable sequence.
+    pub durable_sequence: u64,
+    /// Bytes that wait for the disk.
+    pub queued_bytes: u64,
+    /// Segments in use.
+    pub segments: u64,
+    /// Bytes of the segments in use, the unwritten part of the last one included.
+    pub segment_bytes: u64,
+    /// Segments written in advance.
+    pub spare_segments: u64,
+    /// Frames written.
+    pub frames: u64,
+    /// Commits written.
+    pub commits: u64,
+    /// Bytes before compression.
+    pub raw_bytes: u64,
+    /// Bytes written.
+    pub stored_bytes: u64,
+    /// Flushes.
+    pub syncs: u64,
+    /// Microseconds spent in flushes.
+    pub sync_micros: u64,
+    /// Times that a write or flush failed.
+    pub failures: u64,
 }
 
-/// A durable frame and its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its sequence: gapless, from 1.
-    pub sequence: u64,
-    /// What was appended.
-    pub frame: Frame,
+/// The ledger of one folder; clones share it. The folder is let go when the last one is dropped.
+#[derive(Clone)]
+pub struct Ledger {
+    inner: Arc<Inner>,
 }
 
-/// Reads durable frames in order, following the writer. Calls block.
-pub struct Reader;
+struct Inner {
+    shared: Arc<Shared>,
+    threads: Mutex<Option<Threads>>,
+}
 
-impl Reader {
-    /// The next durable frame; waits up to `wait` for one, then answers none.
-    pub fn next(&mut self, wait: Duration) -> Result<Option<Entry>, Error> {
-        let _ = wait;
-        todo!()
-    }
+struct Threads {
+    writer: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+    /// Let go after both threads have ended.
+    _lock: FolderLock,
 }
 
 impl Ledger {
@@ -80,60 +90,227 @@ impl Ledger {
         config: LedgerConfig,
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Result<(Self, Recovery), Error> {
-        let _ = (dir, config, now);
-        todo!()
+        Self::open_on(Arc::new(RealDisk), dir, config, now)
     }
 
-    /// Queues frames as one unit; waits only while the queue has no room.
+    /// As [`Ledger::open`], on a file system of the caller's, such as [`crate::fault::FaultyDisk`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        config: LedgerConfig,
+        now: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Result<(Self, Recovery), Error> {
+        config.validate()?;
+        folder::create(dir)?;
+        let lock = FolderLock::take(dir)?;
+        let files = Files::list(dir)?;
+        let found = recovery::find(disk.as_ref(), dir, &files, now())?;
+        let spares = keep_spares(disk.as_ref(), &files, &config)?;
+        let Found { head, segments, tail } = found;
+        let position = tail.as_ref().map(|tail| tail.end).unwrap_or_default();
+        let shared = Arc::new(Shared {
+            dir: dir.to_owned(),
+            disk,
+            now: Arc::new(now),
+            ledger: head.head().ledger,
+            queue: Queue::new(config.queue_bytes_max),
+            progress: Progress::new(position),
+            state: watch::Sender::new(State::Serving),
+            segments: Mutex::new(segments),
+            spares,
+            head: Mutex::new(head),
+            released: AtomicU64::new(0),
+            keeper: Bell::default(),
+            counters: Counters::default(),
+            config,
+        });
+        let (appender, recovery) = recovery::resume(&shared, tail)?;
+        say_opened(&shared, &recovery);
+        let threads = Threads::start(&shared, appender, lock)?;
+        let inner = Inner { shared, threads: Mutex::new(Some(threads)) };
+        Ok((Self { inner: Arc::new(inner) }, recovery))
+    }
+
+    /// Queues frames as one unit, at most 16 MiB: they are written together, in this order. Waits
+    /// only while the queue has no room.
     pub fn append<I: IntoIterator<Item = Frame>>(
         &self,
         frames: I,
     ) -> impl Future<Output = Result<Commit, Error>> + Send + use<'_, I> {
-        let _ = frames.into_iter().count();
-        async move { todo!() }
+        let frames: Frames = frames.into_iter().collect();
+        self.shared().queue.append(frames)
     }
 
-    /// Queues frames if there is room at this moment; [`ErrorKind::Full`](crate::ErrorKind) if not.
+    /// Queues frames if there is room at this moment; [`ErrorKind::Full`] if not.
     pub fn try_append(&self, frames: impl IntoIterator<Item = Frame>) -> Result<Commit, Error> {
-        let _ = frames.into_iter().count();
-        todo!()
+        self.shared().queue.try_append(frames.into_iter().collect())
     }
 
     /// The configured durability.
     pub fn durability(&self) -> Durability {
-        todo!()
+        self.shared().config.durability
     }
 
     /// Whether it takes records.
     pub fn state(&self) -> State {
-        todo!()
+        self.shared().state.borrow().clone()
+    }
+
+    /// Whether it takes records, and every change of that.
+    pub fn states(&self) -> watch::Receiver<State> {
+        self.shared().state.subscribe()
     }
 
     /// It takes records.
     pub fn ready(&self) -> bool {
-        todo!()
+        matches!(&*self.shared().state.borrow(), State::Serving)
     }
 
     /// Sequence of the last frame on disk, and its changes.
     pub fn durable(&self) -> watch::Receiver<u64> {
-        todo!()
+        self.shared().progress.watch()
     }
 
-    /// A reader that starts at this sequence.
+    /// A reader that starts at this sequence; 0 stands for the first that is still kept.
     pub fn reader(&self, from_sequence: u64) -> Result<Reader, Error> {
-        let _ = from_sequence;
-        todo!()
+        Reader::new(Arc::clone(self.shared()), from_sequence)
     }
 
     /// No consumer needs frames below this sequence any more: whole segments of them are recycled
-    /// once the retention rule lets go too. With several consumers, pass the lowest.
+    /// once the retention rule lets go too. With several consumers, pass the lowest. A crash
+    /// forgets it: say it again after opening.
     pub fn release(&self, below: u64) {
-        let _ = below;
-        todo!()
+        self.shared().released.fetch_max(below, Ordering::AcqRel);
+        self.shared().keeper.ring();
     }
 
-    /// Writes what is queued, flushes, and ends the threads. Appends fail from now on.
+    /// Figures for metrics.
+    pub fn stats(&self) -> Stats {
+        let shared = self.shared();
+        let counters = &shared.counters;
+        let segments = shared.segments.lock().expect(LOCK);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            durable_sequence: shared.progress.position().sequence,
+            queued_bytes: shared.queue.bytes(),
+            segments: segments.len() as u64,
+            segment_bytes: segments.iter().map(|segment| segment.segment_bytes).sum(),
+            spare_segments: shared.spares.count() as u64,
+            frames: read(&counters.frames),
+            commits: read(&counters.commits),
+            raw_bytes: read(&counters.raw_bytes),
+            stored_bytes: read(&counters.stored_bytes),
+            syncs: read(&counters.syncs),
+            sync_micros: read(&counters.sync_micros),
+            failures: read(&counters.failures),
+        }
+    }
+
+    /// Writes what is queued, flushes, and lets the folder go. Appends fail from now on. An error
+    /// says that the ledger was poisoned, so that its last appends were failed.
     pub async fn close(&self) -> Result<(), Error> {
-        todo!()
+        self.shared().queue.close();
+        self.shared().keeper.end();
+        let threads = self.inner.threads.lock().expect(LOCK).take();
+        if let Some(threads) = threads {
+            let joined = tokio::task::spawn_blocking(move || threads.join()).await;
+            joined.map_err(|_| Error::new(ErrorKind::Closed, "the ledger's writer panicked"))?;
+        }
+        match self.state() {
+            State::Poisoned { reason } => Err(Error::new(ErrorKind::Poisoned, reason)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("dir", &self.shared().dir)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The last handle gone, the threads end as after [`Ledger::close`].
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        self.shared.keeper.end();
+        let threads = self.threads.lock().map(|mut threads| threads.take());
+        if let Ok(Some(threads)) = threads {
+            threads.join();
+        }
+    }
+}
+
+impl Threads {
+    fn start(shared: &Arc<Shared>, appender: Appender, lock: FolderLock) -> Result<Self, Error> {
+        let failed = |error| Error::io("start the threads of", &shared.dir, error);
+        let keeper = std::thread::Builder::new().name("ledger-keeper".into());
+        let of_keeper = Arc::clone(shared);
+        let keeper = keeper.spawn(move || keeper::run(&of_keeper)).map_err(failed)?;
+        let writer = Writer::new(Arc::clone(shared), appender);
+        let named = std::thread::Builder::new().name("ledger-writer".into());
+        let writer = named.spawn(move || writer.run()).map_err(|error| {
+            shared.keeper.end();
+            failed(error)
+        })?;
+        Ok(Self { writer, keeper, _lock: lock })
+    }
+
+    fn join(self) {
+        for (name, thread) in [("keeper", self.keeper), ("writer", self.writer)] {
+            if thread.join().is_err() {
+                tracing::error!(thread = name, "a thread of the ledger panicked");
+            }
+        }
+    }
+}
+
+/// Keeps as many usable spares as configured, and removes what else lies about.
+fn keep_spares(disk: &dyn Disk, files: &Files, config: &LedgerConfig) -> Result<Spares, Error> {
+    let mut ready = VecDeque::new();
+    let mut number = 0;
+    for path in files.spares.iter().chain(&files.unfinished) {
+        number = number.max(number_of(path));
+        let finished = files.spares.contains(path);
+        let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let wanted = ready.len() < config.spare_segments as usize;
+        if finished && wanted && bytes == config.segment_bytes {
+            ready.push_back(path.clone());
+        } else {
+            disk.remove(path).map_err(|error| Error::io("remove", path, error))?;
+        }
+    }
+    Ok(Spares::new(ready, number))
+}
+
+fn number_of(path: &Path) -> u64 {
+    path.file_stem().and_then(|stem| stem.to_str()?.parse().ok()).unwrap_or(0)
+}
+
+fn say_opened(shared: &Shared, recovery: &Recovery) {
+    let Recovery { truncated_bytes, first_sequence, last_sequence, .. } = *recovery;
+    let interrupted = recovery.interrupted.len();
+    let dir: &PathBuf = &shared.dir;
+    let dir = dir.display();
+    tracing::info!(%dir, first_sequence, last_sequence, interrupted, "ledger opened");
+    if truncated_bytes > 0 {
+        tracing::warn!(
+            truncated_bytes,
+            "an unfinished commit was cut off; none had been acknowledged"
+        );
+    }
+    if shared.config.durability == Durability::Relaxed {
+        let interval_ms = shared.config.relaxed_interval_ms;
+        tracing::warn!(
+            interval_ms,
+            "durability is relaxed: records are flushed on a timer, a power cut can lose one interval"
+        );
     }
 }

@@ -3,11 +3,34 @@
 //!
 //! What is acknowledged is on disk, in order, without gaps, checksummed and chained. `FORMAT.md`
 //! beside this crate says how it lies there.
+//!
+//! Outcomes: every `Opened` gets exactly one `Closed`. Whoever appended the `Opened` appends the
+//! `Closed`, and tries again while the ledger is poisoned: an append that failed has left nothing
+//! that will ever be read. Only [`Ledger::open`] closes by itself, with outcome `interrupted`, what
+//! no process is alive to close.
 
+mod appender;
 mod config;
+mod disk;
 mod error;
+mod folder;
+mod format;
+mod head;
+mod keeper;
 mod ledger;
+mod queue;
+mod random;
+mod reader;
+mod recovery;
+mod shared;
+mod spares;
+mod walk;
+mod writer;
 
 pub use config::{Durability, LedgerConfig};
+pub use disk::{Disk, DiskFile, RealDisk, Source};
 pub use error::{Error, ErrorKind};
-pub use ledger::{Commit, Entry, Ledger, Reader, Recovery, State};
+pub use ledger::{Ledger, State, Stats};
+pub use queue::Commit;
+pub use reader::{Entry, Reader};
+pub use recovery::Recovery;

@@ -1,0 +1,316 @@
+//! The one who writes: commits into the active segment, syncs, changes of segment, and the reopen
+//! after a failure. It belongs to one thread at a time.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event::{Frame, InteractionId, Kind};
+
+use crate::disk::{Disk, DiskFile};
+use crate::folder::segment_path;
+use crate::format::{Encoder, Position, SegmentHeader, Stored, header_bytes};
+use crate::random;
+use crate::shared::{Counters, LOCK, Segment, Shared};
+use crate::spares;
+use crate::walk::{OpenSet, Walk, follow, read_header};
+use crate::{Error, ErrorKind};
+
+/// The segment being written.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) file: Box<dyn DiskFile>,
+    pub(crate) segment: Segment,
+    /// Where the next commit goes.
+    pub(crate) offset: u64,
+}
+
+/// See the module.
+pub(crate) struct Appender {
+    shared: Arc<Shared>,
+    active: Active,
+    encoder: Encoder,
+    /// What is open as of `written`.
+    open: OpenSet,
+    /// What the commit being built opens (with its sequence) and closes; no more than its frames.
+    effects: Vec<(InteractionId, Option<u64>)>,
+    /// The end of what was written.
+    written: Position,
+    /// The end of what was synced.
+    durable: Position,
+    /// When the oldest write that is not synced yet was made.
+    unsynced_since: Option<Instant>,
+}
+
+impl Appender {
+    /// Goes on where recovery ended: all up to `durable` is on disk, `open` was open then.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        active: Active,
+        durable: Position,
+        open: OpenSet,
+    ) -> Result<Self, Error> {
+        let config = &shared.config;
+        let smallest = usize::try_from(config.compress_bytes_min).unwrap_or(usize::MAX);
+        let encoder = Encoder::new(config.compress.then_some(smallest))
+            .map_err(|error| Error::io("prepare compression for", &shared.dir, error))?;
+        Ok(Self {
+            shared,
+            active,
+            encoder,
+            open,
+            effects: Vec::new(),
+            written: durable,
+            durable,
+            unsynced_since: None,
+        })
+    }
+
+    /// The end of what was written, and of what was synced.
+    pub(crate) fn written(&self) -> Position {
+        self.written
+    }
+
+    pub(crate) fn durable(&self) -> Position {
+        self.durable
+    }
+
+    pub(crate) fn unsynced_for(&self) -> Option<Duration> {
+        self.unsynced_since.map(|since| since.elapsed())
+    }
+
+    pub(crate) fn open_interactions(&self) -> &OpenSet {
+        &self.open
+    }
+
+    /// Starts a commit; then [`Appender::push`] its frames and [`Appender::write`] it.
+    pub(crate) fn begin(&mut self) {
+        self.encoder.begin(self.written);
+        self.effects.clear();
+    }
+
+    /// Adds a frame to the commit and answers its sequence.
+    pub(crate) fn push(&mut self, frame: &Frame) -> u64 {
+        let sequence = self.encoder.push(frame);
+        match frame.kind {
+            Kind::Opened => self.effects.push((frame.interaction, Some(sequence))),
+            Kind::Closed => self.effects.push((frame.interaction, None)),
+            _ => {}
+        }
+        sequence
+    }
+
+    /// Writes the commit, into a new segment if it must be. It is durable after [`Appender::sync`].
+    pub(crate) fn write(&mut self) -> Result<(), Error> {
+        let raw_bytes = self.encoder.raw_bytes();
+        let bytes = self.encoder.pack();
+        if self.active.offset + bytes > self.active.segment.segment_bytes || self.is_old() {
+            self.rotate(bytes)?;
+        }
+        let Segment { epoch, salt, path, .. } = &self.active.segment;
+        let now = (self.shared.now)();
+        let (end, commit) = self.encoder.seal(*epoch, *salt, self.durable.sequence, now);
+        let result = self.active.file.write_all_at(commit, self.active.offset);
+        result.map_err(|error| Error::io("write to", path, error))?;
+        let counters = &self.shared.counters;
+        Counters::add(&counters.commits, 1);
+        Counters::add(&counters.stored_bytes, commit.len() as u64);
+        Counters::add(&counters.frames, end.sequence - self.written.sequence);
+        Counters::add(&counters.raw_bytes, raw_bytes);
+        self.active.offset += commit.len() as u64;
+        self.written = end;
+        for (interaction, opened) in self.effects.drain(..) {
+            match opened {
+                Some(sequence) => self.open.insert(interaction, sequence),
+                None => self.open.remove(&interaction),
+            };
+        }
+        self.unsynced_since.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// Makes all that was written durable, and says so to those who wait for it.
+    pub(crate) fn sync(&mut self) -> Result<(), Error> {
+        if self.durable == self.written {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let result = self.active.file.sync();
+        result.map_err(|error| Error::io("sync", &self.active.segment.path, error))?;
+        let counters = &self.shared.counters;
+        Counters::add(&counters.syncs, 1);
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Counters::add(&counters.sync_micros, micros);
+        self.durable = self.written;
+        self.unsynced_since = None;
+        self.shared.progress.advance(self.durable);
+        Ok(())
+    }
+
+    /// The active segment has records and has reached its age.
+    pub(crate) fn is_old(&self) -> bool {
+        let age = self.shared.config.segment_age_seconds.saturating_mul(1000);
+        let millis = (self.shared.now)().millis_since(self.active.segment.created_at);
+        self.active.offset > self.active.segment.body_at
+            && millis >= i64::try_from(age).unwrap_or(i64::MAX)
+    }
+
+    /// Begins a new segment with room for a commit of `commit_bytes`. The old one is synced before
+    /// the new one exists, so that only the last segment can ever have a torn end.
+    pub(crate) fn rotate(&mut self, commit_bytes: u64) -> Result<(), Error> {
+        self.sync()?;
+        let open = listed(&self.open);
+        self.begin_segment(open, self.durable, &[], commit_bytes)
+    }
+
+    fn begin_segment(
+        &mut self,
+        open: Vec<(InteractionId, u64)>,
+        previous: Position,
+        carried: &[Stored],
+        commit_bytes: u64,
+    ) -> Result<(), Error> {
+        let shared = &self.shared;
+        let carried_bytes: u64 = carried.iter().map(|commit| commit.header.bytes()).sum();
+        let needed = header_bytes(open.len()) + carried_bytes + commit_bytes;
+        let epoch = self.active.segment.epoch + 1;
+        let header = SegmentHeader {
+            ledger: shared.ledger,
+            epoch,
+            salt: random::word(),
+            segment_bytes: shared.config.segment_bytes.max(needed),
+            created_at: (shared.now)(),
+            previous,
+            open,
+        };
+        self.active = activate(shared, &header, carried)?;
+        // A new end is worth noting in the head, and a spare was taken.
+        shared.keeper.ring();
+        Ok(())
+    }
+
+    /// Tries to serve again after a failure. What was acknowledged is read back and checked; what
+    /// was not is left behind, and a new segment supersedes it. The failed file is never synced
+    /// again: a second sync may succeed without having written anything.
+    pub(crate) fn reopen(&mut self) -> Result<(), Error> {
+        let path = self.active.segment.path.clone();
+        let failed = |error| Error::io("read back", &path, error);
+        let file = self.shared.disk.open(&path).map_err(failed)?;
+        let header = read_header(file.as_ref()).map_err(failed)?;
+        let header = header.map_err(|defect| Error::corrupt(&path, 0, defect))?;
+        let mut walk = Walk::new(file.as_ref(), &header);
+        let mut open: OpenSet = header.open.iter().copied().collect();
+        while walk.position.sequence < self.durable.sequence {
+            let commit = walk.next().map_err(failed)?;
+            let commit = commit.map_err(|defect| Error::corrupt(&path, walk.offset, defect))?;
+            commit.frames.iter().for_each(|frame| follow(&mut open, frame));
+        }
+        if walk.position != self.durable {
+            return Err(Error::corrupt(&path, walk.offset, "it is not what was acknowledged"));
+        }
+        let listed = listed(&open);
+        let carried = self.carried(&mut walk, &mut open).map_err(failed)?;
+        let end = carried.last().map_or(self.durable, |commit| commit.header.end());
+        self.begin_segment(listed, self.durable, &carried, 0)?;
+        if end != self.written {
+            tracing::warn!(
+                first_sequence = end.sequence + 1,
+                last_sequence = self.written.sequence,
+                "frames that were written but never synced are gone; their sequences are used again"
+            );
+        }
+        self.open = open;
+        self.written = end;
+        self.durable = end;
+        self.unsynced_since = None;
+        self.shared.progress.advance(end);
+        Ok(())
+    }
+
+    /// Commits that `relaxed` had acknowledged before they were synced: they go over to the new
+    /// segment as far as they can be read back. In the other modes there are none.
+    fn carried<S: crate::disk::Source + ?Sized>(
+        &self,
+        walk: &mut Walk<'_, S>,
+        open: &mut OpenSet,
+    ) -> std::io::Result<Vec<Stored>> {
+        let mut carried = Vec::new();
+        if self.shared.config.durability != crate::Durability::Relaxed {
+            return Ok(carried);
+        }
+        while walk.position.sequence < self.written.sequence {
+            let Ok(commit) = walk.next()? else { break };
+            commit.frames.iter().for_each(|frame| follow(open, frame));
+            carried.push(commit);
+        }
+        Ok(carried)
+    }
+}
+
+/// Makes a spare the segment that `header` describes, with commits taken over from another one.
+/// On return it is durable under its name, and listed.
+pub(crate) fn activate(
+    shared: &Shared,
+    header: &SegmentHeader,
+    carried: &[Stored],
+) -> Result<Active, Error> {
+    let dir = &shared.dir;
+    let disk = shared.disk.as_ref();
+    let spare = take_spare(shared, header.segment_bytes)?;
+    let path = segment_path(dir, header.first_sequence(), header.epoch);
+    let begun = begin_file(disk, &spare, &path, header, carried);
+    let (file, offset) = begun.map_err(|error| {
+        let _ = disk.remove(&spare);
+        Error::io("begin the segment", &path, error)
+    })?;
+    disk.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))?;
+    let segment = Segment::new(path, header);
+    shared.segments.lock().expect(LOCK).push(segment.clone());
+    Ok(Active { file, segment, offset })
+}
+
+fn begin_file(
+    disk: &dyn Disk,
+    spare: &Path,
+    path: &Path,
+    header: &SegmentHeader,
+    carried: &[Stored],
+) -> std::io::Result<(Box<dyn DiskFile>, u64)> {
+    let file = disk.open(spare)?;
+    let mut bytes = header.encode();
+    for commit in carried {
+        let mut moved = commit.header.clone();
+        moved.epoch = header.epoch;
+        moved.durable_sequence = header.previous.sequence;
+        bytes.extend_from_slice(&moved.encode(header.salt));
+        bytes.extend_from_slice(&commit.body);
+    }
+    file.write_all_at(&bytes, 0)?;
+    file.sync()?;
+    disk.rename(spare, path)?;
+    Ok((file, bytes.len() as u64))
+}
+
+/// The open set as a segment header lists it, oldest first.
+pub(crate) fn listed(open: &OpenSet) -> Vec<(InteractionId, u64)> {
+    let mut listed: Vec<_> = open.iter().map(|(id, sequence)| (*id, *sequence)).collect();
+    listed.sort_unstable_by_key(|(_, sequence)| *sequence);
+    listed
+}
+
+/// A file of this size, written in full: one prepared in advance, or one made now.
+fn take_spare(shared: &Shared, bytes: u64) -> Result<PathBuf, Error> {
+    if bytes == shared.config.segment_bytes
+        && let Some(spare) = shared.spares.take()
+    {
+        return Ok(spare);
+    }
+    let number = shared.spares.number();
+    spares::prepare(shared.disk.as_ref(), &shared.dir, number, bytes, &|| false)
+}
+
+/// The error under which appends are refused while the ledger is poisoned.
+pub(crate) fn poisoned(error: &Error) -> Error {
+    let reason = error.reason();
+    Error::new(ErrorKind::Poisoned, format!("the ledger cannot record at this moment: {reason}"))
+}

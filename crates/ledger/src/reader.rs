@@ -1,0 +1,181 @@
+//! Reads durable frames in order, following the writer from segment to segment.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::Frame;
+
+use crate::format::{COMMIT_HEADER_BYTES, CommitHeader, Defect, StoredFrame, decode_body};
+use crate::shared::{LOCK, Segment, Shared};
+use crate::walk::{read_bytes, read_commit_header};
+use crate::{Error, ErrorKind};
+
+/// A durable frame and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its sequence: gapless, from 1.
+    pub sequence: u64,
+    /// What was appended. The payload of an erased frame is empty.
+    pub frame: Frame,
+}
+
+/// Reads durable frames in order, following the writer. Calls block: it wants a thread of its own.
+///
+/// It holds one commit at a time in memory, at most 16 MiB; a payload that is kept keeps the commit
+/// it came in.
+pub struct Reader {
+    shared: Arc<Shared>,
+    /// The sequence to answer next.
+    next: u64,
+    place: Option<Place>,
+    /// What is left of the commit at hand.
+    frames: std::vec::IntoIter<StoredFrame>,
+}
+
+/// Where the next commit is to be read.
+struct Place {
+    file: File,
+    segment: Segment,
+    offset: u64,
+    /// First sequence of the commit there.
+    sequence: u64,
+}
+
+impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>, from_sequence: u64) -> Result<Self, Error> {
+        let mut reader =
+            Self { shared, next: from_sequence, place: None, frames: Vec::new().into_iter() };
+        if from_sequence == 0 {
+            reader.next = reader.shared.segments.lock().expect(LOCK)[0].first_sequence;
+        } else if from_sequence > reader.shared.progress.position().sequence + 1 {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("sequence {from_sequence} lies behind the end of the ledger"),
+            ));
+        } else {
+            reader.segment()?;
+        }
+        Ok(reader)
+    }
+
+    /// The sequence that [`Reader::next`] will answer.
+    pub fn position(&self) -> u64 {
+        self.next
+    }
+
+    /// The next durable frame; waits up to `wait` for one, then answers none. None at once if the
+    /// ledger was closed.
+    #[expect(clippy::should_implement_trait, reason = "it takes a wait and can fail")]
+    pub fn next(&mut self, wait: Duration) -> Result<Option<Entry>, Error> {
+        loop {
+            if let Some(stored) = self.frames.next() {
+                if stored.sequence < self.next {
+                    continue;
+                }
+                self.next = stored.sequence + 1;
+                return self.entry(stored).map(Some);
+            }
+            if !self.shared.progress.wait_for(self.next, wait) {
+                return Ok(None);
+            }
+            self.read_commit()?;
+        }
+    }
+
+    fn entry(&self, stored: StoredFrame) -> Result<Entry, Error> {
+        let sequence = stored.sequence;
+        let frame: Option<Frame> = stored.frame();
+        let frame = frame.ok_or_else(|| {
+            let kind = stored.kind;
+            Error::new(
+                ErrorKind::Invalid,
+                format!("frame {sequence} is of kind {kind}, which only a newer version knows"),
+            )
+        })?;
+        Ok(Entry { sequence, frame })
+    }
+
+    /// Reads the commit that holds `next`, which is durable.
+    fn read_commit(&mut self) -> Result<(), Error> {
+        let segment = self.segment()?;
+        let mut place = match self.place.take() {
+            Some(place) if place.segment.epoch == segment.epoch => place,
+            _ => Place::begin(segment)?,
+        };
+        loop {
+            let header = place.header(&self.shared)?;
+            if self.next <= header.last_sequence() {
+                self.frames = place.frames(&header, &self.shared)?.into_iter();
+                place.skip(&header);
+                self.place = Some(place);
+                return Ok(());
+            }
+            place.skip(&header);
+        }
+    }
+
+    /// The segment that holds `next`. Of several that begin with it, the last: the others were
+    /// superseded.
+    fn segment(&self) -> Result<Segment, Error> {
+        let segments = self.shared.segments.lock().expect(LOCK);
+        let after = segments.partition_point(|segment| segment.first_sequence <= self.next);
+        match after.checked_sub(1) {
+            Some(index) => Ok(segments[index].clone()),
+            None => Err(released(self.next)),
+        }
+    }
+}
+
+impl Place {
+    fn begin(segment: Segment) -> Result<Self, Error> {
+        let file = File::open(&segment.path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => released(segment.first_sequence),
+            _ => Error::io("open", &segment.path, error),
+        })?;
+        let (offset, sequence) = (segment.body_at, segment.first_sequence);
+        Ok(Self { file, segment, offset, sequence })
+    }
+
+    fn header(&self, shared: &Shared) -> Result<CommitHeader, Error> {
+        let Segment { epoch, salt, path, .. } = &self.segment;
+        let header = read_commit_header(&self.file, *epoch, *salt, self.offset);
+        let header = header.map_err(|error| Error::io("read", path, error))?;
+        let header = header.map_err(|defect| self.defect(shared, defect))?;
+        if header.first_sequence != self.sequence {
+            let (expected, found) = (self.sequence, header.first_sequence);
+            return Err(self.defect(shared, Defect::Sequence { expected, found }));
+        }
+        Ok(header)
+    }
+
+    fn frames(&self, header: &CommitHeader, shared: &Shared) -> Result<Vec<StoredFrame>, Error> {
+        let at = self.offset + COMMIT_HEADER_BYTES as u64;
+        let body = read_bytes(&self.file, at, header.stored_bytes as usize);
+        let body = body.map_err(|error| Error::io("read", &self.segment.path, error))?;
+        let body = body.ok_or_else(|| self.defect(shared, Defect::Short))?;
+        decode_body(header, &body.into(), false).map_err(|defect| self.defect(shared, defect))
+    }
+
+    fn skip(&mut self, header: &CommitHeader) {
+        self.offset += header.bytes();
+        self.sequence = header.last_sequence() + 1;
+    }
+
+    /// The file may have been recycled under the reader; otherwise it is damaged.
+    fn defect(&self, shared: &Shared, defect: Defect) -> Error {
+        let segments = shared.segments.lock().expect(LOCK);
+        if segments.iter().any(|segment| segment.epoch == self.segment.epoch) {
+            Error::corrupt(&self.segment.path, self.offset, defect)
+        } else {
+            released(self.sequence)
+        }
+    }
+}
+
+fn released(sequence: u64) -> Error {
+    Error::new(
+        ErrorKind::Released,
+        format!("sequence {sequence} has been released and is no longer in the ledger"),
+    )
+}

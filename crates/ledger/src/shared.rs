@@ -1,0 +1,176 @@
+//! What the handles, the writer, the keeper and the readers share.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use event::Timestamp;
+use tokio::sync::watch;
+
+use crate::disk::Disk;
+use crate::format::{Position, SegmentHeader};
+use crate::head::HeadFile;
+use crate::queue::Queue;
+use crate::spares::Spares;
+use crate::{LedgerConfig, State};
+
+pub(crate) const LOCK: &str = "nothing panics while it holds this lock";
+
+/// Tells the time.
+pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) dir: PathBuf,
+    pub(crate) config: LedgerConfig,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) now: Clock,
+    pub(crate) ledger: [u8; 16],
+    pub(crate) queue: Queue,
+    pub(crate) progress: Progress,
+    pub(crate) state: watch::Sender<State>,
+    /// Segments in use, oldest first; the last one is being written. Bounded by retention.
+    pub(crate) segments: Mutex<Vec<Segment>>,
+    pub(crate) spares: Spares,
+    pub(crate) head: Mutex<HeadFile>,
+    /// First sequence that some consumer still needs.
+    pub(crate) released: AtomicU64,
+    pub(crate) keeper: Bell,
+    pub(crate) counters: Counters,
+}
+
+/// A segment in use.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub(crate) path: PathBuf,
+    pub(crate) epoch: u64,
+    pub(crate) salt: u64,
+    pub(crate) first_sequence: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) created_at: Timestamp,
+    /// Offset of its first commit.
+    pub(crate) body_at: u64,
+}
+
+impl Segment {
+    pub(crate) fn new(path: PathBuf, header: &SegmentHeader) -> Self {
+        Self {
+            path,
+            epoch: header.epoch,
+            salt: header.salt,
+            first_sequence: header.first_sequence(),
+            segment_bytes: header.segment_bytes,
+            created_at: header.created_at,
+            body_at: header.bytes(),
+        }
+    }
+}
+
+/// How far the ledger is durable, for those who wait with and without blocking.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    durable: Mutex<Durable>,
+    changed: Condvar,
+    watch: watch::Sender<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Durable {
+    position: Position,
+    ended: bool,
+}
+
+impl Progress {
+    pub(crate) fn new(position: Position) -> Self {
+        Self {
+            durable: Mutex::new(Durable { position, ended: false }),
+            changed: Condvar::new(),
+            watch: watch::Sender::new(position.sequence),
+        }
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.durable.lock().expect(LOCK).position
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.watch.subscribe()
+    }
+
+    pub(crate) fn advance(&self, position: Position) {
+        self.durable.lock().expect(LOCK).position = position;
+        self.changed.notify_all();
+        self.watch.send_replace(position.sequence);
+    }
+
+    /// Nothing will advance any more.
+    pub(crate) fn end(&self) {
+        self.durable.lock().expect(LOCK).ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until `sequence` is durable; false if it is not in time, or never will be.
+    pub(crate) fn wait_for(&self, sequence: u64, wait: Duration) -> bool {
+        let durable = self.durable.lock().expect(LOCK);
+        let short = |durable: &mut Durable| durable.position.sequence < sequence && !durable.ended;
+        let durable = self.changed.wait_timeout_while(durable, wait, short).expect(LOCK).0;
+        durable.position.sequence >= sequence
+    }
+}
+
+/// Wakes the keeper.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    rung: Mutex<Rung>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Rung {
+    work: bool,
+    end: bool,
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.rung.lock().expect(LOCK).work = true;
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn end(&self) {
+        self.rung.lock().expect(LOCK).end = true;
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn ended(&self) -> bool {
+        self.rung.lock().expect(LOCK).end
+    }
+
+    /// Waits for work or the interval; false once the end has come.
+    pub(crate) fn wait(&self, interval: Duration) -> bool {
+        let rung = self.rung.lock().expect(LOCK);
+        let idle = |rung: &mut Rung| !rung.work && !rung.end;
+        let mut rung = self.changed.wait_timeout_while(rung, interval, idle).expect(LOCK).0;
+        rung.work = false;
+        !rung.end
+    }
+}
+
+/// Counts since the ledger was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) frames: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) raw_bytes: AtomicU64,
+    pub(crate) stored_bytes: AtomicU64,
+    pub(crate) syncs: AtomicU64,
+    pub(crate) sync_micros: AtomicU64,
+    pub(crate) failures: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, value: u64) {
+        counter.fetch_add(value, Ordering::Relaxed);
+    }
+}

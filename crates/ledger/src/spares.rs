@@ -1,0 +1,103 @@
+//! Files written in advance, so that a change of segment waits for nothing: syncing over written
+//! space costs a fraction of what growing a file does.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex};
+
+use crate::Error;
+use crate::disk::Disk;
+use crate::folder::{spare_path, unfinished_path};
+use crate::shared::LOCK;
+
+/// Bytes written between two syncs, so that the writer's own syncs are not held up.
+const STEP_BYTES: u64 = 1 << 20;
+
+/// The spares at hand.
+#[derive(Debug, Default)]
+pub(crate) struct Spares {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ready: VecDeque<PathBuf>,
+    /// Number of the newest spare; numbers are never used twice.
+    number: u64,
+    preparing: bool,
+}
+
+impl Spares {
+    pub(crate) fn new(ready: VecDeque<PathBuf>, number: u64) -> Self {
+        let state = State { ready, number, preparing: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.state.lock().expect(LOCK).ready.len()
+    }
+
+    /// A number for a new spare.
+    pub(crate) fn number(&self) -> u64 {
+        let mut state = self.state.lock().expect(LOCK);
+        state.number += 1;
+        state.number
+    }
+
+    /// Adds a spare that is complete and durable.
+    pub(crate) fn put(&self, path: PathBuf) {
+        self.state.lock().expect(LOCK).ready.push_back(path);
+        self.changed.notify_all();
+    }
+
+    /// Says that one is being prepared, or no longer.
+    pub(crate) fn set_preparing(&self, preparing: bool) {
+        self.state.lock().expect(LOCK).preparing = preparing;
+        self.changed.notify_all();
+    }
+
+    /// Takes a spare, waiting for one that is being prepared; none if there is none.
+    pub(crate) fn take(&self) -> Option<PathBuf> {
+        let state = self.state.lock().expect(LOCK);
+        let wait = |state: &mut State| state.ready.is_empty() && state.preparing;
+        self.changed.wait_while(state, wait).expect(LOCK).ready.pop_front()
+    }
+}
+
+/// Writes a file of zeros and makes it durable. Gives up early once `ending` says so.
+pub(crate) fn prepare(
+    disk: &dyn Disk,
+    dir: &Path,
+    number: u64,
+    bytes: u64,
+    ending: &dyn Fn() -> bool,
+) -> Result<PathBuf, Error> {
+    let unfinished = unfinished_path(dir, number);
+    let spare = spare_path(dir, number);
+    let written =
+        fill(disk, &unfinished, bytes, ending).and_then(|()| disk.rename(&unfinished, &spare));
+    written.map_err(|error| {
+        // What is left of it takes up space that is probably wanted.
+        let _ = disk.remove(&unfinished);
+        Error::io("write in advance the segment", &spare, error)
+    })?;
+    Ok(spare)
+}
+
+fn fill(disk: &dyn Disk, path: &Path, bytes: u64, ending: &dyn Fn() -> bool) -> io::Result<()> {
+    let file = disk.create(path)?;
+    let zeros = vec![0; STEP_BYTES.min(bytes) as usize];
+    let mut offset = 0;
+    while offset < bytes {
+        if ending() {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "the ledger is being closed"));
+        }
+        let step = (bytes - offset).min(STEP_BYTES);
+        file.write_all_at(&zeros[..step as usize], offset)?;
+        file.sync()?;
+        offset += step;
+    }
+    Ok(())
+}
