@@ -1,0 +1,298 @@
+//! From frames to whole interactions.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use event::{
+    Answered, BodyChunk, Closed, Cursor, DecodeError, Dispatched, ErrorDetail, InteractionId, Kind,
+    Opened, Outcome, Record, Refused, Side, Timestamp,
+};
+use ledger::Entry;
+
+use crate::Error;
+use crate::depot::Depot;
+use crate::header::Media;
+use crate::intake::{Intake, Taken};
+
+/// An interaction that has come to its end.
+pub(crate) struct Ended {
+    pub(crate) id: InteractionId,
+    /// Of its last frame.
+    pub(crate) sequence: u64,
+    pub(crate) opened: Opened,
+    /// Of the last attempt.
+    pub(crate) dispatched: Option<Dispatched>,
+    pub(crate) attempts: u32,
+    /// To the last attempt.
+    pub(crate) answered: Option<Answered>,
+    pub(crate) request: Taken,
+    pub(crate) response: Taken,
+    pub(crate) closed: Closed,
+}
+
+/// Holds what has begun and not ended.
+///
+/// How many interactions are open is bounded by the gateway, how much of them is in memory by the
+/// depot's budget; what a crash left open is closed when the ledger recovers.
+pub(crate) struct Assembler {
+    depot: Arc<Depot>,
+    open: HashMap<InteractionId, Open>,
+    /// Sequences of the first frames of `open`.
+    firsts: BTreeSet<u64>,
+    /// What ended at or before this sequence is in the tables already.
+    skip_to: u64,
+    applied: u64,
+    damaged_frames: u64,
+}
+
+struct Open {
+    first_sequence: u64,
+    opened: Opened,
+    dispatched: Option<Dispatched>,
+    attempts: u32,
+    answered: Option<Answered>,
+    request: Intake,
+    response: Intake,
+    damage: Vec<ErrorDetail>,
+}
+
+impl Assembler {
+    /// Begins where the tables end; read the ledger from `after.resume_from`.
+    pub(crate) fn new(depot: Arc<Depot>, after: Cursor) -> Self {
+        Self {
+            depot,
+            open: HashMap::new(),
+            firsts: BTreeSet::new(),
+            skip_to: after.applied,
+            applied: after.applied,
+            damaged_frames: 0,
+        }
+    }
+
+    /// The cursor that holds once everything that ended so far is written.
+    pub(crate) fn cursor(&self) -> Cursor {
+        let resume_from = self.firsts.first().copied().unwrap_or(self.applied + 1);
+        Cursor { applied: self.applied, resume_from }
+    }
+
+    /// Interactions that have begun and not ended.
+    pub(crate) fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Frames since the last call that could not be read or belong to nothing.
+    pub(crate) fn take_damaged_frames(&mut self) -> u64 {
+        std::mem::take(&mut self.damaged_frames)
+    }
+
+    /// Takes the next frame; answers the interaction that it ends. An error means that bytes could
+    /// not be put anywhere: begin again from the last cursor.
+    pub(crate) fn accept(&mut self, entry: Entry) -> Result<Option<Box<Ended>>, Error> {
+        let Entry { sequence, frame } = entry;
+        let id = frame.interaction;
+        match Record::decode(frame.kind, &frame.payload) {
+            Ok(Record::Opened(opened)) => self.begin(id, sequence, *opened, None),
+            Ok(Record::BodyChunk(chunk)) => self.chunk(id, sequence, &chunk)?,
+            Ok(Record::Dispatched(dispatched)) => self.dispatched(id, sequence, *dispatched),
+            Ok(Record::Answered(answered)) => self.answered(id, sequence, *answered),
+            Ok(Record::Closed(closed)) => return self.end(id, sequence, *closed),
+            Ok(Record::Refused(refused)) => return self.refused(id, sequence, *refused),
+            Err(error) => return self.damaged(id, sequence, frame.kind, &error),
+        }
+        Ok(None)
+    }
+
+    fn begin(
+        &mut self,
+        id: InteractionId,
+        sequence: u64,
+        opened: Opened,
+        damage: Option<ErrorDetail>,
+    ) {
+        let open = Open::new(&self.depot, sequence, opened, damage);
+        self.firsts.insert(sequence);
+        if let Some(before) = self.open.insert(id, open) {
+            self.firsts.remove(&before.first_sequence);
+            self.damaged_frames += 1;
+            tracing::error!(%id, sequence, "an interaction was opened twice; the second is kept");
+        }
+    }
+
+    fn chunk(&mut self, id: InteractionId, sequence: u64, chunk: &BodyChunk) -> Result<(), Error> {
+        let Some(open) = self.find(id, sequence) else { return Ok(()) };
+        match chunk.side {
+            Side::Request => open.request.push(&chunk.data),
+            Side::Response => open.response.push(&chunk.data),
+        }
+    }
+
+    fn dispatched(&mut self, id: InteractionId, sequence: u64, dispatched: Dispatched) {
+        let depot = self.depot.clone();
+        let Some(open) = self.find(id, sequence) else { return };
+        // What an earlier attempt answered was not passed on.
+        open.await_answer(&depot, None);
+        open.attempts = dispatched.attempt.max(open.attempts.saturating_add(1));
+        open.dispatched = Some(dispatched);
+    }
+
+    fn answered(&mut self, id: InteractionId, sequence: u64, answered: Answered) {
+        let depot = self.depot.clone();
+        let Some(open) = self.find(id, sequence) else { return };
+        open.await_answer(&depot, Some(answered));
+    }
+
+    fn end(
+        &mut self,
+        id: InteractionId,
+        sequence: u64,
+        mut closed: Closed,
+    ) -> Result<Option<Box<Ended>>, Error> {
+        let open = self.open.remove(&id);
+        if let Some(open) = &open {
+            self.firsts.remove(&open.first_sequence);
+        }
+        if sequence <= self.skip_to {
+            return Ok(None);
+        }
+        let open = open.unwrap_or_else(|| {
+            self.damaged_frames += 1;
+            tracing::error!(%id, sequence, "an interaction ends whose beginning is not in the ledger");
+            let damage = damage("RecordIncomplete", "its beginning is not in the ledger".into());
+            Open::new(&self.depot, sequence, opened_by_id(id), Some(damage))
+        });
+        self.applied = sequence;
+        closed.errors.extend(open.damage);
+        Ok(Some(Box::new(Ended {
+            id,
+            sequence,
+            opened: open.opened,
+            dispatched: open.dispatched,
+            attempts: open.attempts,
+            answered: open.answered,
+            request: open.request.finish()?,
+            response: open.response.finish()?,
+            closed,
+        })))
+    }
+
+    fn refused(
+        &mut self,
+        id: InteractionId,
+        sequence: u64,
+        refused: Refused,
+    ) -> Result<Option<Box<Ended>>, Error> {
+        if sequence <= self.skip_to {
+            return Ok(None);
+        }
+        self.applied = sequence;
+        Ok(Some(Box::new(Ended {
+            id,
+            sequence,
+            opened: refused.opened,
+            dispatched: None,
+            attempts: 0,
+            answered: None,
+            request: Taken::default(),
+            response: Taken::default(),
+            closed: refused.closed,
+        })))
+    }
+
+    /// A frame that cannot be read costs what it held, not the interaction.
+    fn damaged(
+        &mut self,
+        id: InteractionId,
+        sequence: u64,
+        kind: Kind,
+        error: &DecodeError,
+    ) -> Result<Option<Box<Ended>>, Error> {
+        self.damaged_frames += 1;
+        tracing::error!(%id, sequence, %error, "a frame of the ledger cannot be read");
+        let damage = damage("RecordDamaged", format!("frame {sequence}: {error}"));
+        match kind {
+            Kind::Opened => self.begin(id, sequence, opened_by_id(id), Some(damage)),
+            Kind::Closed | Kind::Refused => {
+                let at = opened_by_id(id).received_at;
+                let outcome = Outcome::GatewayFailed;
+                let closed =
+                    Closed { closed_at: at, outcome, errors: vec![damage], ..Closed::default() };
+                if kind == Kind::Closed {
+                    return self.end(id, sequence, closed);
+                }
+                let opened = opened_by_id(id);
+                return self.refused(id, sequence, Refused { opened, closed });
+            }
+            Kind::RequestChunk | Kind::ResponseChunk | Kind::Dispatched | Kind::Answered => {
+                if let Some(open) = self.find(id, sequence) {
+                    open.damage.push(damage);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The interaction that a frame belongs to. Before the cursor, what is not open was written
+    /// already; behind it, a frame without beginning is a fault of whoever wrote it.
+    fn find(&mut self, id: InteractionId, sequence: u64) -> Option<&mut Open> {
+        let open = self.open.get_mut(&id);
+        if open.is_none() && sequence > self.skip_to {
+            self.damaged_frames += 1;
+            tracing::warn!(%id, sequence, "a frame belongs to no open interaction");
+        }
+        open
+    }
+}
+
+impl Open {
+    fn new(
+        depot: &Arc<Depot>,
+        first_sequence: u64,
+        opened: Opened,
+        damage: Option<ErrorDetail>,
+    ) -> Self {
+        let media = Media::of(&opened.headers);
+        Self {
+            first_sequence,
+            request: intake(depot, Side::Request, media, &opened),
+            response: intake(depot, Side::Response, Media::default(), &opened),
+            opened,
+            dispatched: None,
+            attempts: 0,
+            answered: None,
+            damage: damage.into_iter().collect(),
+        }
+    }
+
+    fn await_answer(&mut self, depot: &Arc<Depot>, answered: Option<Answered>) {
+        if answered.is_none() && self.answered.is_none() && self.response.len() == 0 {
+            return;
+        }
+        let media = answered.as_ref().map(|answered| Media::of(&answered.headers));
+        self.response = intake(depot, Side::Response, media.unwrap_or_default(), &self.opened);
+        self.answered = answered;
+    }
+}
+
+fn intake(depot: &Arc<Depot>, side: Side, media: Media, opened: &Opened) -> Intake {
+    let kind = openai::Kind::from_name(&opened.target.kind).unwrap_or(openai::Kind::Other);
+    Intake::new(depot, side, media, kind, &opened.target.subkind)
+}
+
+/// What an id tells of an interaction whose beginning is lost: when it was accepted.
+fn opened_by_id(id: InteractionId) -> Opened {
+    let mut millis = [0u8; 8];
+    millis[2..].copy_from_slice(&id.to_bytes()[..6]);
+    let millis = i64::try_from(u64::from_be_bytes(millis)).unwrap_or(0);
+    Opened { received_at: Timestamp::from_unix_micros(millis * 1_000), ..Opened::default() }
+}
+
+fn damage(reason: &str, message: String) -> ErrorDetail {
+    ErrorDetail {
+        source: "pipeline".into(),
+        reason: reason.into(),
+        message,
+        scope: "global".into(),
+        section: "on-error".into(),
+        elapsed_ms: 0,
+    }
+}

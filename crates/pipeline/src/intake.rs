@@ -1,0 +1,248 @@
+//! One body of an interaction, taken in as it is: text, compressed, a form, a stream, or bytes.
+
+use std::sync::Arc;
+
+use event::{BodyText, Side};
+use openai::{Assembled, FormReader, Kind};
+use serde_json::{Value, json};
+
+use crate::Error;
+use crate::body::{Body, Gathered};
+use crate::decode::{Decoder, Problem};
+use crate::depot::Depot;
+use crate::form;
+use crate::header::Media;
+use crate::stream::EventStream;
+
+/// A body on its way in: its bytes as they passed, and what they mean.
+pub(crate) struct Intake {
+    depot: Arc<Depot>,
+    side: Side,
+    media: Media,
+    raw: Body,
+    view: View,
+}
+
+/// How the bytes are looked at.
+enum View {
+    /// As they are.
+    Raw,
+    Plain(Target),
+    Decoded(Box<Decoder>),
+}
+
+/// Where bytes without encoding go.
+pub(crate) enum Target {
+    Text(Body),
+    Form(FormReader),
+    Events(Arc<Depot>, EventStream),
+}
+
+/// A body, taken.
+#[derive(Default)]
+pub(crate) struct Taken {
+    /// Bytes as they passed.
+    pub(crate) bytes: u64,
+    /// Their SHA-256 in hexadecimal; empty without a body.
+    pub(crate) sha256: String,
+    /// As the table shows it.
+    pub(crate) shown: BodyText,
+    /// As it is searched.
+    pub(crate) parsed: openai::Body,
+    /// What there is to say of the stream, if it was one; its body is `parsed`.
+    pub(crate) stream: Option<Assembled>,
+    /// It was a stream, or would have been one had anything come.
+    pub(crate) is_stream: bool,
+    /// Why it was not searched; empty if it was.
+    pub(crate) not_extracted: String,
+}
+
+impl Intake {
+    pub(crate) fn new(
+        depot: &Arc<Depot>,
+        side: Side,
+        media: Media,
+        kind: Kind,
+        subkind: &str,
+    ) -> Self {
+        let raw = Body::new(depot.clone());
+        let view = View::choose(depot, side, &media, kind, subkind);
+        Self { depot: depot.clone(), side, media, raw, view }
+    }
+
+    /// Takes the next piece.
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Error> {
+        self.raw.push(piece)?;
+        let target = match &mut self.view {
+            View::Raw => return Ok(()),
+            View::Plain(target) => {
+                target.push(piece)?;
+                Some(target)
+            }
+            View::Decoded(decoder) => {
+                decoder.push(piece)?;
+                decoder.target()
+            }
+        };
+        if let Some(Target::Events(_, stream)) = target
+            && stream.is_certain()
+        {
+            self.raw.forget_copy();
+        }
+        Ok(())
+    }
+
+    /// Bytes so far.
+    pub(crate) fn len(&self) -> u64 {
+        self.raw.len()
+    }
+
+    /// The end of the body.
+    pub(crate) fn finish(self) -> Result<Taken, Error> {
+        let mut raw = self.raw.finish()?;
+        if raw.bytes == 0 {
+            let is_stream = self.side == Side::Response && self.media.is_event_stream();
+            return Ok(Taken { is_stream, ..Taken::default() });
+        }
+        let (bytes, sha256) = (raw.bytes, raw.sha256.clone());
+        let taken = match self.view {
+            View::Raw => text_or_bytes(raw, &self.media)?,
+            View::Plain(target) => finish_target(target, raw, &self.media, &self.depot)?,
+            View::Decoded(decoder) => {
+                // What hash and size of a request name is what was sent: it must be there to see.
+                if self.side == Side::Request {
+                    raw.keep()?;
+                }
+                finish_decoded(*decoder, raw, &self.media, &self.depot)?
+            }
+        };
+        Ok(Taken { bytes, sha256, ..taken })
+    }
+}
+
+impl View {
+    fn choose(depot: &Arc<Depot>, side: Side, media: &Media, kind: Kind, subkind: &str) -> Self {
+        let is_stream = side == Side::Response && media.is_event_stream();
+        let form = FormReader::new(&media.content_type);
+        let target = match (is_stream, form, media.encoding) {
+            (true, _, _) => Target::Events(depot.clone(), EventStream::new(kind, subkind)),
+            (false, Some(form), _) => Target::Form(form),
+            (false, None, Some(_)) => Target::Text(Body::new(depot.clone())),
+            (false, None, None) => return Self::Raw,
+        };
+        let Some(encoding) = media.encoding else { return Self::Plain(target) };
+        match Decoder::new(encoding, target, depot.config.decoded_bytes_max) {
+            Ok(decoder) => Self::Decoded(Box::new(decoder)),
+            // Only zstd's context can fail to be made; the body is then kept as it came.
+            Err(error) => {
+                tracing::error!(%error, "a compressed body is kept undecoded");
+                Self::Raw
+            }
+        }
+    }
+}
+
+impl Target {
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Text(body) => body.push(piece),
+            Self::Form(form) => {
+                form.push(piece);
+                Ok(())
+            }
+            Self::Events(depot, stream) => {
+                let Some(came) = stream.push(piece) else { return Ok(()) };
+                let mut body = Body::new(depot.clone());
+                body.push(&came)?;
+                *self = Self::Text(body);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn finish_target(
+    target: Target,
+    mut raw: Gathered,
+    media: &Media,
+    depot: &Depot,
+) -> Result<Taken, Error> {
+    match target {
+        Target::Text(body) => text_or_bytes(body.finish()?, media),
+        Target::Form(form) => {
+            raw.keep()?;
+            let parts = form.finish();
+            let shown = depot.text(form::describe(&parts))?;
+            Ok(Taken { shown, parsed: openai::Body::Form(parts), ..Taken::default() })
+        }
+        Target::Events(_, stream) => match stream.finish() {
+            Some(assembled) => joined(assembled, depot),
+            None => text_or_bytes(raw, media),
+        },
+    }
+}
+
+fn finish_decoded(
+    decoder: Decoder,
+    raw: Gathered,
+    media: &Media,
+    depot: &Depot,
+) -> Result<Taken, Error> {
+    let (target, problem) = decoder.finish()?;
+    match (target, problem) {
+        (Some(target @ (Target::Events(..) | Target::Form(_))), _) => {
+            finish_target(target, raw, media, depot)
+        }
+        (Some(Target::Text(body)), None) => text_or_bytes(body.finish()?, media),
+        // A body that was cut says what it said until then.
+        (Some(Target::Text(body)), Some(Problem::Damaged)) if body.len() > 0 => {
+            text_or_bytes(body.finish()?, media)
+        }
+        (_, Some(Problem::TooLong)) => described(raw, media, "too long when decompressed"),
+        (_, _) => described(raw, media, "cannot be decompressed"),
+    }
+}
+
+/// A stream as the answer it stands for.
+fn joined(mut assembled: Assembled, depot: &Depot) -> Result<Taken, Error> {
+    let body = match (std::mem::take(&mut assembled.body), &assembled.error) {
+        (Value::Null, Some(error)) => json!({ "error": error }),
+        (body, _) => body,
+    };
+    let shown = if body.is_null() { String::new() } else { body.to_string() };
+    Ok(Taken {
+        shown: depot.text(shown)?,
+        parsed: openai::Body::Json(body),
+        stream: Some(assembled),
+        is_stream: true,
+        ..Taken::default()
+    })
+}
+
+/// Text as text, all else as a description of the blob that holds it.
+fn text_or_bytes(mut body: Gathered, media: &Media) -> Result<Taken, Error> {
+    if !body.is_text {
+        return described(body, media, "");
+    }
+    let (parsed, not_extracted) = match body.read()? {
+        Some(bytes) => (openai::Body::read(Some(&media.content_type), &bytes), String::new()),
+        None => (openai::Body::Empty, format!("body of {} bytes is too long", body.bytes)),
+    };
+    Ok(Taken { shown: body.text()?, parsed, not_extracted, ..Taken::default() })
+}
+
+fn described(mut body: Gathered, media: &Media, not_extracted: &str) -> Result<Taken, Error> {
+    body.keep()?;
+    let shown = json!({
+        "media_type": media.essence(),
+        "bytes": body.bytes,
+        "sha256": body.sha256,
+    });
+    let content_type = media.content_type.clone();
+    Ok(Taken {
+        shown: BodyText::Inline(shown.to_string()),
+        parsed: openai::Body::Binary { bytes: body.bytes, content_type },
+        not_extracted: not_extracted.to_owned(),
+        ..Taken::default()
+    })
+}

@@ -1,0 +1,119 @@
+//! The handle: start, look, stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use event::Sink;
+use ledger::Ledger;
+use policy::Prices;
+
+use crate::depot::Depot;
+use crate::status::Board;
+use crate::worker::Worker;
+use crate::{Error, ErrorKind, PipelineConfig, Status};
+
+/// The running pipeline: a thread that follows the ledger.
+pub struct Pipeline {
+    ledger: Ledger,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the handle and the thread share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) board: Board,
+    prices: Mutex<Option<Arc<Prices>>>,
+    stopping: AtomicBool,
+}
+
+impl Pipeline {
+    /// Starts following the ledger from where the sink has come. `work_dir` takes bodies too long
+    /// for memory while they are joined; nothing in it outlives the process.
+    pub fn start(
+        ledger: Ledger,
+        sink: Arc<dyn Sink>,
+        prices: Arc<Prices>,
+        config: PipelineConfig,
+        work_dir: PathBuf,
+    ) -> Result<Self, Error> {
+        config.validate()?;
+        let shared = Arc::new(Shared::default());
+        shared.set_prices(prices);
+        let depot = Depot::open(sink, config, work_dir)?;
+        let worker = Worker::new(depot, ledger.clone(), shared.clone());
+        let thread = std::thread::Builder::new()
+            .name("pipeline".into())
+            .spawn(move || worker.run())
+            .map_err(|source| {
+                Error::from_source(ErrorKind::Thread, "cannot start the pipeline's thread", source)
+            })?;
+        Ok(Self { ledger, shared, thread: Some(thread) })
+    }
+
+    /// Prices what ends from now on by this list.
+    pub fn set_prices(&self, prices: Arc<Prices>) {
+        self.shared.set_prices(prices);
+    }
+
+    /// How far it has come, and how it fares.
+    pub fn status(&self) -> Status {
+        self.shared.board.read()
+    }
+
+    /// Durable frames of the ledger whose rows are not written yet.
+    pub fn lag(&self) -> u64 {
+        self.durable().saturating_sub(self.status().applied)
+    }
+
+    /// Waits until all that is durable at this moment is in the tables; false if the time is up first.
+    pub fn settle(&self, wait: Duration) -> bool {
+        let target = self.durable();
+        self.shared.board.wait(wait, |status| status.applied >= target)
+    }
+
+    /// Writes the rows of what has ended so far, and ends the thread.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn durable(&self) -> u64 {
+        *self.ledger.durable().borrow()
+    }
+
+    fn end(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        let Some(thread) = self.thread.take() else { return };
+        thread.thread().unpark();
+        if thread.join().is_err() {
+            tracing::error!(
+                "the pipeline's thread panicked; what it had not written is read again at the next start"
+            );
+        }
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Shared {
+    pub(crate) fn prices(&self) -> Arc<Prices> {
+        let held = self.prices.lock().unwrap_or_else(PoisonError::into_inner);
+        held.clone().expect("prices are set before the thread starts and never taken away")
+    }
+
+    pub(crate) fn set_prices(&self, prices: Arc<Prices>) {
+        *self.prices.lock().unwrap_or_else(PoisonError::into_inner) = Some(prices);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}

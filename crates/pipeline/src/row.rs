@@ -1,0 +1,155 @@
+//! The row of one interaction, but for what only its bodies tell.
+
+use event::{Answered, Closed, Dispatched, ErrorDetail, Interaction, Json, Opened, Outcome};
+use serde_json::{Value, json};
+
+use crate::assemble::Ended;
+use crate::header;
+
+/// The row; the shown bodies are taken out of `ended`.
+pub(crate) fn build(ended: &mut Ended) -> Interaction {
+    let mut row = Interaction {
+        correlation_id: ended.id.to_string(),
+        ledger_sequence: signed(ended.sequence),
+        attempts: i32::try_from(ended.attempts).unwrap_or(i32::MAX),
+        ..Interaction::default()
+    };
+    opened(&mut row, &ended.opened);
+    closed(&mut row, &ended.closed);
+    times(&mut row, ended);
+    if let Some(record) = &ended.dispatched {
+        dispatched(&mut row, record);
+    }
+    if let Some(record) = &ended.answered {
+        answered(&mut row, record);
+    }
+    row.request_body = std::mem::take(&mut ended.request.shown);
+    row.request_body_sha256 = ended.request.sha256.clone();
+    row.request_body_bytes = signed(ended.request.bytes);
+    row.response_body = std::mem::take(&mut ended.response.shown);
+    row.response_body_sha256 = ended.response.sha256.clone();
+    row.response_body_bytes = signed(ended.response.bytes);
+    row.is_stream_completion = ended.response.is_stream;
+    row.stream_outcome = stream_outcome(ended).into();
+    if row.request_size == 0 {
+        // The end that recovery writes for a crash knows no sizes; what had come is known.
+        row.request_size = signed(ended.opened.head_bytes + ended.request.bytes);
+    }
+    row
+}
+
+/// Writes all errors, and the last one into columns of its own.
+pub(crate) fn errors(row: &mut Interaction, errors: &[ErrorDetail]) {
+    let Some(last) = errors.last() else { return };
+    row.errors = Json(Value::Array(errors.iter().map(error_object).collect()).to_string());
+    row.last_error_source = last.source.clone();
+    row.last_error_reason = last.reason.clone();
+    row.last_error_message = last.message.clone();
+    row.last_error_scope = last.scope.clone();
+    row.last_error_section = last.section.clone();
+    row.last_error_elapsed = Some(last.elapsed_ms);
+}
+
+fn error_object(error: &ErrorDetail) -> Value {
+    json!({
+        "source": error.source,
+        "reason": error.reason,
+        "message": error.message,
+        "scope": error.scope,
+        "section": error.section,
+        "elapsed": error.elapsed_ms,
+    })
+}
+
+fn opened(row: &mut Interaction, opened: &Opened) {
+    let target = &opened.target;
+    row.time_generated = opened.received_at;
+    row.operation_id = target.operation_id.clone();
+    row.surface_operation_id = target.surface_operation_id.clone();
+    row.surface = target.surface.clone();
+    row.kind = target.kind.clone();
+    row.subkind = target.subkind.clone();
+    row.api_version = target.api_version.clone();
+    row.model_name = target.model.clone();
+    row.deployment_name = target.deployment.clone();
+    row.method = opened.method.clone();
+    row.url = opened.url.clone();
+    row.client_protocol = opened.protocol.clone();
+    row.client_tls_version = opened.tls_version.clone();
+    row.caller_ip_address = opened.caller.caller_ip.clone();
+    row.peer_ip_address = opened.caller.peer_ip.clone();
+    row.peer_port = i32::from(opened.caller.peer_port);
+    row.forwarded_for = opened.caller.forwarded_for.clone();
+    row.user_agent = header::first(&opened.headers, "user-agent").unwrap_or_default().to_owned();
+    row.region = opened.region.clone();
+    row.product_id = opened.product_id.clone();
+    row.apim_subscription_id = opened.subscription_id.clone();
+    row.user_id = opened.user_id.clone();
+    row.request_headers = header::object(&opened.headers);
+}
+
+fn closed(row: &mut Interaction, closed: &Closed) {
+    row.closed_at = closed.closed_at;
+    row.outcome = closed.outcome.name().into();
+    row.response_code = i32::from(closed.status);
+    row.response_headers = header::object(&closed.headers);
+    row.is_request_success = (200..400).contains(&closed.status);
+    row.request_size = signed(closed.request_bytes);
+    row.response_size = signed(closed.response_bytes);
+    row.time_to_first_byte = closed.first_byte_ms;
+    row.gateway_overhead = closed.overhead_micros as f64 / 1_000.0;
+    row.chunk_gap_max = closed.chunk_gap_ms_max;
+    row.chunks = signed(closed.chunks);
+}
+
+/// Backend and client time are parts of the total: rounding and overlap never make them more.
+fn times(row: &mut Interaction, ended: &Ended) {
+    let received_at = ended.opened.received_at;
+    let last_seen_at = match ended.closed.outcome {
+        // Recovery closes it when the gateway is up again; it ended when it was last heard of.
+        Outcome::Interrupted => {
+            let sent_at = ended.dispatched.as_ref().map(|record| record.sent_at);
+            let answered_at = ended.answered.as_ref().map(|record| record.answered_at);
+            answered_at.max(sent_at).unwrap_or(received_at)
+        }
+        _ => ended.closed.closed_at,
+    };
+    row.total_time = last_seen_at.millis_since(received_at);
+    row.backend_time = ended.closed.backend_ms.clamp(0, row.total_time);
+    row.client_time = row.total_time - row.backend_time;
+}
+
+fn dispatched(row: &mut Interaction, dispatched: &Dispatched) {
+    row.backend_id = dispatched.backend_id.clone();
+    row.backend_method = dispatched.method.clone();
+    row.backend_protocol = dispatched.protocol.clone();
+    row.backend_url = dispatched.url.clone();
+    row.backend_request_headers = header::object(&dispatched.headers);
+}
+
+fn answered(row: &mut Interaction, answered: &Answered) {
+    row.backend_response_code = Some(i32::from(answered.status));
+    row.backend_response_headers = header::object(&answered.headers);
+}
+
+fn stream_outcome(ended: &Ended) -> &'static str {
+    if !ended.response.is_stream {
+        return "";
+    }
+    let ended_in_error = ended
+        .response
+        .stream
+        .as_ref()
+        .is_some_and(|stream| stream.terminated == openai::Terminated::Error);
+    match ended.closed.outcome {
+        Outcome::Complete if ended_in_error => "backend_abort",
+        Outcome::Complete => "complete",
+        Outcome::ClientGone => "client_abort",
+        Outcome::BackendFailed => "backend_abort",
+        Outcome::GatewayFailed | Outcome::Interrupted | Outcome::Refused => "gateway_abort",
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,9 @@
+//! Tests of the whole way from frames to rows, with a sink in memory.
+
+mod bodies;
+mod kinds;
+mod live;
+mod once;
+mod outcomes;
+mod sink;
+mod story;

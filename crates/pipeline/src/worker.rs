@@ -1,0 +1,246 @@
+//! The pipeline's thread: read, assemble, write, and begin again from the last cursor when
+//! something refuses.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event::{Batch, Cursor};
+use ledger::{Entry, Ledger, Reader};
+
+use crate::assemble::Assembler;
+use crate::depot::Depot;
+use crate::enrich::{Enricher, Rows};
+use crate::pipeline::Shared;
+use crate::{Error, ErrorKind, State};
+
+/// How long the thread waits for a frame before it looks whether it shall stop.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+/// How long a thread that shall stop goes on with what is already in the ledger.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+/// First pause after a failure; each further one doubles it.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
+
+/// The thread's own state.
+pub(crate) struct Worker {
+    ledger: Ledger,
+    line: Line,
+    released: u64,
+}
+
+/// From frames to written batches, without the ledger and without a thread.
+pub(crate) struct Line {
+    depot: Arc<Depot>,
+    shared: Arc<Shared>,
+    enricher: Enricher,
+    assembler: Assembler,
+    pending: Batch,
+    pending_bytes: u64,
+    /// When the oldest pending row ended.
+    pending_since: Option<Instant>,
+    /// The cursor of the last batch written; what a second attempt begins from.
+    written: Cursor,
+    /// The last frame read.
+    read: u64,
+}
+
+impl Worker {
+    pub(crate) fn new(depot: Arc<Depot>, ledger: Ledger, shared: Arc<Shared>) -> Self {
+        Self { ledger, line: Line::new(depot, shared), released: 0 }
+    }
+
+    /// Follows the ledger until told to stop.
+    pub(crate) fn run(mut self) {
+        let mut pause = RETRY_PAUSE_MIN;
+        loop {
+            let before = self.line.read;
+            let Err(error) = self.follow() else { break };
+            self.line.fail(&error);
+            if self.line.shared.is_stopping() {
+                break;
+            }
+            if self.line.read > before {
+                pause = RETRY_PAUSE_MIN;
+            }
+            // `stop` unparks; waking early only means trying early.
+            std::thread::park_timeout(pause);
+            pause = (pause * 2).min(self.line.depot.config.retry_pause_max());
+            self.line.rewind();
+        }
+        self.line.shared.board.update(|status| status.state = State::Stopped);
+    }
+
+    /// Reads and writes until told to stop, or until something refuses.
+    fn follow(&mut self) -> Result<(), Error> {
+        let from = self.line.written.resume_from.max(1);
+        let mut reader = self.ledger.reader(from).map_err(ledger_failed)?;
+        let mut stop_at = None;
+        loop {
+            if self.line.shared.is_stopping() {
+                let stop_at = *stop_at.get_or_insert_with(|| Instant::now() + STOP_WAIT);
+                if Instant::now() >= stop_at {
+                    break;
+                }
+            }
+            let is_caught_up = !self.step(&mut reader, stop_at.is_some())?;
+            if is_caught_up && stop_at.is_some() {
+                break;
+            }
+        }
+        self.line.flush()?;
+        self.release();
+        Ok(())
+    }
+
+    /// Takes one frame or waits for it; false if there was none.
+    fn step(&mut self, reader: &mut Reader, is_stopping: bool) -> Result<bool, Error> {
+        let wait = if is_stopping { Duration::ZERO } else { self.line.wait(Instant::now()) };
+        let entry = reader.next(wait).map_err(ledger_failed)?;
+        let found = entry.is_some();
+        if let Some(entry) = entry {
+            self.line.take(entry, Instant::now())?;
+        }
+        if self.line.is_due(Instant::now()) {
+            self.line.flush()?;
+            self.release();
+        } else if !found {
+            self.line.report();
+            self.release();
+        }
+        Ok(found)
+    }
+
+    /// Lets the ledger give up what the sink has made durable.
+    fn release(&mut self) {
+        let resume_from = self.line.depot.sink.durable_cursor().resume_from;
+        if resume_from > self.released {
+            self.released = resume_from;
+            self.ledger.release(resume_from);
+        }
+    }
+}
+
+impl Line {
+    /// Continues where the sink is durable.
+    pub(crate) fn new(depot: Arc<Depot>, shared: Arc<Shared>) -> Self {
+        let written = depot.sink.durable_cursor();
+        Self {
+            enricher: Enricher::new(depot.clone()),
+            assembler: Assembler::new(depot.clone(), written),
+            depot,
+            shared,
+            pending: Batch::default(),
+            pending_bytes: 0,
+            pending_since: None,
+            written,
+            read: written.resume_from.saturating_sub(1),
+        }
+    }
+
+    /// Takes the next frame.
+    pub(crate) fn take(&mut self, entry: Entry, now: Instant) -> Result<(), Error> {
+        let sequence = entry.sequence;
+        if let Some(ended) = self.assembler.accept(entry)? {
+            let rows = self.enricher.rows(*ended, &self.shared.prices())?;
+            self.add(rows, now);
+        }
+        self.read = sequence;
+        Ok(())
+    }
+
+    /// The pending rows shall be written now.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        let config = &self.depot.config;
+        let Some(since) = self.pending_since else { return false };
+        self.pending.interactions.len() >= config.batch_rows_max as usize
+            || self.pending_bytes >= config.batch_bytes_max
+            || now.saturating_duration_since(since) >= config.flush_interval()
+    }
+
+    /// How long to wait for the next frame.
+    fn wait(&self, now: Instant) -> Duration {
+        let Some(since) = self.pending_since else { return IDLE_WAIT };
+        let due_at = since + self.depot.config.flush_interval();
+        due_at.saturating_duration_since(now).min(IDLE_WAIT)
+    }
+
+    /// Writes what is pending. What the sink refuses stays pending, the same batch to the same cursor.
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
+        if self.pending.interactions.is_empty() {
+            self.report();
+            return Ok(());
+        }
+        let cursor = self.assembler.cursor();
+        let batch = Batch { cursor, ..std::mem::take(&mut self.pending) };
+        let (rows, messages) = (batch.interactions.len() as u64, batch.messages.len() as u64);
+        self.write(batch)?;
+        self.written = cursor;
+        self.pending_bytes = 0;
+        self.pending_since = None;
+        self.shared.board.update(|status| {
+            status.rows += rows;
+            status.messages += messages;
+        });
+        self.report();
+        Ok(())
+    }
+
+    /// Writes one batch, however often it takes; gives up only when told to stop.
+    fn write(&self, batch: Batch) -> Result<(), Error> {
+        let mut pause = RETRY_PAUSE_MIN;
+        loop {
+            let Err(source) = self.depot.sink.write(batch.clone()) else { return Ok(()) };
+            let error = Error::from_source(ErrorKind::Sink, "the tables refuse rows", source);
+            if self.shared.is_stopping() {
+                return Err(error);
+            }
+            self.fail(&error);
+            std::thread::park_timeout(pause);
+            pause = (pause * 2).min(self.depot.config.retry_pause_max());
+        }
+    }
+
+    /// Begins again behind the last batch written. Rows that were pending are read once more.
+    pub(crate) fn rewind(&mut self) {
+        self.assembler = Assembler::new(self.depot.clone(), self.written);
+        self.pending = Batch::default();
+        self.pending_bytes = 0;
+        self.pending_since = None;
+        self.read = self.written.resume_from.saturating_sub(1);
+    }
+
+    fn add(&mut self, rows: Rows, now: Instant) {
+        self.pending_bytes += rows.bytes();
+        self.pending.interactions.push(rows.interaction);
+        self.pending.messages.extend(rows.messages);
+        self.pending_since.get_or_insert(now);
+    }
+
+    /// Says how things stand. With nothing pending, all that was read is in the tables.
+    fn report(&mut self) {
+        let damaged = self.assembler.take_damaged_frames();
+        let open = self.assembler.open_count() as u64;
+        let memory = self.depot.budget.used();
+        let applied = self.pending.interactions.is_empty().then_some(self.read);
+        self.shared.board.update(|status| {
+            status.damaged_frames += damaged;
+            status.open = open;
+            status.memory_bytes = memory;
+            status.applied = applied.map_or(status.applied, |read| status.applied.max(read));
+            status.state = State::Running;
+        });
+    }
+
+    fn fail(&self, error: &Error) {
+        let reason = error.story();
+        tracing::warn!(reason, "the pipeline cannot go on; it tries again");
+        self.shared.board.update(|status| {
+            status.failures += 1;
+            status.last_failure.clone_from(&reason);
+            status.state = State::Retrying { reason };
+        });
+    }
+}
+
+fn ledger_failed(source: ledger::Error) -> Error {
+    Error::from_source(ErrorKind::Ledger, "cannot read the ledger", source)
+}
