@@ -1,1 +1,22 @@
-//! net
+//! Every outbound socket: which addresses may be dialled, TLS, connections kept per origin, and
+//! sending one request.
+//!
+//! A request is sent at most once, except that a connection which was closed while it lay idle is
+//! replaced when nothing had been sent on it. Other retries are the caller's decision.
+
+mod body;
+mod client;
+mod config;
+mod connector;
+mod egress;
+mod error;
+mod pool;
+mod tls;
+
+pub use body::{AnswerBody, Body, BodyError};
+pub use client::Client;
+pub use config::{ClientConfig, EgressConfig, Http2Mode};
+pub use connector::Connector;
+pub use egress::EgressRules;
+pub use error::{Error, ErrorKind};
+pub use tls::{certificates, private_key};

@@ -1,0 +1,315 @@
+//! Settings of the gateway: listeners, limits of a client, backends, the pool, what is recorded.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use net::{ClientConfig, EgressConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Everything the gateway is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayConfig {
+    /// Where clients connect, and what one of them may use.
+    pub edge: EdgeConfig,
+    /// The services that answer.
+    pub backends: Vec<BackendConfig>,
+    /// How a backend is chosen, watched and left.
+    pub pool: PoolConfig,
+    /// What is recorded and how long an abandoned answer is read on.
+    pub capture: CaptureConfig,
+    /// Which addresses backends may have.
+    pub egress: EgressConfig,
+    /// Region this gateway is in, for the `Region` column.
+    pub region: String,
+}
+
+/// Where clients connect, and what one of them may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EdgeConfig {
+    /// Addresses listened on.
+    pub listeners: Vec<ListenerConfig>,
+    /// Networks of proxies whose `X-Forwarded-For`, `Forwarded` and PROXY protocol are believed.
+    #[schemars(with = "Vec<String>")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Connections open at once on all listeners; more wait to be accepted.
+    pub connections_max: u32,
+    /// Longest request head; longer ones get 431. 8,192 to 1,048,576.
+    pub head_bytes_max: u32,
+    /// Most header lines in a request; more get 431.
+    pub header_count_max: u32,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams_max: u32,
+    /// Longest request body; longer ones get 413.
+    pub body_bytes_max: u64,
+    /// Time for TLS and the first request head, and for each later head, in milliseconds; it ends
+    /// idle connections too.
+    pub head_timeout_ms: u64,
+    /// Longest gap between two pieces of a request body, in milliseconds; then 408.
+    pub body_gap_timeout_ms: u64,
+    /// Time that requests in flight get to finish when the gateway stops, in milliseconds.
+    pub drain_timeout_ms: u64,
+    /// Shape of the gateway's own errors.
+    pub error_shape: ErrorShape,
+    /// What happens to an unknown path below a known prefix.
+    pub unknown_paths: UnknownPaths,
+}
+
+impl Default for EdgeConfig {
+    fn default() -> Self {
+        Self {
+            listeners: vec![ListenerConfig::default()],
+            trusted_proxies: Vec::new(),
+            connections_max: 16_384,
+            head_bytes_max: 32_768,
+            header_count_max: 100,
+            streams_max: 256,
+            body_bytes_max: 10 << 30,
+            head_timeout_ms: 75_000,
+            body_gap_timeout_ms: 60_000,
+            drain_timeout_ms: 30_000,
+            error_shape: ErrorShape::default(),
+            unknown_paths: UnknownPaths::default(),
+        }
+    }
+}
+
+/// One address listened on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenerConfig {
+    /// Address and port; port 0 picks a free one.
+    pub address: SocketAddr,
+    /// Certificate to serve; without it the listener speaks plain text.
+    pub tls: Option<TlsConfig>,
+    /// Connections from `trusted_proxies` begin with a PROXY protocol header (version 1 or 2).
+    pub proxy_protocol: bool,
+}
+
+impl Default for ListenerConfig {
+    fn default() -> Self {
+        Self { address: SocketAddr::from(([127, 0, 0, 1], 8080)), tls: None, proxy_protocol: false }
+    }
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// PEM file of the certificate chain, leaf first.
+    pub certificate_file: PathBuf,
+    /// PEM file of the private key.
+    pub key_file: PathBuf,
+}
+
+/// Shape of the gateway's own errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorShape {
+    /// `{"error": {"code", "message", …}}`, which every SDK reads.
+    #[default]
+    Openai,
+    /// `{"statusCode", "message"}`, as API Management has it.
+    ApiManagement,
+}
+
+/// What happens to an unknown path below a known prefix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownPaths {
+    /// It is recorded and sent on: new operations work before the gateway knows them.
+    #[default]
+    Proxy,
+    /// It is recorded and refused with 404.
+    Refuse,
+}
+
+/// A service that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackendConfig {
+    /// Name that stands in `BackendId`.
+    pub id: String,
+    /// Scheme, host and port, as `https://name.openai.azure.com`; a path such as `/openai/v1` or
+    /// `/v1` at its end is understood.
+    pub base_url: String,
+    /// What it speaks.
+    pub kind: BackendKind,
+    /// Where its key is found.
+    pub api_key: Option<SecretRef>,
+    /// Deployments (or models) it serves, exact names; empty means every one.
+    pub deployments: Vec<String>,
+    /// Lower is tried first; within one priority the one with the fewest calls in flight.
+    pub priority: u32,
+    /// Stateful calls (threads, files, responses, …) go here; without any such, to the first backend.
+    pub home: bool,
+    /// How it is connected to.
+    pub connection: ClientConfig,
+    /// Whether and how it is probed.
+    pub probe: ProbeConfig,
+}
+
+impl Default for BackendConfig {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            base_url: String::new(),
+            kind: BackendKind::default(),
+            api_key: None,
+            deployments: Vec::new(),
+            priority: 1,
+            home: false,
+            connection: ClientConfig::default(),
+            probe: ProbeConfig::default(),
+        }
+    }
+}
+
+/// What a backend speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendKind {
+    /// Azure OpenAI: `/openai/…`, key in `api-key`.
+    #[default]
+    Azure,
+    /// OpenAI or what speaks like it: `/v1/…`, key as bearer token.
+    Openai,
+}
+
+/// Where a secret is found; the secret itself never stands in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SecretRef {
+    /// Environment variable.
+    Env(String),
+    /// File; white space at its end does not count.
+    File(PathBuf),
+}
+
+/// Regular unbilled calls that tell whether a backend is up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProbeConfig {
+    /// Probe at all.
+    pub enabled: bool,
+    /// Path called with GET, below the host of the backend.
+    pub path: String,
+    /// Time between two probes, in milliseconds.
+    pub interval_ms: u64,
+    /// Longest wait for an answer, in milliseconds.
+    pub timeout_ms: u64,
+    /// Failures in a row after which the backend counts as down; one success brings it back.
+    pub unhealthy_threshold: u32,
+    /// Statuses that count as success, as `200-399` or `401`. By default 401, 403 and 404 are among
+    /// them: they prove that the backend is reached.
+    pub healthy_status: Vec<String>,
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/".into(),
+            interval_ms: 30_000,
+            timeout_ms: 30_000,
+            unhealthy_threshold: 3,
+            healthy_status: ["200-399", "401", "403", "404"].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// How a backend is chosen and left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoolConfig {
+    /// Backends that one request may be sent to.
+    pub attempts_max: u32,
+    /// Time from the first attempt after which no other is begun, in milliseconds.
+    pub attempts_budget_ms: u64,
+    /// Answers that are discarded in favour of another backend, while there is one.
+    pub failover_status: Vec<u16>,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            attempts_max: 3,
+            attempts_budget_ms: 30_000,
+            failover_status: vec![429, 500, 502, 503, 504],
+        }
+    }
+}
+
+/// What is recorded, and how long an abandoned answer is read on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CaptureConfig {
+    /// Request bytes kept in memory while the body is looked into; the rest goes to a file.
+    pub spool_memory_bytes: u32,
+    /// Answers of known length up to this size are passed on whole, once they are recorded.
+    pub whole_answer_bytes_max: u32,
+    /// After the client hung up, the answer is read for at most this many bytes more.
+    pub drain_bytes_max: u64,
+    /// After the client hung up, the answer is read for at most this long, in milliseconds.
+    pub drain_ms_max: u64,
+    /// Longest gap between two pieces of an answer, in milliseconds.
+    pub answer_gap_timeout_ms: u64,
+}
+
+impl Default for CaptureConfig {
+    fn default() -> Self {
+        Self {
+            spool_memory_bytes: 32 << 10,
+            whole_answer_bytes_max: 32 << 10,
+            drain_bytes_max: 16 << 20,
+            drain_ms_max: 120_000,
+            answer_gap_timeout_ms: 300_000,
+        }
+    }
+}
+
+/// Keys of backends by the backend's id, resolved by whoever starts the gateway.
+pub type BackendKeys = BTreeMap<String, Secret>;
+
+/// A secret in memory; it shows itself to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl SecretRef {
+    /// Fetches the secret; the error names what is missing, never what was found.
+    pub fn resolve(&self) -> Result<Secret, String> {
+        let text = match self {
+            Self::Env(name) => std::env::var(name).map_err(|_| {
+                format!("environment variable {name} is not set: export it before starting")
+            })?,
+            Self::File(path) => std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+        };
+        let text = text.trim_end();
+        if text.is_empty() {
+            return Err(format!("{self:?} is empty: put the key there"));
+        }
+        Ok(Secret::new(text))
+    }
+}

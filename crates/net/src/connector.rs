@@ -1,0 +1,176 @@
+//! Name resolution, egress rules, TCP and TLS: from an origin to an open stream.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::Uri;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::{ClientConfig, EgressRules, Error, ErrorKind, Http2Mode, tls};
+
+/// Most addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 16;
+
+/// Opens connections to one origin.
+#[derive(Clone)]
+pub struct Connector {
+    host: Arc<str>,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    http2: Http2Mode,
+    rules: EgressRules,
+}
+
+/// An open stream and the protocol agreed on.
+pub(crate) struct Connected {
+    pub(crate) stream: Stream,
+    pub(crate) is_http2: bool,
+}
+
+/// Plain or TLS.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Connector {
+    /// A connector for the origin of `base` (`https://host:port`).
+    pub fn new(base: &Uri, config: &ClientConfig, rules: EgressRules) -> Result<Self, Error> {
+        let wrong = |what: &str| {
+            let text = format!("`{base}` {what}: give a URL such as https://host:443");
+            Error::new(ErrorKind::Config, text)
+        };
+        let host = base.host().ok_or_else(|| wrong("has no host"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let (tls, default_port) = match base.scheme_str() {
+            Some("http") => (None, 80),
+            Some("https") => {
+                let name = ServerName::try_from(host.to_owned())
+                    .map_err(|_| wrong("has a host that is no name or address"))?;
+                (Some((TlsConnector::from(tls::client_config(config)?), name)), 443)
+            }
+            _ => return Err(wrong("is neither http nor https")),
+        };
+        let port = base.port_u16().unwrap_or(default_port);
+        Ok(Self { host: host.into(), port, tls, http2: config.http2, rules })
+    }
+
+    pub(crate) async fn connect(&self) -> Result<Connected, Error> {
+        let addresses = self.resolve().await?;
+        let tcp = self.dial(&addresses).await?;
+        let Some((connector, name)) = &self.tls else {
+            let is_http2 = self.http2 == Http2Mode::PriorKnowledge;
+            return Ok(Connected { stream: Stream::Plain(tcp), is_http2 });
+        };
+        let stream = connector.connect(name.clone(), tcp).await.map_err(|source| {
+            let text = format!("TLS with {}:{} failed", self.host, self.port);
+            Error::caused(ErrorKind::Connect, text, source)
+        })?;
+        let agreed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let is_http2 = agreed || self.http2 == Http2Mode::PriorKnowledge;
+        Ok(Connected { stream: Stream::Tls(Box::new(stream)), is_http2 })
+    }
+
+    /// The addresses of the host, every one within the rules.
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, Error> {
+        let addresses: Vec<SocketAddr> = match self.host.parse::<IpAddr>() {
+            Ok(ip) => vec![SocketAddr::new(ip, self.port)],
+            Err(_) => tokio::net::lookup_host((&*self.host, self.port))
+                .await
+                .map_err(|source| {
+                    let text = format!("cannot resolve {}", self.host);
+                    Error::caused(ErrorKind::Connect, text, source)
+                })?
+                .take(ADDRESSES_MAX)
+                .collect(),
+        };
+        for address in &addresses {
+            self.rules.check(&self.host, address.ip())?;
+        }
+        Ok(addresses)
+    }
+
+    async fn dial(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
+        let mut last = None;
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    // A small piece of a request must not wait for the acknowledgement of another.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%address, %error, "TCP_NODELAY was refused");
+                    }
+                    return Ok(stream);
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        let text = format!("cannot connect to {}:{}", self.host, self.port);
+        let cause = last.unwrap_or_else(|| io::Error::other("the name has no address"));
+        Err(Error::caused(ErrorKind::Connect, text, cause))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, data),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, data),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, data),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, data),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
