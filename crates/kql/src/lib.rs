@@ -9,7 +9,11 @@ mod compile;
 mod diagnostic;
 mod engine;
 mod function;
+mod lexer;
+mod names;
+mod parser;
 mod plan;
+mod syntax;
 mod types;
 mod value;
 

@@ -1,0 +1,586 @@
+//! Tabular operators.
+
+use super::Parser;
+use crate::lexer::{Token, decode};
+use crate::syntax::{
+    Body, Expanded, Expression, ExpressionKind, Item, Name, Operator, Ordered, Part, PatternPart,
+    Pipeline, Setting, Source,
+};
+use crate::{Type, codes};
+
+/// Words that separate the operands of operators that have no grammar of their own yet.
+const PART_WORDS: [&str; 12] =
+    ["of", "with", "by", "on", "from", "to", "step", "default", "others", "as", "where", "declare"];
+
+impl Parser<'_> {
+    /// Whether an operator stands here that begins a pipeline.
+    pub(super) fn at_source_operator(&self) -> bool {
+        if self.token() != Token::Name {
+            return false;
+        }
+        let next = self.lexeme(1).token;
+        match self.text(0) {
+            "datatable" | "externaldata" | "external_data" | "inline_external_table" => {
+                self.is_symbol_at(1, "(")
+            }
+            "macro" => self.is_symbol_at(1, "-") && self.is_word_at(2, "expand"),
+            "range" => {
+                let behind_name = if self.is_symbol_at(1, "[") { 4 } else { 2 };
+                self.is_word_at(behind_name, "from")
+            }
+            "print" | "union" | "find" | "search" | "evaluate" => match next {
+                Token::End => false,
+                Token::Symbol(symbol) => matches!(symbol, "(" | "[" | "*" | "-" | "+"),
+                _ => true,
+            },
+            _ => false,
+        }
+    }
+
+    /// An operator behind `|`, or one that begins a pipeline.
+    pub(super) fn operator(&mut self, is_source: bool) -> Operator {
+        let start = self.span();
+        let name = self.operator_name();
+        let settings = self.settings(&name.text);
+        let body = if is_source { self.source_body(&name) } else { self.operator_body(&name) };
+        Operator { name, settings, body, span: self.since(start) }
+    }
+
+    /// `project-away`: words joined by hyphens without blanks.
+    fn operator_name(&mut self) -> Name {
+        let mut name = self.name();
+        while self.is_symbol("-")
+            && self.touches_previous(0)
+            && self.lexeme(1).token == Token::Name
+            && self.touches_previous(1)
+        {
+            name.text = format!("{}-{}", name.text, self.text(1));
+            self.at += 2;
+            name.span = self.since(name.span);
+        }
+        name
+    }
+
+    /// `kind=inner hint.strategy=shuffle …`.
+    fn settings(&mut self, operator: &str) -> Vec<Setting> {
+        let known: &[&str] = match operator {
+            "join" | "lookup" | "parse" | "parse-where" | "search" | "find" | "make-series" => {
+                &["kind", "flags"]
+            }
+            "reduce" => &["kind"],
+            "union" => &["kind", "withsource", "with_source", "isfuzzy"],
+            "mv-expand" | "mvexpand" | "mv-apply" | "mvapply" => {
+                &["kind", "bagexpansion", "with_itemindex"]
+            }
+            _ => &[],
+        };
+        let mut settings = Vec::new();
+        loop {
+            let dotted =
+                self.is_symbol_at(1, ".") && self.is_symbol_at(3, "=") && self.is_word("hint");
+            let plain = self.is_symbol_at(1, "=") && known.contains(&self.text(0));
+            if !dotted && !plain {
+                return settings;
+            }
+            let mut name = self.name();
+            if self.eat_symbol(".") {
+                name.text = format!("{}.{}", name.text, self.name().text);
+                name.span = self.since(name.span);
+            }
+            self.expect_symbol("=");
+            let value = if self.token() == Token::Name || self.is_symbol("[") {
+                let value = self.name();
+                self.node(ExpressionKind::Name(value.text), value.span)
+            } else {
+                self.literal()
+            };
+            settings.push(Setting { name, value });
+        }
+    }
+
+    fn source_body(&mut self, name: &Name) -> Body {
+        match &*name.text {
+            "print" => Body::Items(self.items(&[])),
+            "range" => self.range(),
+            "datatable" => self.datatable(),
+            "union" => Body::Union(self.sources()),
+            "evaluate" => self.evaluate(),
+            "find" | "search" | "macro-expand" => self.raw(),
+            _ => self.external_data(),
+        }
+    }
+
+    fn operator_body(&mut self, name: &Name) -> Body {
+        match &*name.text {
+            "where" | "filter" => Body::Predicate(self.expression()),
+            "project" | "extend" | "distinct" | "project-rename" | "serialize" => {
+                Body::Items(self.items(&[]))
+            }
+            "project-away" | "project-keep" | "project-reorder" => Body::Columns(self.ordered()),
+            "summarize" => self.summarize(),
+            "sort" | "order" => {
+                self.expect_word("by");
+                Body::Sort(self.ordered())
+            }
+            "top" => {
+                let count = self.expression();
+                self.expect_word("by");
+                Body::Top { count, by: self.ordered() }
+            }
+            "take" | "limit" | "sample" => Body::Number(self.expression()),
+            "sample-distinct" => {
+                let count = self.expression();
+                self.expect_word("of");
+                Body::SampleDistinct { count, of: self.expression() }
+            }
+            "count" | "getschema" | "consume" => self.nothing(),
+            "union" => Body::Union(self.sources()),
+            "join" | "lookup" => self.join(),
+            "mv-expand" | "mvexpand" => {
+                let (items, limit) = self.expanded();
+                Body::MvExpand { items, limit }
+            }
+            "mv-apply" | "mvapply" => self.mv_apply(),
+            "parse" | "parse-where" => self.parse_operator(),
+            "render" => self.render(),
+            "as" => Body::As(self.name()),
+            "invoke" => Body::Call(self.expression()),
+            "evaluate" => self.evaluate(),
+            "partition" => self.partition(),
+            "fork" | "facet" | "make-series" | "top-nested" | "top-hitters" | "reduce"
+            | "project-by-names" => self.parts(),
+            "search" | "scan" | "parse-kv" | "assert-schema" | "macro-expand"
+            | "execute-and-cache" => self.raw(),
+            graph if graph == "make-graph" || graph.starts_with("graph-") => self.raw(),
+            _ => self.unknown_operator(name),
+        }
+    }
+
+    fn unknown_operator(&mut self, name: &Name) -> Body {
+        if !name.text.is_empty() {
+            let message = format!("The operator '{}' is not known", name.text);
+            self.report_at(codes::UNKNOWN_OPERATOR, name.span, message);
+            if let Some(near) = crate::names::nearest(&name.text, OPERATORS.iter().copied())
+                && let Some(diagnostic) = self.diagnostics.last_mut()
+            {
+                diagnostic.fix = Some(format!("did you mean '{near}'?"));
+            }
+        }
+        self.raw()
+    }
+
+    /// What stands up to the next operator, unread.
+    fn raw(&mut self) -> Body {
+        let start = self.span();
+        self.skip_to_boundary();
+        Body::Parts(vec![Part::Raw(self.since(start))])
+    }
+
+    fn nothing(&mut self) -> Body {
+        if !self.at_boundary() {
+            let start = self.span();
+            self.skip_to_boundary();
+            return Body::Parts(vec![Part::Raw(self.since(start))]);
+        }
+        Body::Nothing
+    }
+
+    /// Items separated by commas, up to one of the words or the end.
+    pub(super) fn items(&mut self, ends: &[&str]) -> Vec<Item> {
+        let mut items = Vec::new();
+        while !self.at_boundary() && !ends.iter().any(|end| self.is_word(end)) {
+            items.push(self.item());
+            if !self.eat_symbol(",") {
+                break;
+            }
+        }
+        items
+    }
+
+    /// `name = expression`, `(a, b) = expression`, `expression`.
+    fn item(&mut self) -> Item {
+        let names = self.item_names();
+        let expression = if names.is_empty() { self.column_pattern() } else { self.expression() };
+        Item { names, expression }
+    }
+
+    fn item_names(&mut self) -> Vec<Name> {
+        let single = self.lexeme(0).token == Token::Name && self.is_symbol_at(1, "=")
+            || self.lexeme(0).token == Token::Timespan && self.is_symbol_at(1, "=")
+            || self.is_quoted_name() && self.is_symbol_at(3, "=");
+        if single {
+            let name = self.name();
+            self.expect_symbol("=");
+            return vec![name];
+        }
+        if !self.is_symbol("(") || !self.is_name_list() {
+            return Vec::new();
+        }
+        self.advance();
+        let mut names = Vec::new();
+        while !self.is_symbol(")") && !self.at_boundary() {
+            names.push(self.name());
+            if !self.eat_symbol(",") {
+                break;
+            }
+        }
+        self.expect_symbol(")");
+        self.expect_symbol("=");
+        names
+    }
+
+    /// Whether `(a, ['b'], …) =` stands here.
+    fn is_name_list(&self) -> bool {
+        for ahead in 1..self.tokens.len() - self.at {
+            match self.lexeme(ahead).token {
+                Token::Name | Token::Text | Token::Symbol("," | "[" | "]") => {}
+                Token::Symbol(")") => return self.is_symbol_at(ahead + 1, "="),
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    fn summarize(&mut self) -> Body {
+        let aggregates = self.items(&["by"]);
+        let by = if self.eat_word("by") { self.items(&[]) } else { Vec::new() };
+        Body::Summarize { aggregates, by }
+    }
+
+    fn ordered(&mut self) -> Vec<Ordered> {
+        let mut keys = Vec::new();
+        while !self.at_boundary() {
+            let item = self.item();
+            let descending = if self.eat_word("asc") || self.eat_word("granny-asc") {
+                Some(false)
+            } else {
+                self.eat_word("desc").then_some(true)
+            };
+            let nulls_first = self.eat_word("nulls").then(|| {
+                let first = self.eat_word("first");
+                if !first {
+                    self.expect_word("last");
+                }
+                first
+            });
+            keys.push(Ordered { item, descending, nulls_first });
+            if !self.eat_symbol(",") {
+                break;
+            }
+        }
+        if keys.is_empty() {
+            self.report(codes::MISSING_EXPRESSION, "Expected: expression".to_owned());
+        }
+        keys
+    }
+
+    /// The tables of a union.
+    fn sources(&mut self) -> Vec<Expression> {
+        let mut sources = Vec::new();
+        while !self.at_boundary() {
+            sources.push(self.column_pattern());
+            if !self.eat_symbol(",") {
+                break;
+            }
+        }
+        sources
+    }
+
+    fn join(&mut self) -> Body {
+        let right = self.expression();
+        let mut on = Vec::new();
+        if self.eat_word("on") {
+            while !self.at_boundary() {
+                on.push(self.expression());
+                if !self.eat_symbol(",") {
+                    break;
+                }
+            }
+        }
+        Body::Join { right, on }
+    }
+
+    fn range(&mut self) -> Body {
+        let name = self.name();
+        self.expect_word("from");
+        let from = self.expression();
+        self.expect_word("to");
+        let to = self.expression();
+        self.expect_word("step");
+        Body::Range { name, from, to, step: self.expression() }
+    }
+
+    fn datatable(&mut self) -> Body {
+        self.expect_symbol("(");
+        let columns = self.columns(")");
+        self.expect_symbol(")");
+        self.expect_symbol("[");
+        let values = self.list_items("]");
+        self.expect_symbol("]");
+        Body::Datatable { columns, values }
+    }
+
+    fn external_data(&mut self) -> Body {
+        self.expect_symbol("(");
+        self.columns(")");
+        self.expect_symbol(")");
+        self.raw()
+    }
+
+    fn partition(&mut self) -> Body {
+        let mut parts = Vec::new();
+        self.expect_word("by");
+        let key = self.name();
+        parts.push(Part::Word(key));
+        if self.is_symbol("(") || self.is_symbol("{") {
+            parts.push(Part::Pipeline(self.sub_pipeline()));
+        } else {
+            self.report(codes::MISSING_TOKEN, "Expected: (".to_owned());
+        }
+        Body::Parts(parts)
+    }
+
+    fn evaluate(&mut self) -> Body {
+        let call = self.expression();
+        if self.eat_symbol(":") {
+            self.expect_symbol("(");
+            self.columns(")");
+            self.expect_symbol(")");
+        }
+        Body::Call(call)
+    }
+
+    fn expanded(&mut self) -> (Vec<Expanded>, Option<Expression>) {
+        let mut items = Vec::new();
+        while !self.at_boundary() {
+            let item = self.item();
+            let to = if self.eat_word("to") {
+                self.expect_word("typeof");
+                self.expect_symbol("(");
+                let to = self.type_name();
+                self.expect_symbol(")");
+                Some(to)
+            } else {
+                None
+            };
+            items.push(Expanded { item, to });
+            if !self.eat_symbol(",") {
+                break;
+            }
+        }
+        let limit = self.eat_word("limit").then(|| self.expression());
+        (items, limit)
+    }
+
+    fn mv_apply(&mut self) -> Body {
+        let (items, limit) = self.expanded();
+        self.expect_word("on");
+        let on = self.sub_pipeline();
+        Body::MvApply { items, limit, on }
+    }
+
+    /// `(operator | operator …)` over rows that are handed in, or a whole pipeline in brackets.
+    fn sub_pipeline(&mut self) -> Pipeline {
+        let start = self.span();
+        let closing = if self.is_symbol("{") { "}" } else { ")" };
+        if !self.eat_symbol("{") {
+            self.expect_symbol("(");
+        }
+        let is_whole = self.at_source_operator() || !self.at_operator();
+        let pipeline = self.nested(
+            |span| Pipeline { source: Source::Input, operators: Vec::new(), span },
+            |parser| if is_whole { parser.pipeline() } else { parser.operators_on_input() },
+        );
+        self.expect_symbol(closing);
+        Pipeline { span: self.since(start), ..pipeline }
+    }
+
+    /// Whether the words here are the name of an operator.
+    fn at_operator(&self) -> bool {
+        let mut name = self.text(0).to_owned();
+        let mut ahead = 1;
+        while self.is_symbol_at(ahead, "-") && self.touches_previous(ahead) {
+            name = format!("{name}-{}", self.text(ahead + 1));
+            ahead += 2;
+        }
+        self.token() == Token::Name && OPERATORS.contains(&&*name) && !self.is_symbol_at(ahead, "|")
+            || matches!(&*name, "count" | "getschema" | "consume" | "serialize")
+    }
+
+    fn operators_on_input(&mut self) -> Pipeline {
+        let start = self.span();
+        let mut operators = vec![self.operator(false)];
+        while self.eat_symbol("|") {
+            operators.push(self.operator(false));
+        }
+        Pipeline { source: Source::Input, operators, span: self.since(start) }
+    }
+
+    fn parse_operator(&mut self) -> Body {
+        let source = self.expression();
+        self.expect_word("with");
+        let mut parts = Vec::new();
+        while !self.at_boundary() {
+            match self.token() {
+                Token::Text => {
+                    parts.push(PatternPart::Literal(decode(self.text(0))));
+                    self.advance();
+                }
+                Token::Symbol("*") => {
+                    parts.push(PatternPart::Skip);
+                    self.advance();
+                }
+                Token::Name | Token::Symbol("[") => {
+                    let name = self.name();
+                    let to = if self.eat_symbol(":") { self.type_name() } else { Type::String };
+                    parts.push(PatternPart::Capture(name, to));
+                }
+                _ => break,
+            }
+        }
+        Body::Parse { source, parts }
+    }
+
+    /// `render kind [with (name=value, …)]`; the older form has no `with (…)`.
+    fn render(&mut self) -> Body {
+        let kind = self.name();
+        let bracket = self.eat_word("with") && self.eat_symbol("(");
+        let mut properties: Vec<(Name, String)> = Vec::new();
+        while !self.at_boundary() {
+            if self.eat_symbol(",") {
+                continue;
+            }
+            if self.is_symbol_at(1, "=") {
+                let name = self.name();
+                self.expect_symbol("=");
+                let value = self.property_value();
+                properties.push((name, value));
+            } else if let Some((_, text)) = properties.last_mut() {
+                // A list goes on: `ycolumns=a, b`.
+                let mut list = std::mem::take(text);
+                list = format!("{list},{}", self.property_value());
+                if let Some((_, text)) = properties.last_mut() {
+                    *text = list;
+                }
+            } else {
+                break;
+            }
+        }
+        if bracket {
+            self.expect_symbol(")");
+        }
+        Body::Render { kind, properties }
+    }
+
+    fn property_value(&mut self) -> String {
+        let start = self.span();
+        if self.token() == Token::Text {
+            let text = decode(self.text(0));
+            self.advance();
+            return text;
+        }
+        while !self.at_boundary() && !self.is_symbol(",") {
+            self.advance();
+            if self.token() == Token::Name && self.is_symbol_at(1, "=") {
+                break;
+            }
+        }
+        self.since(start).text(self.source).trim().to_owned()
+    }
+
+    /// Operands of an operator that is only parsed so far: words, items, pipelines in brackets.
+    fn parts(&mut self) -> Body {
+        let mut parts = Vec::new();
+        while !self.at_boundary() {
+            let before = self.at;
+            if self.eat_symbol(",") || self.eat_symbol("=") {
+                continue;
+            }
+            if self.token() == Token::Name && PART_WORDS.contains(&self.text(0)) {
+                parts.push(Part::Word(self.name()));
+            } else if self.token() == Token::Name && (self.is_word("asc") || self.is_word("desc")) {
+                parts.push(Part::Word(self.name()));
+            } else if self.is_symbol("{") || self.is_symbol("(") && self.bracket_holds_operator() {
+                parts.push(Part::Pipeline(self.sub_pipeline()));
+            } else if self.is_symbol_at(1, "=") && self.is_symbol_at(2, "(") {
+                parts.push(Part::Word(self.name()));
+                self.advance();
+                parts.push(Part::Pipeline(self.sub_pipeline()));
+            } else {
+                parts.push(Part::Item(self.item()));
+            }
+            if self.at == before {
+                break;
+            }
+        }
+        Body::Parts(parts)
+    }
+
+    fn bracket_holds_operator(&self) -> bool {
+        let name = self.text(1);
+        self.lexeme(1).token == Token::Name
+            && OPERATORS.contains(&name)
+            && !self.is_symbol_at(2, "(")
+            && !self.is_symbol_at(2, ")")
+            || self.is_symbol_at(2, "-")
+                && matches!(name, "project" | "mv" | "top" | "make" | "sample")
+    }
+}
+
+/// Every operator that is known by name.
+pub(crate) const OPERATORS: [&str; 54] = [
+    "as",
+    "assert-schema",
+    "consume",
+    "count",
+    "distinct",
+    "evaluate",
+    "execute-and-cache",
+    "extend",
+    "facet",
+    "filter",
+    "find",
+    "fork",
+    "getschema",
+    "graph-mark-components",
+    "graph-match",
+    "graph-shortest-paths",
+    "graph-to-table",
+    "graph-where-edges",
+    "graph-where-nodes",
+    "invoke",
+    "join",
+    "limit",
+    "lookup",
+    "macro-expand",
+    "make-graph",
+    "make-series",
+    "mv-apply",
+    "mv-expand",
+    "order",
+    "parse",
+    "parse-kv",
+    "parse-where",
+    "partition",
+    "project",
+    "project-away",
+    "project-by-names",
+    "project-keep",
+    "project-rename",
+    "project-reorder",
+    "reduce",
+    "render",
+    "sample",
+    "sample-distinct",
+    "scan",
+    "search",
+    "serialize",
+    "sort",
+    "summarize",
+    "take",
+    "top",
+    "top-hitters",
+    "top-nested",
+    "union",
+    "where",
+];

@@ -1,0 +1,284 @@
+//! The syntax tree: what was written, with places, before any name is looked up.
+
+use crate::{Span, Type, Value};
+
+/// A name as written, quotes removed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Name {
+    pub(crate) text: String,
+    pub(crate) span: Span,
+}
+
+/// A statement of a query text.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Statement {
+    /// `let name = value`
+    Let { name: Name, value: Expression },
+    /// `set name [= value]`
+    Set { name: Name },
+    /// `declare query_parameters(…)`
+    Parameters(Vec<Parameter>),
+    /// `declare pattern`, `alias`, `restrict`: parsed, not bound.
+    Other { what: &'static str, span: Span },
+    /// A tabular expression.
+    Query(Pipeline),
+}
+
+/// A parameter of a lambda or of the query.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Parameter {
+    pub(crate) name: Name,
+    pub(crate) shape: Shape,
+    pub(crate) default: Option<Expression>,
+}
+
+/// What a parameter takes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Shape {
+    /// A scalar of this type.
+    Scalar(Type),
+    /// A table with at least these columns; `(*)` has none.
+    Table(Vec<(Name, Type)>),
+}
+
+/// A source and what is done to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Pipeline {
+    pub(crate) source: Source,
+    pub(crate) operators: Vec<Operator>,
+    pub(crate) span: Span,
+}
+
+/// Where rows come from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Source {
+    /// A table, a variable, a call, or a pipeline in parentheses.
+    Expression(Box<Expression>),
+    /// The rows that the operator around it hands in, as in `mv-apply x on (…)`.
+    Input,
+    /// `print`, `range`, `datatable`, `union` …
+    Operator(Box<Operator>),
+}
+
+/// A tabular operator.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Operator {
+    /// Its full name, e.g. `project-away`.
+    pub(crate) name: Name,
+    /// `kind=inner`, `hint.strategy=shuffle`, `withsource=T`.
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) body: Body,
+    pub(crate) span: Span,
+}
+
+/// `name = value` right behind an operator's name.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Setting {
+    pub(crate) name: Name,
+    pub(crate) value: Expression,
+}
+
+/// `name = expression`, `(a, b) = expression` or just `expression`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Item {
+    pub(crate) names: Vec<Name>,
+    pub(crate) expression: Expression,
+}
+
+/// A sort key; what is not written is none.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ordered {
+    pub(crate) item: Item,
+    pub(crate) descending: Option<bool>,
+    pub(crate) nulls_first: Option<bool>,
+}
+
+/// What `mv-expand` and `mv-apply` expand.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Expanded {
+    pub(crate) item: Item,
+    pub(crate) to: Option<Type>,
+}
+
+/// A part of a `parse` pattern.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PatternPart {
+    Literal(String),
+    Skip,
+    Capture(Name, Type),
+}
+
+/// The operands of an operator.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Body {
+    /// `count`, `getschema`, `consume`.
+    Nothing,
+    /// `where`.
+    Predicate(Expression),
+    /// `project`, `extend`, `print`, `distinct`, `serialize` …
+    Items(Vec<Item>),
+    /// `project-away`, `project-keep`, `project-reorder`.
+    Columns(Vec<Ordered>),
+    Summarize {
+        aggregates: Vec<Item>,
+        by: Vec<Item>,
+    },
+    Sort(Vec<Ordered>),
+    Top {
+        count: Expression,
+        by: Vec<Ordered>,
+    },
+    /// `take`, `limit`, `sample`.
+    Number(Expression),
+    SampleDistinct {
+        count: Expression,
+        of: Expression,
+    },
+    Union(Vec<Expression>),
+    /// `join`, `lookup`.
+    Join {
+        right: Expression,
+        on: Vec<Expression>,
+    },
+    Range {
+        name: Name,
+        from: Expression,
+        to: Expression,
+        step: Expression,
+    },
+    Datatable {
+        columns: Vec<(Name, Type)>,
+        values: Vec<Expression>,
+    },
+    MvExpand {
+        items: Vec<Expanded>,
+        limit: Option<Expression>,
+    },
+    MvApply {
+        items: Vec<Expanded>,
+        limit: Option<Expression>,
+        on: Pipeline,
+    },
+    Parse {
+        source: Expression,
+        parts: Vec<PatternPart>,
+    },
+    Render {
+        kind: Name,
+        properties: Vec<(Name, String)>,
+    },
+    As(Name),
+    /// `invoke`, `evaluate`, `search`, `find` …: one expression.
+    Call(Expression),
+    /// Operators without a binder yet: what they hold, for later.
+    Parts(Vec<Part>),
+}
+
+/// A part of an operator that has no binder yet.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Part {
+    /// A word of the operator, `on`, `step` …
+    Word(Name),
+    Item(Item),
+    Pipeline(Pipeline),
+    /// Text in balanced brackets or up to the next operator.
+    Raw(Span),
+}
+
+/// A scalar (or tabular) expression.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Expression {
+    pub(crate) kind: ExpressionKind,
+    pub(crate) span: Span,
+    /// Nodes on the longest way down; bounded, so that walking the tree cannot overflow the stack.
+    pub(crate) depth: u32,
+}
+
+/// Kinds of expressions.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ExpressionKind {
+    Literal(Value, Type),
+    Name(String),
+    /// `*`
+    Star,
+    /// `a*`, `*_x`
+    Wildcard(String),
+    /// `object.name`
+    Member(Box<Expression>, Name),
+    /// `object[index]`
+    Index(Box<Expression>, Box<Expression>),
+    Call {
+        name: Name,
+        arguments: Vec<Item>,
+    },
+    Negate(Box<Expression>),
+    Binary(Operation, Box<Expression>, Box<Expression>),
+    /// `x in (…)`, `has_any (…)`.
+    List {
+        test: ListTest,
+        negated: bool,
+        left: Box<Expression>,
+        items: Vec<Expression>,
+    },
+    Between {
+        negated: bool,
+        value: Box<Expression>,
+        low: Box<Expression>,
+        high: Box<Expression>,
+    },
+    /// A tabular expression in parentheses or as an argument.
+    Pipeline(Box<Pipeline>),
+    /// `(parameters) { statements }`
+    Lambda {
+        parameters: Vec<Parameter>,
+        body: Vec<Statement>,
+    },
+    /// `typeof(…)`
+    TypeOf(Shape),
+    /// Something that did not parse, already reported.
+    Error,
+}
+
+/// Tests against a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListTest {
+    In,
+    InIgnoringCase,
+    HasAny,
+    HasAll,
+}
+
+/// Binary operators as written: the symbol or word, lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Operation(pub(crate) &'static str);
+
+impl Expression {
+    /// A node over nodes that exist already.
+    pub(crate) fn new(kind: ExpressionKind, span: Span) -> Self {
+        let depth = 1 + kind.depth_below();
+        Self { kind, span, depth }
+    }
+
+    /// Stands where nothing could be parsed.
+    pub(crate) const fn error(span: Span) -> Self {
+        Self { kind: ExpressionKind::Error, span, depth: 1 }
+    }
+}
+
+impl ExpressionKind {
+    fn depth_below(&self) -> u32 {
+        match self {
+            Self::Member(object, _) | Self::Negate(object) => object.depth,
+            Self::Index(left, right) | Self::Binary(_, left, right) => left.depth.max(right.depth),
+            Self::Call { arguments, .. } => deepest(arguments.iter().map(|a| &a.expression)),
+            Self::List { left, items, .. } => left.depth.max(deepest(items.iter())),
+            Self::Between { value, low, high, .. } => value.depth.max(low.depth).max(high.depth),
+            // Each pipeline nests through the parser's own recursion, which has its own bound.
+            _ => 0,
+        }
+    }
+}
+
+fn deepest<'a>(expressions: impl Iterator<Item = &'a Expression>) -> u32 {
+    expressions.map(|expression| expression.depth).max().unwrap_or(0)
+}
