@@ -1,0 +1,258 @@
+//! Writing an extent: how rows are laid out in Parquet.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::DataType;
+use event::{BodyText, ColumnType, Table};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
+use sha2::{Digest, Sha256};
+
+use crate::blobs::{Blobs, Hash, hexadecimal, parse_hash};
+use crate::error::{io_cause, is_full};
+use crate::extent::{Day, Record, day_folder};
+use crate::tail::time_range;
+use crate::{Error, ErrorKind, disk};
+
+const ZSTD_LEVEL: i32 = 3;
+/// Rows of a row group: what a query skips at once by statistics.
+const ROW_GROUP_ROWS: usize = 64 << 10;
+/// Encoded bytes of a row group: what the writer holds in memory.
+const ROW_GROUP_BYTES: usize = 64 << 20;
+/// Bytes of a page of ordinary columns.
+const PAGE_BYTES: usize = 256 << 10;
+/// Bytes of a page of bodies: zstd sees texts of one page together, and prompts repeat themselves.
+const BODY_PAGE_BYTES: usize = 2 << 20;
+/// Values between two looks at the size of a page.
+const WRITE_BATCH_ROWS: usize = 128;
+/// Share of false hits of the bloom filter.
+const BLOOM_FPP: f64 = 0.01;
+
+/// Columns of long and ever different text: no dictionary, no statistics.
+const BODY_COLUMNS: [&str; 3] = ["RequestBody", "ResponseBody", "Content"];
+/// Columns of ids that differ in every row: a dictionary is of no use.
+const UNIQUE_COLUMNS: [&str; 3] = ["RequestId", "RequestBodySha256", "ResponseBodySha256"];
+/// Columns of rising numbers: stored as differences.
+const RISING_COLUMNS: [&str; 3] = ["TimeGenerated", "ClosedAt", "LedgerSequence"];
+/// The id that joins all tables: rises with time, repeats in messages.
+const ID_COLUMN: &str = "CorrelationId";
+
+fn properties(table: &Table) -> WriterProperties {
+    let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("the level is one of zstd's");
+    let mut builder = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_compression(Compression::ZSTD(level))
+        .set_created_by(concat!("gatehouse ", env!("CARGO_PKG_VERSION")).into())
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_write_batch_size(WRITE_BATCH_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_statistics_truncate_length(Some(64))
+        .set_column_index_truncate_length(Some(64));
+    for column in table.columns {
+        let path = ColumnPath::from(column.name);
+        let is_body =
+            BODY_COLUMNS.contains(&column.name) || column.column_type == ColumnType::Dynamic;
+        if BODY_COLUMNS.contains(&column.name) {
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_data_page_size_limit(path.clone(), BODY_PAGE_BYTES);
+        }
+        if is_body {
+            builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
+        if UNIQUE_COLUMNS.contains(&column.name) {
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
+        if RISING_COLUMNS.contains(&column.name) {
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED)
+                .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
+        }
+        if column.name == ID_COLUMN {
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path.clone(), Encoding::DELTA_BYTE_ARRAY)
+                .set_column_bloom_filter_enabled(path.clone(), true)
+                .set_column_bloom_filter_fpp(path.clone(), BLOOM_FPP)
+                .set_column_bloom_filter_max_ndv(path, ROW_GROUP_ROWS as u64);
+        }
+    }
+    builder.build()
+}
+
+/// An extent being written. Dropped unfinished, it leaves no file behind.
+pub(crate) struct ExtentWriter<'a> {
+    writer: ArrowWriter<Hashing>,
+    file: Unfinished,
+    blobs: &'a Blobs,
+    referenced: BTreeSet<Hash>,
+    record: Record,
+}
+
+/// What an extent holds and which blobs its rows name.
+pub(crate) type Written = (Record, Vec<Hash>);
+
+impl<'a> ExtentWriter<'a> {
+    /// Starts the extent `id` of a table's day.
+    pub(crate) fn create(
+        folder: &Path,
+        blobs: &'a Blobs,
+        table: &Table,
+        day: Day,
+        id: u64,
+    ) -> Result<Self, Error> {
+        let record = Record {
+            id,
+            table: table.name.to_owned(),
+            day,
+            rows: 0,
+            bytes: 0,
+            time_min: i64::MAX,
+            time_max: i64::MIN,
+            sha256: String::new(),
+        };
+        disk::create_folder(&day_folder(folder, table.name, day))?;
+        let path = record.path(folder);
+        let file = disk::create_file(&path)?;
+        let unfinished = Unfinished { path, is_armed: true };
+        let sink = Hashing { file: BufWriter::new(file), hasher: Sha256::new(), bytes: 0 };
+        let schema = crate::arrow_schema(table);
+        let writer = ArrowWriter::try_new(sink, schema, Some(properties(table)))
+            .map_err(|error| encode_failed(&unfinished.path, error))?;
+        Ok(Self { writer, file: unfinished, blobs, referenced: BTreeSet::new(), record })
+    }
+
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let (time_min, time_max) = time_range(batch);
+        self.record.time_min = self.record.time_min.min(time_min);
+        self.record.time_max = self.record.time_max.max(time_max);
+        self.record.rows += batch.num_rows() as u64;
+        referenced_blobs(batch, self.blobs, &mut self.referenced);
+        self.writer.write(batch).map_err(|error| encode_failed(&self.file.path, error))
+    }
+
+    /// Makes the file whole and durable. It is still removed unless [`keep`](Sealed::keep) is called.
+    pub(crate) fn finish(mut self) -> Result<Sealed, Error> {
+        let path = &self.file.path;
+        let sink = self.writer.into_inner().map_err(|error| encode_failed(path, error))?;
+        let (bytes, hash) = sink.finish().map_err(|error| Error::io("write", path, error))?;
+        disk::sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        self.record.bytes = bytes;
+        self.record.sha256 = hexadecimal(&hash);
+        let referenced = self.referenced.into_iter().collect();
+        Ok(Sealed { written: (self.record, referenced), file: self.file })
+    }
+}
+
+/// The blobs that rows name: texts stored as references, and raw bodies by their hash.
+pub(crate) fn referenced_blobs(batch: &RecordBatch, blobs: &Blobs, found: &mut BTreeSet<Hash>) {
+    let schema = batch.schema();
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        if *field.data_type() != DataType::Utf8 {
+            continue;
+        }
+        let cells = column.as_string::<i32>();
+        let is_hash = field.name().ends_with("Sha256");
+        for cell in cells.iter().flatten() {
+            let hash = if is_hash {
+                parse_hash(cell).filter(|hash| blobs.contains(hash))
+            } else {
+                referenced_blob(cell)
+            };
+            found.extend(hash);
+        }
+    }
+}
+
+fn referenced_blob(cell: &str) -> Option<Hash> {
+    if !BodyText::is_ambiguous(cell) {
+        return None;
+    }
+    match BodyText::from_stored(cell) {
+        BodyText::Blob { sha256, .. } => parse_hash(&sha256),
+        BodyText::Inline(_) => None,
+    }
+}
+
+/// A whole extent that the manifest does not know yet.
+pub(crate) struct Sealed {
+    pub(crate) written: Written,
+    file: Unfinished,
+}
+
+impl Sealed {
+    /// The manifest knows the extent, or may know it: the file stays.
+    pub(crate) fn keep(mut self) -> Record {
+        self.file.is_armed = false;
+        self.written.0
+    }
+}
+
+/// A file that is removed unless it is disarmed.
+struct Unfinished {
+    path: PathBuf,
+    is_armed: bool,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.is_armed
+            && let Err(error) = disk::remove_file(&self.path)
+        {
+            tracing::warn!(%error, "an unfinished extent was left behind");
+        }
+    }
+}
+
+/// Counts and hashes what passes to the file.
+struct Hashing {
+    file: BufWriter<File>,
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl Hashing {
+    fn finish(self) -> io::Result<(u64, Hash)> {
+        self.file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        Ok((self.bytes, self.hasher.finalize().into()))
+    }
+}
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn encode_failed(path: &Path, error: ParquetError) -> Error {
+    if let Some(cause) = io_cause(&error) {
+        let full = is_full(cause);
+        let kind = if full { ErrorKind::Full } else { ErrorKind::Io };
+        let fix = if full { ": the disk is full, free some space" } else { "" };
+        return Error::new(kind, format!("cannot write {}{fix}", path.display()))
+            .with_source(error);
+    }
+    Error::new(ErrorKind::Io, format!("cannot encode {}", path.display())).with_source(error)
+}

@@ -1,0 +1,162 @@
+//! The tables of [`event`] in arrow's words.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder,
+    RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use event::{Column, ColumnType, Table, Value};
+
+/// Digits of a decimal column.
+const DECIMAL_PRECISION: u8 = 38;
+/// Places after its point.
+const DECIMAL_SCALE: i8 = 12;
+
+/// The arrow schema of a table, as its provider has it: columns in order, by the names KQL uses.
+///
+/// String and Dynamic are `Utf8`, Datetime is `Timestamp(Microsecond, "UTC")`, Decimal is
+/// `Decimal128(38, 12)`. Every column but String is nullable.
+pub fn arrow_schema(table: &Table) -> SchemaRef {
+    let fields: Vec<_> = table.columns.iter().map(field).collect();
+    Arc::new(Schema::new(fields))
+}
+
+fn field(column: &Column) -> Field {
+    let nullable = column.column_type != ColumnType::String;
+    Field::new(column.name, data_type(column.column_type), nullable)
+}
+
+fn data_type(column_type: ColumnType) -> DataType {
+    match column_type {
+        ColumnType::Bool => DataType::Boolean,
+        ColumnType::Int => DataType::Int32,
+        ColumnType::Long => DataType::Int64,
+        ColumnType::Real => DataType::Float64,
+        ColumnType::Decimal => DataType::Decimal128(DECIMAL_PRECISION, DECIMAL_SCALE),
+        ColumnType::Datetime => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnType::String | ColumnType::Dynamic => DataType::Utf8,
+    }
+}
+
+/// Rows being gathered into one record batch.
+pub(crate) struct BatchBuilder {
+    schema: SchemaRef,
+    columns: Vec<ColumnBuilder>,
+    rows: usize,
+}
+
+enum ColumnBuilder {
+    Bool(BooleanBuilder),
+    Int(Int32Builder),
+    Long(Int64Builder),
+    Real(Float64Builder),
+    Decimal(Decimal128Builder),
+    Datetime(TimestampMicrosecondBuilder),
+    String(StringBuilder),
+    Dynamic(StringBuilder),
+}
+
+impl BatchBuilder {
+    pub(crate) fn new(table: &Table) -> Self {
+        Self {
+            schema: arrow_schema(table),
+            columns: table.columns.iter().map(ColumnBuilder::new).collect(),
+            rows: 0,
+        }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds a row; `values` stand in the order of the table's columns.
+    pub(crate) fn push(&mut self, values: &[Value]) {
+        debug_assert_eq!(values.len(), self.columns.len());
+        for (column, value) in self.columns.iter_mut().zip(values) {
+            column.push(value);
+        }
+        self.rows += 1;
+    }
+
+    /// What was gathered; the builder is empty again.
+    pub(crate) fn finish(&mut self) -> RecordBatch {
+        let columns = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        self.rows = 0;
+        RecordBatch::try_new(self.schema.clone(), columns)
+            .expect("the builders were made from this schema and are equally long")
+    }
+}
+
+impl ColumnBuilder {
+    fn new(column: &Column) -> Self {
+        match column.column_type {
+            ColumnType::Bool => Self::Bool(BooleanBuilder::new()),
+            ColumnType::Int => Self::Int(Int32Builder::new()),
+            ColumnType::Long => Self::Long(Int64Builder::new()),
+            ColumnType::Real => Self::Real(Float64Builder::new()),
+            ColumnType::Decimal => Self::Decimal(
+                Decimal128Builder::new().with_data_type(data_type(ColumnType::Decimal)),
+            ),
+            ColumnType::Datetime => Self::Datetime(
+                TimestampMicrosecondBuilder::new().with_data_type(data_type(ColumnType::Datetime)),
+            ),
+            ColumnType::String => Self::String(StringBuilder::new()),
+            ColumnType::Dynamic => Self::Dynamic(StringBuilder::new()),
+        }
+    }
+
+    /// Adds a cell. The types of rows and tables are made by one macro and cannot differ; a value of
+    /// another type would be stored as null, or as empty text.
+    fn push(&mut self, value: &Value) {
+        match (self, value) {
+            (Self::Bool(builder), Value::Bool(value)) => builder.append_value(*value),
+            (Self::Int(builder), Value::Int(value)) => builder.append_value(*value),
+            (Self::Long(builder), Value::Long(value)) => builder.append_value(*value),
+            (Self::Real(builder), Value::Real(value)) => builder.append_value(*value),
+            (Self::Decimal(builder), Value::Decimal(value)) => builder.append_value(*value),
+            (Self::Datetime(builder), Value::Datetime(value)) => {
+                builder.append_value(value.unix_micros());
+            }
+            (Self::String(builder) | Self::Dynamic(builder), Value::String(value)) => {
+                builder.append_value(value);
+            }
+            (Self::String(builder), _) => builder.append_value(""),
+            (builder, _) => builder.push_null(),
+        }
+    }
+
+    fn push_null(&mut self) {
+        match self {
+            Self::Bool(builder) => builder.append_null(),
+            Self::Int(builder) => builder.append_null(),
+            Self::Long(builder) => builder.append_null(),
+            Self::Real(builder) => builder.append_null(),
+            Self::Decimal(builder) => builder.append_null(),
+            Self::Datetime(builder) => builder.append_null(),
+            Self::String(builder) | Self::Dynamic(builder) => builder.append_null(),
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Bool(builder) => Arc::new(builder.finish()),
+            Self::Int(builder) => Arc::new(builder.finish()),
+            Self::Long(builder) => Arc::new(builder.finish()),
+            Self::Real(builder) => Arc::new(builder.finish()),
+            Self::Decimal(builder) => Arc::new(builder.finish()),
+            Self::Datetime(builder) => Arc::new(builder.finish()),
+            Self::String(builder) | Self::Dynamic(builder) => Arc::new(builder.finish()),
+        }
+    }
+}
+
+/// Bytes a row takes in memory, about: its text and a fixed part.
+pub(crate) fn row_bytes(values: &[Value]) -> usize {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.len(),
+        _ => 0,
+    };
+    values.iter().map(text).sum::<usize>() + values.len() * 8
+}

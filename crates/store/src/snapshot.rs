@@ -1,0 +1,60 @@
+//! All tables at one moment.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+
+use crate::Error;
+use crate::blobs::{BlobReader, Blobs, Text};
+use crate::extent::Extent;
+use crate::provider::StoredTable;
+use crate::scan::Files;
+use crate::store::index_of;
+use crate::tail::Chunk;
+
+/// A view of all tables at one moment. A row is in it once or not at all, whatever is sealed, merged
+/// or given up meanwhile. While it is held, the files it needs stay on disk, so let go of it soon.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    tables: Vec<Arc<TableView>>,
+    files: Arc<Files>,
+    blobs: Arc<Blobs>,
+}
+
+/// One table of a snapshot.
+#[derive(Debug)]
+pub(crate) struct TableView {
+    pub(crate) chunks: Vec<Arc<Chunk>>,
+    pub(crate) extents: Arc<Vec<Arc<Extent>>>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(tables: Vec<Arc<TableView>>, files: Arc<Files>, blobs: Arc<Blobs>) -> Self {
+        Self { tables, files, blobs }
+    }
+
+    /// A table for DataFusion.
+    pub fn provider(&self, table: &str) -> Result<Arc<dyn TableProvider>, Error> {
+        let index = index_of(table)?;
+        Ok(Arc::new(StoredTable::fixed(index, self.tables[index].clone(), self.files.clone())))
+    }
+
+    /// The text of a blob, at most `limit_bytes` of it. The hash is checked when all of it is read.
+    pub fn read_text(&self, sha256: &str, limit_bytes: usize) -> Result<Text, Error> {
+        self.blobs.read_text(sha256, limit_bytes)
+    }
+
+    /// Opens a blob to be read as a stream.
+    pub fn open_blob(&self, sha256: &str) -> Result<BlobReader, Error> {
+        self.blobs.reader(sha256)
+    }
+
+    /// The rows that are in memory.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &Arc<Chunk>> {
+        self.tables.iter().flat_map(|table| &table.chunks)
+    }
+
+    pub(crate) fn table(&self, index: usize) -> &Arc<TableView> {
+        &self.tables[index]
+    }
+}

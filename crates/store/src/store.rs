@@ -1,0 +1,372 @@
+//! The store itself: what is open, what is written, who cleans up.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use datafusion::catalog::TableProvider;
+use event::{Batch, BlobWriter, Cursor, Sink, SinkError, Timestamp};
+
+use crate::blobs::{BlobReader, Blobs, Text};
+use crate::extent::{Extent, Extents, TABLES, table_index};
+use crate::manifest::Manifest;
+use crate::provider::StoredTable;
+use crate::retain::Maintenance;
+use crate::scan::Files;
+use crate::snapshot::{Snapshot, TableView};
+use crate::tail::{Chunks, Rows, Tail};
+use crate::{Error, ErrorKind, StoreConfig, disk};
+
+/// After a seal that failed, the next is tried this much later.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The tables, open for writing and reading. One process at a time has a folder open.
+///
+/// [`close`](Store::close) writes what is in memory; a store that is only dropped does not, and the
+/// pipeline writes those rows again.
+pub struct Store {
+    shared: Arc<Shared>,
+    upkeep: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the store, its thread and its readers have in common.
+pub(crate) struct Shared {
+    pub(crate) folder: PathBuf,
+    pub(crate) config: StoreConfig,
+    pub(crate) manifest: Manifest,
+    pub(crate) blobs: Arc<Blobs>,
+    pub(crate) files: Arc<Files>,
+    pub(crate) state: Mutex<State>,
+    /// Held for a whole seal.
+    pub(crate) sealing: Mutex<()>,
+    /// Held while extents are merged or given up. Taken before `sealing`, never after.
+    pub(crate) maintaining: Mutex<()>,
+    /// Blobs and their bytes on disk as of the last sweep; none before it.
+    pub(crate) blob_totals: Mutex<Option<(u64, u64)>>,
+    /// When that sweep was.
+    pub(crate) swept_at: Mutex<Option<Timestamp>>,
+    next_extent_id: AtomicU64,
+    is_closed: AtomicBool,
+    wishes: Mutex<Wishes>,
+    wake: Condvar,
+}
+
+/// All that a snapshot is made from. Its lock is never held while a file is read or written.
+pub(crate) struct State {
+    pub(crate) tail: Tail,
+    /// Rows on their way to disk.
+    pub(crate) sealing: Arc<Chunks>,
+    pub(crate) sealing_bytes: usize,
+    pub(crate) extents: Arc<Extents>,
+    /// The cursor after the last batch.
+    pub(crate) cursor: Cursor,
+    /// The cursor in the manifest.
+    pub(crate) durable: Cursor,
+}
+
+/// What the thread is asked to do.
+#[derive(Default)]
+struct Wishes {
+    seal: bool,
+    stop: bool,
+}
+
+/// Takes a lock. A thread that panicked while holding it left valid data: it is changed in single steps.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store {
+    /// Opens the store in a folder, which is made if it is missing. Removes what a crash left
+    /// half-written and what is older than the retention at `now`, and starts the upkeep.
+    pub fn open(folder: &Path, config: StoreConfig, now: Timestamp) -> Result<Arc<Self>, Error> {
+        config.validate()?;
+        disk::create_folder(folder)?;
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| Error::io("resolve the folder", folder, error))?;
+        let (manifest, contents) = Manifest::open(folder.join("manifest.redb"))?;
+        disk::sync_folder(&folder)?;
+        let extents: Vec<_> =
+            contents.extents.into_iter().map(|record| Extent::new(&folder, record)).collect();
+        check_files(&extents)?;
+        remove_orphans(&folder, &extents)?;
+        let last_id = extents.iter().map(|extent| extent.record.id).max().unwrap_or(0);
+        let state = State {
+            tail: Tail::new(),
+            sealing: Arc::default(),
+            sealing_bytes: 0,
+            extents: Arc::new(Extents::default().changed(&[], &extents)),
+            cursor: contents.cursor,
+            durable: contents.cursor,
+        };
+        let shared = Arc::new(Shared {
+            blobs: Blobs::open(folder.join("blobs"))?,
+            files: Files::new(config.metadata_cache_bytes),
+            folder,
+            config,
+            manifest,
+            state: Mutex::new(state),
+            sealing: Mutex::new(()),
+            maintaining: Mutex::new(()),
+            blob_totals: Mutex::new(None),
+            swept_at: Mutex::new(None),
+            next_extent_id: AtomicU64::new(last_id + 1),
+            is_closed: AtomicBool::new(false),
+            wishes: Mutex::default(),
+            wake: Condvar::new(),
+        });
+        shared.give_up_old_days(now)?;
+        let upkeep = spawn_upkeep(&shared)?;
+        Ok(Arc::new(Self { shared, upkeep: Mutex::new(Some(upkeep)) }))
+    }
+
+    /// Writes the rows in memory to disk; [`durable_cursor`](Sink::durable_cursor) passes them.
+    pub fn seal(&self) -> Result<(), Error> {
+        self.shared.seal()
+    }
+
+    /// Gives up what is too old or too much, and merges small extents; the upkeep does it by itself.
+    pub fn maintain(&self, now: Timestamp) -> Result<Maintenance, Error> {
+        self.shared.maintain(now)
+    }
+
+    /// A view of all tables at one moment.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+
+    /// A table for DataFusion; every scan sees the rows of its moment. For several tables at one
+    /// moment, take them from one [`snapshot`](Store::snapshot).
+    pub fn provider(&self, table: &str) -> Result<Arc<dyn TableProvider>, Error> {
+        let index = index_of(table)?;
+        Ok(Arc::new(StoredTable::live(index, self.shared.clone())))
+    }
+
+    /// The text of a blob, at most `limit_bytes` of it. The hash is checked when all of it is read.
+    pub fn read_text(&self, sha256: &str, limit_bytes: usize) -> Result<Text, Error> {
+        self.shared.blobs.read_text(sha256, limit_bytes)
+    }
+
+    /// Opens a blob to be read as a stream.
+    pub fn open_blob(&self, sha256: &str) -> Result<BlobReader, Error> {
+        self.shared.blobs.reader(sha256)
+    }
+
+    /// Stops the upkeep and writes the rows in memory. Writes fail afterwards; reading goes on.
+    pub fn close(&self) -> Result<(), Error> {
+        self.shared.is_closed.store(true, Ordering::Release);
+        self.stop_upkeep();
+        self.shared.seal()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.shared.state)
+    }
+
+    pub(crate) fn blob_totals(&self) -> Option<(u64, u64)> {
+        *lock(&self.shared.blob_totals)
+    }
+
+    fn stop_upkeep(&self) {
+        lock(&self.shared.wishes).stop = true;
+        self.shared.wake.notify_all();
+        if let Some(thread) = lock(&self.upkeep).take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the upkeep of the store panicked");
+        }
+    }
+}
+
+/// Position of a table, or an error that names those there are.
+pub(crate) fn index_of(table: &str) -> Result<usize, Error> {
+    table_index(table).ok_or_else(|| {
+        let names: Vec<_> = TABLES.iter().map(|table| table.name).collect();
+        let text = format!("there is no table {table}; there are {}", names.join(", "));
+        Error::new(ErrorKind::Invalid, text)
+    })
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.stop_upkeep();
+    }
+}
+
+impl Sink for Store {
+    fn durable_cursor(&self) -> Cursor {
+        lock(&self.shared.state).durable
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), SinkError> {
+        Ok(self.shared.write(batch)?)
+    }
+
+    fn blob(&self) -> Result<Box<dyn BlobWriter>, SinkError> {
+        self.shared.refuse_if_closed()?;
+        Ok(Box::new(self.shared.blobs.writer()?))
+    }
+}
+
+impl Shared {
+    fn refuse_if_closed(&self) -> Result<(), Error> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the store was closed: open it again"));
+        }
+        Ok(())
+    }
+
+    /// Takes a batch into memory. With no room there, it first seals; if that fails, nothing of the
+    /// batch was taken.
+    fn write(&self, batch: Batch) -> Result<(), Error> {
+        self.refuse_if_closed()?;
+        let rows = Rows::new(batch)?;
+        while !self.push(&rows) {
+            self.seal()?;
+        }
+        Ok(())
+    }
+
+    fn push(&self, rows: &Rows) -> bool {
+        let config = &self.config;
+        let mut state = lock(&self.state);
+        let held = state.tail.bytes + state.sealing_bytes;
+        if held > 0 && (held + rows.bytes) as u64 > config.tail_bytes_max {
+            return false;
+        }
+        state.tail.push(rows, Instant::now());
+        state.cursor = rows.cursor;
+        let is_due = state.tail.bytes as u64 >= config.seal_bytes
+            || state.tail.rows_max() as u64 >= config.seal_rows;
+        drop(state);
+        if is_due {
+            lock(&self.wishes).seal = true;
+            self.wake.notify_all();
+        }
+        true
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let mut state = lock(&self.state);
+        let tail = state.tail.chunks();
+        let (sealing, extents) = (state.sealing.clone(), state.extents.clone());
+        drop(state);
+        let mut tables = Vec::with_capacity(TABLES.len());
+        for (index, newest) in tail.into_iter().enumerate() {
+            let mut chunks = sealing[index].clone();
+            chunks.extend(newest);
+            tables.push(Arc::new(TableView { chunks, extents: extents.tables[index].clone() }));
+        }
+        Snapshot::new(tables, self.files.clone(), self.blobs.clone())
+    }
+
+    pub(crate) fn next_extent_id(&self) -> u64 {
+        self.next_extent_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The upkeep is to end soon.
+    pub(crate) fn is_stopping(&self) -> bool {
+        lock(&self.wishes).stop
+    }
+
+    /// True once the rows in memory have waited long enough.
+    pub(crate) fn is_seal_due(&self) -> bool {
+        let state = lock(&self.state);
+        state.tail.since.is_some_and(|since| since.elapsed() >= self.config.seal_age())
+    }
+}
+
+/// Every extent of the manifest must be there, in its length.
+fn check_files(extents: &[Arc<Extent>]) -> Result<(), Error> {
+    for extent in extents {
+        let found = extent.path.metadata().map(|metadata| metadata.len());
+        if found.as_ref().ok() == Some(&extent.record.bytes) {
+            continue;
+        }
+        let state = found.map_or("missing".to_owned(), |bytes| format!("{bytes} bytes long"));
+        let text = format!(
+            "extent {} is {state}, it should have {} bytes: restore it, or move the store's folder \
+             away so that the tables are rebuilt from the ledger",
+            extent.path.display(),
+            extent.record.bytes
+        );
+        return Err(Error::new(ErrorKind::Corrupt, text));
+    }
+    Ok(())
+}
+
+/// Removes extents that the manifest does not know: a crash came before their transaction, or after
+/// the one that gave them up.
+fn remove_orphans(folder: &Path, extents: &[Arc<Extent>]) -> Result<(), Error> {
+    let known: HashSet<_> = extents.iter().map(|extent| extent.path.as_path()).collect();
+    for table in disk::entries(&folder.join("tables"))? {
+        for day in disk::entries(&table.path())? {
+            let mut is_empty = true;
+            for file in disk::entries(&day.path())? {
+                let path = file.path();
+                if known.contains(path.as_path()) {
+                    is_empty = false;
+                } else {
+                    disk::remove_file(&path)?;
+                    tracing::info!(path = %path.display(), "removed an unfinished extent");
+                }
+            }
+            if is_empty && let Err(error) = std::fs::remove_dir(day.path()) {
+                tracing::debug!(%error, "an empty day folder stays");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn spawn_upkeep(shared: &Arc<Shared>) -> Result<JoinHandle<()>, Error> {
+    let shared = shared.clone();
+    std::thread::Builder::new().name("store-upkeep".into()).spawn(move || shared.keep_up()).map_err(
+        |error| Error::new(ErrorKind::Io, "cannot start the upkeep thread").with_source(error),
+    )
+}
+
+impl Shared {
+    /// Seals and maintains until told to stop.
+    fn keep_up(&self) {
+        let interval = self.config.maintain_interval();
+        let look_every = self.config.seal_age().min(interval).min(Duration::from_secs(1));
+        let mut maintain_at = Instant::now() + interval;
+        let mut retry_at = Instant::now();
+        loop {
+            let mut wishes = lock(&self.wishes);
+            if !wishes.stop && !wishes.seal {
+                let waited = self.wake.wait_timeout(wishes, look_every);
+                wishes = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            if wishes.stop {
+                return;
+            }
+            let is_wished = std::mem::take(&mut wishes.seal);
+            drop(wishes);
+            let now = Instant::now();
+            if (is_wished || self.is_seal_due())
+                && now >= retry_at
+                && let Err(error) = self.seal()
+            {
+                retry_at = now + RETRY_AFTER;
+                tracing::warn!(%error, kind = ?error.kind(), "rows stay in memory");
+            }
+            if now >= maintain_at {
+                maintain_at = now + interval;
+                if let Err(error) = self.maintain(SystemTime::now().into()) {
+                    tracing::warn!(%error, kind = ?error.kind(), "the upkeep of the store failed");
+                }
+            }
+        }
+    }
+}

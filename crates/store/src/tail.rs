@@ -1,0 +1,256 @@
+//! The rows that are not on disk yet: visible at once, bounded in bytes, lost in a crash and then
+//! written again by the pipeline.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::TimestampMicrosecondType;
+use event::{Batch, Cursor, TableRow, Value};
+
+use crate::extent::{TABLE_COUNT, TABLES, TIME_COLUMN, table_index};
+use crate::schema::{BatchBuilder, row_bytes};
+use crate::{Error, ErrorKind};
+
+/// A chunk of at least this many bytes is not merged with its neighbour.
+const CHUNK_BYTES: usize = 8 << 20;
+/// A chunk of at least this many rows is not merged with its neighbour.
+const CHUNK_ROWS: usize = 16 << 10;
+/// Largest batch, and largest row: so much text still fits one arrow array.
+pub(crate) const BATCH_BYTES_MAX: usize = 1 << 30;
+
+/// Some rows, as arrow has them.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) batch: RecordBatch,
+    /// Least and greatest time, in microseconds.
+    pub(crate) time_min: i64,
+    pub(crate) time_max: i64,
+    bytes: usize,
+}
+
+impl Chunk {
+    fn new(batch: RecordBatch, bytes: usize) -> Self {
+        let (time_min, time_max) = time_range(&batch);
+        Self { batch, time_min, time_max, bytes }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn is_small(&self) -> bool {
+        self.bytes < CHUNK_BYTES && self.batch.num_rows() < CHUNK_ROWS
+    }
+}
+
+/// The times of a batch, in microseconds; a row without one counts as 1970.
+pub(crate) fn times(batch: &RecordBatch) -> impl Iterator<Item = i64> + '_ {
+    let column = batch.column_by_name(TIME_COLUMN).expect("every table has a time");
+    column.as_primitive::<TimestampMicrosecondType>().iter().map(Option::unwrap_or_default)
+}
+
+/// Least and greatest time of a batch that has rows.
+pub(crate) fn time_range(batch: &RecordBatch) -> (i64, i64) {
+    let widen = |(min, max): (i64, i64), time: i64| (min.min(time), max.max(time));
+    times(batch).fold((i64::MAX, i64::MIN), widen)
+}
+
+/// Chunks by table.
+pub(crate) type Chunks = [Vec<Arc<Chunk>>; TABLE_COUNT];
+
+/// The rows of a batch as values, by table, and their size.
+pub(crate) struct Rows {
+    tables: [Vec<Vec<Value>>; TABLE_COUNT],
+    pub(crate) bytes: usize,
+    pub(crate) cursor: Cursor,
+}
+
+impl Rows {
+    /// Takes a batch apart; refuses one that is too large to be handled.
+    pub(crate) fn new(batch: Batch) -> Result<Self, Error> {
+        let mut rows =
+            Self { tables: [const { Vec::new() }; TABLE_COUNT], bytes: 0, cursor: batch.cursor };
+        rows.add(batch.interactions);
+        rows.add(batch.messages);
+        if rows.bytes > BATCH_BYTES_MAX {
+            let text = format!(
+                "a batch of {} bytes is too large, the most is {BATCH_BYTES_MAX}: write fewer rows \
+                 at once, and long texts as blobs",
+                rows.bytes
+            );
+            return Err(Error::new(ErrorKind::Invalid, text));
+        }
+        Ok(rows)
+    }
+
+    fn add<R: TableRow>(&mut self, list: Vec<R>) {
+        let index = table_index(R::TABLE.name).expect("every row type has its table");
+        let values: Vec<_> = list.into_iter().map(R::into_values).collect();
+        self.bytes += values.iter().map(|row| row_bytes(row)).sum::<usize>();
+        self.tables[index] = values;
+    }
+}
+
+/// The rows in memory.
+pub(crate) struct Tail {
+    tables: [TableTail; TABLE_COUNT],
+    /// Bytes of all tables, about.
+    pub(crate) bytes: usize,
+    /// When the oldest of them came.
+    pub(crate) since: Option<Instant>,
+}
+
+struct TableTail {
+    open: BatchBuilder,
+    open_bytes: usize,
+    frozen: Vec<Arc<Chunk>>,
+    frozen_rows: usize,
+}
+
+impl Tail {
+    pub(crate) fn new() -> Self {
+        let table = |index: usize| TableTail {
+            open: BatchBuilder::new(&TABLES[index]),
+            open_bytes: 0,
+            frozen: Vec::new(),
+            frozen_rows: 0,
+        };
+        Self { tables: std::array::from_fn(table), bytes: 0, since: None }
+    }
+
+    pub(crate) fn push(&mut self, rows: &Rows, now: Instant) {
+        for (table, list) in self.tables.iter_mut().zip(&rows.tables) {
+            for values in list {
+                table.push(values);
+            }
+            if !list.is_empty() {
+                self.since.get_or_insert(now);
+            }
+        }
+        self.bytes += rows.bytes;
+    }
+
+    /// Rows of the table that has most.
+    pub(crate) fn rows_max(&self) -> usize {
+        self.tables.iter().map(TableTail::rows).max().unwrap_or(0)
+    }
+
+    /// Rows of a table.
+    pub(crate) fn rows(&self, index: usize) -> usize {
+        self.tables[index].rows()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows_max() == 0
+    }
+
+    /// All rows as chunks, to be read.
+    pub(crate) fn chunks(&mut self) -> Chunks {
+        self.tables.each_mut().map(|table| {
+            table.freeze();
+            table.frozen.clone()
+        })
+    }
+
+    /// All rows as chunks; the tail is empty afterwards.
+    pub(crate) fn take(&mut self) -> Chunks {
+        self.bytes = 0;
+        self.since = None;
+        self.tables.each_mut().map(|table| {
+            table.freeze();
+            table.frozen_rows = 0;
+            std::mem::take(&mut table.frozen)
+        })
+    }
+
+    /// Puts back what was taken and could not be written.
+    pub(crate) fn put_back(&mut self, chunks: Chunks, since: Option<Instant>) {
+        for (table, mut list) in self.tables.iter_mut().zip(chunks) {
+            self.bytes += list.iter().map(|chunk| chunk.bytes).sum::<usize>();
+            table.frozen_rows += list.iter().map(|chunk| chunk.batch.num_rows()).sum::<usize>();
+            list.append(&mut table.frozen);
+            table.frozen = list;
+        }
+        self.since = since.or(self.since);
+    }
+}
+
+impl TableTail {
+    fn rows(&self) -> usize {
+        self.open.rows() + self.frozen_rows
+    }
+
+    fn push(&mut self, values: &[Value]) {
+        let bytes = row_bytes(values);
+        self.open.push(values);
+        self.open_bytes += bytes;
+        if self.open_bytes >= CHUNK_BYTES || self.open.rows() >= CHUNK_ROWS {
+            self.freeze();
+        }
+    }
+
+    /// Ends the open chunk. Chunks of about one size are merged, so that many queries between few
+    /// rows leave few chunks, and a row is copied a few times at most.
+    fn freeze(&mut self) {
+        if self.open.rows() == 0 {
+            return;
+        }
+        let bytes = std::mem::take(&mut self.open_bytes);
+        self.frozen_rows += self.open.rows();
+        let mut last = Chunk::new(self.open.finish(), bytes);
+        while let Some(before) = self.frozen.last() {
+            let is_alike = before.batch.num_rows() <= last.batch.num_rows() * 2;
+            if !is_alike || !before.is_small() || !last.is_small() {
+                break;
+            }
+            let both = [&before.batch, &last.batch];
+            let batch = concat_batches(&last.batch.schema(), both)
+                .expect("chunks of a table have one schema and small ones fit together");
+            last = Chunk::new(batch, before.bytes + last.bytes);
+            self.frozen.pop();
+        }
+        self.frozen.push(Arc::new(last));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event::{Interaction, Timestamp};
+
+    fn rows(from: i64, count: i64) -> Rows {
+        let interaction = |number: i64| Interaction {
+            time_generated: Timestamp::from_unix_micros(number),
+            ..Interaction::default()
+        };
+        let interactions = (from..from + count).map(interaction).collect();
+        Rows::new(Batch { interactions, ..Batch::default() }).unwrap()
+    }
+
+    #[test]
+    fn queries_between_single_rows_leave_few_chunks_and_every_row_in_order() {
+        let mut tail = Tail::new();
+        for number in 0..1_000 {
+            tail.push(&rows(number, 1), Instant::now());
+            let chunks = tail.chunks();
+            assert!(chunks[0].len() <= 11, "{} chunks", chunks[0].len());
+        }
+        let chunks = tail.take();
+        let all: Vec<_> = chunks[0].iter().flat_map(|chunk| times(&chunk.batch)).collect();
+        assert_eq!(all, (0..1_000).collect::<Vec<_>>());
+        assert!(tail.is_empty() && tail.bytes == 0);
+    }
+
+    #[test]
+    fn what_is_put_back_counts_again() {
+        let mut tail = Tail::new();
+        tail.push(&rows(0, 10), Instant::now());
+        let bytes = tail.bytes;
+        let chunks = tail.take();
+        tail.push(&rows(10, 5), Instant::now());
+        tail.put_back(chunks, None);
+        assert_eq!((tail.rows(0), tail.bytes), (15, bytes + bytes / 2));
+    }
+}
