@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Serve(ConfigFile),
     /// Run a gateway with two simulated model instances, and print what to paste.
     Demo(DemoArguments),
+    /// Run one simulated model instance on loopback, to try a gateway against.
+    Simulate(SimulateArguments),
     /// Write a configuration file with a first subscription, and print its key once.
     Init(InitArguments),
     /// Check or describe the configuration.
@@ -67,6 +69,19 @@ pub(crate) struct DemoArguments {
     /// Also write endpoint, key and configuration path as shell variables to this file.
     #[arg(long)]
     pub(crate) write_env: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SimulateArguments {
+    /// Port on loopback; 0 takes a free one.
+    #[arg(long, default_value_t = 8090)]
+    pub(crate) port: u16,
+    /// Key it accepts; without one it lets everybody in.
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// Region it reports.
+    #[arg(long, default_value = "East US")]
+    pub(crate) region: String,
 }
 
 #[derive(Args, Debug)]

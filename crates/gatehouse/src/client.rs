@@ -54,7 +54,10 @@ impl Client {
         let response = http::send(self.address, &request).map_err(|error| {
             ExitWith::error(
                 Exit::Unreachable,
-                format!("no gateway answers on {}: {error:#}; start it with `gatehouse serve`", self.address),
+                format!(
+                    "no gateway answers on {}: {error:#}; start it with `gatehouse serve`",
+                    self.address
+                ),
             )
         })?;
         let answer: Value = serde_json::from_slice(&response.body)
@@ -65,9 +68,11 @@ impl Client {
             _ => Err(anyhow::anyhow!(message(&answer))),
         }
     }
-
 }
 
 fn message(answer: &Value) -> String {
-    answer["error"]["@message"].as_str().unwrap_or("the gateway refused without a reason").to_owned()
+    answer["error"]["@message"]
+        .as_str()
+        .unwrap_or("the gateway refused without a reason")
+        .to_owned()
 }

@@ -53,5 +53,8 @@ pub(crate) fn send(address: SocketAddr, request: &Request<'_>) -> anyhow::Result
         .context("the answer has no head")?;
     let head = std::str::from_utf8(&answer[..end]).context("the answer's head is no text")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Ok(Response { status: status.context("the answer has no status")?, body: answer.split_off(end + 4) })
+    Ok(Response {
+        status: status.context("the answer has no status")?,
+        body: answer.split_off(end + 4),
+    })
 }

@@ -1,2 +1,75 @@
-//! gatehouse
-fn main() {}
+//! Gatehouse: the command line, and the wiring of everything behind it.
+
+mod arguments;
+mod audit;
+mod client;
+mod config;
+mod demo;
+mod doctor;
+mod exit;
+mod http;
+mod init;
+mod keys;
+mod output;
+mod query;
+mod serve;
+mod simulate;
+mod tail;
+mod terminal;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use arguments::{Arguments, AuditCommand, Command, ConfigCommand, KeysCommand};
+use terminal::{print, say};
+
+/// Many small, short-lived buffers on several threads: what mimalloc is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("gatehouse: {error:#}"));
+            exit::code(&error)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(file) => serve::run(&file),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Config(ConfigCommand::Validate(file)) => {
+            let config = config::Config::load(&file.config)?;
+            config.validate()?;
+            say(&format!("{} is valid", file.config.display()));
+            Ok(())
+        }
+        Command::Config(ConfigCommand::Schema) => {
+            let schema = schemars::schema_for!(config::Config);
+            print(&format!("{}\n", serde_json::to_string_pretty(&schema)?));
+            Ok(())
+        }
+        Command::Query(arguments) => query::run(&arguments),
+        Command::Tail(arguments) => tail::run(&arguments),
+        Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(&arguments),
+        Command::Keys(KeysCommand::Create(arguments)) => keys::create(&arguments),
+        Command::Doctor(file) => doctor::run(&file),
+        Command::Version => {
+            print(&format!("gatehouse {}\n", env!("CARGO_PKG_VERSION")));
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "gatehouse", &mut script);
+            print(&String::from_utf8_lossy(&script));
+            Ok(())
+        }
+    }
+}

@@ -40,11 +40,7 @@ impl Answer {
 
     fn names(&self) -> Vec<&str> {
         let columns = self.0["Tables"][0]["Columns"].as_array();
-        columns
-            .into_iter()
-            .flatten()
-            .filter_map(|column| column["ColumnName"].as_str())
-            .collect()
+        columns.into_iter().flatten().filter_map(|column| column["ColumnName"].as_str()).collect()
     }
 
     fn rows(&self) -> impl Iterator<Item = &Vec<Value>> {

@@ -54,15 +54,31 @@ impl Calls<'_> {
         };
         let gpt = "/openai/deployments/gpt-4o";
         let mini = "/openai/deployments/gpt-4o-mini";
-        self.post("chat", &format!("{gpt}/chat/completions"), &chat("Which islands are warm in May?", false))?;
-        self.post("chat, streamed", &format!("{gpt}/chat/completions"), &chat("And in June?", true))?;
-        self.post("chat, streamed", &format!("{mini}/chat/completions"), &chat("Where is the Maldives?", true))?;
+        self.post(
+            "chat",
+            &format!("{gpt}/chat/completions"),
+            &chat("Which islands are warm in May?", false),
+        )?;
+        self.post(
+            "chat, streamed",
+            &format!("{gpt}/chat/completions"),
+            &chat("And in June?", true),
+        )?;
+        self.post(
+            "chat, streamed",
+            &format!("{mini}/chat/completions"),
+            &chat("Where is the Maldives?", true),
+        )?;
         self.post(
             "completions",
             "/openai/deployments/gpt-35-turbo-instruct/completions",
             &json!({ "prompt": "List three beaches", "max_tokens": 60 }),
         )?;
-        self.post("responses", "/openai/responses", &json!({ "model": "gpt-4o", "input": "A haiku about audit" }))?;
+        self.post(
+            "responses",
+            "/openai/responses",
+            &json!({ "model": "gpt-4o", "input": "A haiku about audit" }),
+        )?;
         self.post(
             "responses, streamed",
             "/openai/responses",
@@ -85,7 +101,13 @@ impl Calls<'_> {
         let speech = json!({ "model": "tts-1", "input": "Mind the gap", "voice": "alloy" });
         self.post("text-to-speech", "/openai/deployments/tts-1/audio/speech", &speech)?;
         let body = form(&[("response_format", "json")], "speech.wav", &[0; 3200]);
-        self.send("speech-to-text", "POST", "/openai/deployments/whisper/audio/transcriptions", &multipart(), &body)?;
+        self.send(
+            "speech-to-text",
+            "POST",
+            "/openai/deployments/whisper/audio/transcriptions",
+            &multipart(),
+            &body,
+        )?;
         Ok(())
     }
 
@@ -123,7 +145,13 @@ impl Calls<'_> {
             &format!("/openai/threads/{thread}/runs"),
             &json!({ "assistant_id": id(&assistant)?, "stream": true }),
         )?;
-        self.send("thread messages", "GET", &format!("/openai/threads/{thread}/messages"), "", &[])?;
+        self.send(
+            "thread messages",
+            "GET",
+            &format!("/openai/threads/{thread}/messages"),
+            "",
+            &[],
+        )?;
         self.send("deployments", "GET", "/openai/deployments?api-version=2022-12-01", "", &[])?;
         Ok(())
     }
@@ -150,8 +178,7 @@ impl Calls<'_> {
         content_type: &str,
         body: &[u8],
     ) -> anyhow::Result<Response> {
-        let target =
-            if path.contains('?') { path.to_owned() } else { format!("{path}?{VERSION}") };
+        let target = if path.contains('?') { path.to_owned() } else { format!("{path}?{VERSION}") };
         let response = exchange(self.caller, method, &target, content_type, body)?;
         self.note(what, method, &target, &response);
         let text = String::from_utf8_lossy(&response.body);
@@ -213,8 +240,10 @@ fn form(fields: &[(&str, &str)], file_name: &str, content: &[u8]) -> Vec<u8> {
 }
 
 fn batch_line() -> String {
-    let body = json!({ "model": "gpt-4o", "messages": [{ "role": "user", "content": "Hello batch" }] });
-    let line = json!({ "custom_id": "one", "method": "POST", "url": "/chat/completions", "body": body });
+    let body =
+        json!({ "model": "gpt-4o", "messages": [{ "role": "user", "content": "Hello batch" }] });
+    let line =
+        json!({ "custom_id": "one", "method": "POST", "url": "/chat/completions", "body": body });
     format!("{line}\n")
 }
 

@@ -1,0 +1,89 @@
+//! `gatehouse audit verify`: prove the record, offline.
+
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::arguments::VerifyArguments;
+use crate::config::Config;
+use crate::exit::{Exit, ExitWith};
+use crate::terminal::print;
+
+/// Runs the command.
+pub(crate) fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
+    let folder = match &arguments.ledger_dir {
+        Some(folder) => folder.clone(),
+        None => Config::load(&arguments.file.config)?.ledger_dir(),
+    };
+    let report = walk(&folder)?;
+    print(&if arguments.json { as_json(&report) } else { as_text(&folder, &report) });
+    if report.is_clean() {
+        return Ok(());
+    }
+    let message =
+        "the record is damaged or incomplete: keep the folder as it is, and compare with a backup";
+    Err(ExitWith::error(Exit::CheckFailed, message))
+}
+
+/// Walks the ledger with a progress bar on standard error, if that is a terminal.
+pub(crate) fn walk(folder: &Path) -> anyhow::Result<ledger::Report> {
+    let bar = ProgressBar::new(0);
+    let style = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec}";
+    bar.set_style(ProgressStyle::with_template(style)?);
+    let report = ledger::verify(folder, |progress| {
+        bar.set_length(progress.total_bytes);
+        bar.set_position(progress.bytes);
+    });
+    bar.finish_and_clear();
+    report.map_err(|error| {
+        ExitWith::error(Exit::CheckFailed, format!("{}: {error}", folder.display()))
+    })
+}
+
+fn as_json(report: &ledger::Report) -> String {
+    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    let report = json!({
+        "is_clean": report.is_clean(),
+        "segments": report.segments,
+        "commits": report.commits,
+        "frames": report.frames,
+        "first_sequence": report.first_sequence,
+        "last_sequence": report.last_sequence,
+        "interactions": report.interactions,
+        "open": report.open,
+        "findings": findings,
+        "findings_total": report.findings_total,
+    });
+    format!("{report}\n")
+}
+
+/// The report for people.
+pub(crate) fn as_text(folder: &Path, report: &ledger::Report) -> String {
+    let mut text = format!(
+        "ledger        {}\nsegments      {}\ncommits       {}\nframes        {} (sequence {} to {})\n\
+         interactions  {} ended, {} in flight\n",
+        folder.display(),
+        report.segments,
+        report.commits,
+        report.frames,
+        report.first_sequence,
+        report.last_sequence,
+        report.interactions,
+        report.open,
+    );
+    for finding in &report.findings {
+        text.push_str(&format!("FOUND         {finding}\n"));
+    }
+    let more = report.findings_total - report.findings.len() as u64;
+    if more > 0 {
+        text.push_str(&format!("FOUND         {more} more\n"));
+    }
+    let verdict = if report.is_clean() {
+        "clean: no gap, no changed byte, every interaction has exactly one end"
+    } else {
+        "NOT CLEAN"
+    };
+    text.push_str(&format!("verdict       {verdict}\n"));
+    text
+}

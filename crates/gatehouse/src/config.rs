@@ -1,0 +1,259 @@
+//! The configuration file: composed of what each crate owns, checked as a whole.
+
+mod environment;
+mod load;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use gateway::{
+    BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig, PoolConfig, SecretRef,
+};
+use policy::{KeyHasher, Prices, ProductConfig, Rules, SubscriptionConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::{Exit, ExitWith};
+
+/// Everything that a gateway is told.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Folder for everything that is kept: ledger, tables, tokens. Relative to this file.
+    pub(crate) data_dir: PathBuf,
+    /// Region this gateway is in, for the `Region` column.
+    pub(crate) region: String,
+    /// Secret under which subscription keys are hashed; `gatehouse init` makes one.
+    pub(crate) key_hash_secret: SecretRef,
+    /// Where clients connect, and what one of them may use.
+    pub(crate) edge: EdgeConfig,
+    /// The services that answer.
+    pub(crate) backends: Vec<BackendConfig>,
+    /// How a backend is chosen, watched and left.
+    pub(crate) pool: PoolConfig,
+    /// Which addresses backends may have.
+    pub(crate) egress: net::EgressConfig,
+    /// What is recorded and how long an abandoned answer is read on.
+    pub(crate) capture: CaptureConfig,
+    /// Sets of operations and deployments that subscriptions give access to.
+    pub(crate) products: Vec<ProductConfig>,
+    /// Who may call, by hashed key.
+    pub(crate) subscriptions: Vec<SubscriptionConfig>,
+    /// The log of everything, and when a record counts as kept.
+    pub(crate) ledger: ledger::LedgerConfig,
+    /// How interactions become rows.
+    pub(crate) pipeline: pipeline::PipelineConfig,
+    /// The tables: when they are written, merged and given up.
+    pub(crate) store: store::StoreConfig,
+    /// Limits of queries, and the identity that Azure's columns show.
+    pub(crate) query: query::QueryConfig,
+    /// The listener for queries and administration.
+    pub(crate) admin: portal::PortalConfig,
+    /// The listener for `/healthz` and `/readyz`.
+    pub(crate) health: HealthConfig,
+    /// Price list in the format of the built-in one, which holds if this is empty.
+    pub(crate) prices_file: PathBuf,
+    /// What the gateway says of itself.
+    pub(crate) log: LogConfig,
+}
+
+/// The health listener.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HealthConfig {
+    /// Address and port.
+    pub(crate) listen: SocketAddr,
+}
+
+/// The gateway's own log, on standard error.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogConfig {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,gateway=debug`.
+    pub(crate) level: String,
+    /// One JSON object a line instead of text.
+    pub(crate) json: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "data".into(),
+            region: String::new(),
+            key_hash_secret: SecretRef::File("gatehouse.secret".into()),
+            edge: EdgeConfig::default(),
+            backends: Vec::new(),
+            pool: PoolConfig::default(),
+            egress: net::EgressConfig::default(),
+            capture: CaptureConfig::default(),
+            products: Vec::new(),
+            subscriptions: Vec::new(),
+            ledger: ledger::LedgerConfig::default(),
+            pipeline: pipeline::PipelineConfig::default(),
+            store: store::StoreConfig::default(),
+            query: query::QueryConfig::default(),
+            admin: portal::PortalConfig::default(),
+            health: HealthConfig::default(),
+            prices_file: PathBuf::new(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8082)) }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".into(), json: false }
+    }
+}
+
+impl Config {
+    /// Reads a file and the environment; paths become relative to the file.
+    pub(crate) fn load(file: &Path) -> anyhow::Result<Self> {
+        let bad = |message: String| {
+            ExitWith::error(Exit::BadConfig, format!("{}: {message}", file.display()))
+        };
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| bad(format!("{error}; make one with `gatehouse init`")))?;
+        let mut config = load::parse(&text, environment::overrides()).map_err(bad)?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        config.resolve_paths(folder);
+        Ok(config)
+    }
+
+    /// Checks what no single field can tell: references, ranges, secrets.
+    pub(crate) fn validate(&self) -> anyhow::Result<()> {
+        let bad = |message: String| ExitWith::error(Exit::BadConfig, message);
+        self.ledger.validate().map_err(|error| bad(format!("ledger: {error}")))?;
+        self.pipeline.validate().map_err(|error| bad(format!("pipeline: {error}")))?;
+        self.store.validate().map_err(|error| bad(format!("store: {error}")))?;
+        if self.backends.is_empty() {
+            return Err(bad("backends: there is none: add one with `id` and `base_url`".into()));
+        }
+        if self.subscriptions.is_empty() {
+            let fix = "add one with `gatehouse keys create`";
+            return Err(bad(format!("subscriptions: there is none, so nobody may call: {fix}")));
+        }
+        self.rules()?;
+        self.prices()?;
+        Ok(())
+    }
+
+    /// The secret under which keys are hashed.
+    pub(crate) fn key_hash_secret(&self) -> anyhow::Result<String> {
+        let text = match &self.key_hash_secret {
+            SecretRef::Env(name) => std::env::var(name).ok(),
+            SecretRef::File(path) => std::fs::read_to_string(path).ok(),
+        };
+        let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        text.ok_or_else(|| {
+            let message = format!(
+                "key_hash_secret: {:?} holds no secret: `gatehouse init` makes one",
+                self.key_hash_secret
+            );
+            ExitWith::error(Exit::BadConfig, message)
+        })
+    }
+
+    /// The decree of this configuration.
+    pub(crate) fn rules(&self) -> anyhow::Result<Rules> {
+        let hasher = KeyHasher::new(self.key_hash_secret()?.as_bytes());
+        // One file, one version: there is no history of decrees before the control plane keeps one.
+        Rules::new(1, hasher, &self.products, &self.subscriptions)
+            .map_err(|error| ExitWith::error(Exit::BadConfig, error.to_string()))
+    }
+
+    /// The price list.
+    pub(crate) fn prices(&self) -> anyhow::Result<Arc<Prices>> {
+        if self.prices_file.as_os_str().is_empty() {
+            return Ok(Arc::new(Prices::builtin()));
+        }
+        let file = self.prices_file.display();
+        let text = std::fs::read_to_string(&self.prices_file)
+            .with_context(|| format!("prices_file: cannot read {file}"))?;
+        let prices = Prices::from_csv(&text).map_err(|error| {
+            ExitWith::error(Exit::BadConfig, format!("prices_file: {file}: {error}"))
+        })?;
+        Ok(Arc::new(prices))
+    }
+
+    /// Keys of the backends, fetched from where they are.
+    pub(crate) fn backend_keys(&self) -> anyhow::Result<BackendKeys> {
+        let mut keys = BTreeMap::new();
+        for backend in &self.backends {
+            if let Some(reference) = &backend.api_key {
+                let key = reference.resolve().map_err(|error| {
+                    let message = format!("backend `{}`: api_key: {error}", backend.id);
+                    ExitWith::error(Exit::BadConfig, message)
+                })?;
+                keys.insert(backend.id.clone(), key);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// The part that the gateway is told.
+    pub(crate) fn gateway(&self) -> GatewayConfig {
+        GatewayConfig {
+            edge: self.edge.clone(),
+            backends: self.backends.clone(),
+            pool: self.pool.clone(),
+            capture: self.capture.clone(),
+            egress: self.egress.clone(),
+            region: self.region.clone(),
+        }
+    }
+
+    pub(crate) fn ledger_dir(&self) -> PathBuf {
+        self.data_dir.join("ledger")
+    }
+
+    pub(crate) fn store_dir(&self) -> PathBuf {
+        self.data_dir.join("tables")
+    }
+
+    /// Bodies on their way; nothing in it outlives the process.
+    pub(crate) fn work_dir(&self) -> PathBuf {
+        self.data_dir.join("work")
+    }
+
+    /// Opens the admin listener; readable by its owner only.
+    pub(crate) fn admin_token_file(&self) -> PathBuf {
+        self.data_dir.join("admin-token")
+    }
+
+    fn resolve_paths(&mut self, folder: &Path) {
+        let resolve = |path: &mut PathBuf| {
+            if !path.as_os_str().is_empty() {
+                *path = folder.join(&path);
+            }
+        };
+        resolve(&mut self.data_dir);
+        resolve(&mut self.prices_file);
+        resolve_secret(&mut self.key_hash_secret, folder);
+        for backend in &mut self.backends {
+            resolve(&mut backend.connection.ca_file);
+            if let Some(reference) = &mut backend.api_key {
+                resolve_secret(reference, folder);
+            }
+        }
+        for tls in self.edge.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
+            resolve(&mut tls.certificate_file);
+            resolve(&mut tls.key_file);
+        }
+    }
+}
+
+fn resolve_secret(reference: &mut SecretRef, folder: &Path) {
+    if let SecretRef::File(path) = reference {
+        *path = folder.join(&path);
+    }
+}

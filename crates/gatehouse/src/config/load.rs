@@ -1,0 +1,86 @@
+//! YAML text and overrides to a configuration; what is wrong is said with a suggestion.
+
+use serde_json::{Map, Value};
+
+use super::Config;
+use super::environment::Override;
+
+/// Parses the file first, so that its errors have a place, then lays the overrides over it.
+pub(crate) fn parse(text: &str, overrides: Vec<Override>) -> Result<Config, String> {
+    // A file of nothing but comments is an empty mapping.
+    let is_empty = text.lines().all(|line| line.trim().is_empty() || line.starts_with('#'));
+    let text = if is_empty { "{}" } else { text };
+    let config: Config =
+        serde_saphyr::from_str(text).map_err(|error| suggest(&error.to_string()))?;
+    if overrides.is_empty() {
+        return Ok(config);
+    }
+    let mut value = serde_json::to_value(&config).map_err(|error| error.to_string())?;
+    let mut names = Vec::new();
+    for wanted in overrides {
+        names.push(format!("GATEHOUSE__{}", wanted.path.join("__").to_uppercase()));
+        set(&mut value, wanted);
+    }
+    serde_json::from_value(value)
+        .map_err(|error| suggest(&format!("{error} (set by one of {})", names.join(", "))))
+}
+
+fn set(value: &mut Value, wanted: Override) {
+    let parsed = serde_saphyr::from_str(&wanted.value).unwrap_or(Value::String(wanted.value));
+    let mut place = value;
+    for name in wanted.path {
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        let map = place.as_object_mut().expect("it was made an object just now");
+        place = map.entry(name).or_insert(Value::Null);
+    }
+    *place = parsed;
+}
+
+/// Adds the nearest known name to an error about an unknown one.
+fn suggest(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = message.contains("unknown field").then(|| quoted.next()).flatten();
+    let Some(unknown) = unknown else { return message.to_owned() };
+    let nearest = quoted
+        .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
+        .min()
+        .filter(|(distance, _)| *distance <= 3);
+    match nearest {
+        Some((_, known)) => format!("{message}; did you mean `{known}`?"),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn over(path: &[&str], value: &str) -> Override {
+        Override { path: path.iter().map(|name| (*name).into()).collect(), value: value.into() }
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default_and_overrides_lie_over_it() {
+        let overrides =
+            vec![over(&["ledger", "segment_bytes"], "65536"), over(&["region"], "westeurope")];
+        let config = parse("# nothing yet\n", overrides).expect("valid");
+        assert_eq!(config.ledger.segment_bytes, 65_536);
+        assert_eq!(config.region, "westeurope");
+    }
+
+    #[test]
+    fn an_unknown_key_is_answered_with_the_nearest_known_one() {
+        let error = parse("ledger:\n  durabilty: strict\n", Vec::new()).expect_err("misspelt");
+        assert!(error.contains("did you mean `durability`?"), "{error}");
+        let error = parse("{}", vec![over(&["stor"], "{}")]).expect_err("misspelt");
+        assert!(error.contains("did you mean `store`?"), "{error}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_an_error() {
+        let error = parse("ledger:\n  segment_bytes: many\n", Vec::new()).expect_err("no number");
+        assert!(error.contains("many") || error.contains("segment_bytes"), "{error}");
+    }
+}

@@ -1,0 +1,98 @@
+//! The command line as its users meet it.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::support::{System, gatehouse, run};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_scripted_demo_makes_every_kind_of_call_and_proves_the_record() {
+    let output = run(gatehouse().args(["demo", "--script", "--port", "0"]));
+    let shown = text(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", text(&output.stderr));
+    for part in ["sum_totaltokens", "prompttext", "speech-to-text", "assistant", "batch"] {
+        assert!(shown.contains(part), "`{part}` is missing in {shown}");
+    }
+}
+
+#[test]
+fn init_writes_a_configuration_that_validates_and_never_overwrites_one() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("gatehouse.yaml");
+    let output = run(gatehouse().arg("init").arg("--config").arg(&file));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).trim().len() >= 40, "the key is printed");
+    let written = fs::read_to_string(&file).expect("written");
+    assert!(!written.contains(text(&output.stdout).trim()), "the key is not in the file");
+    let validate = run(gatehouse().args(["config", "validate", "--config"]).arg(&file));
+    assert!(validate.status.success(), "{}", text(&validate.stderr));
+    let again = run(gatehouse().arg("init").arg("--config").arg(&file));
+    assert_eq!(again.status.code(), Some(1));
+    assert_eq!(fs::read_to_string(&file).expect("still there"), written);
+}
+
+#[test]
+fn an_unknown_configuration_key_is_an_error_with_a_suggestion() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("gatehouse.yaml");
+    run(gatehouse().arg("init").arg("--config").arg(&file));
+    let wrong = fs::read_to_string(&file).expect("written") + "\nlegder:\n  durability: strict\n";
+    fs::write(&file, wrong).expect("writable");
+    let output = run(gatehouse().args(["config", "validate", "--config"]).arg(&file));
+    assert_eq!(output.status.code(), Some(78));
+    let said = text(&output.stderr);
+    assert!(said.contains("legder") && said.contains("ledger"), "{said}");
+}
+
+#[test]
+fn the_schema_is_json_and_names_every_section() {
+    let output = run(gatehouse().args(["config", "schema"]));
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for section in ["ledger", "backends", "subscriptions", "store", "admin"] {
+        assert!(schema["properties"][section].is_object(), "{section}");
+    }
+}
+
+#[test]
+fn without_a_gateway_query_says_how_to_start_one() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("gatehouse.yaml");
+    run(gatehouse().arg("init").arg("--config").arg(&file));
+    let output = run(gatehouse().args(["query", "--config"]).arg(&file).arg("Interactions"));
+    assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("gatehouse serve"));
+}
+
+#[test]
+fn a_wrong_query_names_place_and_fix() {
+    let system = System::demo();
+    let output = run(gatehouse()
+        .args(["query", "--config"])
+        .arg(&system.config)
+        .arg("Interactions | where PromptTokenz > 3"));
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("PromptTokenz") && said.contains("PromptTokens"), "{said}");
+}
+
+#[test]
+fn tail_shows_what_happened_and_doctor_finds_nothing_wrong() {
+    let system = System::demo();
+    let chat = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
+    system
+        .post(chat, &serde_json::json!({ "messages": [{ "role": "user", "content": "tail me" }] }));
+    system.rows("Interactions", 1);
+    let tail = run(gatehouse().args(["tail", "--no-follow", "--config"]).arg(&system.config));
+    assert!(text(&tail.stdout).contains("ChatCompletions_Create"), "{}", text(&tail.stdout));
+    let doctor = run(gatehouse().args(["doctor", "--config"]).arg(&system.config));
+    assert!(doctor.status.success(), "{}{}", text(&doctor.stdout), text(&doctor.stderr));
+    let version = run(gatehouse().arg("version"));
+    assert!(text(&version.stdout).starts_with("gatehouse "), "{}", text(&version.stdout));
+    let completions = run(gatehouse().args(["completions", "bash"]));
+    assert!(text(&completions.stdout).contains("_gatehouse"));
+}

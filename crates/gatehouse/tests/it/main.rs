@@ -1,0 +1,13 @@
+//! Whole-system stories: the binary as its users run it, the simulator as backend.
+
+#[path = "../../src/http.rs"]
+mod http;
+
+mod command_line;
+mod crash;
+mod damage;
+mod full_disk;
+mod refusals;
+mod seed_table;
+mod size;
+mod support;
