@@ -1,8 +1,28 @@
 //! What an interaction holds: prompts, answers, usage, ids, parameters, verdicts.
+//!
+//! Everything is read leniently: what is missing or of a wrong type is left out, nothing fails.
+
+mod assistants;
+mod chat;
+mod content;
+mod files;
+mod media;
+mod messages;
+mod parameters;
+mod responses;
+mod text;
+mod usage;
+mod verdicts;
 
 use serde_json::Value;
 
+pub use messages::{request_messages, response_messages};
+pub use usage::{Usage, UsageSource};
+
 use crate::{Body, Kind, PathIds, Tokenizer};
+
+/// Most parts of one interaction; further ones are left out.
+pub const PARTS_MAX: usize = 100_000;
 
 /// An interaction, read.
 #[derive(Clone, Copy, Debug)]
@@ -21,12 +41,40 @@ pub struct Input<'a> {
     pub request: &'a Body,
     /// What was answered; of a stream the assembled body.
     pub response: &'a Body,
-    /// Status of the answer.
+    /// Status of the answer; 0 if there was none.
     pub status: u16,
     /// The answer was streamed.
     pub streamed: bool,
     /// For token ids and estimates.
     pub tokenizer: &'a Tokenizer,
+}
+
+impl<'a> Input<'a> {
+    /// A member of the request's JSON; null if there is none.
+    fn asked(&self, key: &str) -> &'a Value {
+        member(self.request.json(), key)
+    }
+
+    /// A member of the answer's JSON; null if there is none.
+    fn told(&self, key: &str) -> &'a Value {
+        member(self.response.json(), key)
+    }
+
+    /// The model by whose vocabulary texts are counted: the answer names it best.
+    fn vocabulary_model(&self) -> &'a str {
+        let named = [self.told("model"), self.asked("model")];
+        named.into_iter().find_map(Value::as_str).unwrap_or(self.deployment)
+    }
+
+    const fn is_success(&self) -> bool {
+        self.status >= 200 && self.status < 300
+    }
+}
+
+const NULL: &Value = &Value::Null;
+
+fn member<'a>(object: Option<&'a Value>, key: &str) -> &'a Value {
+    object.and_then(|object| object.get(key)).unwrap_or(NULL)
 }
 
 /// Which way a part went.
@@ -66,52 +114,6 @@ pub struct Part {
     pub choice_index: i32,
 }
 
-/// Where token counts come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UsageSource {
-    /// The answer said so.
-    #[default]
-    Reported,
-    /// The last chunk of the stream said so.
-    FinalChunk,
-    /// Counted here, since the provider told none.
-    Estimated,
-}
-
-impl UsageSource {
-    /// The name as it stands in the tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Reported => "reported",
-            Self::FinalChunk => "final_chunk",
-            Self::Estimated => "estimated",
-        }
-    }
-}
-
-/// Tokens used.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Usage {
-    /// Input tokens.
-    pub prompt: Option<i64>,
-    /// Output tokens.
-    pub completion: Option<i64>,
-    /// All tokens.
-    pub total: Option<i64>,
-    /// Input tokens the provider had cached.
-    pub cached: Option<i64>,
-    /// Output tokens spent on reasoning.
-    pub reasoning: Option<i64>,
-    /// Audio input tokens.
-    pub audio_prompt: Option<i64>,
-    /// Audio output tokens.
-    pub audio_completion: Option<i64>,
-    /// Seconds of audio or video billed.
-    pub seconds: Option<f64>,
-    /// Where the counts come from.
-    pub source: UsageSource,
-}
-
 /// What an interaction holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extraction {
@@ -119,6 +121,9 @@ pub struct Extraction {
     pub parts: Vec<Part>,
     /// Tokens; none where none are known.
     pub usage: Option<Usage>,
+    /// The usage belongs to what an earlier call made, as when a run is looked up: whoever adds up
+    /// usage must count it once.
+    pub usage_is_repeated: bool,
     /// Model named by the answer, or else by the request; empty if by neither.
     pub model: String,
     /// Id given by the model service; empty if none.
@@ -141,20 +146,63 @@ pub struct Extraction {
     pub audio_seconds: Option<f64>,
 }
 
+impl Extraction {
+    fn push(&mut self, part: Part) {
+        if self.parts.len() < PARTS_MAX {
+            self.parts.push(part);
+        }
+    }
+
+    /// Adds a reason why the answer ended, once.
+    fn finished(&mut self, reason: &str) {
+        if reason.is_empty() || self.finish_reason.split(',').any(|known| known == reason) {
+            return;
+        }
+        if !self.finish_reason.is_empty() {
+            self.finish_reason.push(',');
+        }
+        self.finish_reason.push_str(reason);
+    }
+}
+
 /// Reads everything that an interaction holds. What is malformed is left out; it never fails.
 pub fn extract(input: &Input<'_>) -> Extraction {
-    let _ = input;
-    Extraction::default()
+    let mut out = Extraction {
+        model: model(input),
+        provider_id: input.told("id").as_str().unwrap_or_default().to_owned(),
+        request_parameters: parameters::read(input),
+        content_filter: verdicts::read(input),
+        ..Extraction::default()
+    };
+    match (input.kind, input.subkind) {
+        (Kind::Chat, "responses") => responses::read(input, &mut out),
+        (Kind::Chat, "conversation") => responses::read_conversation(input, &mut out),
+        (Kind::Chat, _) => chat::read(input, &mut out),
+        (Kind::Completion, _) => text::read_completion(input, &mut out),
+        (Kind::Embedding, _) => text::read_embedding(input, &mut out),
+        (Kind::Image, _) => media::read_image(input, &mut out),
+        (Kind::SpeechToText, _) => media::read_transcription(input, &mut out),
+        (Kind::TextToSpeech, _) => media::read_speech(input, &mut out),
+        (Kind::Assistants, "vector-store") => text::read_search(input, &mut out),
+        (Kind::Assistants, _) => assistants::read(input, &mut out),
+        (Kind::Files | Kind::Batch | Kind::FineTune, _) => files::read(input, &mut out),
+        (Kind::Realtime, _) => text::read_session(input, &mut out),
+        (Kind::Management | Kind::Other, _) => text::read_other(input, &mut out),
+    }
+    usage::read(input, &mut out);
+    out
 }
 
-/// The request's messages as a JSON list of `{role, content}`; empty text if it has none.
-pub fn request_messages(extraction: &Extraction) -> String {
-    let _ = extraction;
-    String::new()
+/// The model that answered; the deployment's name is not one.
+fn model(input: &Input<'_>) -> String {
+    let told = [input.told("model"), input.told("run").get("model").unwrap_or(NULL)];
+    told.into_iter()
+        .find_map(Value::as_str)
+        .or_else(|| input.asked("model").as_str())
+        .or_else(|| input.request.field("model"))
+        .unwrap_or_default()
+        .to_owned()
 }
 
-/// The answer's messages as a JSON list of `{role, content}`; empty text if it has none.
-pub fn response_messages(extraction: &Extraction) -> String {
-    let _ = extraction;
-    String::new()
-}
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ pub use body::Body;
 pub use catalogue::{Catalogue, Operation};
 pub use error::{Error, ErrorKind};
 pub use extract::{
-    Direction, Extraction, Input, Part, Usage, UsageSource, extract, request_messages,
+    Direction, Extraction, Input, PARTS_MAX, Part, Usage, UsageSource, extract, request_messages,
     response_messages,
 };
 pub use identify::{Finding, Hint, Identified, PathIds, Problem};
