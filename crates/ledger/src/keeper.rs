@@ -34,10 +34,11 @@ fn keep(shared: &Shared) -> Result<(), Error> {
     note_head(shared)
 }
 
-/// Gives up segments that nobody needs any more.
+/// Gives up segments that nobody needs any more. The head's lock makes it one at a time.
 pub(crate) fn recycle(shared: &Shared) -> Result<(), Error> {
     let now = (shared.now)();
     let released = shared.released.load(Ordering::Acquire);
+    let mut head = shared.head.lock().expect(LOCK);
     let given_up = {
         let segments = shared.segments.lock().expect(LOCK);
         releasable(&segments, released, &shared.config, now)
@@ -47,7 +48,7 @@ pub(crate) fn recycle(shared: &Shared) -> Result<(), Error> {
     }
     // The head first: after a crash between the two, the files are surplus, not missing.
     let first_sequence = shared.segments.lock().expect(LOCK)[given_up].first_sequence;
-    shared.head.lock().expect(LOCK).write(|head| head.first_sequence = first_sequence)?;
+    head.write(|head| head.first_sequence = first_sequence)?;
     let gone: Vec<Segment> = shared.segments.lock().expect(LOCK).drain(..given_up).collect();
     for segment in gone {
         discard(shared, &segment)?;

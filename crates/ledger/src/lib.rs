@@ -13,6 +13,7 @@ mod appender;
 mod config;
 mod disk;
 mod error;
+pub mod fault;
 mod folder;
 mod format;
 mod head;
@@ -24,6 +25,7 @@ mod reader;
 mod recovery;
 mod shared;
 mod spares;
+mod verify;
 mod walk;
 mod writer;
 
@@ -34,3 +36,7 @@ pub use ledger::{Ledger, State, Stats};
 pub use queue::Commit;
 pub use reader::{Entry, Reader};
 pub use recovery::Recovery;
+pub use verify::{Finding, FindingKind, Progress, Report, verify};
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,6 @@ pub(crate) struct Tail {
     pub(crate) torn_bytes: u64,
     /// The file is shorter than it was made.
     pub(crate) is_short: bool,
-    pub(crate) header: SegmentHeader,
     pub(crate) file: Box<dyn DiskFile>,
 }
 
@@ -202,7 +201,7 @@ fn find_tail(
     let last_byte = header.segment_bytes.saturating_sub(1);
     let is_short = file.read_full_at(&mut byte, last_byte).map_err(failed)? == 0;
     let torn_bytes = behind.end - offset;
-    Ok(Tail { end, open, offset, torn_bytes, is_short, header, file })
+    Ok(Tail { end, open, offset, torn_bytes, is_short, file })
 }
 
 fn damage(defect: &Defect, head: &Head, last_good: u64) -> String {

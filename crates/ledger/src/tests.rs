@@ -1,0 +1,7 @@
+//! The ledger as a whole, killed, cut, flipped and filled up.
+
+mod crash;
+mod failure;
+mod proof;
+mod serving;
+mod support;

@@ -1,0 +1,379 @@
+//! Proves that a ledger is whole: every checksum, the chain, the sequence, both ends, and an
+//! outcome for every interaction. Reads only, beside a live writer too.
+//!
+//! What it cannot see: the removal of released segments is allowed, so what they held is only known
+//! by the digest that the first kept segment begins with; and commits younger than the last note in
+//! the head file (at most a few seconds in a live or crashed folder, none after a clean close) can
+//! be cut off the end without trace. Whoever can write the folder could also make it anew from the
+//! start: against that, keep digests elsewhere ([`Report::last_digest`]).
+
+mod outcomes;
+mod report;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use event::{Kind, Record};
+
+use crate::Error;
+use crate::folder::{Files, FolderLock};
+use crate::format::{Defect, GENESIS, Position, SegmentHeader, Stored, StoredFrame};
+use crate::head::{self, Head};
+use crate::walk::{Walk, read_header};
+
+use outcomes::Outcomes;
+pub use report::{Finding, FindingKind, Progress, Report};
+
+/// Walks the whole ledger in `dir`, telling `progress` after every segment.
+///
+/// An error means that the folder could not be read; what is wrong in it is in the report.
+pub fn verify(dir: &Path, progress: impl FnMut(Progress)) -> Result<Report, Error> {
+    let mut verifier = Verifier {
+        dir,
+        report: Report { is_live: FolderLock::is_held(dir), ..Report::default() },
+        head: None,
+        outcomes: Outcomes::default(),
+        reached: None,
+    };
+    verifier.run(progress)?;
+    Ok(verifier.report)
+}
+
+struct Verifier<'a> {
+    dir: &'a Path,
+    report: Report,
+    head: Option<Head>,
+    outcomes: Outcomes,
+    /// Where the chain stands, as far as it could be followed.
+    reached: Option<Position>,
+}
+
+/// A segment whose header could be read.
+struct Opened {
+    path: PathBuf,
+    file: File,
+    header: SegmentHeader,
+}
+
+impl Verifier<'_> {
+    fn run(&mut self, mut progress: impl FnMut(Progress)) -> Result<(), Error> {
+        self.head = self.read_head()?;
+        let files = Files::list(self.dir)?.segments;
+        if files.is_empty() {
+            self.check_empty();
+            return Ok(());
+        }
+        let mut at_hand = self.open(&files[0])?;
+        for (index, path) in files.iter().enumerate() {
+            // A live writer may have gone on to a segment that was not there before.
+            let next_path = match files.get(index + 1) {
+                Some(next) => Some(next.clone()),
+                None => Files::list(self.dir)?.segments.into_iter().find(|other| other > path),
+            };
+            let next = next_path.map(|path| self.open(&path)).transpose()?.flatten();
+            if let Some(segment) = at_hand {
+                self.segment(&segment, next.as_ref(), index == 0)?;
+            }
+            at_hand = next;
+            progress(Progress {
+                segments_done: index as u64 + 1,
+                segments: files.len() as u64,
+                frames: self.report.frames,
+            });
+        }
+        self.check_end(&files);
+        Ok(())
+    }
+
+    fn read_head(&mut self) -> Result<Option<Head>, Error> {
+        let path = head::path(self.dir);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let text = "the head file is missing: whether an end was cut off cannot be told";
+                self.find(FindingKind::Missing, &path, 0, 0, text);
+                return Ok(None);
+            }
+            Err(error) => return Err(Error::io("open", &path, error)),
+        };
+        let slots = head::read(&file).map_err(|error| Error::io("read", &path, error))?;
+        for (offset, defect) in slots.damaged {
+            self.find(FindingKind::Damaged, &path, offset, 0, defect);
+        }
+        Ok(slots.newest)
+    }
+
+    fn check_empty(&mut self) {
+        if let Some(head) = self.head
+            && head.durable.sequence > 0
+        {
+            let last = head.durable.sequence;
+            let text = format!("all segments are missing; the head has noted sequence {last}");
+            self.find(FindingKind::Missing, self.dir, 0, last, text);
+        }
+    }
+
+    /// Opens a segment and reads its header; none if that is impossible (then it is a finding) or
+    /// if it was released meanwhile.
+    fn open(&mut self, path: &Path) -> Result<Option<Opened>, Error> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.report.is_live => {
+                return Ok(None);
+            }
+            Err(error) => return Err(Error::io("open", path, error)),
+        };
+        let header = read_header(&file).map_err(|error| Error::io("read", path, error))?;
+        let header = match header {
+            Ok(header) => header,
+            Err(defect) => {
+                self.find(FindingKind::Damaged, path, 0, 0, defect);
+                return Ok(None);
+            }
+        };
+        if self.head.is_some_and(|head| head.ledger != header.ledger) {
+            let sequence = header.first_sequence();
+            self.find(FindingKind::Damaged, path, 16, sequence, "it is of another ledger");
+            return Ok(None);
+        }
+        Ok(Some(Opened { path: path.to_owned(), file, header }))
+    }
+
+    /// Walks one segment: up to where the next one begins, or to its own end if it is the last.
+    fn segment(
+        &mut self,
+        segment: &Opened,
+        next: Option<&Opened>,
+        first: bool,
+    ) -> Result<(), Error> {
+        let Opened { path, file, header } = segment;
+        self.report.segments += 1;
+        self.check_begin(segment, first);
+        let length = file.metadata().map_err(|error| Error::io("read", path, error))?.len();
+        if length != header.segment_bytes {
+            let text = format!("the file has {length} bytes, it had {}", header.segment_bytes);
+            self.find(FindingKind::Missing, path, length, header.first_sequence(), text);
+        }
+        let failed = |error| Error::io("read", path, error);
+        let mut walk = Walk::new(file, header);
+        let limit = next.map_or(u64::MAX, |next| next.header.previous.sequence);
+        let defect = loop {
+            if walk.position.sequence >= limit {
+                break None;
+            }
+            match walk.next().map_err(failed)? {
+                Ok(commit) => self.commit(path, &commit),
+                Err(defect) => break Some(defect),
+            }
+        };
+        self.reached = Some(walk.position);
+        match (next, defect) {
+            (Some(_), Some(defect)) => self.check_released_meanwhile(path, &walk, &defect),
+            (Some(next), None) => {
+                self.check_next(segment, next, walk.position);
+                Ok(())
+            }
+            (None, defect) => self.check_last(path, &mut walk, defect),
+        }
+    }
+
+    /// The segment must begin where the one before it ended, with the same interactions open.
+    fn check_begin(&mut self, segment: &Opened, first: bool) {
+        let Opened { path, header, .. } = segment;
+        let sequence = header.first_sequence();
+        if first {
+            self.report.first_sequence = sequence;
+            let expected = self.head.map_or(sequence, |head| head.first_sequence);
+            if sequence > expected {
+                let text = format!("sequences {expected} to {} are missing", sequence - 1);
+                self.find(FindingKind::Missing, path, 0, expected, text);
+            }
+            if sequence == 1 && header.previous.digest != GENESIS {
+                self.find(FindingKind::Damaged, path, 72, 1, "the chain does not begin here");
+            }
+        } else if self.reached.is_none() {
+            let text = format!("what came before sequence {sequence} is missing");
+            self.find(FindingKind::Missing, path, 0, sequence, text);
+        } else if !self.outcomes.are_open(&header.open) {
+            let text =
+                "its list of open interactions is not what the segments before it leave open";
+            self.find(FindingKind::Damaged, path, 128, sequence, text);
+        }
+        self.outcomes.restart(&header.open);
+    }
+
+    fn check_next(&mut self, segment: &Opened, next: &Opened, end: Position) {
+        if end == next.header.previous {
+            return;
+        }
+        let sequence = next.header.first_sequence();
+        let text = if end.sequence == next.header.previous.sequence {
+            "it does not continue the chain of the segment before it".to_owned()
+        } else {
+            format!("it begins at sequence {sequence} in the midst of a commit")
+        };
+        self.find(FindingKind::Damaged, &next.path, 64, sequence, text);
+        if segment.header.epoch >= next.header.epoch {
+            self.find(FindingKind::Damaged, &next.path, 32, sequence, "its epoch does not rise");
+        }
+    }
+
+    /// A segment that is not the last broke off: damage, unless it was recycled under our eyes.
+    fn check_released_meanwhile(
+        &mut self,
+        path: &Path,
+        walk: &Walk<'_, File>,
+        defect: &Defect,
+    ) -> Result<(), Error> {
+        let sequence = walk.position.sequence + 1;
+        self.reached = None;
+        if self.report.is_live
+            && let Ok(file) = File::open(head::path(self.dir))
+            && let Ok(slots) = head::read(&file)
+            && slots.newest.is_some_and(|head| head.first_sequence > sequence)
+        {
+            return Ok(());
+        }
+        let text = format!("{defect}; the rest of the segment cannot be read");
+        self.find(FindingKind::Damaged, path, walk.offset, sequence, text);
+        Ok(())
+    }
+
+    /// The end of the last segment: torn by a crash, or damaged?
+    fn check_last(
+        &mut self,
+        path: &Path,
+        walk: &mut Walk<'_, File>,
+        mut defect: Option<Defect>,
+    ) -> Result<(), Error> {
+        let failed = |error| Error::io("read", path, error);
+        let behind = loop {
+            let behind = walk.behind().map_err(failed)?;
+            if !self.report.is_live || behind.end == walk.offset {
+                break behind;
+            }
+            // The writer may have finished meanwhile what was half-written when we came by.
+            match walk.next().map_err(failed)? {
+                Ok(commit) => self.commit(path, &commit),
+                Err(found) => {
+                    defect = Some(found);
+                    break behind;
+                }
+            }
+        };
+        self.reached = Some(walk.position);
+        let last = walk.position.sequence;
+        if behind.durable_sequence > last {
+            let defect = defect.unwrap_or(Defect::Absent);
+            let text = format!("{defect}, though later commits are there");
+            self.find(FindingKind::Damaged, path, walk.offset, last + 1, text);
+        } else {
+            self.report.torn_bytes = behind.end - walk.offset;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, path: &Path, commit: &Stored) {
+        let header = &commit.header;
+        self.report.commits += 1;
+        self.report.raw_bytes += u64::from(header.raw_bytes);
+        self.report.stored_bytes += header.bytes();
+        self.report.first_at.get_or_insert(header.written_at);
+        self.report.last_at = Some(header.written_at);
+        for frame in &commit.frames {
+            self.frame(path, commit.offset, frame);
+        }
+        if let Some(head) = self.head
+            && (header.first_sequence..=header.last_sequence()).contains(&head.durable.sequence)
+            && header.end() != head.durable
+        {
+            let text = "the commit is not the one that the head has noted";
+            self.find(FindingKind::Damaged, path, commit.offset, head.durable.sequence, text);
+        }
+    }
+
+    fn frame(&mut self, path: &Path, offset: u64, frame: &StoredFrame) {
+        self.report.frames += 1;
+        let sequence = frame.sequence;
+        if frame.is_erased() {
+            self.report.erased += 1;
+        } else if let Some(known) = frame.frame() {
+            if let Err(error) = Record::decode(known.kind, &known.payload) {
+                self.find(FindingKind::Undecodable, path, offset, sequence, error);
+            }
+        } else {
+            let text = format!("kind {} is unknown to this version", frame.kind);
+            self.find(FindingKind::Undecodable, path, offset, sequence, text);
+        }
+        match Kind::from_byte(frame.kind) {
+            Some(Kind::Opened) => {
+                self.report.opened += 1;
+                if !self.outcomes.open(frame.interaction, sequence) {
+                    let text = format!("interaction {} is opened twice", frame.interaction);
+                    self.find(FindingKind::TwoStarts, path, offset, sequence, text);
+                }
+            }
+            Some(Kind::Closed) => {
+                self.report.closed += 1;
+                if let Err((kind, what)) = self.outcomes.close(frame.interaction) {
+                    let text = format!("interaction {} {what}", frame.interaction);
+                    self.find(kind, path, offset, sequence, text);
+                }
+            }
+            Some(Kind::Refused) => self.report.refused += 1,
+            _ => {}
+        }
+    }
+
+    /// Whether the end is where the head has noted it, and what has no outcome there.
+    fn check_end(&mut self, files: &[PathBuf]) {
+        let path = files.last().expect("an empty folder was dealt with").clone();
+        let reached = self.reached.unwrap_or_default();
+        self.report.last_sequence = reached.sequence;
+        self.report.last_digest = reached.digest;
+        if let Some(head) = self.head {
+            let noted = head.durable.sequence;
+            if reached.sequence < noted {
+                let text = format!(
+                    "the ledger ends at sequence {}, the head has noted {noted}",
+                    reached.sequence
+                );
+                self.find(FindingKind::Missing, &path, 0, reached.sequence + 1, text);
+            } else if head.clean && !self.report.is_live && reached != head.durable {
+                let text = "the ledger does not end where it was closed";
+                self.find(FindingKind::Damaged, &path, 0, noted, text);
+            } else if reached.sequence == noted && reached.digest != head.durable.digest {
+                let text = "the last digest is not the one that the head has noted";
+                self.find(FindingKind::Damaged, &path, 0, noted, text);
+            }
+        }
+        let open = self.outcomes.remaining();
+        self.report.open = open.len() as u64;
+        if self.report.is_live {
+            return;
+        }
+        for (interaction, sequence) in open {
+            let text = format!(
+                "interaction {interaction} has no outcome; opening the ledger gives it one"
+            );
+            self.find(FindingKind::NoOutcome, &path, 0, sequence, text);
+        }
+    }
+
+    fn find(
+        &mut self,
+        kind: FindingKind,
+        path: &Path,
+        offset: u64,
+        sequence: u64,
+        text: impl ToString,
+    ) {
+        self.report.add(Finding {
+            kind,
+            file: path.to_owned(),
+            offset,
+            sequence,
+            text: text.to_string(),
+        });
+    }
+}
