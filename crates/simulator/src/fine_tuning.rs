@@ -1,0 +1,193 @@
+//! Fine-tuning jobs: each look moves one on; a finished one leaves a model that only this instance serves.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::call::{Call, Reply};
+use crate::failure::Failure;
+use crate::files;
+use crate::operations::unknown;
+use crate::paging::{page, page_of};
+use crate::route::Dialect;
+use crate::store::{Kind, Object};
+use crate::text::{hash, hex};
+
+const STEPS: u64 = 30;
+
+/// `fine_tuning/jobs...`
+pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
+    let store = &call.instance.store;
+    match (&call.method, rest) {
+        (&Method::POST, []) => create(call),
+        (&Method::GET, []) => page(call, store.list(Kind::FineTune, None)),
+        (&Method::GET, [id]) => Ok(Reply::json(&advance(call, id)?)),
+        (&Method::DELETE, [id]) if call.dialect() == Dialect::AzureDated => {
+            store.remove(Kind::FineTune, id)?;
+            Ok(Reply::json(&json!({})).status(StatusCode::NO_CONTENT))
+        }
+        (&Method::POST, [id, "cancel"]) => change(
+            call,
+            id,
+            &["validating_files", "queued", "running", "paused", "pending"],
+            "cancelled",
+        ),
+        (&Method::POST, [id, "pause"]) => change(call, id, &["running"], "paused"),
+        (&Method::POST, [id, "resume"]) => change(call, id, &["paused"], "running"),
+        (&Method::GET, [id, "events"]) => {
+            let job = store.get(Kind::FineTune, id)?;
+            page_of(call, events(&job), (20, 100), "desc")
+        }
+        (&Method::GET, [id, "checkpoints"]) => {
+            let job = store.get(Kind::FineTune, id)?;
+            page_of(call, checkpoints(&job.value), (10, 100), "desc")
+        }
+        _ => Err(unknown(call)),
+    }
+}
+
+fn create(call: &Call<'_>) -> Result<Reply, Failure> {
+    let training = call.need_text("training_file")?;
+    call.instance.store.get(Kind::File, training)?;
+    if let Some(validation) = call.text("validation_file") {
+        call.instance.store.get(Kind::File, validation)?;
+    }
+    let model = call.need_text("model")?;
+    let id = call.id(Kind::FineTune);
+    let epochs = call.body().pointer("/hyperparameters/n_epochs").cloned().unwrap_or(json!(3));
+    let hyperparameters =
+        json!({"n_epochs": epochs, "batch_size": 1, "learning_rate_multiplier": 1.0});
+    let value = json!({
+        "object": "fine_tuning.job",
+        "id": id,
+        "model": model,
+        "created_at": call.now,
+        "estimated_finish": null,
+        "finished_at": null,
+        "fine_tuned_model": null,
+        "organization_id": "org-simulator",
+        "result_files": [],
+        "status": "validating_files",
+        "validation_file": call.text("validation_file"),
+        "training_file": training,
+        "hyperparameters": hyperparameters,
+        "trained_tokens": null,
+        "error": null,
+        "user_provided_suffix": call.text("suffix"),
+        "seed": call.field("seed").cloned().unwrap_or(json!(42)),
+        "integrations": [],
+        "metadata": call.field("metadata").cloned(),
+        "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
+    });
+    call.keep(Kind::FineTune, &id, Object::new(value.clone()));
+    Ok(files::created(call, &value))
+}
+
+fn advance(call: &Call<'_>, id: &str) -> Result<Value, Failure> {
+    let (value, done) = call.instance.store.with(Kind::FineTune, id, |object| {
+        object.polls += 1;
+        let next = match object.value["status"].as_str().unwrap_or_default() {
+            "validating_files" => Some("queued"),
+            "queued" => Some("running"),
+            "running" => Some("succeeded"),
+            _ => None,
+        };
+        if let Some(next) = next {
+            object.value["status"] = json!(next);
+        }
+        (object.value.clone(), next == Some("succeeded"))
+    })?;
+    if !done {
+        return Ok(value);
+    }
+    let results = files::keep(
+        call,
+        files::NewFile {
+            name: "step_metrics.csv".to_owned(),
+            purpose: "fine-tune-results".to_owned(),
+            bytes: METRICS.len() as u64,
+            sha256: String::new(),
+            content: Some(METRICS.into()),
+        },
+    );
+    let base = value["model"].as_str().unwrap_or_default();
+    let suffix = value["user_provided_suffix"].as_str().unwrap_or_default();
+    let name = format!("ft:{base}:org-simulator:{suffix}:{}", hex(hash(1, id.as_bytes()), 8));
+    let model =
+        json!({"id": name, "object": "model", "created": call.now, "owned_by": "org-simulator"});
+    call.keep(Kind::FineTunedModel, &name, Object::new(json!({"base": base, "model": model})));
+    call.instance.store.with(Kind::FineTune, id, |object| {
+        object.value["fine_tuned_model"] = json!(name);
+        object.value["finished_at"] = json!(call.now);
+        object.value["trained_tokens"] = json!(4_096);
+        object.value["result_files"] = json!([results["id"]]);
+        object.value.clone()
+    })
+}
+
+const METRICS: &str = "step,train_loss,train_accuracy\n10,0.91,0.71\n20,0.48,0.83\n30,0.27,0.92\n";
+
+fn change(call: &Call<'_>, id: &str, from: &[&str], to: &str) -> Result<Reply, Failure> {
+    let changed = call.instance.store.with(Kind::FineTune, id, |object| {
+        let status = object.value["status"].as_str().unwrap_or_default().to_owned();
+        if !from.contains(&status.as_str()) {
+            return Err(Failure::conflict(format!("Job {id} is {status} and cannot become {to}.")));
+        }
+        object.value["status"] = json!(to);
+        Ok(object.value.clone())
+    })??;
+    Ok(Reply::json(&changed))
+}
+
+/// What has happened so far, oldest first.
+fn events(job: &Object) -> Vec<Value> {
+    let id = job.value["id"].as_str().unwrap_or_default();
+    let reached = match job.value["status"].as_str().unwrap_or_default() {
+        "validating_files" => 1,
+        "queued" => 2,
+        "running" | "paused" => 3,
+        "succeeded" => 4,
+        _ => 2,
+    };
+    let messages = [
+        "Created fine-tuning job",
+        "Files validated, moving job to queued state",
+        "Fine-tuning job started",
+        "The job has successfully completed",
+    ];
+    messages
+        .iter()
+        .take(reached)
+        .enumerate()
+        .map(|(index, message)| {
+            json!({
+                "object": "fine_tuning.job.event",
+                "id": format!("ftevent-{}", hex(hash(index as u64, id.as_bytes()), 24)),
+                "created_at": job.value["created_at"],
+                "level": "info",
+                "message": message,
+                "data": {},
+                "type": "message",
+            })
+        })
+        .collect()
+}
+
+/// Three for a finished job.
+fn checkpoints(job: &Value) -> Vec<Value> {
+    let Some(model) = job["fine_tuned_model"].as_str() else { return Vec::new() };
+    let id = job["id"].as_str().unwrap_or_default();
+    (1..=3u64)
+        .map(|epoch| {
+            let step = STEPS / 3 * epoch;
+            json!({
+                "object": "fine_tuning.job.checkpoint",
+                "id": format!("ftckpt_{}", hex(hash(epoch, id.as_bytes()), 24)),
+                "created_at": job["created_at"],
+                "fine_tuned_model_checkpoint": format!("{model}:ckpt-step-{step}"),
+                "fine_tuning_job_id": id,
+                "metrics": {"step": step, "train_loss": 1.0 / step as f64, "train_mean_token_accuracy": 0.9},
+                "step_number": step,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,295 @@
+//! What each model can do, and the lists of models and deployments.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::call::{Call, Reply, model_label};
+use crate::config::{Deployment, DeploymentKind};
+use crate::failure::Failure;
+use crate::route::Dialect;
+use crate::store::Kind;
+
+/// A sort of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Task {
+    Chat,
+    Completion,
+    Embedding,
+    Image,
+    Transcription,
+    Speech,
+    Moderation,
+    Video,
+}
+
+impl Task {
+    /// As Azure's error names it.
+    fn operation(self) -> &'static str {
+        match self {
+            Self::Chat => "chatCompletion",
+            Self::Completion => "completions",
+            Self::Embedding => "embeddings",
+            Self::Image => "imageGenerations",
+            Self::Transcription => "transcriptions",
+            Self::Speech => "speech",
+            Self::Moderation => "moderations",
+            Self::Video => "videos",
+        }
+    }
+
+    fn of(model: &str) -> Self {
+        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| model.starts_with(prefix));
+        if model.contains("embedding") || starts(&["embed", "cohere-embed"]) {
+            Self::Embedding
+        } else if starts(&["dall-e", "gpt-image"]) {
+            Self::Image
+        } else if starts(&["whisper"]) || model.contains("transcribe") {
+            Self::Transcription
+        } else if starts(&["tts"]) || model.contains("-tts") {
+            Self::Speech
+        } else if model.contains("moderation") {
+            Self::Moderation
+        } else if starts(&["sora"]) {
+            Self::Video
+        } else if model.contains("instruct")
+            || starts(&["davinci", "babbage", "text-davinci", "curie", "ada"])
+        {
+            Self::Completion
+        } else {
+            Self::Chat
+        }
+    }
+}
+
+/// Finds the deployment and makes sure that its model does this work.
+pub(crate) fn serve(
+    call: &Call<'_>,
+    model: Option<&str>,
+    task: Task,
+) -> Result<Deployment, Failure> {
+    let deployment = call.deployment(model)?;
+    if Task::of(&deployment.model) == task {
+        return Ok(deployment);
+    }
+    Err(Failure::operation_not_supported(task.operation(), &deployment.model))
+}
+
+/// Whether a model thinks before it answers.
+pub(crate) fn reasons(model: &str) -> bool {
+    ["o1", "o3", "o4", "gpt-5"].iter().any(|prefix| model.starts_with(prefix))
+}
+
+/// Counts a call against its deployment's limits and tells what is left in headers.
+pub(crate) fn charge(
+    call: &Call<'_>,
+    deployment: &Deployment,
+    tokens: u64,
+    reply: Reply,
+) -> Result<Reply, Failure> {
+    let mut counted = deployment.clone();
+    let enforced = call.instance.config.rate_limits;
+    if !enforced {
+        counted.tpm = u64::from(u32::MAX);
+    }
+    match call.instance.limits.take(&counted, tokens, tokio::time::Instant::now()) {
+        Ok(left) => {
+            let limits = if enforced { left.tokens_limit } else { deployment.tpm };
+            let requests =
+                if enforced { left.requests_limit } else { (deployment.tpm / 1000 * 6).max(6) };
+            let tokens_left =
+                if enforced { left.tokens_left } else { limits.saturating_sub(tokens) };
+            let requests_left = if enforced { left.requests_left } else { requests - 1 };
+            let number = |number: u64| number.to_string();
+            let mut reply = reply
+                .by(deployment)
+                .header("x-ratelimit-limit-requests", &number(requests))
+                .header("x-ratelimit-limit-tokens", &number(limits))
+                .header("x-ratelimit-remaining-requests", &number(requests_left))
+                .header("x-ratelimit-remaining-tokens", &number(tokens_left));
+            if call.dialect() == Dialect::OpenAi {
+                reply = reply
+                    .header("x-ratelimit-reset-requests", "1ms")
+                    .header("x-ratelimit-reset-tokens", "0ms");
+            }
+            Ok(reply)
+        }
+        Err(over) if call.dialect() == Dialect::OpenAi => {
+            let what = if over.tokens { "tokens" } else { "requests" };
+            Err(Failure::openai_rate(&deployment.model, what, over.limit, over.wait))
+        }
+        Err(over) => {
+            let what = if over.tokens { "token" } else { "call" };
+            Err(Failure::azure_rate(&call.route.operation_id, &call.route.version, what, over.wait))
+        }
+    }
+}
+
+/// `models`, `models/{id}` and `info`.
+pub(crate) fn models(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
+    match (&call.method, rest) {
+        (&Method::GET, []) => {
+            let mut seen = Vec::new();
+            let mut data = Vec::new();
+            for deployment in &call.instance.config.deployments {
+                let id = model_id(call, deployment);
+                if !seen.contains(&id) {
+                    data.push(model(call, deployment));
+                    seen.push(id);
+                }
+            }
+            data.extend(
+                call.instance
+                    .store
+                    .list(Kind::FineTunedModel, None)
+                    .into_iter()
+                    .map(|object| object.value["model"].clone()),
+            );
+            Ok(Reply::json(&json!({"object": "list", "data": data})))
+        }
+        (&Method::GET, [id]) => {
+            let deployments = &call.instance.config.deployments;
+            let found = deployments
+                .iter()
+                .find(|deployment| deployment.model == *id || deployment.name == *id);
+            if let Some(found) = found {
+                return Ok(Reply::json(&model(call, found)));
+            }
+            let tuned = call.instance.store.get(Kind::FineTunedModel, id)?;
+            Ok(Reply::json(&tuned.value["model"]))
+        }
+        (&Method::DELETE, [id]) => {
+            call.instance.store.remove(Kind::FineTunedModel, id)?;
+            Ok(Reply::deleted(id, "model"))
+        }
+        _ => Err(Failure::resource_not_found()),
+    }
+}
+
+/// On Azure's v1 paths `model` names a deployment, elsewhere a model.
+fn model_id(call: &Call<'_>, deployment: &Deployment) -> String {
+    if call.dialect() == Dialect::AzureV1 {
+        deployment.name.clone()
+    } else {
+        model_label(deployment)
+    }
+}
+
+fn model(call: &Call<'_>, deployment: &Deployment) -> Value {
+    let id = model_id(call, deployment);
+    let created = 1_715_367_049;
+    if call.dialect() == Dialect::OpenAi {
+        return json!({"id": id, "object": "model", "created": created, "owned_by": "system"});
+    }
+    let task = Task::of(&deployment.model);
+    json!({
+        "status": "succeeded",
+        "capabilities": {
+            "fine_tune": task == Task::Chat,
+            "inference": true,
+            "completion": task == Task::Completion,
+            "chat_completion": task == Task::Chat,
+            "embeddings": task == Task::Embedding,
+        },
+        "lifecycle_status": "generally-available",
+        "deprecation": {"fine_tune": 1_924_905_600, "inference": 1_924_905_600},
+        "id": id,
+        "created_at": created,
+        "created": created,
+        "owned_by": "system",
+        "object": "model",
+    })
+}
+
+/// `GET /models/info` of Azure AI inference, for the first deployment.
+pub(crate) fn info(call: &Call<'_>) -> Result<Reply, Failure> {
+    let deployment =
+        call.instance.config.deployments.first().ok_or_else(Failure::deployment_not_found)?;
+    let kind = match Task::of(&deployment.model) {
+        Task::Embedding => "embeddings",
+        Task::Image => "image-generation",
+        _ => "chat-completion",
+    };
+    let value = json!({"model_name": model_label(deployment), "model_type": kind, "model_provider_name": "OpenAI"});
+    Ok(Reply::json(&value))
+}
+
+/// The old list of deployments on the data plane.
+pub(crate) fn deployments(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
+    let show = |deployment: &Deployment| {
+        json!({
+            "scale_settings": {"scale_type": "standard"},
+            "model": deployment.model,
+            "owner": "organization-owner",
+            "id": deployment.name,
+            "status": "succeeded",
+            "created_at": 1_715_367_049,
+            "updated_at": 1_715_367_049,
+            "object": "deployment",
+        })
+    };
+    let all = &call.instance.config.deployments;
+    match (&call.method, rest) {
+        (&Method::GET, []) => Ok(Reply::json(
+            &json!({"data": all.iter().map(show).collect::<Vec<_>>(), "object": "list"}),
+        )),
+        (&Method::GET, [id]) => {
+            let found = all.iter().find(|deployment| deployment.name == *id);
+            found
+                .map(|deployment| Reply::json(&show(deployment)))
+                .ok_or_else(Failure::deployment_not_found)
+        }
+        _ => Err(Failure::resource_not_found()),
+    }
+}
+
+/// The management host's list of deployments (read only).
+pub(crate) fn arm(call: &Call<'_>, segments: &[&str]) -> Result<Reply, Failure> {
+    let [
+        subscription,
+        "resourceGroups",
+        group,
+        "providers",
+        "Microsoft.CognitiveServices",
+        "accounts",
+        account,
+        "deployments",
+        rest @ ..,
+    ] = segments
+    else {
+        return Err(Failure::resource_not_found());
+    };
+    if call.query("api-version").is_none() || call.method != Method::GET {
+        return Err(Failure::resource_not_found());
+    }
+    let base = format!(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{account}/deployments"
+    );
+    let show = |deployment: &Deployment| {
+        let sku = match deployment.kind {
+            DeploymentKind::Standard => "Standard",
+            DeploymentKind::GlobalStandard => "GlobalStandard",
+            DeploymentKind::Provisioned => "ProvisionedManaged",
+        };
+        json!({
+            "id": format!("{base}/{}", deployment.name),
+            "type": "Microsoft.CognitiveServices/accounts/deployments",
+            "name": deployment.name,
+            "sku": {"name": sku, "capacity": deployment.tpm / 1000},
+            "properties": {
+                "model": {"format": "OpenAI", "name": deployment.model, "version": deployment.version},
+                "provisioningState": "Succeeded",
+            },
+        })
+    };
+    let all = &call.instance.config.deployments;
+    match rest {
+        [] => Ok(Reply::json(&json!({"value": all.iter().map(show).collect::<Vec<_>>()}))),
+        [name] => {
+            let found = all.iter().find(|deployment| deployment.name == *name);
+            found
+                .map(|deployment| Reply::json(&show(deployment)))
+                .ok_or_else(Failure::deployment_not_found)
+        }
+        _ => Err(Failure::resource_not_found()),
+    }
+}

@@ -1,0 +1,61 @@
+//! Which operation answers which path.
+
+use http::Method;
+
+use crate::call::{Call, Reply};
+use crate::failure::Failure;
+use crate::images::Work;
+use crate::route::Dialect;
+use crate::{
+    assistants, audio, batches, chat, completions, conversations, embeddings, files, fine_tuning,
+    images, models, others, responses, uploads, vector_stores,
+};
+
+/// Does what a request asks for.
+pub(crate) fn perform(call: &Call<'_>) -> Result<Reply, Failure> {
+    let segments: Vec<&str> = call.route.segments.iter().map(String::as_str).collect();
+    let post = call.method == Method::POST;
+    match segments.as_slice() {
+        _ if call.dialect() == Dialect::Arm => models::arm(call, &segments),
+        ["chat", "completions"] | ["extensions", "chat", "completions"] if post => {
+            chat::create(call)
+        }
+        ["completions"] if post => completions::create(call),
+        ["embeddings"] if post => embeddings::create(call),
+        ["images", "embeddings"] if post => others::image_embeddings(call),
+        ["responses", rest @ ..] => responses::perform(call, rest),
+        ["images", "generations"] if post => images::create(call, Work::Generation),
+        ["images", "edits"] if post => images::create(call, Work::Edit),
+        ["images", "variations"] if post => images::create(call, Work::Variation),
+        ["images", "generations:submit"] if post => images::submit(call),
+        ["operations", "images", id] => images::operation(call, id),
+        ["audio", "transcriptions"] if post => audio::transcribe(call, false),
+        ["audio", "translations"] if post => audio::transcribe(call, true),
+        ["audio", "speech"] if post => audio::speak(call),
+        ["models", rest @ ..] => models::models(call, rest),
+        ["info"] if call.dialect() == Dialect::Inference => models::info(call),
+        ["deployments", rest @ ..] => models::deployments(call, rest),
+        ["files", rest @ ..] => files::perform(call, rest),
+        ["uploads", rest @ ..] => uploads::perform(call, rest),
+        ["batches", rest @ ..] => batches::perform(call, rest),
+        ["fine_tuning", "jobs", rest @ ..] => fine_tuning::perform(call, rest),
+        ["assistants" | "threads", ..] => assistants::perform(call, &segments),
+        ["vector_stores", rest @ ..] => vector_stores::perform(call, rest),
+        ["conversations", rest @ ..] => conversations::perform(call, rest),
+        ["chat", "completions", rest @ ..] => others::stored(call, rest),
+        ["moderations"] if post => others::moderate(call),
+        ["containers", rest @ ..] => others::containers(call, rest),
+        ["evals", rest @ ..] => others::evals(call, rest),
+        ["videos", rest @ ..] => others::videos(call, rest),
+        _ => Err(unknown(call)),
+    }
+}
+
+/// What is said about a path or method that leads nowhere.
+pub(crate) fn unknown(call: &Call<'_>) -> Failure {
+    if call.dialect() == Dialect::OpenAi {
+        let path = format!("/v1/{}", call.route.segments.join("/"));
+        return Failure::unknown_url(&call.method, &path);
+    }
+    Failure::resource_not_found()
+}

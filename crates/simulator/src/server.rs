@@ -1,0 +1,196 @@
+//! From a request's head to its answer: read, check, do, dress.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use crate::call::{Call, Reply};
+use crate::config::LatencyModel;
+use crate::failure::Failure;
+use crate::fault::{Fault, Faults};
+use crate::headers;
+use crate::instance::Instance;
+use crate::operations;
+use crate::payload::{self, Payload, Room};
+use crate::route::{self, Dialect, Route, Table};
+use crate::script::{Script, ScriptBody};
+
+/// Answers one request.
+pub(crate) async fn answer(
+    instance: Arc<Instance>,
+    request: Request<Incoming>,
+) -> Result<Response<ScriptBody>, io::Error> {
+    let sequence = instance.journal.begin();
+    let (head, body) = request.into_parts();
+    let content_type = text(&head.headers, &header::CONTENT_TYPE);
+    let room = Room {
+        json_bytes_max: instance.config.json_body_bytes_max,
+        file_bytes_kept_max: instance.config.file_bytes_kept_max,
+    };
+    let read = payload::read(content_type, body, instance.journal.tally(), room).await;
+    instance.journal.keep(sequence, &head, read.tally, read.complete);
+    if !read.complete {
+        return Err(io::Error::other("the request broke off"));
+    }
+    let faults = Faults::read(
+        head.headers.get("x-sim-fault").and_then(|value| value.to_str().ok()),
+        instance.fault.borrow().as_ref(),
+    );
+    let (faults, bad_fault) = match faults {
+        Ok(faults) => (faults, None),
+        Err(error) => {
+            (Faults::default(), Some(Failure::bad_request(error.to_string()).param("x-sim-fault")))
+        }
+    };
+    let done = match bad_fault {
+        Some(failure) => Err(failure),
+        None => perform(&instance, &head, read.payload, read.triggers, &faults),
+    };
+    let dialect = Table::dialect(head.uri.path());
+    let reply = match done {
+        Ok(reply) => reply,
+        Err(failure) if failure.reset => {
+            return Err(io::Error::other("reset by a simulated fault"));
+        }
+        Err(failure) => refuse(&failure, dialect),
+    };
+    Ok(dress(&instance, &head, reply, &faults, dialect).await)
+}
+
+fn perform(
+    instance: &Instance,
+    head: &http::request::Parts,
+    payload: Result<Payload, Failure>,
+    triggers: bool,
+    faults: &Faults,
+) -> Result<Reply, Failure> {
+    if faults.has(&Fault::ResetBeforeHead) {
+        return Err(Failure::reset());
+    }
+    if let Some((status, retry_after)) = faults.status() {
+        return Err(Failure::of_status(status, retry_after));
+    }
+    let path = head.uri.path();
+    if path == "/status" {
+        let script = Script::bytes(&b"{\"status\":\"ok\"}"[..]);
+        return Ok(Reply::new("application/json", script));
+    }
+    let query = route::query(head.uri.query().unwrap_or_default());
+    let route = instance.table.route(&head.method, path, &query)?;
+    authenticate(instance, &head.headers, &route)?;
+    let call = Call {
+        instance,
+        method: head.method.clone(),
+        route,
+        query,
+        headers: &head.headers,
+        host: text(&head.headers, &header::HOST).to_owned(),
+        payload: payload?,
+        faults,
+        triggers,
+        now: instance.now(),
+    };
+    operations::perform(&call)
+}
+
+fn authenticate(instance: &Instance, headers: &HeaderMap, route: &Route) -> Result<(), Failure> {
+    let config = &instance.config;
+    if config.api_keys.is_empty() {
+        return Ok(());
+    }
+    let bearer = text(headers, &header::AUTHORIZATION);
+    let bearer = bearer
+        .strip_prefix("Bearer ")
+        .or_else(|| bearer.strip_prefix("bearer "))
+        .unwrap_or_default();
+    let key = headers.get("api-key").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let known = |given: &str| config.api_keys.iter().any(|key| key == given);
+    let entra = config.accept_entra_tokens && looks_like_jwt(bearer);
+    let passes = match route.dialect {
+        Dialect::OpenAi => known(bearer),
+        Dialect::Arm => entra || known(bearer),
+        Dialect::AzureDated => known(key) || entra,
+        Dialect::AzureV1 | Dialect::Inference => known(key) || known(bearer) || entra,
+    };
+    let given = if key.is_empty() { bearer } else { key };
+    if passes { Ok(()) } else { Err(Failure::bad_key(route.dialect, given)) }
+}
+
+/// Three parts of base64url; nothing is verified.
+fn looks_like_jwt(token: &str) -> bool {
+    let word = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'='))
+    };
+    token.starts_with("eyJ") && token.split('.').count() == 3 && token.split('.').all(word)
+}
+
+fn refuse(failure: &Failure, dialect: Dialect) -> Reply {
+    let mut reply = Reply::json(&failure.body(dialect)).status(failure.status);
+    if let Some(wait) = failure.retry_after {
+        reply = reply
+            .header("retry-after", &wait.as_millis().div_ceil(1000).to_string())
+            .header("retry-after-ms", &wait.as_millis().to_string());
+        if failure.status == StatusCode::TOO_MANY_REQUESTS {
+            let reset = headers::reset_text(dialect, wait);
+            reply = reply
+                .header("x-ratelimit-reset-requests", &reset)
+                .header("x-ratelimit-reset-tokens", &reset);
+        }
+    }
+    reply
+}
+
+/// Waits as long as the model would, adds the headers, and starts the body.
+async fn dress(
+    instance: &Instance,
+    head: &http::request::Parts,
+    mut reply: Reply,
+    faults: &Faults,
+    dialect: Dialect,
+) -> Response<ScriptBody> {
+    let draw = instance.draw();
+    let model_wait = if reply.model.is_some() {
+        model_wait(&instance.config.latency, draw, reply.tokens_before)
+    } else {
+        Duration::ZERO
+    };
+    let wait = model_wait + faults.slow_head().unwrap_or_default();
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
+    let streams = reply.content_type.starts_with("text/event-stream");
+    if streams && faults.has(&Fault::MalformedSse) {
+        reply.script.spoil_events();
+    }
+    if streams && faults.has(&Fault::MidStreamError) {
+        reply.script.end_with_error(&Failure::of_status(500, None).body(Dialect::OpenAi));
+    }
+    let mut map = headers::of(instance, head, &reply, dialect, (draw, model_wait));
+    map.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    for (name, value) in reply.headers {
+        map.insert(name, value);
+    }
+    let body = ScriptBody::new(reply.script, faults, instance.config.latency, draw);
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = map;
+    response
+}
+
+fn model_wait(latency: &LatencyModel, draw: u64, tokens: u64) -> Duration {
+    let each = latency.per_token(draw);
+    latency.first_byte(draw)
+        + each
+            .saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX))
+            .min(Duration::from_secs(3600))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
