@@ -174,11 +174,12 @@ impl StreamAssembler {
         let oversized_events = self.parser.oversized();
         let joined = self.joined;
         let body = joined.join.finish(joined.error.as_ref());
+        let error = joined.error.or_else(|| failure(&body));
         Assembled {
             has_usage: body.get("usage").is_some_and(Value::is_object),
             body,
             terminated: joined.terminated,
-            error: joined.error,
+            error,
             events: joined.events,
             malformed_events: joined.malformed_events,
             oversized_events,
@@ -244,6 +245,12 @@ impl Join {
         }
         body
     }
+}
+
+/// The error of an answer that ended by saying that it failed.
+fn failure(body: &Value) -> Option<Value> {
+    let failed = ["/error", "/run/last_error"];
+    failed.iter().find_map(|pointer| body.pointer(pointer)).filter(|e| e.is_object()).cloned()
 }
 
 /// An event of a stream of unknown shape is listed as it is.

@@ -82,10 +82,8 @@ impl Body {
 }
 
 fn is_media(content_type: &str) -> bool {
-    ["audio/", "video/", "image/", "application/octet-stream", "application/sdp"]
-        .iter()
-        .any(|prefix| content_type.starts_with(prefix))
-        && content_type != "application/sdp"
+    // Files come as `application/octet-stream` whatever is in them: their bytes tell.
+    ["audio/", "video/", "image/"].iter().any(|prefix| content_type.starts_with(prefix))
 }
 
 /// Parses JSON. Lone surrogates, which Python's encoder lets through, become U+FFFD.

@@ -155,7 +155,8 @@ impl Extraction {
 
     /// Adds a reason why the answer ended, once.
     fn finished(&mut self, reason: &str) {
-        if reason.is_empty() || self.finish_reason.split(',').any(|known| known == reason) {
+        let is_under_way = matches!(reason, "" | "queued" | "in_progress" | "cancelling");
+        if is_under_way || self.finish_reason.split(',').any(|known| known == reason) {
             return;
         }
         if !self.finish_reason.is_empty() {
@@ -190,6 +191,8 @@ pub fn extract(input: &Input<'_>) -> Extraction {
         (Kind::Management | Kind::Other, _) => text::read_other(input, &mut out),
     }
     usage::read(input, &mut out);
+    // Lists of messages have them mixed; within a direction their order stays.
+    out.parts.sort_by_key(|part| part.direction == Direction::Completion);
     out
 }
 
@@ -199,6 +202,7 @@ fn model(input: &Input<'_>) -> String {
     told.into_iter()
         .find_map(Value::as_str)
         .or_else(|| input.asked("model").as_str())
+        .or_else(|| input.asked("session").get("model")?.as_str())
         .or_else(|| input.request.field("model"))
         .unwrap_or_default()
         .to_owned()

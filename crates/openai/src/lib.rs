@@ -8,6 +8,7 @@ mod body;
 mod catalogue;
 mod error;
 mod extract;
+pub mod fuzz;
 mod identify;
 mod kind;
 mod multipart;

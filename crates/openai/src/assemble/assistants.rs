@@ -8,6 +8,10 @@ use super::{Budget, Step, error_in, event_type};
 /// Most messages and most steps of one run.
 const ENTRIES_MAX: usize = 4096;
 
+/// Events of a run after which nothing is due but `done`.
+const TERMINAL: [&str; 6] =
+    ["completed", "failed", "cancelled", "expired", "incomplete", "requires_action"];
+
 /// Joins one stream of a run.
 #[derive(Debug, Default)]
 pub(crate) struct AssistantsJoin {
@@ -31,8 +35,11 @@ impl AssistantsJoin {
             take(&mut self.messages, event == "delta", value);
         } else if let Some(event) = name.strip_prefix("thread.run.step.") {
             take(&mut self.steps, event == "delta", value);
-        } else if name.starts_with("thread.run.") {
+        } else if let Some(event) = name.strip_prefix("thread.run.") {
             self.run = value;
+            if TERMINAL.contains(&event) {
+                return Step::Terminal;
+            }
         } else if name.starts_with("thread.") {
             self.thread = value;
         } else {

@@ -16,7 +16,8 @@ pub(crate) fn read(input: &Input<'_>, out: &mut Extraction) {
         if entry.get("choices").is_some() {
             answer_parts(out, entry);
         } else {
-            message(out, Direction::Completion, index(at), entry);
+            // They are the messages of the stored request.
+            message(out, Direction::Prompt, index(at), entry);
         }
     }
 }

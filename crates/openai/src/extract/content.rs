@@ -167,7 +167,8 @@ fn tool_call(out: &mut Extraction, speaker: Speaker<'_>, call: &Value) {
         function_call(out, speaker, function);
         let output = call.pointer("/function/output").and_then(Value::as_str);
         let name = call.pointer("/function/name").and_then(Value::as_str).unwrap_or_default();
-        speaker.named(name).say(out, "tool_result", output.unwrap_or_default().to_owned());
+        let tool = Speaker { role: "tool", name, ..speaker };
+        tool.say(out, "tool_result", output.unwrap_or_default().to_owned());
         return;
     }
     let kind = call.get("type").and_then(Value::as_str).unwrap_or_default();
@@ -180,7 +181,7 @@ fn tool_call(out: &mut Extraction, speaker: Speaker<'_>, call: &Value) {
     for output in outputs.into_iter().flatten() {
         let logs = output.get("logs").and_then(Value::as_str);
         let content = logs.map_or_else(|| output.to_string(), str::to_owned);
-        speaker.named(name).say(out, "tool_result", content);
+        Speaker { role: "tool", name, ..speaker }.say(out, "tool_result", content);
     }
 }
 

@@ -46,6 +46,10 @@ pub(crate) fn read(input: &Input<'_>) -> Value {
 fn members(request: &Map<String, Value>) -> Value {
     let mut parameters = Map::new();
     for (key, value) in request {
+        if let ("session", Value::Object(session)) = (key.as_str(), value) {
+            parameters.insert(key.clone(), members(session));
+            continue;
+        }
         if PROMPT_MEMBERS.contains(&key.as_str()) {
             continue;
         }

@@ -12,10 +12,11 @@ pub(crate) fn read(input: &Input<'_>) -> Value {
         verdicts.insert("prompt".into(), prompt);
     }
     let mut answers = Vec::new();
-    for (list, key) in [("choices", "content_filter_results"), ("data", "content_filter_results")] {
+    for list in ["choices", "data"] {
         let entries = response.get(list).and_then(Value::as_array);
         for (at, entry) in entries.into_iter().flatten().enumerate() {
-            if let Some(results) = entry.get(key).filter(|results| !results.is_null()) {
+            let results = entry.get("content_filter_results");
+            if let Some(results) = results.filter(|results| !results.is_null()) {
                 let index = entry.get("index").filter(|index| index.is_u64()).cloned();
                 let index = index.unwrap_or_else(|| json!(at));
                 answers.push(json!({ "index": index, "content_filter_results": results }));
