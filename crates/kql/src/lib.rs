@@ -4,8 +4,11 @@
 //! (in another crate) runs what comes out. What cannot be translated faithfully is rejected by
 //! name.
 
+mod binder;
 pub mod codes;
 mod compile;
+#[cfg(test)]
+mod conformance;
 mod diagnostic;
 mod engine;
 mod function;
@@ -17,10 +20,11 @@ mod syntax;
 mod types;
 mod value;
 
-pub use compile::compile;
+pub use compile::{check_syntax, compile};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use engine::{Catalogue, Engine, Frame, Options, QueryError, QueryErrorKind, Statistics};
 pub use function::{Aggregate, Function, Nature, Parameter, Returns, Signature};
+pub use parser::QUERY_BYTES_MAX;
 pub use plan::{
     AggregateCall, BagExpansion, BinaryOp, Expansion, Expr, ExprKind, JoinCondition, JoinKind,
     ParseMode, ParsePart, PathStep, Plan, PlannedResult, RelKind, Relation, SortKey, TextOp,

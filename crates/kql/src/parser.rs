@@ -11,7 +11,7 @@ mod operators;
 mod statements;
 
 use crate::lexer::{Lexeme, Token, decode, lex};
-use crate::syntax::{Expression, ExpressionKind, Name, Statement};
+use crate::syntax::{Expression, ExpressionKind, Name, Source, Statement};
 use crate::{Diagnostic, Span, codes};
 
 /// Longest query text in bytes, Kusto's own limit on characters.
@@ -48,6 +48,19 @@ pub(crate) fn parse(source: &str) -> Parsed {
         diagnostic.locate(source);
     }
     Parsed { statements, diagnostics }
+}
+
+/// Parses a text that is one literal, as query parameters are.
+pub(crate) fn parse_literal(source: &str) -> Option<Expression> {
+    let parsed = parse(source);
+    let [Statement::Query(pipeline)] = &parsed.statements[..] else { return None };
+    match (&pipeline.source, parsed.diagnostics.is_empty()) {
+        (Source::Expression(expression), true) if pipeline.operators.is_empty() => {
+            let is_literal = matches!(expression.kind, ExpressionKind::Literal(..));
+            is_literal.then(|| (**expression).clone())
+        }
+        _ => None,
+    }
 }
 
 /// The state of parsing.

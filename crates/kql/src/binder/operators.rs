@@ -1,0 +1,476 @@
+//! Tabular operators over one input.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::aggregates::{count_call, whole};
+use super::coerce::convert;
+use super::naming::Names;
+use super::{Binder, Bound, Table, Variable};
+use crate::syntax::{
+    Body, Expanded, Expression, ExpressionKind, Item, Name, Operator, Ordered, PatternPart,
+};
+use crate::{
+    BagExpansion, Column, Expansion, Expr, ParseMode, ParsePart, RelKind, Schema, SortKey, Span,
+    Type, Value, codes,
+};
+
+/// Named expressions, a row to be.
+type Columns = Vec<(Arc<str>, Expr)>;
+
+impl Binder<'_> {
+    /// One operator behind `|`.
+    pub(super) fn operator(&mut self, input: &Table, operator: &Operator) -> Bound<Table> {
+        let span = operator.span;
+        match (&*operator.name.text, &operator.body) {
+            (_, Body::Predicate(predicate)) => self.filter(input, predicate, span),
+            ("project", Body::Items(items)) => self.project_items(input, items, span),
+            ("extend" | "serialize", Body::Items(items)) => self.extend(input, items, span),
+            ("distinct", Body::Items(items)) => self.distinct(input, items, span),
+            ("project-rename", Body::Items(items)) => self.rename(input, items, span),
+            ("project-away", Body::Columns(columns)) => self.choose(input, columns, false, span),
+            ("project-keep", Body::Columns(columns)) => self.choose(input, columns, true, span),
+            ("project-reorder", Body::Columns(columns)) => self.reorder(input, columns, span),
+            (_, Body::Summarize { aggregates, by }) => self.summarize(input, aggregates, by, span),
+            (_, Body::Sort(keys)) => self.sort(input, keys, span),
+            (_, Body::Top { count, by }) => {
+                let sorted = self.sort(input, by, span)?;
+                self.take(&sorted, count, span)
+            }
+            ("sample", Body::Number(count)) => {
+                let count = self.row_count(count)?;
+                let kind = RelKind::Sample { input: input.relation.clone(), count };
+                self.relation(kind, input.schema().clone(), input.depth, span)
+            }
+            (_, Body::Number(count)) => self.take(input, count, span),
+            (_, Body::SampleDistinct { count, of }) => {
+                let item = Item { names: Vec::new(), expression: of.clone() };
+                let distinct = self.distinct(input, &[item], span)?;
+                self.take(&distinct, count, span)
+            }
+            ("count", Body::Nothing) => self.count(input, span),
+            ("getschema", Body::Nothing) => self.get_schema(input, span),
+            (_, Body::Union(sources)) => self.union(Some(input), operator, sources),
+            ("lookup", Body::Join { right, on }) => self.lookup(input, operator, right, on),
+            (_, Body::Join { right, on }) => self.join(input, operator, right, on),
+            (_, Body::MvExpand { items, limit }) => {
+                self.mv_expand(input, operator, items, limit.as_ref())
+            }
+            (_, Body::Parse { source, parts }) => self.parse(input, operator, source, parts),
+            (_, Body::As(name)) => {
+                self.define(&name.text, Variable::Table(input.clone()));
+                Ok(input.clone())
+            }
+            ("invoke", Body::Call(call)) => self.invoke(input, call),
+            // Only the last one of a query is shown.
+            (_, Body::Render { .. }) => Ok(input.clone()),
+            (name, _) => self.unsupported(operator.name.span, format!("The operator '{name}'")),
+        }
+    }
+
+    fn filter(&mut self, input: &Table, predicate: &Expression, span: Span) -> Bound<Table> {
+        let predicate = self.over(input.schema(), |binder| {
+            let predicate = binder.scalar(predicate)?;
+            binder.as_bool(predicate)
+        })?;
+        let kind = RelKind::Filter { input: input.relation.clone(), predicate };
+        self.relation(kind, input.schema().clone(), input.depth, span)
+    }
+
+    /// Named expressions over the rows of the input; all of them are bound, so that all mistakes
+    /// are found.
+    fn bound_items(&mut self, input: &Table, items: &[Item]) -> Bound<Vec<Expr>> {
+        let all: Vec<Bound<Expr>> = self.over(input.schema(), |binder| {
+            items.iter().map(|item| binder.scalar(&item.expression)).collect()
+        });
+        all.into_iter().collect()
+    }
+
+    fn project_items(&mut self, input: &Table, items: &[Item], span: Span) -> Bound<Table> {
+        if let [item] = items
+            && matches!(item.expression.kind, ExpressionKind::Star)
+        {
+            return Ok(input.clone());
+        }
+        let mut names = Names::default();
+        let mut columns = Columns::new();
+        for (item, expr) in items.iter().zip(self.bound_items(input, items)?) {
+            self.assign(item, expr, &mut names, &mut columns)?;
+        }
+        if columns.is_empty() {
+            return self.error(codes::MISSING_EXPRESSION, span, "Expected: expression");
+        }
+        self.project(input, columns, span)
+    }
+
+    /// `name = expression`; `(a, b) = expression` takes a dynamic array apart.
+    fn assign(
+        &mut self,
+        item: &Item,
+        expr: Expr,
+        names: &mut Names,
+        columns: &mut Columns,
+    ) -> Bound<()> {
+        if item.names.len() < 2 {
+            columns.push((self.single_name(item, names)?, expr));
+            return Ok(());
+        }
+        self.unsupported(item.expression.span, "Several names for one expression")
+    }
+
+    fn extend(&mut self, input: &Table, items: &[Item], span: Span) -> Bound<Table> {
+        if items.is_empty() {
+            return Ok(input.clone());
+        }
+        let mut columns = Self::columns_of(input, span);
+        let exprs = self.bound_items(input, items)?;
+        let mut names = Names::default();
+        columns.iter().for_each(|(name, _)| names.reserve(name));
+        let mut assigned = HashSet::new();
+        for (item, expr) in items.iter().zip(exprs) {
+            let given = match &item.names[..] {
+                [name] => Some(name.text.clone()),
+                _ => None,
+            };
+            let replaced = given.and_then(|given| {
+                columns
+                    .iter()
+                    .position(|(name, _)| **name == *given && assigned.insert(given.clone()))
+            });
+            match replaced {
+                Some(at) => columns[at].1 = expr,
+                None => self.assign(item, expr, &mut names, &mut columns)?,
+            }
+        }
+        self.project(input, columns, span)
+    }
+
+    fn distinct(&mut self, input: &Table, items: &[Item], span: Span) -> Bound<Table> {
+        let chosen = self.project_items(input, items, span)?;
+        let kind = RelKind::Distinct { input: chosen.relation.clone() };
+        self.relation(kind, chosen.schema().clone(), chosen.depth, span)
+    }
+
+    fn rename(&mut self, input: &Table, items: &[Item], span: Span) -> Bound<Table> {
+        let mut columns = Self::columns_of(input, span);
+        for item in items {
+            let (ExpressionKind::Name(old), [new]) = (&item.expression.kind, &item.names[..])
+            else {
+                let message = "Expected: new = old";
+                return self.error(codes::SYNTAX, item.expression.span, message);
+            };
+            let Some(at) = input.schema().position(old) else {
+                let name = Name { text: old.clone(), span: item.expression.span };
+                return self.unknown_column(&name, input.schema());
+            };
+            columns[at].0 = new.text.as_str().into();
+        }
+        let mut seen = HashSet::new();
+        if let Some((name, _)) = columns.iter().find(|(name, _)| !seen.insert(name.clone())) {
+            let message = format!("A column with the name '{name}' is already declared");
+            return self.error(codes::DUPLICATE_COLUMN, span, message);
+        }
+        self.project(input, columns, span)
+    }
+
+    /// The positions of the columns that a name or wildcard means.
+    fn matching(&mut self, schema: &Schema, column: &Ordered) -> Bound<Vec<usize>> {
+        let expression = &column.item.expression;
+        let name = match &expression.kind {
+            ExpressionKind::Name(name) => name,
+            ExpressionKind::Star => return Ok((0..schema.len()).collect()),
+            ExpressionKind::Wildcard(pattern) => {
+                let columns = schema.columns.iter().enumerate();
+                let found =
+                    columns.filter(|(_, column)| super::sources::matches(pattern, &column.name));
+                return Ok(found.map(|(at, _)| at).collect());
+            }
+            _ => {
+                let message = "A column name or wildcard is expected";
+                return self.error(codes::SYNTAX, expression.span, message);
+            }
+        };
+        match schema.position(name) {
+            Some(at) => Ok(vec![at]),
+            None => {
+                let name = Name { text: name.clone(), span: expression.span };
+                self.unknown_column(&name, schema)
+            }
+        }
+    }
+
+    /// `project-keep` and `project-away`.
+    fn choose(
+        &mut self,
+        input: &Table,
+        columns: &[Ordered],
+        keep: bool,
+        span: Span,
+    ) -> Bound<Table> {
+        let mut chosen = HashSet::new();
+        for column in columns {
+            chosen.extend(self.matching(input.schema(), column)?);
+        }
+        let all = Self::columns_of(input, span).into_iter().enumerate();
+        let left = all.filter(|(at, _)| chosen.contains(at) == keep).map(|(_, column)| column);
+        self.project(input, left.collect(), span)
+    }
+
+    fn reorder(&mut self, input: &Table, columns: &[Ordered], span: Span) -> Bound<Table> {
+        let schema = input.schema().clone();
+        let mut order: Vec<usize> = Vec::new();
+        for column in columns {
+            let mut found = self.matching(&schema, column)?;
+            if let Some(descending) = column.descending {
+                found.sort_by(|&a, &b| schema.columns[a].name.cmp(&schema.columns[b].name));
+                if descending {
+                    found.reverse();
+                }
+            }
+            found.retain(|at| !order.contains(at));
+            order.extend(found);
+        }
+        order.extend((0..schema.len()).filter(|at| !order.contains(at)).collect::<Vec<_>>());
+        let all = Self::columns_of(input, span);
+        self.project(input, order.into_iter().map(|at| all[at].clone()).collect(), span)
+    }
+
+    fn sort(&mut self, input: &Table, keys: &[Ordered], span: Span) -> Bound<Table> {
+        let mut bound = Vec::new();
+        for key in keys {
+            let expr = self.over(input.schema(), |binder| binder.scalar(&key.item.expression))?;
+            let descending = key.descending.unwrap_or(true);
+            let nulls_first = key.nulls_first.unwrap_or(!descending);
+            bound.push(SortKey { expr, descending, nulls_first });
+        }
+        let kind = RelKind::Sort { input: input.relation.clone(), keys: bound };
+        self.relation(kind, input.schema().clone(), input.depth, span)
+    }
+
+    fn take(&mut self, input: &Table, count: &Expression, span: Span) -> Bound<Table> {
+        let count = self.row_count(count)?;
+        let kind = RelKind::Take { input: input.relation.clone(), count };
+        self.relation(kind, input.schema().clone(), input.depth, span)
+    }
+
+    fn row_count(&mut self, count: &Expression) -> Bound<u64> {
+        let expr = self.over_nothing(|binder| binder.scalar(count))?;
+        match whole(&expr) {
+            Some(count) => Ok(count),
+            None => {
+                let message = "A constant whole number, not negative, is expected";
+                self.error(codes::CONSTANT_EXPECTED, count.span, message)
+            }
+        }
+    }
+
+    fn count(&mut self, input: &Table, span: Span) -> Bound<Table> {
+        let schema = Arc::new(Schema::new(vec![Column::new("Count", Type::Long)]));
+        let (input_relation, aggregates) = (input.relation.clone(), vec![count_call()]);
+        let kind = RelKind::Aggregate { input: input_relation, keys: Vec::new(), aggregates };
+        self.relation(kind, schema, input.depth, span)
+    }
+
+    /// `getschema` is known while binding.
+    fn get_schema(&mut self, input: &Table, span: Span) -> Bound<Table> {
+        let row = |(at, column): (usize, &Column)| {
+            vec![
+                Value::String(column.name.to_string()),
+                Value::Long(i64::try_from(at).unwrap_or(i64::MAX)),
+                Value::String(column.column_type.dotnet_name().to_owned()),
+                Value::String(column.column_type.name().to_owned()),
+            ]
+        };
+        let rows = input.schema().columns.iter().enumerate().map(row).collect();
+        let schema = Arc::new(Schema::new(vec![
+            Column::new("ColumnName", Type::String),
+            Column::new("ColumnOrdinal", Type::Long),
+            Column::new("DataType", Type::String),
+            Column::new("ColumnType", Type::String),
+        ]));
+        self.relation(RelKind::Values { rows }, schema, 0, span)
+    }
+
+    /// First the expressions become columns, then these are expanded.
+    fn mv_expand(
+        &mut self,
+        input: &Table,
+        operator: &Operator,
+        items: &[Expanded],
+        limit: Option<&Expression>,
+    ) -> Bound<Table> {
+        let span = operator.span;
+        let (mut bag, mut index_name) = (BagExpansion::Bag, None);
+        for setting in &operator.settings {
+            let ExpressionKind::Name(value) = &setting.value.kind else { continue };
+            match (&*setting.name.text, &**value) {
+                ("with_itemindex", name) => index_name = Some(name.to_owned()),
+                ("kind" | "bagexpansion", "array") => bag = BagExpansion::Array,
+                ("kind" | "bagexpansion", "bag") => {}
+                (name, value) => {
+                    return self.unsupported(setting.name.span, format!("{name}={value}"));
+                }
+            }
+        }
+        let (prepared, columns) = self.expanded_columns(input, items, span)?;
+        let mut schema = Schema::clone(prepared.schema());
+        for expansion in &columns {
+            schema.columns[expansion.column].column_type = expansion.to;
+        }
+        let item_index = index_name.is_some();
+        if let Some(name) = index_name {
+            let mut names = Names::default();
+            schema.columns.iter().for_each(|column| names.reserve(&column.name));
+            schema.columns.push(Column::new(names.unique(&name), Type::Long));
+        }
+        let row_limit = limit.map(|limit| self.row_count(limit)).transpose()?;
+        let input = prepared.relation.clone();
+        let kind = RelKind::MvExpand { input, columns, bag, item_index, row_limit };
+        self.relation(kind, Arc::new(schema), prepared.depth, span)
+    }
+
+    /// The input with every expanded expression as a column of type dynamic.
+    fn expanded_columns(
+        &mut self,
+        input: &Table,
+        items: &[Expanded],
+        span: Span,
+    ) -> Bound<(Table, Vec<Expansion>)> {
+        let mut columns = Self::columns_of(input, span);
+        let mut names = Names::default();
+        columns.iter().for_each(|(name, _)| names.reserve(name));
+        let mut expansions = Vec::new();
+        for Expanded { item, to } in items {
+            let expr = self.over(input.schema(), |binder| binder.scalar(&item.expression))?;
+            if expr.expr_type != Type::Dynamic {
+                let message = format!(
+                    "mv-expand: a value of type dynamic is expected, not {}",
+                    expr.expr_type
+                );
+                return self.error(codes::WRONG_TYPE, item.expression.span, message);
+            }
+            let own = match (&item.names[..], &item.expression.kind) {
+                ([], ExpressionKind::Name(name)) => input.schema().position(name),
+                ([name], _) => input.schema().position(&name.text),
+                _ => None,
+            };
+            let column = match own {
+                Some(at) => {
+                    columns[at].1 = expr;
+                    at
+                }
+                None => {
+                    self.assign(item, expr, &mut names, &mut columns)?;
+                    columns.len() - 1
+                }
+            };
+            expansions.push(Expansion { column, to: to.unwrap_or(Type::Dynamic) });
+        }
+        if expansions.is_empty() {
+            return self.error(codes::MISSING_EXPRESSION, span, "Expected: expression");
+        }
+        Ok((self.project(input, columns, span)?, expansions))
+    }
+
+    fn parse(
+        &mut self,
+        input: &Table,
+        operator: &Operator,
+        source: &Expression,
+        pattern: &[PatternPart],
+    ) -> Bound<Table> {
+        let (mode, flags) = self.parse_settings(operator)?;
+        let source = self.over(input.schema(), |binder| {
+            let source = binder.scalar(source)?;
+            Ok(convert(source, Type::String))
+        })?;
+        let mut captures = Vec::new();
+        let mut parts = Vec::new();
+        for part in pattern {
+            parts.push(match part {
+                PatternPart::Literal(text) => ParsePart::Literal(text.clone()),
+                PatternPart::Skip => ParsePart::Skip,
+                PatternPart::Capture(name, to) => {
+                    captures.push((name.text.clone(), *to));
+                    ParsePart::Capture(*to)
+                }
+            });
+        }
+        let own = input.schema().columns.clone();
+        let mut names = Names::default();
+        own.iter().for_each(|column| names.reserve(&column.name));
+        let mut all = own.clone();
+        all.extend(captures.iter().map(|(name, to)| Column::new(names.unique(name), *to)));
+        let drop_unmatched = operator.name.text == "parse-where";
+        let input_relation = input.relation.clone();
+        let kind =
+            RelKind::Parse { input: input_relation, source, mode, flags, parts, drop_unmatched };
+        let parsed = self.relation(kind, Arc::new(Schema::new(all)), input.depth, operator.span)?;
+        self.captured_in_place(&parsed, own.len(), &captures, operator.span)
+    }
+
+    /// A capture of a name that exists takes the place of that column.
+    fn captured_in_place(
+        &mut self,
+        parsed: &Table,
+        own: usize,
+        captures: &[(String, Type)],
+        span: Span,
+    ) -> Bound<Table> {
+        let mut columns = Self::columns_of(parsed, span);
+        let mut replaced = Vec::new();
+        for (at, (name, _)) in captures.iter().enumerate() {
+            if let Some(place) = columns[..own].iter().position(|(own, _)| **own == **name) {
+                columns[place].1 = columns[own + at].1.clone();
+                replaced.push(own + at);
+            }
+        }
+        if replaced.is_empty() {
+            return Ok(parsed.clone());
+        }
+        let kept = columns.into_iter().enumerate().filter(|(at, _)| !replaced.contains(at));
+        self.project(parsed, kept.map(|(_, column)| column).collect(), span)
+    }
+
+    fn parse_settings(&mut self, operator: &Operator) -> Bound<(ParseMode, String)> {
+        let (mut mode, mut flags) = (ParseMode::Simple, String::new());
+        for setting in &operator.settings {
+            let ExpressionKind::Name(value) = &setting.value.kind else { continue };
+            match (&*setting.name.text, &**value) {
+                ("kind", "simple") => {}
+                ("kind", "regex") => mode = ParseMode::Regex,
+                ("kind", "relaxed") => mode = ParseMode::Relaxed,
+                ("flags", given) => flags = given.to_owned(),
+                (name, value) => {
+                    return self.unsupported(setting.name.span, format!("{name}={value}"));
+                }
+            }
+        }
+        Ok((mode, flags))
+    }
+
+    /// `invoke f(arguments)`: the input is the first argument.
+    fn invoke(&mut self, input: &Table, call: &Expression) -> Bound<Table> {
+        let ExpressionKind::Call { name, arguments } = &call.kind else {
+            return self.error(codes::SYNTAX, call.span, "Expected: function call");
+        };
+        let Some(Variable::Lambda(lambda)) = self.scope.find(&name.text).cloned() else {
+            let known = self.scope.names();
+            return self.unknown(
+                codes::UNKNOWN_FUNCTION,
+                name,
+                "function",
+                known.iter().map(String::as_str),
+            );
+        };
+        let called = self.over_nothing(|binder| {
+            binder.call_lambda(&lambda, arguments, Some(input.clone()), call.span)
+        })?;
+        match called {
+            super::Entity::Table(table) => Ok(table),
+            super::Entity::Scalar(_) => {
+                self.error(codes::WRONG_TYPE, call.span, "The function does not return a table")
+            }
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Statements and lambdas.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{Binder, Bound, Entity, Lambda, Reported, Scope, Table, Variable};
+use crate::syntax::{
+    Body, Expression, ExpressionKind, Item, Parameter, Pipeline, Shape, Source, Statement,
+};
+use crate::{
+    Expr, ExprKind, Plan, PlannedResult, RelKind, Span, Type, Visualization, codes, parser,
+};
+
+impl Binder<'_> {
+    /// The whole query.
+    pub(super) fn query(&mut self, statements: &[Statement]) -> Bound<Plan> {
+        let mut results = Vec::new();
+        let mut failed = false;
+        for statement in statements {
+            match statement {
+                Statement::Query(pipeline) => match self.result(pipeline) {
+                    Ok(result) => results.push(result),
+                    Err(Reported) => failed = true,
+                },
+                other => failed |= self.declaration(other).is_err(),
+            }
+        }
+        if failed {
+            return Err(Reported);
+        }
+        if results.is_empty() {
+            let message = "The query has no tabular expression statement";
+            return self.error(codes::MISSING_EXPRESSION, Span::default(), message);
+        }
+        Ok(Plan { results })
+    }
+
+    /// `let`, `set`, `declare`.
+    fn declaration(&mut self, statement: &Statement) -> Bound<()> {
+        match statement {
+            Statement::Let { name, value } => {
+                let variable = self.variable(value);
+                let failed = variable.is_err();
+                self.define(&name.text, variable.unwrap_or(Variable::Broken));
+                if failed { Err(Reported) } else { Ok(()) }
+            }
+            Statement::Set { .. } => Ok(()),
+            Statement::Parameters(parameters) => self.query_parameters(parameters),
+            Statement::Other { what, span } => {
+                self.unsupported(*span, format!("The statement '{what}'"))
+            }
+            Statement::Query(_) => Ok(()),
+        }
+    }
+
+    fn variable(&mut self, value: &Expression) -> Bound<Variable> {
+        if let ExpressionKind::Lambda { parameters, body } = &value.kind {
+            let (parameters, body) = (parameters.clone(), body.clone());
+            let scope = self.scope.clone();
+            return Ok(Variable::Lambda(Rc::new(Lambda { parameters, body, scope })));
+        }
+        match self.over_nothing(|binder| binder.entity(value))? {
+            Entity::Table(table) => Ok(Variable::Table(table)),
+            Entity::Scalar(expr) => Ok(Variable::Scalar { size: size(&expr), expr, level: None }),
+        }
+    }
+
+    /// `declare query_parameters(name:type = default, …)`.
+    fn query_parameters(&mut self, parameters: &[Parameter]) -> Bound<()> {
+        for parameter in parameters {
+            let Shape::Scalar(expected) = parameter.shape else {
+                return self.unsupported(parameter.name.span, "A tabular query parameter");
+            };
+            let given = self.options.parameters.get(&parameter.name.text);
+            let value = match given.map(|text| parser::parse_literal(text)) {
+                Some(Some(value)) => Expression { span: parameter.name.span, ..value },
+                Some(None) => {
+                    let message = format!("The value of '{}' is no literal", parameter.name.text);
+                    return self.error(codes::INVALID_LITERAL, parameter.name.span, message);
+                }
+                None => match &parameter.default {
+                    Some(default) => default.clone(),
+                    None => {
+                        let message =
+                            format!("The query parameter '{}' has no value", parameter.name.text);
+                        return self.error(codes::CONSTANT_EXPECTED, parameter.name.span, message);
+                    }
+                },
+            };
+            let expr = self.over_nothing(|binder| binder.scalar(&value))?;
+            let expr = self.convert_argument(expr, expected)?;
+            let variable = Variable::Scalar { size: size(&expr), expr, level: None };
+            self.define(&parameter.name.text, variable);
+        }
+        Ok(())
+    }
+
+    /// A tabular statement of the query itself, with `render` and `as` at its end.
+    fn result(&mut self, pipeline: &Pipeline) -> Bound<PlannedResult> {
+        let mut operators = &pipeline.operators[..];
+        let (mut visualization, mut name) = (None, None);
+        while let Some((last, before)) = operators.split_last() {
+            match &last.body {
+                Body::Render { kind, properties } if visualization.is_none() => {
+                    let text = |(name, text): &(crate::syntax::Name, String)| {
+                        (name.text.clone(), text.clone())
+                    };
+                    let properties = properties.iter().map(text).collect();
+                    visualization = Some(Visualization { kind: kind.text.clone(), properties });
+                }
+                Body::As(given) if name.is_none() => name = Some(given.text.clone()),
+                _ => break,
+            }
+            operators = before;
+        }
+        let table = self.pipeline_with(pipeline, operators)?;
+        if table.schema().is_empty() {
+            return self.error(codes::WRONG_TYPE, pipeline.span, "The result has no columns");
+        }
+        Ok(PlannedResult { relation: table.relation, name, visualization })
+    }
+
+    /// A pipeline in any other place.
+    pub(super) fn pipeline(&mut self, pipeline: &Pipeline) -> Bound<Table> {
+        self.nested(pipeline.span, |binder| binder.pipeline_with(pipeline, &pipeline.operators))
+    }
+
+    fn pipeline_with(
+        &mut self,
+        pipeline: &Pipeline,
+        operators: &[crate::syntax::Operator],
+    ) -> Bound<Table> {
+        let scope = self.scope.clone();
+        let mut table = match &pipeline.source {
+            Source::Expression(expression) => self.table(expression),
+            Source::Operator(operator) => self.source_operator(operator),
+            Source::Input => self.unsupported(pipeline.span, "A sub-query over handed-in rows"),
+        }?;
+        for operator in operators {
+            table = self.operator(&table, operator)?;
+        }
+        self.scope = scope;
+        Ok(table)
+    }
+
+    /// An expression that must be a table.
+    pub(super) fn table(&mut self, expression: &Expression) -> Bound<Table> {
+        match self.over_nothing(|binder| binder.entity(expression))? {
+            Entity::Table(table) => Ok(table),
+            Entity::Scalar(_) => {
+                self.error(codes::WRONG_TYPE, expression.span, "A tabular expression is expected")
+            }
+        }
+    }
+
+    /// Calls a user's function: binds its body with the arguments in place of the parameters.
+    pub(super) fn call_lambda(
+        &mut self,
+        lambda: &Rc<Lambda>,
+        arguments: &[Item],
+        piped: Option<Table>,
+        span: Span,
+    ) -> Bound<Entity> {
+        let scope = self.lambda_scope(lambda, arguments, piped, span)?;
+        let outer = std::mem::replace(&mut self.scope, scope);
+        let bound = self.nested(span, |binder| binder.lambda_body(lambda, span));
+        self.scope = outer;
+        bound
+    }
+
+    fn lambda_body(&mut self, lambda: &Lambda, span: Span) -> Bound<Entity> {
+        let mut result = None;
+        for statement in &lambda.body {
+            match statement {
+                Statement::Query(pipeline) => result = Some(self.body_result(pipeline)?),
+                other => self.local_declaration(other)?,
+            }
+        }
+        match result {
+            Some(entity) => Ok(entity),
+            None => self.error(codes::MISSING_EXPRESSION, span, "The function has no result"),
+        }
+    }
+
+    /// A `let` inside of a function may use the function's parameters, columns behind them too.
+    fn local_declaration(&mut self, statement: &Statement) -> Bound<()> {
+        let Statement::Let { name, value } = statement else { return self.declaration(statement) };
+        if matches!(value.kind, ExpressionKind::Lambda { .. }) {
+            return self.declaration(statement);
+        }
+        let variable = match self.hidden_row(|binder| binder.entity(value))? {
+            Entity::Table(table) => Variable::Table(table),
+            Entity::Scalar(expr) => self.scalar_variable(expr),
+        };
+        self.define(&name.text, variable);
+        Ok(())
+    }
+
+    fn scalar_variable(&self, expr: Expr) -> Variable {
+        let level = names_columns(&expr).then_some(self.rows.len());
+        Variable::Scalar { size: size(&expr), expr, level }
+    }
+
+    fn body_result(&mut self, pipeline: &Pipeline) -> Bound<Entity> {
+        match &pipeline.source {
+            Source::Expression(expression) if pipeline.operators.is_empty() => {
+                self.hidden_row(|binder| binder.entity(expression))
+            }
+            _ => self.pipeline(pipeline).map(Entity::Table),
+        }
+    }
+
+    /// Hides the names of the caller's columns, at the same level: a function sees only what it is
+    /// given.
+    fn hidden_row<T>(&mut self, part: impl FnOnce(&mut Self) -> T) -> T {
+        let Some(row) = self.rows.last_mut() else { return self.over_nothing(part) };
+        let hidden = std::mem::take(&mut row.schema);
+        let right = row.right.take();
+        let level = self.rows.len();
+        let bound = part(self);
+        if let Some(row) = self.rows.get_mut(level - 1) {
+            (row.schema, row.right) = (hidden, right);
+        }
+        bound
+    }
+
+    fn lambda_scope(
+        &mut self,
+        lambda: &Rc<Lambda>,
+        arguments: &[Item],
+        piped: Option<Table>,
+        span: Span,
+    ) -> Bound<Rc<Scope>> {
+        let mut variables = std::collections::HashMap::new();
+        let mut parameters = &lambda.parameters[..];
+        if let Some(table) = piped {
+            let Some((first, rest)) = parameters.split_first() else {
+                let message = "The function takes no table";
+                return self.error(codes::ARGUMENT_COUNT, span, message);
+            };
+            let table = self.check_table(table, first, span)?;
+            variables.insert(first.name.text.clone(), Variable::Table(table));
+            parameters = rest;
+        }
+        let mut positional = arguments.iter().filter(|argument| argument.names.is_empty());
+        for parameter in parameters {
+            let is_named = |argument: &&Item| {
+                argument.names.first().is_some_and(|name| name.text == parameter.name.text)
+            };
+            let argument = arguments.iter().find(is_named).or_else(|| positional.next());
+            let variable = match (argument, &parameter.default) {
+                (Some(argument), _) => self.argument(parameter, &argument.expression)?,
+                (None, Some(default)) => self.argument(parameter, default)?,
+                (None, None) => {
+                    let message = format!("The argument '{}' is missing", parameter.name.text);
+                    return self.error(codes::ARGUMENT_COUNT, span, message);
+                }
+            };
+            variables.insert(parameter.name.text.clone(), variable);
+        }
+        if positional.next().is_some() {
+            let message = format!("The function takes {} argument(s)", parameters.len());
+            return self.error(codes::ARGUMENT_COUNT, span, message);
+        }
+        Ok(Rc::new(Scope { variables, parent: Some(lambda.scope.clone()) }))
+    }
+
+    fn argument(&mut self, parameter: &Parameter, value: &Expression) -> Bound<Variable> {
+        match parameter.shape {
+            Shape::Scalar(expected) => {
+                let expr = self.scalar(value)?;
+                let expr = self.convert_argument(expr, expected)?;
+                Ok(self.scalar_variable(expr))
+            }
+            Shape::Table(_) => {
+                let table = self.table(value)?;
+                self.check_table(table, parameter, value.span).map(Variable::Table)
+            }
+        }
+    }
+
+    /// A table parameter demands columns by name and type; it shows no others, but all for `(*)`.
+    fn check_table(&mut self, table: Table, parameter: &Parameter, span: Span) -> Bound<Table> {
+        let Shape::Table(columns) = &parameter.shape else {
+            return self.error(codes::WRONG_TYPE, span, "A scalar argument is expected");
+        };
+        for (name, expected) in columns {
+            let found = table.schema().position(&name.text);
+            let Some(at) = found else {
+                let message = format!("The table lacks the column '{}'", name.text);
+                return self.error(codes::UNKNOWN_NAME, span, message);
+            };
+            let actual = table.schema().columns[at].column_type;
+            if actual != *expected {
+                let message =
+                    format!("The column '{}' has type {actual}, not {expected}", name.text);
+                return self.error(codes::WRONG_TYPE, span, message);
+            }
+        }
+        Ok(table)
+    }
+
+    /// `materialize(table)`.
+    pub(super) fn materialize(&mut self, table: Table, span: Span) -> Bound<Table> {
+        self.materialized += 1;
+        let kind = RelKind::Materialize { input: table.relation.clone(), id: self.materialized };
+        self.relation(kind, Arc::clone(table.schema()), table.depth, span)
+    }
+
+    fn convert_argument(&mut self, expr: Expr, expected: Type) -> Bound<Expr> {
+        if expr.expr_type == expected {
+            return Ok(expr);
+        }
+        let fits = expected.is_number() && expr.expr_type.is_number()
+            || expr.expr_type == Type::Dynamic
+            || expected == Type::Dynamic;
+        if fits {
+            return Ok(super::coerce::convert(expr, expected));
+        }
+        let message = format!("The argument has type {}, not {expected}", expr.expr_type);
+        self.error(codes::WRONG_TYPE, expr.span, message)
+    }
+}
+
+/// Number of nodes.
+fn size(expr: &Expr) -> u32 {
+    let mut count = 0;
+    visit(expr, &mut |_| count += 1);
+    count
+}
+
+fn names_columns(expr: &Expr) -> bool {
+    let mut found = false;
+    visit(expr, &mut |expr| found |= matches!(expr.kind, ExprKind::Column(_)));
+    found
+}
+
+/// Calls back for every node, not descending into sub-queries.
+pub(super) fn visit(expr: &Expr, see: &mut impl FnMut(&Expr)) {
+    see(expr);
+    match &expr.kind {
+        ExprKind::Convert(inner) | ExprKind::Negate(inner) => visit(inner, see),
+        ExprKind::Binary(_, left, right) | ExprKind::Text { left, right, .. } => {
+            visit(left, see);
+            visit(right, see);
+        }
+        ExprKind::In { expr, items, .. } | ExprKind::HasAny { expr, items, .. } => {
+            visit(expr, see);
+            items.iter().for_each(|item| visit(item, see));
+        }
+        ExprKind::InRelation { expr, .. } => visit(expr, see),
+        ExprKind::Between { expr, low, high, .. } => {
+            [expr, low, high].into_iter().for_each(|part| visit(part, see));
+        }
+        ExprKind::Member { object, path } => {
+            visit(object, see);
+            for step in path {
+                if let crate::PathStep::Computed(inner) = step {
+                    visit(inner, see);
+                }
+            }
+        }
+        ExprKind::Case { branches, otherwise } => {
+            for (condition, value) in branches {
+                visit(condition, see);
+                visit(value, see);
+            }
+            visit(otherwise, see);
+        }
+        ExprKind::Call { args, .. } => args.iter().for_each(|arg| visit(arg, see)),
+        ExprKind::Literal(_) | ExprKind::Column(_) | ExprKind::Scalar(_) => {}
+    }
+}
