@@ -64,7 +64,7 @@ impl Default for LedgerConfig {
 }
 
 /// Smallest segment: room for a header and a few commits.
-pub(crate) const SEGMENT_BYTES_MIN: u64 = 16 << 10;
+pub(crate) const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 /// Largest segment: what recovery reads at start stays within a few seconds.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 4 << 30;
 /// Bounds of the queue.

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::{Error, ErrorKind};
 
@@ -11,6 +12,8 @@ const SEGMENT: &str = "segment";
 const SPARE: &str = "spare";
 const UNFINISHED: &str = "unfinished";
 const LOCK: &str = "lock";
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// The files of a ledger, as their names say.
 #[derive(Debug, Default)]
@@ -78,20 +81,9 @@ impl FolderLock {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(&path).map_err(failed)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = (&file).take(64).read_to_string(&mut holder);
-                return Err(Error::new(
-                    ErrorKind::Locked,
-                    format!(
-                        "{} is in use by another process ({}); stop it, or choose another folder",
-                        dir.display(),
-                        if holder.is_empty() { "unknown" } else { holder.trim() }
-                    ),
-                ));
-            }
+            Err(TryLockError::WouldBlock) => return Err(held(dir, &file)),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         file.set_len(0).map_err(failed)?;
@@ -104,4 +96,25 @@ impl FolderLock {
         let Ok(file) = File::open(dir.join(LOCK)) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
+}
+
+/// Takes the lock; a look at it by a verification, which takes no time, is waited out.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            other => return other,
+        }
+    }
+    file.try_lock()
+}
+
+fn held(dir: &Path, file: &File) -> Error {
+    let mut holder = String::new();
+    let _ = file.take(64).read_to_string(&mut holder);
+    let holder = if holder.is_empty() { "unknown" } else { holder.trim() };
+    let dir = dir.display();
+    let text =
+        format!("{dir} is in use by another process ({holder}); stop it, or choose another folder");
+    Error::new(ErrorKind::Locked, text)
 }

@@ -107,3 +107,6 @@ impl Fields<'_> {
         self.take().map(i64::from_le_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ mod error;
 pub mod fault;
 mod folder;
 mod format;
+pub mod fuzzing;
 mod head;
 mod keeper;
 mod ledger;

@@ -15,28 +15,42 @@ use std::path::{Path, PathBuf};
 
 use event::{Kind, Record};
 
-use crate::Error;
-use crate::folder::{Files, FolderLock};
+use crate::folder::{Files, FolderLock, segment_path};
 use crate::format::{Defect, GENESIS, Position, SegmentHeader, Stored, StoredFrame};
 use crate::head::{self, Head};
 use crate::walk::{Walk, read_header};
+use crate::{Error, ErrorKind};
 
 use outcomes::Outcomes;
 pub use report::{Finding, FindingKind, Progress, Report};
+
+/// Times a verification starts again because a live writer recycled what it was about to read.
+const TRIES: u32 = 100;
 
 /// Walks the whole ledger in `dir`, telling `progress` after every segment.
 ///
 /// An error means that the folder could not be read; what is wrong in it is in the report.
 pub fn verify(dir: &Path, progress: impl FnMut(Progress)) -> Result<Report, Error> {
-    let mut verifier = Verifier {
-        dir,
-        report: Report { is_live: FolderLock::is_held(dir), ..Report::default() },
-        head: None,
-        outcomes: Outcomes::default(),
-        reached: None,
-    };
-    verifier.run(progress)?;
-    Ok(verifier.report)
+    let mut progress = progress;
+    let is_live = FolderLock::is_held(dir);
+    for _ in 0..TRIES {
+        let mut verifier = Verifier {
+            dir,
+            report: Report { is_live, ..Report::default() },
+            head: None,
+            outcomes: Outcomes::default(),
+            reached: None,
+            overtaken: false,
+        };
+        verifier.run(&mut progress)?;
+        if !verifier.overtaken {
+            return Ok(verifier.report);
+        }
+    }
+    Err(Error::new(
+        ErrorKind::Released,
+        "segments are recycled faster than they can be verified; keep more of them",
+    ))
 }
 
 struct Verifier<'a> {
@@ -46,6 +60,8 @@ struct Verifier<'a> {
     outcomes: Outcomes,
     /// Where the chain stands, as far as it could be followed.
     reached: Option<Position>,
+    /// A live writer recycled a segment before it could be read: start again.
+    overtaken: bool,
 }
 
 /// A segment whose header could be read.
@@ -56,7 +72,7 @@ struct Opened {
 }
 
 impl Verifier<'_> {
-    fn run(&mut self, mut progress: impl FnMut(Progress)) -> Result<(), Error> {
+    fn run(&mut self, progress: &mut impl FnMut(Progress)) -> Result<(), Error> {
         self.head = self.read_head()?;
         let files = Files::list(self.dir)?.segments;
         if files.is_empty() {
@@ -73,6 +89,9 @@ impl Verifier<'_> {
             let next = next_path.map(|path| self.open(&path)).transpose()?.flatten();
             if let Some(segment) = at_hand {
                 self.segment(&segment, next.as_ref(), index == 0)?;
+            }
+            if self.overtaken {
+                return Ok(());
             }
             at_hand = next;
             progress(Progress {
@@ -118,12 +137,13 @@ impl Verifier<'_> {
     fn open(&mut self, path: &Path) -> Result<Option<Opened>, Error> {
         let file = match File::open(path) {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.report.is_live => {
-                return Ok(None);
-            }
+            Err(_) if self.is_overtaken(path) => return Ok(None),
             Err(error) => return Err(Error::io("open", path, error)),
         };
         let header = read_header(&file).map_err(|error| Error::io("read", path, error))?;
+        if self.is_overtaken(path) {
+            return Ok(None);
+        }
         let header = match header {
             Ok(header) => header,
             Err(defect) => {
@@ -135,6 +155,16 @@ impl Verifier<'_> {
             let sequence = header.first_sequence();
             self.find(FindingKind::Damaged, path, 16, sequence, "it is of another ledger");
             return Ok(None);
+        }
+        if *path != segment_path(self.dir, header.first_sequence(), header.epoch) {
+            let sequence = header.first_sequence();
+            self.find(
+                FindingKind::Damaged,
+                path,
+                0,
+                sequence,
+                "its name is not that of its header",
+            );
         }
         Ok(Some(Opened { path: path.to_owned(), file, header }))
     }
@@ -168,7 +198,10 @@ impl Verifier<'_> {
         };
         self.reached = Some(walk.position);
         match (next, defect) {
-            (Some(_), Some(defect)) => self.check_released_meanwhile(path, &walk, &defect),
+            (Some(_), Some(defect)) => {
+                self.broken_off(path, &walk, &defect);
+                Ok(())
+            }
             (Some(next), None) => {
                 self.check_next(segment, next, walk.position);
                 Ok(())
@@ -219,24 +252,19 @@ impl Verifier<'_> {
     }
 
     /// A segment that is not the last broke off: damage, unless it was recycled under our eyes.
-    fn check_released_meanwhile(
-        &mut self,
-        path: &Path,
-        walk: &Walk<'_, File>,
-        defect: &Defect,
-    ) -> Result<(), Error> {
-        let sequence = walk.position.sequence + 1;
+    fn broken_off(&mut self, path: &Path, walk: &Walk<'_, File>, defect: &Defect) {
         self.reached = None;
-        if self.report.is_live
-            && let Ok(file) = File::open(head::path(self.dir))
-            && let Ok(slots) = head::read(&file)
-            && slots.newest.is_some_and(|head| head.first_sequence > sequence)
-        {
-            return Ok(());
+        if !self.is_overtaken(path) {
+            let sequence = walk.position.sequence + 1;
+            let text = format!("{defect}; the rest of the segment cannot be read");
+            self.find(FindingKind::Damaged, path, walk.offset, sequence, text);
         }
-        let text = format!("{defect}; the rest of the segment cannot be read");
-        self.find(FindingKind::Damaged, path, walk.offset, sequence, text);
-        Ok(())
+    }
+
+    /// A recycled segment has lost its name before anything in it changed.
+    fn is_overtaken(&mut self, path: &Path) -> bool {
+        self.overtaken |= self.report.is_live && !path.exists();
+        self.overtaken
     }
 
     /// The end of the last segment: torn by a crash, or damaged?
@@ -263,6 +291,9 @@ impl Verifier<'_> {
         };
         self.reached = Some(walk.position);
         let last = walk.position.sequence;
+        if self.is_overtaken(path) {
+            return Ok(());
+        }
         if behind.durable_sequence > last {
             let defect = defect.unwrap_or(Defect::Absent);
             let text = format!("{defect}, though later commits are there");

@@ -18,8 +18,8 @@ async fn example() -> tempfile::TempDir {
     keep(&ledger, [opened(0)]).await;
     let mut written = 0;
     for number in 1.. {
-        keep(&ledger, [opened(number), chunk(number, 5_500)]).await;
-        let text = Frame { payload: vec![b'x'; 9_000].into(), ..chunk(number, 0) };
+        keep(&ledger, [opened(number), chunk(number, 1_200)]).await;
+        let text = Frame { payload: vec![b'x'; 4_500].into(), ..chunk(number, 0) };
         keep(&ledger, [text, closed(number)]).await;
         written += 4;
         if segments(dir.path()).len() == 3 {

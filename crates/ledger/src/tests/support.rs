@@ -17,7 +17,7 @@ pub(super) fn small() -> LedgerConfig {
 
 /// As small as can be, and no files written in advance: for tests that open very often.
 pub(super) fn tiny() -> LedgerConfig {
-    LedgerConfig { segment_bytes: 16 << 10, spare_segments: 0, ..small() }
+    LedgerConfig { segment_bytes: 4 << 10, spare_segments: 0, ..small() }
 }
 
 pub(super) fn relaxed() -> LedgerConfig {
