@@ -4,16 +4,29 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use ledger::Ledger;
+use ledger::{Ledger, State};
 use openai::Catalogue;
 use policy::Rules;
+use rustls::ServerConfig;
 use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::backend::Pool;
+use crate::config::{EdgeConfig, TlsConfig};
+use crate::connection::Door;
+use crate::health::Health;
 use crate::{BackendKeys, GatewayConfig};
+
+/// Time for exchanges to write their end records once the drain time is over.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
 
 /// What the gateway is made of.
 pub struct Wiring {
@@ -27,21 +40,14 @@ pub struct Wiring {
     pub ledger: Ledger,
     /// Keys of the backends.
     pub keys: BackendKeys,
-    /// Folder for request bodies too long for memory; emptied at start.
+    /// Folder for request bodies too long for memory; made if it is not there. The files have no
+    /// names, so nothing stays behind.
     pub spool_dir: PathBuf,
 }
 
 /// Why the gateway cannot start; the text names the fix.
 #[derive(Debug)]
 pub struct Error(pub(crate) String);
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// The state of one backend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,7 +73,7 @@ pub struct Status {
     pub in_flight: u64,
     /// Requests received since the start.
     pub received: u64,
-    /// Requests refused since the start.
+    /// Requests answered by the gateway itself since the start.
     pub refused: u64,
     /// The ledger takes records.
     pub ledger_serves: bool,
@@ -79,45 +85,253 @@ pub struct Status {
 
 /// A running gateway.
 pub struct Gateway {
-    _a: (),
+    inner: Arc<Inner>,
+    addresses: Vec<SocketAddr>,
 }
+
+/// What all exchanges share.
+pub(crate) struct Inner {
+    pub(crate) config: GatewayConfig,
+    pub(crate) rules: Arc<ArcSwap<Rules>>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) ledger: Ledger,
+    pub(crate) pool: Pool,
+    pub(crate) spool_dir: Arc<PathBuf>,
+    pub(crate) counters: Counters,
+    /// Exchanges, and what they started.
+    pub(crate) tasks: TaskTracker,
+    /// Listeners, connections and probes.
+    doors: TaskTracker,
+    /// Nothing new begins.
+    pub(crate) stop: CancellationToken,
+    /// What still runs ends.
+    pub(crate) halt: CancellationToken,
+}
+
+/// Counts since the start.
+#[derive(Default)]
+pub(crate) struct Counters {
+    connections: Arc<AtomicU64>,
+    in_flight: Arc<AtomicU64>,
+    received: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// Counts one while it is held.
+pub(crate) struct Counted(Arc<AtomicU64>);
 
 impl Gateway {
     /// Binds the listeners and begins to serve.
     pub async fn start(wiring: Wiring) -> Result<Self, Error> {
-        let _ = wiring;
-        todo!()
+        check(&wiring.config.edge)?;
+        let pool = Pool::new(&wiring.config, &wiring.keys)?;
+        std::fs::create_dir_all(&wiring.spool_dir).map_err(|error| {
+            Error(format!("cannot make the folder {}: {error}", wiring.spool_dir.display()))
+        })?;
+        let mut doors = Vec::new();
+        for listener in &wiring.config.edge.listeners {
+            let tls = listener.tls.as_ref().map(tls_acceptor).transpose()?;
+            let bound = TcpListener::bind(listener.address).await.map_err(|error| {
+                let address = listener.address;
+                Error(format!("cannot listen on {address}: {error}; choose another address under edge.listeners"))
+            })?;
+            doors.push((bound, tls, listener.proxy_protocol));
+        }
+        let inner = Arc::new(Inner {
+            config: wiring.config,
+            rules: wiring.rules,
+            catalogue: wiring.catalogue,
+            ledger: wiring.ledger,
+            pool,
+            spool_dir: Arc::new(wiring.spool_dir),
+            counters: Counters::default(),
+            tasks: TaskTracker::new(),
+            doors: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            halt: CancellationToken::new(),
+        });
+        let room = Arc::new(Semaphore::new(inner.config.edge.connections_max.max(1) as usize));
+        let mut addresses = Vec::new();
+        for (listener, tls, proxy_protocol) in doors {
+            let address = listener.local_addr().map_err(|error| Error(error.to_string()))?;
+            tracing::info!(%address, tls = tls.is_some(), "listening");
+            addresses.push(address);
+            let door = Door { gateway: inner.clone(), tls, proxy_protocol };
+            inner.doors.spawn(accept(listener, door, room.clone()));
+        }
+        for backend in inner.pool.backends() {
+            inner.doors.spawn(backend.clone().watch(inner.stop.child_token()));
+        }
+        Ok(Self { inner, addresses })
     }
 
     /// The addresses listened on, in the order of the configuration.
     pub fn addresses(&self) -> &[SocketAddr] {
-        todo!()
+        &self.addresses
     }
 
     /// How it stands.
     pub fn status(&self) -> Status {
-        todo!()
+        self.inner.status()
     }
 
     /// Answers health questions on another listener.
     pub fn health(&self) -> Health {
-        todo!()
+        Health { gateway: self.inner.clone() }
     }
 
-    /// Accepts nothing new, lets what is in flight finish within the drain time, then ends.
+    /// Accepts nothing new, lets what is in flight finish within the drain time, then ends. The
+    /// ledger is to be closed after this.
     pub async fn shutdown(self) {
-        todo!()
+        let inner = self.inner;
+        inner.stop.cancel();
+        inner.doors.close();
+        inner.tasks.close();
+        let finish = async {
+            inner.doors.wait().await;
+            inner.tasks.wait().await;
+        };
+        let drain = Duration::from_millis(inner.config.edge.drain_timeout_ms);
+        if tokio::time::timeout(drain, finish).await.is_ok() {
+            return;
+        }
+        let in_flight = inner.counters.in_flight.load(Ordering::Relaxed);
+        tracing::warn!(in_flight, "the drain time is over, what is in flight is cut");
+        inner.halt.cancel();
+        inner.doors.wait().await;
+        if tokio::time::timeout(LAST_RECORDS, inner.tasks.wait()).await.is_err() {
+            tracing::warn!("some exchanges did not end; recovery will close them as interrupted");
+        }
     }
 }
 
-/// Answers `/healthz` (the process lives) and `/readyz` (it can serve) on a listener of its own.
-#[derive(Clone)]
-pub struct Health;
-
-impl Health {
-    /// Serves until stopped.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let _ = (listener, stop);
-        todo!()
+impl Inner {
+    pub(crate) fn status(&self) -> Status {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let ledger_reason = self.ledger_reason();
+        Status {
+            connections: count(&self.counters.connections),
+            in_flight: count(&self.counters.in_flight),
+            received: count(&self.counters.received),
+            refused: count(&self.counters.refused),
+            ledger_serves: ledger_reason.is_empty(),
+            ledger_reason,
+            backends: self.pool.status(),
+        }
     }
+
+    /// Why the ledger takes no records; empty if it does.
+    pub(crate) fn ledger_reason(&self) -> String {
+        match self.ledger.state() {
+            State::Serving => String::new(),
+            State::Poisoned { reason } => reason.to_string(),
+            State::Closed => "it was closed".to_owned(),
+        }
+    }
+}
+
+impl Counters {
+    pub(crate) fn received(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn in_flight(&self) -> Counted {
+        Counted::new(&self.in_flight)
+    }
+}
+
+impl Counted {
+    fn new(counter: &Arc<AtomicU64>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Accepts connections while there is room for them.
+async fn accept(listener: TcpListener, door: Door, room: Arc<Semaphore>) {
+    let gateway = door.gateway.clone();
+    let stop = gateway.stop.child_token();
+    loop {
+        let permit = tokio::select! {
+            permit = room.clone().acquire_owned() => permit,
+            () = stop.cancelled() => return,
+        };
+        let Ok(permit) = permit else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                // A chunk of an answer must not wait for the acknowledgement of the one before.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%peer, %error, "TCP_NODELAY was refused");
+                }
+                let counted = Counted::new(&gateway.counters.connections);
+                let serving = door.clone().serve(stream, peer);
+                gateway.doors.spawn(async move {
+                    serving.await;
+                    drop((permit, counted));
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn check(edge: &EdgeConfig) -> Result<(), Error> {
+    if edge.listeners.is_empty() {
+        return Err(Error("edge.listeners is empty: give at least one address".into()));
+    }
+    if !(8_192..=1 << 20).contains(&edge.head_bytes_max) {
+        return Err(Error(format!(
+            "edge.head_bytes_max is {}; it may be 8192 to 1048576",
+            edge.head_bytes_max
+        )));
+    }
+    if edge.header_count_max == 0 || edge.streams_max == 0 || edge.head_timeout_ms == 0 {
+        return Err(Error(
+            "edge.header_count_max, edge.streams_max and edge.head_timeout_ms must be above 0"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+fn tls_acceptor(config: &TlsConfig) -> Result<TlsAcceptor, Error> {
+    let certificates = net::certificates(&config.certificate_file).map_err(|e| Error(e.story()))?;
+    let key = net::private_key(&config.key_file).map_err(|e| Error(e.story()))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .map_err(|error| {
+            let file = config.certificate_file.display();
+            Error(format!("the certificate {file} and its key do not fit: {error}"))
+        })?;
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(server)))
 }

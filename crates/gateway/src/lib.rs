@@ -3,11 +3,32 @@
 //! An exchange runs in a task of its own and ends with its `Closed` record, whatever becomes of the
 //! client's connection. Not here: what the record means (pipeline), how it is kept (ledger).
 
+mod address;
+mod answer;
+mod asked;
+mod backend;
 mod config;
+mod connection;
+mod credential;
+mod edge_io;
+mod exchange;
+mod forward;
 mod gateway;
+mod headers;
+mod health;
+mod proxy_protocol;
+mod record;
+mod refusal;
+mod reply;
+mod spool;
+mod sse;
+mod upload;
+mod watch;
 
+pub use asked::examine;
 pub use config::{
     BackendConfig, BackendKeys, BackendKind, CaptureConfig, EdgeConfig, ErrorShape, GatewayConfig,
     ListenerConfig, PoolConfig, ProbeConfig, Secret, SecretRef, TlsConfig, UnknownPaths,
 };
-pub use gateway::{BackendStatus, Error, Gateway, Health, Status, Wiring};
+pub use gateway::{BackendStatus, Error, Gateway, Status, Wiring};
+pub use health::Health;

@@ -15,7 +15,7 @@ use crate::connector::Connected;
 use crate::{Body, ClientConfig, Connector, Error, ErrorKind};
 
 /// What one HTTP/1.1 connection buffers at most, and so the largest piece of an answer.
-const BUFFER_BYTES_MAX: usize = 64 << 10;
+const BUFFER_BYTES_MAX: usize = 16 << 10;
 /// Window of one HTTP/2 stream: what an unread answer may hold in memory.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 /// Window of one HTTP/2 connection.

@@ -1,0 +1,405 @@
+//! The answer: recorded as it passes, its end held back until the end record is kept.
+//!
+//! A short answer of known length goes out in one piece after its record. Any other is passed on
+//! piece by piece at once, but for what would let the client see it as complete: the last piece of a
+//! known length, the piece that ends with `data: [DONE]`, and always the end of the body itself
+//! (HTTP/1.1's last chunk, HTTP/2's END_STREAM). A `[DONE]` that is not soon followed by the end of
+//! the body is passed on as well, so that no stream waits for a slow close.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use event::{Answered, Frame as Record, Outcome, Side, Timestamp};
+use http::response::Parts;
+use http::{Method, Response, StatusCode, header};
+use http_body::Frame;
+use http_body_util::BodyExt;
+use net::AnswerBody;
+
+use crate::exchange::{Admitted, Ending, Exchange, Release};
+use crate::forward::Begun;
+use crate::refusal::{Kind, Refusal};
+use crate::reply::Pieces;
+use crate::sse::{self, Tail};
+use crate::{headers, record};
+
+/// How long a piece that says it is the last may wait for the end of the body.
+const DONE_WAIT: Duration = Duration::from_millis(250);
+
+/// What an answer's next piece was.
+enum Next {
+    Piece(Frame<Bytes>),
+    End,
+    Broken(String),
+    /// The client has gone and the limits for reading on are reached.
+    GivenUp,
+    /// The time that a held piece may wait is over.
+    Waited,
+}
+
+/// An answer that is passed on as it comes.
+struct Streaming {
+    body: AnswerBody,
+    /// None once the client has gone.
+    pieces: Option<Pieces>,
+    gone: Option<Gone>,
+    remaining: Option<u64>,
+    is_event_stream: bool,
+    can_add_events: bool,
+    tail: Tail,
+    held: Option<Frame<Bytes>>,
+    last_at: Instant,
+}
+
+/// Reading on after the client hung up.
+struct Gone {
+    deadline: tokio::time::Instant,
+    bytes_left: u64,
+}
+
+impl Exchange {
+    /// Passes the answer on, up to its end.
+    pub(crate) async fn answer(
+        &mut self,
+        admitted: &Admitted,
+        begun: Begun,
+    ) -> Result<Ending, Refusal> {
+        let Begun { answer, mut upload, flight, is_client_gone } = begun;
+        let (parts, body) = answer.into_parts();
+        let answered = self.recorder.answered(Answered {
+            answered_at: Timestamp::from(SystemTime::now()),
+            status: parts.status.as_u16(),
+            headers: record::header_list(&parts.headers),
+        });
+        let length = body_length(&admitted.parts.method, &parts);
+        let whole_max = u64::from(self.gateway.config.capture.whole_answer_bytes_max);
+        let ending = match length {
+            Some(length) if length <= whole_max && !is_event_stream(&parts) => {
+                self.pass_whole(answered, parts, body, is_client_gone).await
+            }
+            _ => self.pass_stream(admitted, (answered, parts, body, length), is_client_gone).await,
+        };
+        drop(flight);
+        self.end_upload(&mut upload).await;
+        ending
+    }
+
+    async fn pass_whole(
+        &mut self,
+        answered: Record,
+        parts: Parts,
+        mut body: AnswerBody,
+        mut is_client_gone: bool,
+    ) -> Result<Ending, Refusal> {
+        let began = Instant::now();
+        let mut data = Bytes::new();
+        let gap = Duration::from_millis(self.gateway.config.capture.answer_gap_timeout_ms);
+        let drain = Duration::from_millis(self.gateway.config.capture.drain_ms_max);
+        let broken = loop {
+            let next = tokio::time::timeout(gap, body.frame());
+            let next = match (&mut self.reply, is_client_gone) {
+                (Some(reply), false) => tokio::select! {
+                    biased;
+                    next = next => next,
+                    () = reply.gone() => {
+                        is_client_gone = true;
+                        continue;
+                    }
+                },
+                _ => match tokio::time::timeout(drain, next).await {
+                    Ok(next) => next,
+                    Err(_) => break Some("the client has gone and the answer is slow".to_owned()),
+                },
+            };
+            match next {
+                Ok(None) => break None,
+                Ok(Some(Ok(frame))) => {
+                    if let Ok(piece) = frame.into_data() {
+                        self.tally.chunks += 1;
+                        data = joined(data, piece);
+                    }
+                }
+                Ok(Some(Err(error))) => break Some(error.to_string()),
+                Err(_) => break Some(format!("no byte for {} ms", gap.as_millis())),
+            }
+        };
+        self.tally.backend += began.elapsed();
+        let mut frames = Vec::with_capacity(3);
+        frames.push(answered);
+        if !data.is_empty() {
+            frames.push(self.recorder.chunk(Side::Response, data.clone()));
+        }
+        // In `overlap` the start record may still be on its way.
+        if let Some(opened) = self.opened.take() {
+            record::kept(opened).await?;
+        }
+        if let Some(why) = broken {
+            let kind = if is_client_gone { Kind::ClientGone } else { Kind::BackendFailed };
+            return Ok(self.refuse(Refusal::new(kind).detail(why), frames));
+        }
+        Ok(self.whole_ending(frames, parts, data, is_client_gone))
+    }
+
+    fn whole_ending(
+        &mut self,
+        frames: Vec<Record>,
+        parts: Parts,
+        data: Bytes,
+        is_client_gone: bool,
+    ) -> Ending {
+        let status = parts.status.as_u16();
+        let head = self.head(parts);
+        self.tally.first_byte = Some(self.tally.started.elapsed());
+        self.tally.response_bytes += data.len() as u64;
+        let headers = head.headers().clone();
+        let (outcome, release) = match self.reply.take() {
+            Some(reply) if !is_client_gone => {
+                (Outcome::Complete, Release::Whole(reply, head, data))
+            }
+            _ => (Outcome::ClientGone, Release::Nothing),
+        };
+        Ending { outcome, status, headers, own_body: String::new(), frames, release }
+    }
+
+    /// The head for the client.
+    fn head(&mut self, parts: Parts) -> Response<()> {
+        let mut head = Response::new(());
+        *head.status_mut() = parts.status;
+        *head.headers_mut() = parts.headers;
+        headers::towards_client(head.headers_mut(), self.recorder.id);
+        if parts.status == StatusCode::NO_CONTENT || parts.status == StatusCode::NOT_MODIFIED {
+            head.headers_mut().remove(header::CONTENT_LENGTH);
+        }
+        self.tally.response_bytes += headers::head_bytes(15, head.headers());
+        head
+    }
+
+    async fn pass_stream(
+        &mut self,
+        admitted: &Admitted,
+        (answered, parts, body, remaining): (Record, Parts, AnswerBody, Option<u64>),
+        is_client_gone: bool,
+    ) -> Result<Ending, Refusal> {
+        let is_event_stream = is_event_stream(&parts);
+        let is_plain = !parts.headers.contains_key(header::CONTENT_ENCODING);
+        let status = parts.status.as_u16();
+        drop(self.recorder.append(vec![answered]).await?);
+        // In `overlap` the start record is still on its way: no answer byte leaves before it is kept.
+        if let Some(opened) = self.opened.take() {
+            record::kept(opened).await?;
+        }
+        let head = self.head(parts);
+        let headers = head.headers().clone();
+        self.tally.first_byte = Some(self.tally.started.elapsed());
+        let mut streaming = Streaming {
+            body,
+            pieces: self.reply.take().map(|reply| reply.stream(head)),
+            gone: None,
+            remaining,
+            is_event_stream: is_event_stream && is_plain,
+            can_add_events: is_event_stream && is_plain && remaining.is_none(),
+            tail: Tail::default(),
+            held: None,
+            last_at: Instant::now(),
+        };
+        if is_client_gone {
+            self.let_go(&mut streaming);
+        }
+        let passed = self.pass_pieces(&mut streaming).await;
+        let mut ending = Ending {
+            outcome: Outcome::Complete,
+            status,
+            headers,
+            own_body: String::new(),
+            frames: Vec::new(),
+            release: Release::Nothing,
+        };
+        let Streaming { pieces, held, tail, can_add_events, .. } = streaming;
+        let held_bytes = held.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
+        self.tally.response_bytes += held_bytes as u64;
+        match (passed, pieces) {
+            (Ok(()), Some(pieces)) => ending.release = Release::End(pieces, held),
+            (Ok(()), None) => ending.outcome = Outcome::ClientGone,
+            (Err(refusal), pieces) => {
+                self.errors.push(refusal.record(self.tally.started.elapsed()));
+                ending.outcome = match refusal.kind {
+                    Kind::ClientGone => Outcome::ClientGone,
+                    Kind::LedgerDown => Outcome::GatewayFailed,
+                    _ => Outcome::BackendFailed,
+                };
+                let Some(pieces) = pieces else { return Ok(ending) };
+                if !can_add_events || refusal.kind == Kind::LedgerDown {
+                    ending.release = Release::Abort(pieces);
+                    return Ok(ending);
+                }
+                let target = &admitted.asked.target;
+                let (kind, subkind) = (target.kind.as_str(), target.subkind.as_str());
+                ending.own_body = sse::error_event(kind, subkind, &tail, &refusal.message());
+                self.tally.response_bytes += ending.own_body.len() as u64;
+                let event = Frame::data(Bytes::from(ending.own_body.clone()));
+                ending.release = Release::End(pieces, Some(event));
+            }
+        }
+        Ok(ending)
+    }
+
+    /// Passes pieces on until the end, but for the one that is held back.
+    async fn pass_pieces(&mut self, streaming: &mut Streaming) -> Result<(), Refusal> {
+        loop {
+            let began = Instant::now();
+            let next = self.next(streaming).await;
+            self.tally.backend += began.elapsed();
+            match next {
+                Next::End => return Ok(()),
+                Next::Broken(why) => {
+                    // What was held was not the end after all.
+                    self.let_held_pass(streaming).await;
+                    return Err(Refusal::new(Kind::BackendFailed).detail(why));
+                }
+                Next::GivenUp => {
+                    let why = "the rest of the answer was not read on";
+                    return Err(Refusal::new(Kind::ClientGone).detail(why));
+                }
+                Next::Waited => self.let_held_pass(streaming).await,
+                Next::Piece(frame) => {
+                    self.let_held_pass(streaming).await;
+                    if let Some(data) = frame.data_ref() {
+                        self.note_piece(streaming, data).await?;
+                    }
+                    if streaming.is_last(&frame) {
+                        streaming.held = Some(frame);
+                        if streaming.remaining == Some(0) {
+                            return Ok(());
+                        }
+                    } else {
+                        self.pass_piece(streaming, frame).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self, streaming: &mut Streaming) -> Next {
+        let capture = &self.gateway.config.capture;
+        let is_held = streaming.held.is_some();
+        let gap = match &streaming.gone {
+            Some(gone) => gone.deadline.saturating_duration_since(tokio::time::Instant::now()),
+            None if is_held => DONE_WAIT,
+            None => Duration::from_millis(capture.answer_gap_timeout_ms),
+        };
+        let reading = tokio::time::timeout(gap, streaming.body.frame());
+        let read = match &streaming.pieces {
+            None => reading.await,
+            Some(pieces) => tokio::select! {
+                biased;
+                read = reading => read,
+                () = pieces.gone() => {
+                    self.let_go(streaming);
+                    return Next::Waited;
+                }
+            },
+        };
+        match read {
+            Ok(None) => Next::End,
+            Ok(Some(Ok(frame))) => Next::Piece(frame),
+            Ok(Some(Err(error))) => Next::Broken(error.to_string()),
+            Err(_) if streaming.gone.is_some() => Next::GivenUp,
+            Err(_) if is_held => Next::Waited,
+            Err(_) => Next::Broken(format!("no byte for {} ms", gap.as_millis())),
+        }
+    }
+
+    async fn note_piece(
+        &mut self,
+        streaming: &mut Streaming,
+        data: &Bytes,
+    ) -> Result<(), Refusal> {
+        let now = Instant::now();
+        if self.tally.chunks > 0 {
+            self.tally.gap_max = self.tally.gap_max.max(now - streaming.last_at);
+        }
+        streaming.last_at = now;
+        self.tally.chunks += 1;
+        if let Some(remaining) = &mut streaming.remaining {
+            *remaining = remaining.saturating_sub(data.len() as u64);
+        }
+        if streaming.is_event_stream {
+            streaming.tail.push(data);
+        }
+        if let Some(gone) = &mut streaming.gone {
+            gone.bytes_left = gone.bytes_left.saturating_sub(data.len() as u64);
+            if gone.bytes_left == 0 {
+                gone.deadline = tokio::time::Instant::now();
+            }
+        }
+        self.recorder.append_chunk(Side::Response, data).await
+    }
+
+    async fn let_held_pass(&mut self, streaming: &mut Streaming) {
+        if let Some(held) = streaming.held.take() {
+            self.pass_piece(streaming, held).await;
+        }
+    }
+
+    async fn pass_piece(&mut self, streaming: &mut Streaming, frame: Frame<Bytes>) {
+        let Some(pieces) = &streaming.pieces else { return };
+        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+        let began = Instant::now();
+        let has_client = pieces.send(frame).await;
+        self.tally.client += began.elapsed();
+        if has_client {
+            self.tally.response_bytes += bytes;
+        } else {
+            self.let_go(streaming);
+        }
+    }
+
+    /// The client has gone: from now on the answer is only read and recorded, within limits.
+    fn let_go(&self, streaming: &mut Streaming) {
+        let capture = &self.gateway.config.capture;
+        let limit = Duration::from_millis(capture.drain_ms_max);
+        streaming.pieces = None;
+        streaming.held = None;
+        streaming.gone = Some(Gone {
+            deadline: tokio::time::Instant::now() + limit,
+            bytes_left: capture.drain_bytes_max,
+        });
+    }
+}
+
+impl Streaming {
+    /// This piece lets the client see the answer as complete.
+    fn is_last(&self, frame: &Frame<Bytes>) -> bool {
+        frame.is_trailers()
+            || self.remaining == Some(0)
+            || (self.is_event_stream && self.tail.is_done())
+    }
+}
+
+fn joined(data: Bytes, piece: Bytes) -> Bytes {
+    if data.is_empty() {
+        return piece;
+    }
+    let mut all = BytesMut::with_capacity(data.len() + piece.len());
+    all.extend_from_slice(&data);
+    all.extend_from_slice(&piece);
+    all.freeze()
+}
+
+/// Length of the body, where it is known beforehand.
+fn body_length(method: &Method, parts: &Parts) -> Option<u64> {
+    if *method == Method::HEAD
+        || parts.status == StatusCode::NO_CONTENT
+        || parts.status == StatusCode::NOT_MODIFIED
+    {
+        return Some(0);
+    }
+    parts.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn is_event_stream(parts: &Parts) -> bool {
+    parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+}

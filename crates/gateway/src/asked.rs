@@ -1,0 +1,319 @@
+//! What a request asks for: operation, deployment, how its body is to be read, where it goes.
+
+use event::Target;
+use http::request::Parts;
+use http::{Method, header};
+use openai::{
+    Catalogue, DeploymentSource, Family, Finding, Identified, Multipart, Peek, Peeker, Statefulness,
+    Surface,
+};
+
+use crate::config::{BackendKind, UnknownPaths};
+use crate::credential;
+use crate::refusal::{Kind, Refusal};
+
+/// A request, identified.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) target: Target,
+    pub(crate) family: Family,
+    /// Below the family's prefix, as received.
+    pub(crate) relative_path: String,
+    stateful: Statefulness,
+    /// The operation is the dated Azure surface's own, with a path that Azure serves as it is.
+    is_dated_path: bool,
+    is_known: bool,
+    has_path_deployment: bool,
+    wants_model: bool,
+    multipart: Multipart,
+    streams: bool,
+    /// Why it will not be served, whoever asks.
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// How a request body is taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intake {
+    /// It is read to its end and looked into before anything is sent.
+    Whole,
+    /// It is read until it named its model, then sent on as it comes.
+    UntilModel,
+    /// It is sent on as it comes.
+    Through,
+}
+
+impl Asked {
+    /// Identifies a request by its head.
+    pub(crate) fn new(catalogue: &Catalogue, parts: &Parts, unknown: UnknownPaths) -> Self {
+        let path = parts.uri.path();
+        let query = parts.uri.query();
+        let found = catalogue.identify(parts.method.as_str(), path, query);
+        let mut asked = Self::from_identified(&found);
+        asked.refusal = refusal(&found, unknown);
+        if parts.headers.contains_key(header::UPGRADE) && parts.method == Method::GET {
+            asked.refusal = Some(Refusal::new(Kind::WebSocket));
+        }
+        asked
+    }
+
+    fn from_identified(found: &Identified<'_>) -> Self {
+        let operation = found.operation;
+        let text = |value: &Option<std::borrow::Cow<'_, str>>| {
+            value.as_deref().unwrap_or_default().to_owned()
+        };
+        let source = operation.map(|operation| &operation.deployment_source);
+        let target = Target {
+            operation_id: found.log_operation_id().to_owned(),
+            surface_operation_id: operation.map_or("", |op| op.operation_id.as_str()).to_owned(),
+            surface: found.surface.name().to_owned(),
+            kind: operation.map_or("", |op| op.kind.name()).to_owned(),
+            subkind: operation.map_or("", |op| op.subkind.as_str()).to_owned(),
+            deployment: text(&found.deployment),
+            model: text(&found.query_model),
+            api_version: text(&found.api_version),
+            is_stream: false,
+        };
+        let takes_model =
+            matches!(source, Some(DeploymentSource::Body | DeploymentSource::Form | DeploymentSource::Path));
+        Self {
+            target,
+            family: found.family,
+            relative_path: found.relative_path.to_owned(),
+            stateful: operation.map_or(Statefulness::None, |op| op.stateful),
+            is_dated_path: operation.is_some_and(|op| {
+                op.surface == Surface::AzureDated
+                    && (found.deployment.is_some() || !op.path_template.contains("/deployments/{"))
+            }),
+            is_known: operation.is_some(),
+            has_path_deployment: found.deployment.is_some(),
+            wants_model: takes_model && found.deployment.is_none(),
+            multipart: operation.map_or(Multipart::Either, |op| op.multipart),
+            streams: operation.is_none_or(openai::Operation::streams_events),
+            refusal: None,
+        }
+    }
+
+    /// How the body is taken in.
+    pub(crate) fn intake(&self, parts: &Parts) -> Intake {
+        let content_type = parts.headers.get(header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_form = content_type.get(..10).is_some_and(|start| {
+            start.eq_ignore_ascii_case("multipart/")
+        });
+        if is_form {
+            let wants_peek = self.wants_model || self.streams;
+            return if wants_peek { Intake::UntilModel } else { Intake::Through };
+        }
+        let is_json = content_type.is_empty() || content_type.to_ascii_lowercase().contains("json");
+        if is_json { Intake::Whole } else { Intake::Through }
+    }
+
+    /// A form has named what routing needs.
+    pub(crate) fn is_satisfied(&self, peeker: &Peeker) -> bool {
+        peeker.is_settled()
+            || peeker.so_far().is_some_and(|peek| peek.model.is_some() || !self.wants_model)
+    }
+
+    /// Takes over what the body says. The URL's deployment beats the body's model.
+    pub(crate) fn learn(&mut self, peek: &Peek) {
+        if let Some(model) = &peek.model {
+            self.target.model = model.clone();
+        }
+        self.target.is_stream = peek.wants_stream();
+        if !self.has_path_deployment && self.wants_model {
+            self.target.deployment = self.target.model.clone();
+        }
+        if self.stateful == Statefulness::Conditional && names_an_object(peek) {
+            self.stateful = Statefulness::ById;
+        }
+    }
+
+    /// Whether a body that is no JSON is refused.
+    pub(crate) fn demands_json(&self) -> bool {
+        self.is_known && self.multipart != Multipart::Yes
+    }
+
+    /// It depends on what earlier calls left at one backend.
+    pub(crate) fn is_stateful(&self) -> bool {
+        !matches!(self.stateful, Statefulness::None | Statefulness::Conditional)
+    }
+
+    /// The deployment or model that a backend must have; empty if any will do.
+    pub(crate) fn deployment(&self) -> &str {
+        match self.target.deployment.as_str() {
+            "" => &self.target.model,
+            deployment => deployment,
+        }
+    }
+
+    /// Path and query as this kind of backend knows them. Within a family they stay as they are.
+    pub(crate) fn upstream_path(&self, kind: BackendKind, path: &str, query: &str) -> String {
+        let relative = &self.relative_path;
+        let (path, keeps_version) = match (kind, self.family) {
+            (_, Family::Arm | Family::Unknown) => (path.to_owned(), true),
+            (BackendKind::Openai, _) => (format!("/v1/{relative}"), false),
+            (_, Family::AzureDeployment | Family::AzureV1 | Family::Inference) => {
+                (path.to_owned(), true)
+            }
+            (_, Family::AzureResource) if self.is_dated_path || !self.is_known => {
+                (path.to_owned(), true)
+            }
+            (_, Family::DeploymentPrefixed) if self.is_dated_path => {
+                (format!("/openai/{relative}"), true)
+            }
+            (_, Family::Bare) if self.has_path_deployment => (format!("/openai{path}"), true),
+            (_, Family::Bare) if self.is_dated_path && !self.target.api_version.is_empty() => {
+                (format!("/openai/{relative}"), true)
+            }
+            (_, Family::OpenAi) => (format!("/openai/v1/{relative}"), true),
+            _ => (format!("/openai/v1/{relative}"), false),
+        };
+        let query = credential::strip_query(query);
+        let mut pairs = query.split('&').filter(|pair| {
+            let name = pair.split('=').next().unwrap_or_default();
+            !pair.is_empty() && (keeps_version || !name.eq_ignore_ascii_case("api-version"))
+        });
+        let mut full = path;
+        if let Some(first) = pairs.next() {
+            full.push('?');
+            full.push_str(first);
+            for pair in pairs {
+                full.push('&');
+                full.push_str(pair);
+            }
+        }
+        full
+    }
+}
+
+fn names_an_object(peek: &Peek) -> bool {
+    let ids = [
+        &peek.previous_response_id,
+        &peek.conversation,
+        &peek.assistant_id,
+        &peek.input_file_id,
+        &peek.training_file,
+    ];
+    ids.into_iter().any(Option::is_some)
+}
+
+fn refusal(found: &Identified<'_>, unknown: UnknownPaths) -> Option<Refusal> {
+    let hint = found.hint.as_ref().map(ToString::to_string);
+    match &found.finding {
+        Finding::Known => None,
+        Finding::MethodNotAllowed(methods) => {
+            Some(Refusal::new(Kind::MethodNotAllowed).allow(methods))
+        }
+        // A path that looks like a mistake is never passed on: no backend would know it either.
+        Finding::UnknownPath if unknown == UnknownPaths::Proxy && hint.is_none() => None,
+        Finding::UnknownPath | Finding::UnknownFamily => {
+            let refusal = Refusal::new(Kind::UnknownPath);
+            Some(match hint {
+                Some(hint) => refusal.say(format!(
+                    "Unable to match incoming request to an operation: {hint}."
+                )),
+                None => refusal,
+            })
+        }
+    }
+}
+
+/// Identifies a request given as raw bytes, as the gateway would; the entry for fuzzing. The answer
+/// is what would be recorded, or the code of the refusal.
+pub fn examine(catalogue: &Catalogue, head: &[u8], body: &[u8]) -> Result<Target, &'static str> {
+    let mut lines = [httparse::EMPTY_HEADER; 64];
+    let mut parsed = httparse::Request::new(&mut lines);
+    if !matches!(parsed.parse(head), Ok(httparse::Status::Complete(_))) {
+        return Err(Refusal::new(Kind::HeadMalformed).code());
+    }
+    let mut builder = http::Request::builder()
+        .method(parsed.method.unwrap_or_default())
+        .uri(parsed.path.unwrap_or_default());
+    for line in parsed.headers.iter() {
+        builder = builder.header(line.name, line.value);
+    }
+    let request = builder.body(()).map_err(|_| Refusal::new(Kind::HeadMalformed).code())?;
+    let (parts, ()) = request.into_parts();
+    let mut asked = Asked::new(catalogue, &parts, UnknownPaths::Proxy);
+    if let Some(refusal) = &asked.refusal {
+        return Err(refusal.code());
+    }
+    let query = parts.uri.query().unwrap_or_default();
+    let _ = (credential::find(&parts.headers, parts.uri.query()), credential::redact_query(query));
+    if asked.intake(&parts) != Intake::Through {
+        let content_type = parts.headers.get(header::CONTENT_TYPE);
+        let mut peeker = Peeker::new(content_type.and_then(|value| value.to_str().ok()));
+        for piece in body.chunks(7) {
+            peeker.push(piece);
+        }
+        let peek = peeker.finish();
+        if asked.demands_json() && peek.malformed().is_some() {
+            return Err(Refusal::new(Kind::BodyMalformed).code());
+        }
+        asked.learn(&peek);
+    }
+    for kind in [BackendKind::Azure, BackendKind::Openai] {
+        let _ = asked.upstream_path(kind, parts.uri.path(), query);
+    }
+    Ok(asked.target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(catalogue: &Catalogue, method: &str, uri: &str) -> Asked {
+        let request = http::Request::builder().method(method).uri(uri).body(()).unwrap();
+        Asked::new(catalogue, &request.into_parts().0, UnknownPaths::Proxy)
+    }
+
+    #[test]
+    fn paths_are_rewritten_only_where_the_backend_speaks_another_dialect() {
+        let catalogue = Catalogue::builtin();
+        let check = |uri: &str, kind, want: &str| {
+            let asked = asked(&catalogue, "POST", uri);
+            let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+            assert_eq!(asked.upstream_path(kind, path, query), want, "{asked:?}");
+        };
+        let dated = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
+        check(dated, BackendKind::Azure, dated);
+        check("/v1/chat/completions", BackendKind::Openai, "/v1/chat/completions");
+        check("/v1/chat/completions", BackendKind::Azure, "/openai/v1/chat/completions");
+        check("/chat/completions", BackendKind::Azure, "/openai/v1/chat/completions");
+        check("/openai/v1/responses", BackendKind::Openai, "/v1/responses");
+        check("/openai/v1/responses?api-key=s3cret", BackendKind::Azure, "/openai/v1/responses");
+        check(
+            "/openai/files?api-version=2024-10-21",
+            BackendKind::Azure,
+            "/openai/files?api-version=2024-10-21",
+        );
+        check(
+            "/openai/deployments/gpt-4o/threads?api-version=2024-05-01-preview",
+            BackendKind::Azure,
+            "/openai/threads?api-version=2024-05-01-preview",
+        );
+        check(
+            "/openai/chat/completions?api-version=2024-10-21",
+            BackendKind::Azure,
+            "/openai/v1/chat/completions",
+        );
+        check(
+            "/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
+            BackendKind::Azure,
+            "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
+        );
+    }
+
+    #[test]
+    fn nonsense_is_refused_and_never_panics() {
+        let catalogue = Catalogue::builtin();
+        assert_eq!(examine(&catalogue, b"\xff\xfe", b""), Err("BadRequest"));
+        let wrong = b"POST /nowhere HTTP/1.1\r\n\r\n";
+        assert_eq!(examine(&catalogue, wrong, b""), Err("OperationNotFound"));
+        let chat = b"POST /v1/chat/completions HTTP/1.1\r\n\r\n";
+        assert_eq!(examine(&catalogue, chat, b"{\"model\":"), Err("BadRequest"));
+        let target = examine(&catalogue, chat, br#"{"messages":[],"stream":true,"model":"m"}"#);
+        let target = target.expect("identified");
+        assert_eq!((target.deployment.as_str(), target.is_stream), ("m", true));
+    }
+}

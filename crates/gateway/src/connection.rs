@@ -1,0 +1,303 @@
+//! One client connection: what stands before HTTP, TLS, the protocol, and the loop of requests.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::edge_io::EdgeIo;
+use crate::exchange::Exchange;
+use crate::gateway::Inner;
+use crate::proxy_protocol::{self, Parsed};
+use crate::reply::{Aborted, Reply, ReplyBody};
+use crate::watch::Watch;
+
+/// How an HTTP/2 connection begins (RFC 9113, section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Window of one HTTP/2 stream: what an upload may hold in memory.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+/// Window of one HTTP/2 connection.
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// What is buffered for one HTTP/2 stream towards the client.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+
+/// What is known of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionFacts {
+    /// The peer, or the client that a trusted proxy names by the PROXY protocol.
+    pub(crate) peer: SocketAddr,
+    /// `1.2`, `1.3`, or empty on plain text.
+    pub(crate) tls_version: &'static str,
+}
+
+impl ConnectionFacts {
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls_version.is_empty() { "http" } else { "https" }
+    }
+}
+
+/// How connections of one listener are served.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) gateway: Arc<Inner>,
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) proxy_protocol: bool,
+}
+
+impl Door {
+    /// Serves a connection to its end.
+    pub(crate) async fn serve(self, stream: TcpStream, peer: SocketAddr) {
+        let limit = Duration::from_millis(self.gateway.config.edge.head_timeout_ms);
+        let stop = self.gateway.stop.child_token();
+        let halt = self.gateway.halt.child_token();
+        let served = async {
+            let begun = tokio::time::timeout(limit, self.greet(stream, peer));
+            let (stream, facts) = begun.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            match stream {
+                Greeted::Plain(stream, prefix) => self.speak(stream, prefix, facts, &stop).await,
+                Greeted::Tls(stream) => {
+                    let begun = tokio::time::timeout(limit, self.accept_tls(stream, facts));
+                    let (stream, facts, is_http2) =
+                        begun.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+                    let protocol = Protocol { is_http2, prefix: Bytes::new() };
+                    self.converse(stream, protocol, facts, &stop).await
+                }
+            }
+        };
+        tokio::select! {
+            result = served => if let Err(error) = result {
+                tracing::debug!(%peer, %error, "connection ended");
+            },
+            () = halt.cancelled() => tracing::debug!(%peer, "connection cut at shutdown"),
+        }
+    }
+
+    /// Reads the PROXY header, where one is due.
+    async fn greet(
+        &self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+    ) -> io::Result<(Greeted, ConnectionFacts)> {
+        let mut facts = ConnectionFacts { peer, tls_version: "" };
+        let mut prefix = BytesMut::new();
+        let edge = &self.gateway.config.edge;
+        let ip = peer.ip().to_canonical();
+        if self.proxy_protocol && edge.trusted_proxies.iter().any(|network| network.contains(&ip)) {
+            loop {
+                match proxy_protocol::parse(&prefix) {
+                    Parsed::Header(length, address) => {
+                        facts.peer = address.unwrap_or(peer);
+                        drop(prefix.split_to(length));
+                        break;
+                    }
+                    Parsed::Partial if prefix.len() < proxy_protocol::HEADER_BYTES_MAX => {}
+                    _ => return Err(invalid("no PROXY protocol header from a trusted proxy")),
+                }
+                // Never read beyond what may still belong to the header: TLS comes next.
+                let room = proxy_protocol::HEADER_BYTES_MAX - prefix.len();
+                if (&mut stream).take(room as u64).read_buf(&mut prefix).await? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+        }
+        Ok((
+            match self.tls {
+                Some(_) => Greeted::Tls(EdgeIo::new(stream, prefix.freeze())),
+                None => Greeted::Plain(stream, prefix),
+            },
+            facts,
+        ))
+    }
+
+    async fn accept_tls(
+        &self,
+        stream: EdgeIo<TcpStream>,
+        mut facts: ConnectionFacts,
+    ) -> io::Result<(tokio_rustls::server::TlsStream<EdgeIo<TcpStream>>, ConnectionFacts, bool)>
+    {
+        let acceptor = self.tls.as_ref().ok_or_else(|| invalid("no certificate"))?;
+        let stream = acceptor.accept(stream).await?;
+        let session = stream.get_ref().1;
+        facts.tls_version = match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
+            _ => "1.3",
+        };
+        let is_http2 = session.alpn_protocol() == Some(b"h2");
+        Ok((stream, facts, is_http2))
+    }
+
+    /// Plain text: the first bytes tell the protocol.
+    async fn speak(
+        &self,
+        mut stream: TcpStream,
+        mut prefix: BytesMut,
+        facts: ConnectionFacts,
+        stop: &CancellationToken,
+    ) -> io::Result<()> {
+        let limit = Duration::from_millis(self.gateway.config.edge.head_timeout_ms);
+        let deadline = tokio::time::Instant::now() + limit;
+        let is_http2 = loop {
+            let seen = prefix.len().min(HTTP2_PREFACE.len());
+            if prefix[..seen] != HTTP2_PREFACE[..seen] {
+                break false;
+            }
+            if seen == HTTP2_PREFACE.len() {
+                break true;
+            }
+            let read = tokio::select! {
+                read = tokio::time::timeout_at(deadline, stream.read_buf(&mut prefix)) => read,
+                () = stop.cancelled() => return Ok(()),
+            };
+            match read {
+                Ok(Ok(0)) | Err(_) => return Ok(()),
+                Ok(read) => read?,
+            };
+        };
+        let protocol = Protocol { is_http2, prefix: prefix.freeze() };
+        self.converse(stream, protocol, facts, stop).await
+    }
+
+    async fn converse<S>(
+        &self,
+        stream: S,
+        protocol: Protocol,
+        facts: ConnectionFacts,
+        stop: &CancellationToken,
+    ) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let facts = Arc::new(facts);
+        if protocol.is_http2 {
+            self.http2(EdgeIo::new(stream, protocol.prefix), facts, stop).await
+        } else {
+            let watch = Arc::new(Watch::default());
+            let io = EdgeIo::new(stream, protocol.prefix)
+                .answering(self.gateway.clone(), facts.clone(), watch.clone());
+            self.http1(io, facts, watch, stop).await
+        }
+    }
+
+    async fn http1<S>(
+        &self,
+        io: EdgeIo<S>,
+        facts: Arc<ConnectionFacts>,
+        watch: Arc<Watch>,
+        stop: &CancellationToken,
+    ) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let edge = &self.gateway.config.edge;
+        let head_bytes_max = edge.head_bytes_max as usize;
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_millis(edge.head_timeout_ms))
+            .max_header_size(head_bytes_max)
+            .max_buf_size(head_bytes_max.max(16 << 10));
+        if edge.header_count_max != 100 {
+            // Only another number than the library's own costs an allocation for each request.
+            builder.max_headers(edge.header_count_max as usize);
+        }
+        let service = service_fn(|request| {
+            watch.exchange_began();
+            self.exchange(&facts, request, Some(watch.clone()))
+        });
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+        let mut stopped = pin!(stop.cancelled());
+        let result = tokio::select! {
+            biased;
+            result = connection.as_mut() => result,
+            () = &mut stopped => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        result.map_err(io::Error::other)
+    }
+
+    async fn http2<S>(
+        &self,
+        io: EdgeIo<S>,
+        facts: Arc<ConnectionFacts>,
+        stop: &CancellationToken,
+    ) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let edge = &self.gateway.config.edge;
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(edge.streams_max)
+            .max_header_list_size(edge.head_bytes_max)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(SEND_BUFFER_BYTES)
+            .keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(20));
+        let gateway = self.clone();
+        let service = service_fn(move |request| gateway.exchange(&facts, request, None));
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+        let mut stopped = pin!(stop.cancelled());
+        let result = tokio::select! {
+            biased;
+            result = connection.as_mut() => result,
+            () = &mut stopped => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        result.map_err(io::Error::other)
+    }
+
+    /// Starts an exchange in a task of its own and waits for the head of its answer.
+    fn exchange(
+        &self,
+        facts: &ConnectionFacts,
+        request: Request<Incoming>,
+        watch: Option<Arc<Watch>>,
+    ) -> impl Future<Output = Result<Response<ReplyBody>, Aborted>> + Send + use<> {
+        let (reply, answer) = Reply::new();
+        let gateway = &self.gateway;
+        gateway.counters.received();
+        let (parts, body) = request.into_parts();
+        let exchange = Exchange::new(gateway.clone(), facts, &parts, reply);
+        let counted = gateway.counters.in_flight();
+        gateway.tasks.spawn(async move {
+            exchange.run(Request::from_parts(parts, body)).await;
+            drop(counted);
+        });
+        async move {
+            let answer = answer.await.map_err(|_| Aborted)?;
+            Ok(answer.map(|body| body.watched(watch)))
+        }
+    }
+}
+
+enum Greeted {
+    Plain(TcpStream, BytesMut),
+    Tls(EdgeIo<TcpStream>),
+}
+
+struct Protocol {
+    is_http2: bool,
+    prefix: Bytes,
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}

@@ -1,0 +1,143 @@
+//! Subscription keys: where callers put them, and how they are kept out of records, logs and
+//! backends.
+
+use std::borrow::Cow;
+
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
+use http::{HeaderMap, HeaderName};
+use percent_encoding::percent_decode_str;
+
+/// Headers that carry the subscription key, in the order in which they are read.
+const KEY_HEADERS: [&str; 2] = ["api-key", "ocp-apim-subscription-key"];
+/// Query parameters that carry it; compared without case.
+const KEY_PARAMETERS: [&str; 2] = ["subscription-key", "api-key"];
+/// What stands in the record in place of a secret.
+const REDACTED: &str = "***";
+
+/// The subscription key of a request: a header's, or else the bearer token, or else the query's.
+pub(crate) fn find<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+    for name in KEY_HEADERS {
+        if let Some(key) = headers.get(name) {
+            return key.to_str().ok().map(|key| Cow::Borrowed(key.trim()));
+        }
+    }
+    if let Some(value) = headers.get(AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then(|| Cow::Borrowed(token.trim()));
+    }
+    let pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    let mut keys = pairs.filter(|(name, _)| is_key_parameter(name));
+    let (_, value) = keys.next()?;
+    percent_decode_str(value).decode_utf8().ok()
+}
+
+/// Whether a header's value must not be recorded.
+pub(crate) fn is_secret(name: &HeaderName) -> bool {
+    *name == AUTHORIZATION
+        || *name == PROXY_AUTHORIZATION
+        || *name == COOKIE
+        || *name == SET_COOKIE
+        || KEY_HEADERS.contains(&name.as_str())
+}
+
+/// A header's value as it is recorded.
+pub(crate) fn redact_header(name: &HeaderName, value: &[u8]) -> String {
+    if !is_secret(name) {
+        return String::from_utf8_lossy(value).into_owned();
+    }
+    if value.len() > 7 && value[..7].eq_ignore_ascii_case(b"bearer ") {
+        return format!("Bearer {REDACTED}");
+    }
+    REDACTED.to_owned()
+}
+
+/// A query as it is recorded: its keys redacted.
+pub(crate) fn redact_query(query: &str) -> Cow<'_, str> {
+    rewrite(query, |pair, out| {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        out.push_str(name);
+        out.push('=');
+        out.push_str(REDACTED);
+    })
+}
+
+/// A query as it is sent on: its keys removed.
+pub(crate) fn strip_query(query: &str) -> Cow<'_, str> {
+    rewrite(query, |_, _| {})
+}
+
+fn rewrite(query: &str, replace: impl Fn(&str, &mut String)) -> Cow<'_, str> {
+    let has_key = |pair: &str| is_key_parameter(pair.split_once('=').map_or(pair, |(name, _)| name));
+    if !query.split('&').any(has_key) {
+        return Cow::Borrowed(query);
+    }
+    let mut out = String::with_capacity(query.len());
+    for pair in query.split('&') {
+        let length = out.len();
+        if length > 0 {
+            out.push('&');
+        }
+        let start = out.len();
+        if has_key(pair) {
+            replace(pair, &mut out);
+        } else {
+            out.push_str(pair);
+        }
+        if out.len() == start {
+            out.truncate(length);
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn is_key_parameter(name: &str) -> bool {
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    KEY_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn found(headers: &[(&'static str, &'static str)], query: Option<&str>) -> Option<String> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        find(&map, query).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn every_carrier_is_read_and_headers_come_before_the_query() {
+        assert_eq!(found(&[("api-key", "a")], None).as_deref(), Some("a"));
+        assert_eq!(found(&[("ocp-apim-subscription-key", "b")], None).as_deref(), Some("b"));
+        assert_eq!(found(&[("authorization", "bearer c")], None).as_deref(), Some("c"));
+        assert_eq!(found(&[], Some("x=1&Subscription-Key=d%2B")).as_deref(), Some("d+"));
+        assert_eq!(found(&[], Some("api-key=e")).as_deref(), Some("e"));
+        assert_eq!(found(&[("api-key", "a")], Some("api-key=e")).as_deref(), Some("a"));
+        let both = [("ocp-apim-subscription-key", "b"), ("api-key", "a")];
+        assert_eq!(found(&both, None).as_deref(), Some("a"));
+        assert_eq!(found(&[("authorization", "Basic c")], None), None);
+        assert_eq!(found(&[], None), None);
+    }
+
+    #[test]
+    fn queries_are_redacted_in_records_and_stripped_upstream() {
+        let query = "api-version=1&api-key=s3cret&x=y&subscription%2Dkey=s3cret";
+        assert_eq!(redact_query(query), "api-version=1&api-key=***&x=y&subscription%2Dkey=***");
+        assert_eq!(strip_query(query), "api-version=1&x=y");
+        assert_eq!(strip_query("api-key=s&a=b"), "a=b");
+        assert_eq!(strip_query("api-key=s"), "");
+        assert!(matches!(strip_query("a=b"), Cow::Borrowed("a=b")));
+    }
+
+    #[test]
+    fn secret_headers_never_show_their_value() {
+        for name in ["authorization", "api-key", "ocp-apim-subscription-key", "cookie"] {
+            let shown = redact_header(&HeaderName::from_static(name), b"Bearer s3cret");
+            assert!(!shown.contains("s3cret"), "{name}");
+        }
+        assert_eq!(redact_header(&HeaderName::from_static("accept"), b"*/*"), "*/*");
+    }
+}

@@ -1,0 +1,516 @@
+//! The life of one request, as a list of named phases. It runs in a task of its own, and its record
+//! is the explicit last of them: a client that hangs up changes the outcome, not the recording.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use event::{
+    Closed, ErrorDetail, Frame, InteractionId, Opened, Outcome, Refused, Side, Timestamp,
+};
+use http::request::Parts;
+use http::{HeaderMap, Request, Response, header};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use ledger::Commit;
+use openai::Peeker;
+use policy::{DenialReason, Grant, Rules};
+
+use crate::asked::{Asked, Intake};
+use crate::connection::ConnectionFacts;
+use crate::gateway::Inner;
+use crate::record::{self, Recorder};
+use crate::refusal::{Kind, Refusal};
+use crate::reply::{Pieces, Reply};
+use crate::spool::{Spool, Stored};
+use crate::upload::{BodyLimits, Upload, next_piece};
+use crate::{address, credential, headers};
+
+/// Bytes of a stored body that one append carries when the request is refused.
+const APPEND_BYTES: u64 = 1 << 20;
+
+/// A request in flight.
+pub(crate) struct Exchange {
+    pub(crate) gateway: Arc<Inner>,
+    pub(crate) recorder: Arc<Recorder>,
+    rules: Arc<Rules>,
+    pub(crate) reply: Option<Reply>,
+    pub(crate) tally: Tally,
+    /// What will stand in `Opened` or `Refused`; gone once it is written.
+    opening: Option<Opened>,
+    /// The start record, while it need not be awaited yet.
+    pub(crate) opened: Option<Commit>,
+    pub(crate) errors: Vec<ErrorDetail>,
+}
+
+/// Counts of one exchange.
+pub(crate) struct Tally {
+    pub(crate) started: Instant,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+    pub(crate) client: Duration,
+    pub(crate) backend: Duration,
+    pub(crate) first_byte: Option<Duration>,
+    pub(crate) gap_max: Duration,
+    pub(crate) chunks: u64,
+}
+
+/// How an exchange ends, but for the end record.
+pub(crate) struct Ending {
+    pub(crate) outcome: Outcome,
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) own_body: String,
+    /// Records that go with the end record.
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) release: Release,
+}
+
+/// What the client gets once the end record is kept.
+pub(crate) enum Release {
+    /// The whole answer.
+    Whole(Reply, Response<()>, Bytes),
+    /// The last piece, if one was held back, and the end of the stream.
+    End(Pieces, Option<http_body::Frame<Bytes>>),
+    /// A broken connection: part of the answer has gone out and there is no more.
+    Abort(Pieces),
+    /// Nothing: the client has gone.
+    Nothing,
+}
+
+/// A request that was let in, with its body.
+pub(crate) struct Admitted {
+    pub(crate) parts: Parts,
+    pub(crate) asked: Asked,
+    pub(crate) grant: Grant,
+    pub(crate) upload: Upload,
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        gateway: Arc<Inner>,
+        facts: &ConnectionFacts,
+        parts: &Parts,
+        reply: Reply,
+    ) -> Self {
+        let received_at = Timestamp::from(SystemTime::now());
+        let id = InteractionId::mint(received_at, rand::random());
+        let opening = opening(&gateway, facts, parts, received_at);
+        let recorder = Arc::new(Recorder::new(gateway.ledger.clone(), id));
+        let rules = gateway.rules.load_full();
+        let tally = Tally::new(opening.head_bytes);
+        Self {
+            gateway,
+            recorder,
+            rules,
+            reply: Some(reply),
+            tally,
+            opening: Some(opening),
+            opened: None,
+            errors: Vec::new(),
+        }
+    }
+
+    /// Serves the request and records how it ended, whatever that was.
+    pub(crate) async fn run(mut self, request: Request<Incoming>) {
+        let ending = match self.serve(request).await {
+            Ok(ending) => ending,
+            Err(refusal) => self.refuse(refusal, Vec::new()),
+        };
+        self.close(ending).await;
+    }
+
+    async fn serve(&mut self, request: Request<Incoming>) -> Result<Ending, Refusal> {
+        let (parts, body) = request.into_parts();
+        self.check_ledger()?;
+        let mut asked =
+            Asked::new(&self.gateway.catalogue, &parts, self.gateway.config.edge.unknown_paths);
+        self.note_target(&asked);
+        let grant = self.authenticate(&parts, &asked)?;
+        self.note_grant(&grant);
+        self.check_head(&parts, &asked)?;
+        let upload = match self.take_in(&parts, &mut asked, body).await {
+            Ok(upload) => upload,
+            Err((refusal, stored)) => return self.refuse_body(refusal, stored).await,
+        };
+        self.note_target(&asked);
+        let checked = self.check_deployment(&parts, &asked, grant);
+        let grant = match checked {
+            Ok(grant) => grant,
+            Err(refusal) => return self.refuse_body(refusal, upload.stored).await,
+        };
+        self.forward(Admitted { parts, asked, grant, upload }).await
+    }
+
+    fn check_ledger(&self) -> Result<(), Refusal> {
+        if self.gateway.ledger.ready() {
+            return Ok(());
+        }
+        Err(Refusal::new(Kind::LedgerDown).detail(self.gateway.ledger_reason()))
+    }
+
+    fn authenticate(&self, parts: &Parts, asked: &Asked) -> Result<Grant, Refusal> {
+        let admitted = self.admit(parts, asked, &asked.target.deployment);
+        match (admitted, &asked.refusal) {
+            // What a URL is wrong about is more helpful than that its operation is not allowed.
+            (Ok(_), Some(refusal)) => Err(refusal.clone()),
+            (Err(denied), Some(refusal)) if denied.status() == 403 => Err(refusal.clone()),
+            (admitted, _) => admitted,
+        }
+    }
+
+    fn admit(&self, parts: &Parts, asked: &Asked, deployment: &str) -> Result<Grant, Refusal> {
+        let key = credential::find(&parts.headers, parts.uri.query());
+        let request = policy::Request {
+            key: key.as_deref(),
+            operation_id: &asked.target.operation_id,
+            deployment,
+        };
+        policy::admit(&self.rules, &request).map_err(|denial| {
+            Refusal::new(match denial.reason {
+                DenialReason::KeyMissing => Kind::KeyMissing,
+                DenialReason::KeyUnknown | DenialReason::SubscriptionInactive => Kind::KeyInvalid,
+                DenialReason::OperationNotAllowed => Kind::OperationNotAllowed,
+                DenialReason::DeploymentNotAllowed => Kind::DeploymentNotAllowed,
+            })
+        })
+    }
+
+    fn check_head(&self, parts: &Parts, asked: &Asked) -> Result<(), Refusal> {
+        let length = parts.headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > self.gateway.config.edge.body_bytes_max) {
+            return Err(Refusal::new(Kind::BodyTooLarge));
+        }
+        // A deployment in the path is known to be missing before the body is asked for.
+        if asked.target.deployment.is_empty() {
+            return Ok(());
+        }
+        self.check_served(asked)
+    }
+
+    /// Reads as much of the body as must be known before it is sent on.
+    async fn take_in(
+        &mut self,
+        parts: &Parts,
+        asked: &mut Asked,
+        mut body: Incoming,
+    ) -> Result<Upload, (Refusal, Stored)> {
+        let nothing = || Stored::Memory(Bytes::new());
+        if body.is_end_stream() {
+            return Ok(Upload { stored: nothing(), rest: None, is_recorded: true });
+        }
+        let intake = asked.intake(parts);
+        if intake == Intake::Through {
+            return Ok(Upload { stored: nothing(), rest: Some(body), is_recorded: false });
+        }
+        let began = Instant::now();
+        let limits = self.body_limits();
+        let content_type = parts.headers.get(header::CONTENT_TYPE);
+        let mut peeker = Peeker::new(content_type.and_then(|value| value.to_str().ok()));
+        let capture = &self.gateway.config.capture;
+        let mut spool = Spool::new(self.gateway.spool_dir.clone(), capture.spool_memory_bytes);
+        let mut is_whole = false;
+        let mut problem = None;
+        while problem.is_none() && !is_whole {
+            if intake == Intake::UntilModel && spool.bytes() > 0 && asked.is_satisfied(&peeker) {
+                break;
+            }
+            match next_piece(&mut body, limits.gap).await {
+                Ok(None) => is_whole = true,
+                Ok(Some(frame)) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    peeker.push(&data);
+                    is_whole = body.is_end_stream();
+                    problem = spool_piece(&mut spool, data, limits).await.err();
+                }
+                Err(refusal) => problem = Some(refusal),
+            }
+        }
+        self.tally.client += began.elapsed();
+        self.tally.request_bytes += spool.bytes();
+        let stored = spool.finish().await;
+        let stored = stored.map_err(|error| (spool_failed(&error), nothing()))?;
+        if let Some(refusal) = problem {
+            return Err((refusal, stored));
+        }
+        if is_whole {
+            let peek = peeker.finish();
+            asked.learn(&peek);
+            if let Some(refusal) = malformed(asked, &peek) {
+                return Err((refusal, stored));
+            }
+        } else if let Some(peek) = peeker.so_far() {
+            asked.learn(peek);
+        }
+        let rest = if is_whole { None } else { Some(body) };
+        Ok(Upload { stored, rest, is_recorded: false })
+    }
+
+    /// The body may have named the deployment: whether the caller may use it, and whether it exists.
+    fn check_deployment(
+        &self,
+        parts: &Parts,
+        asked: &Asked,
+        grant: Grant,
+    ) -> Result<Grant, Refusal> {
+        let named = asked.deployment();
+        if named.is_empty() {
+            return Ok(grant);
+        }
+        let grant = self.admit(parts, asked, named)?;
+        self.check_served(asked)?;
+        Ok(grant)
+    }
+
+    fn check_served(&self, asked: &Asked) -> Result<(), Refusal> {
+        if self.gateway.pool.knows(asked.deployment()) {
+            return Ok(());
+        }
+        Err(Refusal::new(Kind::DeploymentNotFound))
+    }
+
+    fn note_target(&mut self, asked: &Asked) {
+        if let Some(opening) = &mut self.opening {
+            opening.target.clone_from(&asked.target);
+        }
+    }
+
+    fn note_grant(&mut self, grant: &Grant) {
+        if let Some(opening) = &mut self.opening {
+            opening.product_id.clone_from(&grant.product_id);
+            opening.subscription_id.clone_from(&grant.subscription_id);
+            opening.user_id.clone_from(&grant.user_id);
+            opening.rules_version = grant.rules_version;
+        }
+    }
+
+    /// The start record, to be written now.
+    pub(crate) fn opened_frame(&mut self) -> Option<Frame> {
+        self.opening.take().map(|opening| self.recorder.opened(opening))
+    }
+
+    pub(crate) fn body_limits(&self) -> BodyLimits {
+        let edge = &self.gateway.config.edge;
+        BodyLimits {
+            bytes_max: edge.body_bytes_max,
+            gap: Duration::from_millis(edge.body_gap_timeout_ms),
+        }
+    }
+
+    /// A request whose body was read, and that goes no further: it is recorded with its body as sent.
+    pub(crate) async fn refuse_body(
+        &mut self,
+        refusal: Refusal,
+        stored: Stored,
+    ) -> Result<Ending, Refusal> {
+        let mut frames = Vec::new();
+        let mut offset = 0;
+        let mut unsent = 0;
+        loop {
+            let piece = stored.piece(offset).await.map_err(|error| spool_failed(&error))?;
+            if piece.is_empty() {
+                break;
+            }
+            offset += piece.len() as u64;
+            unsent += piece.len() as u64;
+            frames.extend(self.opened_frame());
+            frames.push(self.recorder.chunk(Side::Request, piece));
+            if unsent >= APPEND_BYTES {
+                unsent = 0;
+                drop(self.recorder.append(std::mem::take(&mut frames)).await?);
+            }
+        }
+        Ok(self.refuse(refusal, frames))
+    }
+
+    /// The gateway's own answer; `frames` go with the end record.
+    pub(crate) fn refuse(&mut self, refusal: Refusal, frames: Vec<Frame>) -> Ending {
+        self.errors.push(refusal.record(self.tally.started.elapsed()));
+        let was_opened = self.opening.is_none();
+        tracing::debug!(interaction = %self.recorder.id, code = refusal.code(), "request refused");
+        let outcome = match refusal.kind {
+            Kind::ClientGone => Outcome::ClientGone,
+            Kind::BackendFailed | Kind::BackendTimeout | Kind::AddressForbidden => {
+                Outcome::BackendFailed
+            }
+            Kind::GatewayFailed => Outcome::GatewayFailed,
+            Kind::LedgerDown if was_opened => Outcome::GatewayFailed,
+            _ => Outcome::Refused,
+        };
+        self.gateway.counters.refused();
+        let (mut headers, body) = refusal.answer(self.gateway.config.edge.error_shape);
+        headers::correlate(&mut headers, self.recorder.id);
+        let mut head = Response::new(());
+        *head.status_mut() = refusal.status();
+        head.headers_mut().clone_from(&headers);
+        self.tally.response_bytes += headers::head_bytes(15, &headers) + body.len() as u64;
+        let own_body = String::from_utf8_lossy(&body).into_owned();
+        let (status, release) = match self.reply.take() {
+            Some(reply) if refusal.kind != Kind::ClientGone => {
+                (refusal.status().as_u16(), Release::Whole(reply, head, body))
+            }
+            _ => (0, Release::Nothing),
+        };
+        Ending { outcome, status, headers, own_body, frames, release }
+    }
+
+    /// The last phase: the end record is kept, and only then the client gets the end of its answer.
+    async fn close(mut self, mut ending: Ending) {
+        let mut frames = std::mem::take(&mut ending.frames);
+        let closed = self.closed(&ending);
+        let is_open = frames.iter().any(|frame| frame.kind == event::Kind::Opened);
+        match self.opening.take() {
+            Some(opened) if !is_open => {
+                frames.push(self.recorder.refused(Refused { opened, closed }));
+            }
+            _ => frames.push(self.recorder.closed(closed)),
+        }
+        let Err(failed) = self.recorder.keep(frames.clone()).await else {
+            return ending.release.to_client().await;
+        };
+        self.close_late(ending, frames, &failed).await;
+    }
+
+    /// The end record could not be written: the client must not take the answer for complete.
+    async fn close_late(mut self, mut ending: Ending, mut frames: Vec<Frame>, failed: &Refusal) {
+        self.errors.push(failed.record(self.tally.started.elapsed()));
+        ending.outcome = Outcome::GatewayFailed;
+        match std::mem::replace(&mut ending.release, Release::Nothing) {
+            Release::Whole(reply, ..) => {
+                let (mut headers, body) = failed.answer(self.gateway.config.edge.error_shape);
+                headers::correlate(&mut headers, self.recorder.id);
+                let mut head = Response::new(());
+                *head.status_mut() = failed.status();
+                *head.headers_mut() = headers;
+                ending.status = failed.status().as_u16();
+                ending.own_body = String::from_utf8_lossy(&body).into_owned();
+                reply.whole(head, body);
+            }
+            Release::End(pieces, _) | Release::Abort(pieces) => pieces.abort().await,
+            Release::Nothing => {}
+        }
+        if frames.last().is_some_and(|last| last.kind == event::Kind::Closed) {
+            let closed = self.closed(&ending);
+            frames.pop();
+            frames.push(self.recorder.closed(closed));
+        }
+        if !self.recorder.keep_late(frames, &self.gateway.halt).await {
+            tracing::error!(
+                interaction = %self.recorder.id,
+                "the end of an interaction could not be recorded; recovery will close it as interrupted"
+            );
+        }
+    }
+
+    fn closed(&mut self, ending: &Ending) -> Closed {
+        let tally = &self.tally;
+        let total = tally.started.elapsed();
+        let own = total.saturating_sub(tally.client).saturating_sub(tally.backend);
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        Closed {
+            closed_at: Timestamp::from(SystemTime::now()),
+            outcome: ending.outcome,
+            status: ending.status,
+            headers: record::header_list(&ending.headers),
+            request_bytes: tally.request_bytes,
+            response_bytes: tally.response_bytes,
+            client_ms: millis(tally.client),
+            backend_ms: millis(tally.backend),
+            first_byte_ms: tally.first_byte.map(millis),
+            overhead_micros: i64::try_from(own.as_micros()).unwrap_or(i64::MAX),
+            chunk_gap_ms_max: millis(tally.gap_max),
+            chunks: tally.chunks,
+            errors: self.errors.clone(),
+            own_body: ending.own_body.clone(),
+        }
+    }
+}
+
+impl Release {
+    async fn to_client(self) {
+        match self {
+            Self::Whole(reply, head, body) => {
+                reply.whole(head, body);
+            }
+            Self::End(pieces, Some(last)) => {
+                pieces.send(last).await;
+            }
+            Self::Abort(pieces) => pieces.abort().await,
+            Self::End(_, None) | Self::Nothing => {}
+        }
+    }
+}
+
+impl Tally {
+    fn new(head_bytes: u64) -> Self {
+        Self {
+            started: Instant::now(),
+            request_bytes: head_bytes,
+            response_bytes: 0,
+            client: Duration::ZERO,
+            backend: Duration::ZERO,
+            first_byte: None,
+            gap_max: Duration::ZERO,
+            chunks: 0,
+        }
+    }
+}
+
+/// What is known of a request from its head.
+fn opening(
+    gateway: &Inner,
+    facts: &ConnectionFacts,
+    parts: &Parts,
+    received_at: Timestamp,
+) -> Opened {
+    let path = parts.uri.path();
+    let host = match parts.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => parts.headers.get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or_default(),
+    };
+    let mut url = String::with_capacity(16 + host.len() + path.len());
+    for piece in [facts.scheme(), "://", host, path] {
+        url.push_str(piece);
+    }
+    if let Some(query) = parts.uri.query() {
+        url.push('?');
+        url.push_str(&credential::redact_query(query));
+    }
+    let first_line = parts.method.as_str().len()
+        + parts.uri.path_and_query().map_or(1, |target| target.as_str().len())
+        + " HTTP/1.1".len()
+        + 1;
+    Opened {
+        received_at,
+        method: parts.method.as_str().to_owned(),
+        url,
+        protocol: if parts.version == http::Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" }.into(),
+        tls_version: facts.tls_version.to_owned(),
+        caller: address::caller(facts.peer, &parts.headers, &gateway.config.edge.trusted_proxies),
+        headers: record::header_list(&parts.headers),
+        head_bytes: headers::head_bytes(first_line, &parts.headers),
+        region: gateway.config.region.clone(),
+        ..Opened::default()
+    }
+}
+
+
+async fn spool_piece(spool: &mut Spool, data: Bytes, limits: BodyLimits) -> Result<(), Refusal> {
+    if spool.bytes() + data.len() as u64 > limits.bytes_max {
+        return Err(Refusal::new(Kind::BodyTooLarge));
+    }
+    spool.push(data).await.map_err(|error| spool_failed(&error))
+}
+
+fn spool_failed(error: &std::io::Error) -> Refusal {
+    Refusal::new(Kind::GatewayFailed).detail(format!("spool file: {error}"))
+}
+
+fn malformed(asked: &Asked, peek: &openai::Peek) -> Option<Refusal> {
+    let wrong = peek.malformed().filter(|_| asked.demands_json())?;
+    Some(Refusal::new(Kind::BodyMalformed).say(format!(
+        "The request body is malformed at byte {}: {}. It was recorded as sent; correct it and send it again.",
+        wrong.offset, wrong.reason
+    )))
+}

@@ -1,0 +1,123 @@
+//! Whether the gateway lives and can serve, for load balancers and orchestrators.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::gateway::Inner;
+
+/// Connections open at once.
+const CONNECTIONS_MAX: usize = 64;
+/// Time for a request.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers `/healthz` (the process lives) and `/readyz` (it can serve) on a listener of its own.
+#[derive(Clone)]
+pub struct Health {
+    pub(crate) gateway: Arc<Inner>,
+}
+
+impl Health {
+    /// Serves until stopped.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let tasks = TaskTracker::new();
+        loop {
+            let Ok(permit) = room.clone().acquire_owned().await else { break };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let health = self.clone();
+                    let stop = stop.child_token();
+                    tasks.spawn(async move {
+                        health.converse(stream, stop).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept on the health listener");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    /// Status and JSON body for a path; none if it is not ours.
+    pub fn answer(&self, path: &str) -> Option<(StatusCode, String)> {
+        match path {
+            "/healthz" => Some((StatusCode::OK, json!({"status": "alive"}).to_string())),
+            "/readyz" => Some(self.readiness()),
+            _ => None,
+        }
+    }
+
+    fn readiness(&self) -> (StatusCode, String) {
+        let status = self.gateway.status();
+        let mut reasons = Vec::new();
+        if !status.ledger_serves {
+            reasons.push(format!("the ledger takes no records: {}", status.ledger_reason));
+        }
+        if !self.gateway.pool.is_any_up() {
+            reasons.push("no backend is up: see `backends`".to_owned());
+        }
+        if self.gateway.stop.is_cancelled() {
+            reasons.push("the gateway is stopping".to_owned());
+        }
+        let is_ready = reasons.is_empty();
+        let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let text = if is_ready { "ready" } else { "not_ready" };
+        let body = json!({
+            "status": text, "reasons": reasons, "ledger_serves": status.ledger_serves,
+            "in_flight": status.in_flight, "backends": status.backends,
+        });
+        (code, body.to_string())
+    }
+
+    async fn converse(&self, stream: TcpStream, stop: CancellationToken) {
+        let service = service_fn(|request: Request<Incoming>| {
+            let (status, body) = self.answer(request.uri().path()).unwrap_or_else(|| {
+                let hint = json!({"error": {
+                    "code": "NotFound", "message": "Ask /healthz or /readyz here.",
+                }});
+                (StatusCode::NOT_FOUND, hint.to_string())
+            });
+            let mut answer = Response::new(Full::new(Bytes::from(body)));
+            *answer.status_mut() = status;
+            let json = http::HeaderValue::from_static("application/json");
+            answer.headers_mut().insert(header::CONTENT_TYPE, json);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(TIMEOUT);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a health connection ended");
+        }
+    }
+}

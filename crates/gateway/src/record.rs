@@ -1,0 +1,111 @@
+//! Writing an exchange's records.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use event::{
+    Answered, BodyChunk, Closed, Dispatched, Frame, HeaderList, InteractionId, Opened, Record,
+    Refused, Side,
+};
+use http::HeaderMap;
+use ledger::{Commit, Ledger, State};
+use tokio_util::sync::CancellationToken;
+
+use crate::credential;
+use crate::refusal::{Kind, Refusal};
+
+/// Longest pause between two attempts to write an end record while the ledger is down.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// The ledger, as one exchange writes to it.
+pub(crate) struct Recorder {
+    ledger: Ledger,
+    pub(crate) id: InteractionId,
+}
+
+impl Recorder {
+    pub(crate) fn new(ledger: Ledger, id: InteractionId) -> Self {
+        Self { ledger, id }
+    }
+
+    pub(crate) fn opened(&self, opened: Opened) -> Frame {
+        Record::Opened(Box::new(opened)).encode(self.id)
+    }
+
+    pub(crate) fn dispatched(&self, dispatched: Dispatched) -> Frame {
+        Record::Dispatched(Box::new(dispatched)).encode(self.id)
+    }
+
+    pub(crate) fn answered(&self, answered: Answered) -> Frame {
+        Record::Answered(Box::new(answered)).encode(self.id)
+    }
+
+    pub(crate) fn closed(&self, closed: Closed) -> Frame {
+        Record::Closed(Box::new(closed)).encode(self.id)
+    }
+
+    pub(crate) fn refused(&self, refused: Refused) -> Frame {
+        Record::Refused(Box::new(refused)).encode(self.id)
+    }
+
+    pub(crate) fn chunk(&self, side: Side, data: Bytes) -> Frame {
+        Record::BodyChunk(BodyChunk { side, data }).encode(self.id)
+    }
+
+    /// Queues frames.
+    pub(crate) async fn append(&self, frames: Vec<Frame>) -> Result<Commit, Refusal> {
+        self.ledger.append(frames).await.map_err(|error| ledger_down(&error))
+    }
+
+    /// Queues a piece of a body; most of the time there is room and nothing waits.
+    pub(crate) async fn append_chunk(&self, side: Side, data: &Bytes) -> Result<(), Refusal> {
+        let frame = self.chunk(side, data.clone());
+        match self.ledger.try_append([frame.clone()]) {
+            Ok(commit) => drop(commit),
+            Err(error) if error.kind() == ledger::ErrorKind::Full => {
+                drop(self.append(vec![frame]).await?);
+            }
+            Err(error) => return Err(ledger_down(&error)),
+        }
+        Ok(())
+    }
+
+    /// Queues frames and waits until they are kept.
+    pub(crate) async fn keep(&self, frames: Vec<Frame>) -> Result<(), Refusal> {
+        kept(self.append(frames).await?).await
+    }
+
+    /// Writes an end record that could not be written when it was due, once the ledger is back.
+    pub(crate) async fn keep_late(&self, frames: Vec<Frame>, stop: &CancellationToken) -> bool {
+        let mut pause = Duration::from_millis(50);
+        while self.ledger.state() != State::Closed {
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = tokio::time::sleep(pause) => {}
+            }
+            if self.ledger.ready() && self.keep(frames.clone()).await.is_ok() {
+                return true;
+            }
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        false
+    }
+}
+
+/// Waits until a commit is kept.
+pub(crate) async fn kept(commit: Commit) -> Result<(), Refusal> {
+    commit.durable().await.map(|_| ()).map_err(|error| ledger_down(&error))
+}
+
+pub(crate) fn ledger_down(error: &ledger::Error) -> Refusal {
+    Refusal::new(Kind::LedgerDown).detail(error.to_string())
+}
+
+/// Headers as they are recorded: in order, secrets redacted.
+pub(crate) fn header_list(headers: &HeaderMap) -> HeaderList {
+    let mut list = HeaderList::with_capacity(headers.len());
+    for (name, value) in headers {
+        list.push((name.as_str().to_owned(), credential::redact_header(name, value.as_bytes())));
+    }
+    list
+}

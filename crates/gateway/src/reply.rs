@@ -1,0 +1,134 @@
+//! The answer on its way from an exchange's task to the client's connection.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Frame, SizeHint};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::watch::Watch;
+
+/// Pieces of an answer that wait for the client, each at most what one read of the backend gave.
+const PIECES_MAX: usize = 2;
+
+/// An answer ends without its end: the client must see that it is incomplete.
+#[derive(Debug)]
+pub(crate) struct Aborted;
+
+type Piece = Result<Frame<Bytes>, Aborted>;
+
+/// Where an exchange puts its answer.
+pub(crate) struct Reply(oneshot::Sender<Response<ReplyBody>>);
+
+/// Where an exchange puts the pieces of a streamed answer. Dropped, it ends the answer cleanly.
+pub(crate) struct Pieces(mpsc::Sender<Piece>);
+
+/// The body of an answer.
+pub(crate) struct ReplyBody {
+    source: Source,
+    /// Told once the body is done with, so that the connection knows whose bytes follow.
+    watch: Option<Arc<Watch>>,
+}
+
+enum Source {
+    Whole(Option<Bytes>),
+    Pieces(mpsc::Receiver<Piece>),
+}
+
+impl Reply {
+    pub(crate) fn new() -> (Self, oneshot::Receiver<Response<ReplyBody>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    /// Resolves when the client has gone.
+    pub(crate) async fn gone(&mut self) {
+        self.0.closed().await;
+    }
+
+    /// Sends a whole answer; false if the client has gone.
+    pub(crate) fn whole(self, head: Response<()>, body: Bytes) -> bool {
+        let body = if body.is_empty() { None } else { Some(body) };
+        self.0.send(head.map(|()| ReplyBody::new(Source::Whole(body)))).is_ok()
+    }
+
+    /// Sends the head of an answer whose pieces follow.
+    pub(crate) fn stream(self, head: Response<()>) -> Pieces {
+        let (sender, receiver) = mpsc::channel(PIECES_MAX);
+        // If the client has gone, the receiver goes with the answer, and the first piece tells.
+        drop(self.0.send(head.map(|()| ReplyBody::new(Source::Pieces(receiver)))));
+        Pieces(sender)
+    }
+}
+
+impl Pieces {
+    /// Hands a piece on; false if the client has gone.
+    pub(crate) async fn send(&self, frame: Frame<Bytes>) -> bool {
+        self.0.send(Ok(frame)).await.is_ok()
+    }
+
+    /// Resolves when the client has gone.
+    pub(crate) async fn gone(&self) {
+        self.0.closed().await;
+    }
+
+    /// Breaks the answer off.
+    pub(crate) async fn abort(self) {
+        // An error means that the client has gone already.
+        drop(self.0.send(Err(Aborted)).await);
+    }
+}
+
+impl ReplyBody {
+    fn new(source: Source) -> Self {
+        Self { source, watch: None }
+    }
+
+    pub(crate) fn watched(mut self, watch: Option<Arc<Watch>>) -> Self {
+        self.watch = watch;
+        self
+    }
+}
+
+impl Drop for ReplyBody {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.answer_handed_over();
+        }
+    }
+}
+
+impl http_body::Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+        match &mut self.get_mut().source {
+            Source::Whole(data) => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
+            Source::Pieces(pieces) => pieces.poll_recv(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.source, Source::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Whole(Some(data)) => SizeHint::with_exact(data.len() as u64),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Display for Aborted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer was broken off")
+    }
+}
+
+impl std::error::Error for Aborted {}

@@ -1,0 +1,162 @@
+//! A request body on its way to a backend, recorded as it passes.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use event::Side;
+use http_body::Frame;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use net::{Body, BodyError};
+use tokio::sync::mpsc;
+
+use crate::record::Recorder;
+use crate::refusal::{Kind, Refusal};
+use crate::spool::Stored;
+
+/// Limits of a request body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimits {
+    pub(crate) bytes_max: u64,
+    pub(crate) gap: Duration,
+}
+
+/// A body: what was taken in, and what is still to come from the client.
+pub(crate) struct Upload {
+    pub(crate) stored: Stored,
+    pub(crate) rest: Option<Incoming>,
+    /// The stored part stands in the record already.
+    pub(crate) is_recorded: bool,
+}
+
+/// What became of a body that was sent on piece by piece.
+pub(crate) struct Sent {
+    pub(crate) bytes: u64,
+    pub(crate) result: Result<(), Refusal>,
+}
+
+impl Upload {
+    /// It can be sent a second time.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// All of it, where it is in memory.
+    pub(crate) fn whole(&self) -> Option<&Bytes> {
+        if self.rest.is_none() { self.stored.memory() } else { None }
+    }
+
+    /// A body for a request, and the work that fills it.
+    pub(crate) fn start(
+        &mut self,
+        recorder: Arc<Recorder>,
+        limits: BodyLimits,
+    ) -> (Body, impl Future<Output = Sent> + Send + use<>) {
+        let (sender, receiver) = mpsc::channel(1);
+        let pump = Pump {
+            recorder,
+            limits,
+            sender,
+            is_recorded: std::mem::replace(&mut self.is_recorded, true),
+            bytes: 0,
+        };
+        let stored = self.stored.clone();
+        let rest = self.rest.take();
+        (Body::stream(Pumped(receiver)), pump.run(stored, rest))
+    }
+}
+
+/// Reads the next piece of a client's body.
+pub(crate) async fn next_piece(
+    body: &mut Incoming,
+    gap: Duration,
+) -> Result<Option<Frame<Bytes>>, Refusal> {
+    match tokio::time::timeout(gap, body.frame()).await {
+        Ok(None) => Ok(None),
+        Ok(Some(Ok(frame))) => Ok(Some(frame)),
+        Ok(Some(Err(error))) => Err(Refusal::new(Kind::ClientGone).detail(error.to_string())),
+        Err(_) => Err(Refusal::new(Kind::BodyTimeout)),
+    }
+}
+
+type PumpedFrame = Result<Frame<Bytes>, BodyError>;
+
+struct Pump {
+    recorder: Arc<Recorder>,
+    limits: BodyLimits,
+    sender: mpsc::Sender<PumpedFrame>,
+    is_recorded: bool,
+    bytes: u64,
+}
+
+impl Pump {
+    async fn run(mut self, stored: Stored, rest: Option<Incoming>) -> Sent {
+        let result = match self.pass_stored(&stored).await {
+            Ok(true) => match rest {
+                Some(rest) => self.pass_rest(rest).await,
+                None => Ok(()),
+            },
+            Ok(false) => Ok(()),
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = &result {
+            let broken: BodyError = Box::new(io::Error::other(refusal.code()));
+            // An error means that the request to the backend has ended already.
+            drop(self.sender.send(Err(broken)).await);
+        }
+        Sent { bytes: self.bytes, result }
+    }
+
+    /// False if nobody wants the rest.
+    async fn pass_stored(&mut self, stored: &Stored) -> Result<bool, Refusal> {
+        loop {
+            let piece = stored.piece(self.bytes).await.map_err(|error| {
+                Refusal::new(Kind::GatewayFailed).detail(format!("spool file: {error}"))
+            })?;
+            if piece.is_empty() {
+                self.is_recorded = false;
+                return Ok(true);
+            }
+            if !self.pass(Frame::data(piece)).await? {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn pass_rest(&mut self, mut rest: Incoming) -> Result<(), Refusal> {
+        while let Some(frame) = next_piece(&mut rest, self.limits.gap).await? {
+            if !self.pass(frame).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn pass(&mut self, frame: Frame<Bytes>) -> Result<bool, Refusal> {
+        if let Some(data) = frame.data_ref() {
+            self.bytes += data.len() as u64;
+            if self.bytes > self.limits.bytes_max {
+                return Err(Refusal::new(Kind::BodyTooLarge));
+            }
+            if !self.is_recorded && !data.is_empty() {
+                self.recorder.append_chunk(Side::Request, data).await?;
+            }
+        }
+        Ok(self.sender.send(Ok(frame)).await.is_ok())
+    }
+}
+
+struct Pumped(mpsc::Receiver<PumpedFrame>);
+
+impl http_body::Body for Pumped {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<PumpedFrame>> {
+        self.get_mut().0.poll_recv(cx)
+    }
+}
