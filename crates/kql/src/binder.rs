@@ -4,6 +4,7 @@
 //! [`RELATION_DEPTH_MAX`] operators on any way down the plan.
 
 mod aggregates;
+mod apply;
 mod calls;
 mod coerce;
 mod expressions;
@@ -42,6 +43,7 @@ pub(crate) fn bind(
         options,
         scope: Rc::new(Scope::default()),
         rows: Vec::new(),
+        handed_in: Vec::new(),
         diagnostics: Vec::new(),
         steps: 0,
         nesting: 0,
@@ -175,6 +177,8 @@ pub(crate) struct Binder<'a> {
     options: &'a Options,
     scope: Rc<Scope>,
     rows: Vec<Row>,
+    /// Row types that sub-queries work on, the innermost last.
+    handed_in: Vec<Arc<Schema>>,
     diagnostics: Vec<Diagnostic>,
     steps: u32,
     nesting: u32,

@@ -46,8 +46,6 @@ pub(crate) struct Lexeme {
 #[derive(Debug)]
 pub(crate) struct Lexed {
     pub(crate) tokens: Vec<Lexeme>,
-    /// `//` comments, for the formatter.
-    pub(crate) comments: Vec<Span>,
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
@@ -99,7 +97,7 @@ const UNITS: [&str; 37] = [
 
 /// Cuts a text into tokens. The text must be shorter than 4 GiB.
 pub(crate) fn lex(source: &str) -> Lexed {
-    let mut lexer = Lexer { source, at: 0, comments: Vec::new(), diagnostics: Vec::new() };
+    let mut lexer = Lexer { source, at: 0, diagnostics: Vec::new() };
     let mut tokens = Vec::with_capacity(source.len() / 4);
     loop {
         lexer.skip_trivia();
@@ -107,8 +105,7 @@ pub(crate) fn lex(source: &str) -> Lexed {
         let token = lexer.token();
         tokens.push(Lexeme { token, span: lexer.span_from(start) });
         if token == Token::End {
-            let Lexer { comments, diagnostics, .. } = lexer;
-            return Lexed { tokens, comments, diagnostics };
+            return Lexed { tokens, diagnostics: lexer.diagnostics };
         }
     }
 }
@@ -116,7 +113,6 @@ pub(crate) fn lex(source: &str) -> Lexed {
 struct Lexer<'a> {
     source: &'a str,
     at: usize,
-    comments: Vec<Span>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -147,9 +143,7 @@ impl Lexer<'_> {
             if !self.rest().starts_with("//") {
                 return;
             }
-            let start = self.at;
             self.take_while(|c| c != '\n');
-            self.comments.push(self.span_from(start));
         }
     }
 

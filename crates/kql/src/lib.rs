@@ -17,6 +17,8 @@ mod names;
 mod parser;
 mod plan;
 mod syntax;
+#[cfg(test)]
+mod testing;
 mod types;
 mod value;
 

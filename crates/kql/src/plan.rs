@@ -178,6 +178,34 @@ pub enum RelKind {
         /// Drop rows that do not match, instead of leaving nulls.
         drop_unmatched: bool,
     },
+    /// `mv-apply`: every input row is expanded as by [`RelKind::MvExpand`] (`expanded`, whose own
+    /// input is the `input` here), the sub-query runs over the rows it became, and what the
+    /// sub-query yields is joined to the input row. The schema is `outer` columns of the input, then
+    /// `inner` columns of the sub-query.
+    Apply {
+        /// Rows.
+        input: Arc<Relation>,
+        /// The expansion of the input.
+        expanded: Arc<Relation>,
+        /// Over [`RelKind::Rows`], which has the schema of `expanded`.
+        subquery: Arc<Relation>,
+        /// Columns kept of the input.
+        outer: Vec<usize>,
+        /// Columns kept of the sub-query.
+        inner: Vec<usize>,
+    },
+    /// `partition by key (…)`: the sub-query runs over the rows of each key value on its own; all
+    /// results together.
+    Partition {
+        /// Rows.
+        input: Arc<Relation>,
+        /// The key.
+        key: Expr,
+        /// Over [`RelKind::Rows`], which has the schema of `input`.
+        subquery: Arc<Relation>,
+    },
+    /// The rows that the [`RelKind::Apply`] or [`RelKind::Partition`] around a sub-query hands in.
+    Rows,
     /// `materialize(…)`: evaluate once for all places that hold the same `id`.
     Materialize {
         /// Rows.

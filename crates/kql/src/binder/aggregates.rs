@@ -7,8 +7,8 @@ use super::naming::{Names, implicit};
 use super::{Aggregation, Binder, Bound, Reported, Row, Table};
 use crate::syntax::{Expression, ExpressionKind, Item, Name};
 use crate::{
-    Aggregate, AggregateCall, Column, Expr, ExprKind, RelKind, Returns, Schema, Span, Type, Value,
-    codes,
+    Aggregate, AggregateCall, Column, Expr, ExprKind, Function, RelKind, Returns, Schema, Span,
+    Type, Value, codes,
 };
 
 /// A column of the result: its name and where it comes from.
@@ -132,6 +132,8 @@ impl Binder<'_> {
             // One value of it: the column that is looked for, or the first other.
             Aggregate::ArgMax | Aggregate::ArgMin if args.len() == 2 => args,
             Aggregate::TakeAny if args.len() == 1 => args,
+            // `count(x)` counts what is not null.
+            Aggregate::Count if args.len() == 1 => return self.count_not_null(args, span),
             Aggregate::ArgMax | Aggregate::ArgMin | Aggregate::TakeAny => {
                 let what = format!("{}() with several columns in an expression", function.name());
                 return self.unsupported(span, what);
@@ -151,6 +153,14 @@ impl Binder<'_> {
         let expr_type = output_types(&call).first().copied().unwrap_or(Type::Dynamic);
         let at = self.add_aggregate(call)?;
         Ok(Expr::column(at, expr_type, span))
+    }
+
+    fn count_not_null(&mut self, args: Vec<Expr>, span: Span) -> Bound<Expr> {
+        let kind = ExprKind::Call { function: Function::IsNotNull, args };
+        let args = vec![Expr { kind, expr_type: Type::Bool, span }];
+        let call = AggregateCall { function: Aggregate::CountIf, args, outputs: 1 };
+        let at = self.add_aggregate(call)?;
+        Ok(Expr::column(at, Type::Long, span))
     }
 
     /// The column where the aggregate's outputs begin; one that was asked for before is reused.
@@ -285,7 +295,10 @@ pub(super) fn output_types(call: &AggregateCall) -> Vec<Type> {
             other => vec![other],
         },
         Returns::Special => match call.function {
-            Aggregate::Percentiles | Aggregate::PercentilesW => vec![of(0); call.outputs],
+            Aggregate::Percentiles | Aggregate::PercentilesW => {
+                let value = if of(0) == Type::Int { Type::Long } else { of(0) };
+                vec![value; call.outputs]
+            }
             _ => call.args.iter().map(|arg| arg.expr_type).collect(),
         },
     }

@@ -89,6 +89,7 @@ impl Binder<'_> {
             "toscalar" => return self.to_scalar(name, arguments, span),
             "column_ifexists" | "columnifexists" => return self.column_if_exists(arguments, span),
             "pack_all" => return self.pack_all(span),
+            "bag_pack_columns" => return self.pack_columns(arguments, span),
             "parse_json" | "parsejson" | "todynamic" | "toobject" => {
                 let argument = self.only(name, arguments, span)?;
                 let inner = self.scalar(argument)?;
@@ -229,12 +230,28 @@ impl Binder<'_> {
         Ok(Expr { kind, expr_type: Type::Dynamic, span })
     }
 
+    /// `bag_pack_columns(a, b)`: a bag of these columns.
+    fn pack_columns(&mut self, arguments: &[Item], span: Span) -> Bound<Expr> {
+        let mut args = Vec::new();
+        for argument in arguments {
+            let name = super::naming::implicit(&argument.expression).unwrap_or_default();
+            args.push(Expr::literal(Value::String(name), Type::String, span));
+            args.push(self.scalar(&argument.expression)?);
+        }
+        let kind = ExprKind::Call { function: Function::BagPack, args };
+        Ok(Expr { kind, expr_type: Type::Dynamic, span })
+    }
+
     /// A function of the table.
     fn function(&mut self, function: Function, arguments: &[Item], span: Span) -> Bound<Expr> {
         let signature = function.signature();
         let (arguments, wanted) = split_typeof(arguments);
         let mut args = Vec::with_capacity(arguments.len());
         for argument in arguments {
+            if matches!(argument.expression.kind, ExpressionKind::Star) {
+                args.extend(self.all_columns(argument.expression.span));
+                continue;
+            }
             args.push(self.scalar(&argument.expression)?);
         }
         let args = self.arguments(signature, args, span)?;
@@ -244,6 +261,13 @@ impl Binder<'_> {
             Some(wanted) => convert(call, wanted),
             None => call,
         })
+    }
+
+    /// What `*` stands for as an argument.
+    fn all_columns(&self, span: Span) -> Vec<Expr> {
+        let columns = self.rows.last().map(|row| Arc::clone(&row.schema)).unwrap_or_default();
+        let columns = columns.columns.iter().enumerate();
+        columns.map(|(at, column)| Expr::column(at, column.column_type, span)).collect()
     }
 
     /// Checks and converts arguments against a signature.
@@ -333,7 +357,7 @@ impl Binder<'_> {
                 }
                 of(0, &args)
             }
-            (Returns::Special, Function::PercentileTdigest) => Type::Real,
+            (Returns::Special, Function::PercentileTdigest) => Type::Dynamic,
             (Returns::Special, _) => Type::String,
         };
         Ok((args, expr_type))

@@ -73,7 +73,8 @@ impl Binder<'_> {
         let (l, r) = (left.expr_type, right.expr_type);
         let result = match (op, l, r) {
             (_, l, r) if l.is_number() && r.is_number() => {
-                let common = widest(l, r);
+                // Kusto calculates with long where both are int.
+                let common = widest(widest(l, r), Type::Long);
                 let (left, right) = (convert(left, common), convert(right, common));
                 return Ok(binary(op, left, right, common, span));
             }

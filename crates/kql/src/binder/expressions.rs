@@ -6,7 +6,8 @@ use super::coerce::convert;
 use super::{Binder, Bound, Entity, Table, Variable};
 use crate::syntax::{Expression, ExpressionKind, ListTest, Name, Operation};
 use crate::{
-    BinaryOp, Expr, ExprKind, PathStep, RelKind, Relation, Span, TextOp, Type, Value, codes,
+    Aggregate, AggregateCall, BinaryOp, Expr, ExprKind, PathStep, RelKind, Relation, Span, TextOp,
+    Type, Value, codes,
 };
 
 impl Binder<'_> {
@@ -378,7 +379,10 @@ impl Binder<'_> {
         span: Span,
     ) -> Bound<Expr> {
         if !matches!(test, ListTest::In | ListTest::InIgnoringCase) {
-            return self.unsupported(span, "has_any or has_all over a table");
+            let terms = self.gathered(&table, span)?;
+            let (expr, all) = (Box::new(expr), test == ListTest::HasAll);
+            let kind = ExprKind::HasAny { expr, items: vec![terms], all };
+            return Ok(Expr { kind, expr_type: Type::Bool, span });
         }
         let mut columns = Self::columns_of(&table, span);
         if columns.is_empty() {
@@ -405,6 +409,18 @@ impl Binder<'_> {
         let (expr, column) = (convert(expr, common), convert(column, common));
         let table = self.project(&table, vec![(name, column)], span)?;
         Ok(in_relation(expr, table.relation, test, negated, span))
+    }
+
+    /// The first column of a table as one dynamic array.
+    fn gathered(&mut self, table: &Table, span: Span) -> Bound<Expr> {
+        let Some(first) = table.schema().columns.first() else {
+            return self.error(codes::WRONG_TYPE, span, "The table has no column");
+        };
+        let args = vec![Expr::column(0, first.column_type, span)];
+        let set = AggregateCall { function: Aggregate::MakeSet, args, outputs: 1 };
+        let outputs = vec![("set_".into(), Expr::column(0, Type::Dynamic, span))];
+        let table = self.aggregate_relation(table, Vec::new(), vec![set], outputs, span)?;
+        Ok(Expr { kind: ExprKind::Scalar(table.relation), expr_type: Type::Dynamic, span })
     }
 
     fn between(&mut self, negated: bool, parts: [&Expression; 3], span: Span) -> Bound<Expr> {

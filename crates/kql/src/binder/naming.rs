@@ -34,6 +34,9 @@ fn call(function: &str, arguments: &[Item]) -> Option<String> {
         let argument = first.and_then(|item| implicit(&item.expression)).unwrap_or_default();
         return Some(format!("{prefix}{argument}"));
     }
+    if matches!(function, "dcount_hll" | "percentile_tdigest") {
+        return Some(format!("{function}_{}", implicit(&first?.expression)?));
+    }
     let transparent = conversion(function).is_some()
         || matches!(
             function,
@@ -50,8 +53,6 @@ fn call(function: &str, arguments: &[Item]) -> Option<String> {
                 | "take_anyif"
                 | "any"
                 | "anyif"
-                | "column_ifexists"
-                | "columnifexists"
                 | "materialize"
                 | "toscalar"
                 | "round"
@@ -60,12 +61,6 @@ fn call(function: &str, arguments: &[Item]) -> Option<String> {
         );
     if !transparent {
         return None;
-    }
-    if function.starts_with("column") {
-        return match &first?.expression.kind {
-            ExpressionKind::Literal(Value::String(name), _) => Some(name.clone()),
-            _ => None,
-        };
     }
     implicit(&first?.expression)
 }
@@ -77,6 +72,8 @@ fn aggregate_prefix(function: &str) -> Option<String> {
         "make_set" | "makeset" | "make_set_if" => "set_".to_owned(),
         "make_bag" | "make_bag_if" | "make_dictionary" => "bag_".to_owned(),
         "take_any" | "take_anyif" | "any" | "anyif" | "arg_max" | "arg_min" => return None,
+        "buildschema" => "schema_".to_owned(),
+        "tdigest_merge" | "merge_tdigest" => "merge_tdigests_".to_owned(),
         _ => format!("{}_", Aggregate::from_name(function)?.name()),
     })
 }

@@ -56,6 +56,11 @@ impl Binder<'_> {
             (_, Body::MvExpand { items, limit }) => {
                 self.mv_expand(input, operator, items, limit.as_ref())
             }
+            (_, Body::MvApply { items, limit, on }) => {
+                self.mv_apply(input, operator, (items, limit.as_ref()), on)
+            }
+            ("partition", Body::Parts(parts)) => self.partition(input, operator, parts),
+            ("project-by-names", Body::Items(items)) => self.by_names(input, items, span),
             (_, Body::Parse { source, parts }) => self.parse(input, operator, source, parts),
             (_, Body::As(name)) => {
                 self.define(&name.text, Variable::Table(input.clone()));
@@ -292,7 +297,7 @@ impl Binder<'_> {
     }
 
     /// First the expressions become columns, then these are expanded.
-    fn mv_expand(
+    pub(super) fn mv_expand(
         &mut self,
         input: &Table,
         operator: &Operator,

@@ -8,7 +8,7 @@ use crate::syntax::{
     Body, Expression, ExpressionKind, Item, Parameter, Pipeline, Shape, Source, Statement,
 };
 use crate::{
-    Expr, ExprKind, Plan, PlannedResult, RelKind, Span, Type, Visualization, codes, parser,
+    Expr, ExprKind, Plan, PlannedResult, RelKind, Schema, Span, Type, Visualization, codes, parser,
 };
 
 impl Binder<'_> {
@@ -134,13 +134,28 @@ impl Binder<'_> {
         let mut table = match &pipeline.source {
             Source::Expression(expression) => self.table(expression),
             Source::Operator(operator) => self.source_operator(operator),
-            Source::Input => self.unsupported(pipeline.span, "A sub-query over handed-in rows"),
+            Source::Input => self.handed_in(pipeline.span),
         }?;
         for operator in operators {
             table = self.operator(&table, operator)?;
         }
         self.scope = scope;
         Ok(table)
+    }
+
+    /// A sub-query over rows of this type.
+    pub(super) fn subquery(&mut self, schema: &Arc<Schema>, pipeline: &Pipeline) -> Bound<Table> {
+        self.handed_in.push(schema.clone());
+        let table = self.pipeline(pipeline);
+        self.handed_in.pop();
+        table
+    }
+
+    fn handed_in(&mut self, span: Span) -> Bound<Table> {
+        match self.handed_in.last().cloned() {
+            Some(schema) => self.relation(RelKind::Rows, schema, 0, span),
+            None => self.unsupported(span, "A sub-query without rows"),
+        }
     }
 
     /// An expression that must be a table.

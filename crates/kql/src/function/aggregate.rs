@@ -39,8 +39,8 @@ functions! {
         MaxIf "maxif" ("ordered, bool") Argument(0), Pure;
         Min "min" ("ordered") Argument(0), Pure;
         MinIf "minif" ("ordered, bool") Argument(0), Pure;
-        Percentile "percentile" ("ordered, real") Argument(0), Pure;
-        PercentileW "percentilew" ("ordered, long, real") Argument(0), Pure;
+        Percentile "percentile" ("ordered, real") Widened(0), Pure;
+        PercentileW "percentilew" ("ordered, long, real") Widened(0), Pure;
         Percentiles "percentiles" ("ordered, real*") Special, Pure;
         PercentilesArray "percentiles_array" ("ordered, any*") Always(Dynamic), Pure;
         PercentilesW "percentilesw" ("ordered, long, real*") Special, Pure;

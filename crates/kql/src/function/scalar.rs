@@ -95,7 +95,7 @@ functions! {
         FormatDatetime "format_datetime" ("datetime, string") Always(String), Pure;
         FormatTimespan "format_timespan" ("timespan, string") Always(String), Pure;
         GetMonth "getmonth" ("datetime") Always(Int), Pure;
-        GetYear "getyear" ("datetime") Always(Long), Pure;
+        GetYear "getyear" ("datetime") Always(Int), Pure;
         HourOfDay "hourofday" ("datetime") Always(Int), Pure;
         IngestionTime "ingestion_time" ("") Always(Datetime), PerQuery;
         MakeDatetime "make_datetime" ("any, long?, long?, long?, long?, real?")

@@ -113,9 +113,8 @@ impl Parser<'_> {
     fn operator_body(&mut self, name: &Name) -> Body {
         match &*name.text {
             "where" | "filter" => Body::Predicate(self.expression()),
-            "project" | "extend" | "distinct" | "project-rename" | "serialize" => {
-                Body::Items(self.items(&[]))
-            }
+            "project" | "extend" | "distinct" | "project-rename" | "serialize"
+            | "project-by-names" => Body::Items(self.items(&[])),
             "project-away" | "project-keep" | "project-reorder" => Body::Columns(self.ordered()),
             "summarize" => self.summarize(),
             "sort" | "order" => {
@@ -147,8 +146,9 @@ impl Parser<'_> {
             "invoke" => Body::Call(self.expression()),
             "evaluate" => self.evaluate(),
             "partition" => self.partition(),
-            "fork" | "facet" | "make-series" | "top-nested" | "top-hitters" | "reduce"
-            | "project-by-names" => self.parts(),
+            "fork" | "facet" | "make-series" | "top-nested" | "top-hitters" | "reduce" => {
+                self.parts()
+            }
             "search" | "scan" | "parse-kv" | "assert-schema" | "macro-expand"
             | "execute-and-cache" => self.raw(),
             graph if graph == "make-graph" || graph.starts_with("graph-") => self.raw(),

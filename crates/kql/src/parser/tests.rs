@@ -1,1 +1,174 @@
-//! tests
+use super::*;
+use crate::syntax::*;
+use crate::testing::check;
+
+#[test]
+fn texts_become_trees() {
+    check("parser.txt", |input| {
+        let parsed = parse(input);
+        let mut lines: Vec<String> = parsed.statements.iter().map(statement).collect();
+        lines.extend(parsed.diagnostics.iter().map(|found| format!("! {found}")));
+        lines.join("\n")
+    });
+}
+
+fn statement(statement: &Statement) -> String {
+    match statement {
+        Statement::Let { name, value } => format!("(let {} {})", name.text, expression(value)),
+        Statement::Set { name } => format!("(set {})", name.text),
+        Statement::Parameters(list) => format!("(parameters{})", all(list, parameter)),
+        Statement::Other { what, .. } => format!("({what})"),
+        Statement::Query(query) => pipeline(query),
+    }
+}
+
+fn all<T>(list: &[T], show: impl Fn(&T) -> String) -> String {
+    list.iter().map(|element| format!(" {}", show(element))).collect()
+}
+
+fn parameter(parameter: &Parameter) -> String {
+    let default = parameter.default.as_ref().map(|d| format!("={}", expression(d)));
+    format!("{}:{}{}", parameter.name.text, shape(&parameter.shape), default.unwrap_or_default())
+}
+
+fn shape(shape: &Shape) -> String {
+    match shape {
+        Shape::Scalar(scalar) => scalar.to_string(),
+        Shape::Table(columns) => format!("(table{})", all(columns, column)),
+    }
+}
+
+fn column((name, column_type): &(Name, crate::Type)) -> String {
+    format!("{}:{column_type}", name.text)
+}
+
+fn pipeline(pipeline: &Pipeline) -> String {
+    let source = match &pipeline.source {
+        Source::Expression(source) => expression(source),
+        Source::Operator(source) => operator(source),
+        Source::Input => "input".to_owned(),
+    };
+    if pipeline.operators.is_empty() {
+        return source;
+    }
+    format!("(| {source}{})", all(&pipeline.operators, operator))
+}
+
+fn operator(operator: &Operator) -> String {
+    let settings = all(&operator.settings, |setting| {
+        format!("{}={}", setting.name.text, expression(&setting.value))
+    });
+    format!("({}{settings}{})", operator.name.text, body(&operator.body))
+}
+
+fn body(body: &Body) -> String {
+    match body {
+        Body::Nothing => String::new(),
+        Body::Predicate(one) | Body::Number(one) | Body::Call(one) => {
+            format!(" {}", expression(one))
+        }
+        Body::Items(items) => all(items, item),
+        Body::Columns(keys) | Body::Sort(keys) => all(keys, ordered),
+        Body::Summarize { aggregates, by } => {
+            format!("{} by{}", all(aggregates, item), all(by, item))
+        }
+        Body::Top { count, by } => format!(" {} by{}", expression(count), all(by, ordered)),
+        Body::SampleDistinct { count, of } => {
+            format!(" {} of {}", expression(count), expression(of))
+        }
+        Body::Union(sources) => all(sources, expression),
+        Body::Join { right, on } => format!(" {} on{}", expression(right), all(on, expression)),
+        Body::Range { name, from, to, step } => {
+            format!(" {} {} {} {}", name.text, expression(from), expression(to), expression(step))
+        }
+        Body::Datatable { columns, values } => {
+            format!("{} :{}", all(columns, column), all(values, expression))
+        }
+        Body::MvExpand { items, limit } => format!("{}{}", all(items, expanded), maybe(limit)),
+        Body::MvApply { items, limit, on } => {
+            format!("{}{} on {}", all(items, expanded), maybe(limit), pipeline(on))
+        }
+        Body::Parse { source, parts } => format!(" {} with {parts:?}", expression(source))
+            .replace("Name { text: ", "")
+            .split(", span: Span")
+            .map(|part| {
+                part.split_once('}').map_or(part, |(_, rest)| rest.trim_start_matches(" }"))
+            })
+            .collect(),
+        Body::Render { kind, properties } => {
+            format!(
+                " {}{}",
+                kind.text,
+                all(properties, |(name, text)| format!("{}={text}", name.text))
+            )
+        }
+        Body::As(name) => format!(" {}", name.text),
+        Body::Parts(parts) => all(parts, part),
+    }
+}
+
+fn part(part: &Part) -> String {
+    match part {
+        Part::Word(word) => format!("'{}", word.text),
+        Part::Item(one) => item(one),
+        Part::Pipeline(inner) => pipeline(inner),
+        Part::Raw(span) => format!("raw:{}..{}", span.start, span.end),
+    }
+}
+
+fn maybe(limit: &Option<Expression>) -> String {
+    limit.as_ref().map(|limit| format!(" limit {}", expression(limit))).unwrap_or_default()
+}
+
+fn expanded(expanded: &Expanded) -> String {
+    let to = expanded.to.map(|to| format!(":{to}")).unwrap_or_default();
+    format!("{}{to}", item(&expanded.item))
+}
+
+fn item(item: &Item) -> String {
+    let names: Vec<&str> = item.names.iter().map(|name| &*name.text).collect();
+    match names.len() {
+        0 => expression(&item.expression),
+        _ => format!("(= {} {})", names.join(","), expression(&item.expression)),
+    }
+}
+
+fn ordered(ordered: &Ordered) -> String {
+    let direction = ordered.descending.map_or("", |down| if down { " desc" } else { " asc" });
+    let nulls = ordered.nulls_first.map_or("", |first| if first { " first" } else { " last" });
+    format!("{}{direction}{nulls}", item(&ordered.item))
+}
+
+fn expression(node: &Expression) -> String {
+    match &node.kind {
+        ExpressionKind::Literal(value, crate::Type::String) => format!("{:?}", value.to_string()),
+        ExpressionKind::Literal(value, of) => format!("{of}:{value}"),
+        ExpressionKind::Name(name) | ExpressionKind::Wildcard(name) => name.clone(),
+        ExpressionKind::Star => "*".to_owned(),
+        ExpressionKind::Member(object, name) => format!("(. {} {})", expression(object), name.text),
+        ExpressionKind::Index(object, at) => {
+            format!("([] {} {})", expression(object), expression(at))
+        }
+        ExpressionKind::Call { name, arguments } => {
+            format!("({}{})", name.text, all(arguments, item))
+        }
+        ExpressionKind::Negate(inner) => format!("(- {})", expression(inner)),
+        ExpressionKind::Binary(operation, left, right) => {
+            format!("({} {} {})", operation.0, expression(left), expression(right))
+        }
+        ExpressionKind::List { test, negated, left, items } => {
+            let not = if *negated { "not-" } else { "" };
+            format!("({not}{test:?} {}{})", expression(left), all(items, expression))
+        }
+        ExpressionKind::Between { negated, value, low, high } => {
+            let not = if *negated { "not-" } else { "" };
+            format!("({not}between {} {} {})", expression(value), expression(low), expression(high))
+        }
+        ExpressionKind::Pipeline(inner) => pipeline(inner),
+        ExpressionKind::Lambda { parameters, body } => {
+            format!("(lambda ({} ){})", all(parameters, parameter), all(body, statement))
+        }
+        ExpressionKind::TypeOf(of) => format!("(typeof {})", shape(of)),
+        ExpressionKind::Error => "ERROR".to_owned(),
+    }
+}
