@@ -21,19 +21,23 @@ pub(crate) struct Rows {
 
 /// Reads bodies; holds the operations and the vocabularies it takes to do so.
 pub(crate) struct Enricher {
-    depot: Arc<Depot>,
     catalogue: Catalogue,
     tokenizer: Tokenizer,
 }
 
 impl Enricher {
-    pub(crate) fn new(depot: Arc<Depot>) -> Self {
-        Self { depot, catalogue: Catalogue::builtin(), tokenizer: Tokenizer::new() }
+    pub(crate) fn new() -> Self {
+        Self { catalogue: Catalogue::builtin(), tokenizer: Tokenizer::new() }
     }
 
     /// Everything the tables hold of one interaction.
-    pub(crate) fn rows(&self, mut ended: Ended, prices: &Prices) -> Result<Rows, Error> {
-        self.show_own_body(&mut ended)?;
+    pub(crate) fn rows(
+        &self,
+        depot: &Arc<Depot>,
+        mut ended: Ended,
+        prices: &Prices,
+    ) -> Result<Rows, Error> {
+        show_own_body(depot, &mut ended)?;
         let mut interaction = row::build(&mut ended);
         let mut errors = std::mem::take(&mut ended.closed.errors);
         errors.extend(ended.response.stream.as_ref().and_then(stream_error));
@@ -45,28 +49,8 @@ impl Enricher {
         row::errors(&mut interaction, &errors);
         fill(&mut interaction, &extraction, not_extracted(&ended));
         price(&mut interaction, &extraction, prices);
-        let messages = self.messages(&interaction, extraction.parts)?;
+        let messages = messages(depot, &interaction, extraction.parts)?;
         Ok(Rows { interaction, messages })
-    }
-
-    /// The gateway's own answer is the answer, unless part of the backend's had gone out before.
-    fn show_own_body(&self, ended: &mut Ended) -> Result<(), Error> {
-        let own = std::mem::take(&mut ended.closed.own_body);
-        let response = &mut ended.response;
-        if own.is_empty() || (response.is_stream && response.bytes > 0) {
-            return Ok(());
-        }
-        let mut body = crate::body::Body::new(self.depot.clone());
-        body.push(own.as_bytes())?;
-        let mut gathered = body.finish()?;
-        response.parsed = Body::read(Some("application/json"), own.as_bytes());
-        response.bytes = gathered.bytes;
-        response.sha256 = std::mem::take(&mut gathered.sha256);
-        response.shown = gathered.text()?;
-        response.stream = None;
-        response.is_stream = false;
-        response.not_extracted = String::new();
-        Ok(())
     }
 
     /// None if it panicked: a record must come through whatever a body holds.
@@ -87,31 +71,6 @@ impl Enricher {
             tokenizer: &self.tokenizer,
         };
         catch_unwind(AssertUnwindSafe(|| openai::extract(&input))).ok()
-    }
-
-    fn messages(&self, of: &Interaction, parts: Vec<Part>) -> Result<Vec<Message>, Error> {
-        let mut messages = Vec::with_capacity(parts.len());
-        for (position, part) in parts.into_iter().enumerate() {
-            messages.push(Message {
-                time_generated: of.time_generated,
-                correlation_id: of.correlation_id.clone(),
-                sequence_number: i32::try_from(position).unwrap_or(i32::MAX),
-                direction: part.direction.name().into(),
-                role: part.role,
-                content_type: part.content_type.into(),
-                content: self.depot.text(part.content)?,
-                name: part.name,
-                choice_index: part.choice_index,
-                kind: of.kind.clone(),
-                model_name: of.model_name.clone(),
-                deployment_name: of.deployment_name.clone(),
-                apim_subscription_id: of.apim_subscription_id.clone(),
-                caller_ip_address: of.caller_ip_address.clone(),
-                thread_id: of.thread_id.clone(),
-                run_id: of.run_id.clone(),
-            });
-        }
-        Ok(messages)
     }
 }
 
@@ -137,6 +96,51 @@ fn inline_bytes(text: &BodyText) -> usize {
         BodyText::Inline(text) => text.len(),
         BodyText::Blob { .. } => 0,
     }
+}
+
+/// The gateway's own answer is the answer, unless part of the backend's had gone out before.
+fn show_own_body(depot: &Arc<Depot>, ended: &mut Ended) -> Result<(), Error> {
+    let own = std::mem::take(&mut ended.closed.own_body);
+    let response = &mut ended.response;
+    if own.is_empty() || (response.is_stream && response.bytes > 0) {
+        return Ok(());
+    }
+    let mut body = crate::body::Body::new(depot.clone());
+    body.push(own.as_bytes())?;
+    let mut gathered = body.finish()?;
+    response.parsed = Body::read(Some("application/json"), own.as_bytes());
+    response.bytes = gathered.bytes;
+    response.sha256 = std::mem::take(&mut gathered.sha256);
+    response.shown = gathered.text()?;
+    response.stream = None;
+    response.is_stream = false;
+    response.not_extracted = String::new();
+    Ok(())
+}
+
+fn messages(depot: &Depot, of: &Interaction, parts: Vec<Part>) -> Result<Vec<Message>, Error> {
+    let mut messages = Vec::with_capacity(parts.len());
+    for (position, part) in parts.into_iter().enumerate() {
+        messages.push(Message {
+            time_generated: of.time_generated,
+            correlation_id: of.correlation_id.clone(),
+            sequence_number: i32::try_from(position).unwrap_or(i32::MAX),
+            direction: part.direction.name().into(),
+            role: part.role,
+            content_type: part.content_type.into(),
+            content: depot.text(part.content)?,
+            name: part.name,
+            choice_index: part.choice_index,
+            kind: of.kind.clone(),
+            model_name: of.model_name.clone(),
+            deployment_name: of.deployment_name.clone(),
+            apim_subscription_id: of.apim_subscription_id.clone(),
+            caller_ip_address: of.caller_ip_address.clone(),
+            thread_id: of.thread_id.clone(),
+            run_id: of.run_id.clone(),
+        });
+    }
+    Ok(messages)
 }
 
 /// The typed columns that bodies fill.
@@ -219,7 +223,10 @@ fn json(value: Value) -> Json {
 
 /// The error that a stream carried, or what it lost.
 fn stream_error(stream: &Assembled) -> Option<ErrorDetail> {
-    if let Some(error) = &stream.error {
+    if let Some(whole) = &stream.error {
+        // `{"error": {…}}` of chat, the bare error of responses, `response.failed`.
+        let inner = whole.pointer("/response/error").or_else(|| whole.get("error"));
+        let error = inner.filter(|inner| inner.is_object()).unwrap_or(whole);
         let text = |name: &str| error.get(name).and_then(Value::as_str);
         let reason = text("code").or(text("type")).unwrap_or("StreamError");
         return Some(ErrorDetail {

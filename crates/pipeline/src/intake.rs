@@ -206,6 +206,7 @@ fn finish_decoded(
 /// A stream as the answer it stands for.
 fn joined(mut assembled: Assembled, depot: &Depot) -> Result<Taken, Error> {
     let body = match (std::mem::take(&mut assembled.body), &assembled.error) {
+        (Value::Null, Some(error)) if error.get("error").is_some() => error.clone(),
         (Value::Null, Some(error)) => json!({ "error": error }),
         (body, _) => body,
     };

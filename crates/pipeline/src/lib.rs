@@ -27,3 +27,6 @@ pub use config::PipelineConfig;
 pub use error::{Error, ErrorKind};
 pub use pipeline::Pipeline;
 pub use status::{State, Status};
+
+#[cfg(test)]
+mod tests;

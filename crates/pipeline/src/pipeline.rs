@@ -42,6 +42,16 @@ impl Pipeline {
         work_dir: PathBuf,
     ) -> Result<Self, Error> {
         config.validate()?;
+        let (applied, end) = (sink.durable_cursor().applied, *ledger.durable().borrow());
+        if applied > end {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!(
+                    "the tables hold the ledger up to sequence {applied}, but it ends at {end}: it is not the \
+                     ledger they were made from; put that one back, or move the tables away to build them anew"
+                ),
+            ));
+        }
         let shared = Arc::new(Shared::default());
         shared.set_prices(prices);
         let depot = Depot::open(sink, config, work_dir)?;

@@ -31,7 +31,7 @@ pub(crate) struct Worker {
 pub(crate) struct Line {
     depot: Arc<Depot>,
     shared: Arc<Shared>,
-    enricher: Enricher,
+    enricher: Arc<Enricher>,
     assembler: Assembler,
     pending: Batch,
     pending_bytes: u64,
@@ -45,7 +45,8 @@ pub(crate) struct Line {
 
 impl Worker {
     pub(crate) fn new(depot: Arc<Depot>, ledger: Ledger, shared: Arc<Shared>) -> Self {
-        Self { ledger, line: Line::new(depot, shared), released: 0 }
+        let enricher = Arc::new(Enricher::new());
+        Self { ledger, line: Line::new(depot, shared, enricher), released: 0 }
     }
 
     /// Follows the ledger until told to stop.
@@ -71,8 +72,7 @@ impl Worker {
 
     /// Reads and writes until told to stop, or until something refuses.
     fn follow(&mut self) -> Result<(), Error> {
-        let from = self.line.written.resume_from.max(1);
-        let mut reader = self.ledger.reader(from).map_err(ledger_failed)?;
+        let mut reader = self.reader()?;
         let mut stop_at = None;
         loop {
             if self.line.shared.is_stopping() {
@@ -94,10 +94,15 @@ impl Worker {
     /// Takes one frame or waits for it; false if there was none.
     fn step(&mut self, reader: &mut Reader, is_stopping: bool) -> Result<bool, Error> {
         let wait = if is_stopping { Duration::ZERO } else { self.line.wait(Instant::now()) };
-        let entry = reader.next(wait).map_err(ledger_failed)?;
-        let found = entry.is_some();
-        if let Some(entry) = entry {
-            self.line.take(entry, Instant::now())?;
+        let mut found = true;
+        match reader.next(wait) {
+            Ok(Some(entry)) => self.line.take(entry, Instant::now())?,
+            Ok(None) => found = false,
+            // One frame that only a newer version can read; the reader has gone past it.
+            Err(error) if error.kind() == ledger::ErrorKind::Invalid => {
+                self.line.skip_unknown(reader.position().saturating_sub(1), &error);
+            }
+            Err(error) => return Err(ledger_failed(error)),
         }
         if self.line.is_due(Instant::now()) {
             self.line.flush()?;
@@ -105,8 +110,24 @@ impl Worker {
         } else if !found {
             self.line.report();
             self.release();
+            if self.ledger.state() == ledger::State::Closed {
+                // A closed ledger answers at once that there is nothing; only `stop` is to come.
+                std::thread::park_timeout(wait);
+            }
         }
         Ok(found)
+    }
+
+    /// A reader behind the last batch written, or from the first frame there is.
+    fn reader(&self) -> Result<Reader, Error> {
+        let from = self.line.written.resume_from;
+        match self.ledger.reader(from) {
+            Err(error) if error.kind() == ledger::ErrorKind::Released => {
+                tracing::error!(%error, "records were given up before they were in the tables");
+                self.ledger.reader(0).map_err(ledger_failed)
+            }
+            reader => reader.map_err(ledger_failed),
+        }
     }
 
     /// Lets the ledger give up what the sink has made durable.
@@ -121,10 +142,10 @@ impl Worker {
 
 impl Line {
     /// Continues where the sink is durable.
-    pub(crate) fn new(depot: Arc<Depot>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(depot: Arc<Depot>, shared: Arc<Shared>, enricher: Arc<Enricher>) -> Self {
         let written = depot.sink.durable_cursor();
         Self {
-            enricher: Enricher::new(depot.clone()),
+            enricher,
             assembler: Assembler::new(depot.clone(), written),
             depot,
             shared,
@@ -140,11 +161,18 @@ impl Line {
     pub(crate) fn take(&mut self, entry: Entry, now: Instant) -> Result<(), Error> {
         let sequence = entry.sequence;
         if let Some(ended) = self.assembler.accept(entry)? {
-            let rows = self.enricher.rows(*ended, &self.shared.prices())?;
+            let rows = self.enricher.rows(&self.depot, *ended, &self.shared.prices())?;
             self.add(rows, now);
         }
         self.read = sequence;
         Ok(())
+    }
+
+    /// Goes past a frame that this version cannot read.
+    fn skip_unknown(&mut self, sequence: u64, error: &ledger::Error) {
+        tracing::error!(sequence, %error, "a frame of the ledger is passed over");
+        self.shared.board.update(|status| status.damaged_frames += 1);
+        self.read = sequence;
     }
 
     /// The pending rows shall be written now.
@@ -197,6 +225,18 @@ impl Line {
             std::thread::park_timeout(pause);
             pause = (pause * 2).min(self.depot.config.retry_pause_max());
         }
+    }
+
+    /// The most memory that bodies ever took.
+    #[cfg(test)]
+    pub(crate) fn memory_highest(&self) -> u64 {
+        self.depot.budget.highest()
+    }
+
+    /// The frame to read next.
+    #[cfg(test)]
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.read + 1
     }
 
     /// Begins again behind the last batch written. Rows that were pending are read once more.
