@@ -113,32 +113,47 @@ mod tests {
 
     use super::*;
 
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-        #[test]
-        fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            identify(&Catalogue::builtin(), &bytes);
-            peek(&bytes);
-            sse(&bytes);
-            assemble(&bytes);
-        }
+    fn config() -> ProptestConfig {
+        ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() }
+    }
 
-        #[test]
-        fn streams_of_any_events_are_taken(
-            size in 1u8..9,
-            events in prop::collection::vec("(event: (response\\.(created|completed|output_text\\.delta|output_item\\.added)|thread\\.message\\.delta|error)\n)?data: (\\{(\"(choices|delta|response|item|output_index|id|type|error)\":(1|\"a\"|null|\\[\\]|\\{\\}|\\[\\{\"index\":2,\"delta\":\\{\"content\":\"x\"\\}\\}\\]),){0,3}\"x\":1\\}|\\[DONE\\])\n\n", 0..8),
-        ) {
+    #[test]
+    fn any_bytes_are_taken() {
+        let catalogue = Catalogue::builtin();
+        proptest!(config(), |(bytes in prop::collection::vec(any::<u8>(), 0..200))| {
+            super::identify(&catalogue, &bytes);
+            super::peek(&bytes);
+            super::sse(&bytes);
+            super::assemble(&bytes);
+        });
+    }
+
+    #[test]
+    fn any_path_is_taken() {
+        let catalogue = Catalogue::builtin();
+        let path = "(GET|POST)\n(/(openai|v1|deployments|models|threads|runs|chat|completions|files|%2f|a%b|é|)){0,20}\n(api-version=x|&|=|%){0,3}";
+        proptest!(config(), |(path in path)| super::identify(&catalogue, path.as_bytes()));
+    }
+
+    #[test]
+    fn streams_of_any_events_are_taken() {
+        let event = "(event: (response\\.(created|completed|output_text\\.delta|output_item\\.added)|thread\\.message\\.delta|error)\n)?data: (\\{(\"(choices|delta|response|item|output_index|id|type|error)\":(1|\"a\"|null|\\[\\]|\\{\\}|\\[\\{\"index\":2,\"delta\":\\{\"content\":\"x\"\\}\\}\\]),){0,3}\"x\":1\\}|\\[DONE\\])\n\n";
+        proptest!(config(), |(size in 1u8..9, events in prop::collection::vec(event, 0..8))| {
             let mut bytes = vec![size];
             bytes.extend_from_slice(events.concat().as_bytes());
-            assemble(&bytes);
-        }
+            super::assemble(&bytes);
+        });
+    }
 
-        #[test]
-        fn any_json_is_taken(text in "\\{(\"(messages|input|prompt|choices|data|output|usage|tools)\":(1|\"a\"|null|\\[1,\"b\",\\{\"role\":\"user\",\"content\":\\[\"c\"\\]\\}\\]|\\{\"a\":1\\}),){0,4}\"x\":1\\}") {
+    #[test]
+    fn any_json_is_taken() {
+        let (catalogue, tokenizer) = (Catalogue::builtin(), Tokenizer::new());
+        let text = "\\{(\"(messages|input|prompt|choices|data|output|usage|tools)\":(1|\"a\"|null|\\[1,\"b\",\\{\"role\":\"user\",\"content\":\\[\"c\"\\]\\}\\]|\\{\"a\":1\\}),){0,4}\"x\":1\\}";
+        proptest!(config(), |(text in text)| {
             let mut bytes = vec![u8::try_from(text.len().min(255)).unwrap_or(255)];
             bytes.extend_from_slice(text.as_bytes());
             bytes.extend_from_slice(text.as_bytes());
-            extraction(&Catalogue::builtin(), &Tokenizer::new(), &bytes);
-        }
+            super::extraction(&catalogue, &tokenizer, &bytes);
+        });
     }
 }

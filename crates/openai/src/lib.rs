@@ -27,6 +27,9 @@ pub use extract::{
 pub use identify::{Finding, Hint, Identified, PathIds, Problem};
 pub use kind::{DeploymentSource, Family, Kind, Multipart, Pin, Statefulness, Streaming, Surface};
 pub use multipart::{FormPart, FormReader};
-pub use peek::{Malformed, PEEK_DEPTH_MAX, PEEK_VALUE_BYTES_MAX, Peek, PeekFormat, Peeker};
+pub use peek::{
+    AnswerPeek, AnswerPeeker, Malformed, PEEK_DEPTH_MAX, PEEK_VALUE_BYTES_MAX, Peek, PeekFormat,
+    Peeker,
+};
 pub use sse::{SSE_EVENT_BYTES_MAX, SseEvent, SseParser};
 pub use tokens::{Encoding, Tokenizer};

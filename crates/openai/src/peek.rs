@@ -4,6 +4,7 @@
 //! whole body is scanned, at the speed at which `memchr` finds the ends of its strings; as a
 //! by-product it is known whether the body is well-formed JSON.
 
+mod answer;
 mod form;
 mod json;
 mod token;
@@ -11,6 +12,7 @@ mod utf8;
 
 use std::ops::Range;
 
+pub use answer::{AnswerPeek, AnswerPeeker};
 use form::FormPeek;
 use json::JsonScanner;
 
@@ -65,6 +67,9 @@ pub struct Peek {
     pub input_file_id: Option<String>,
     /// `training_file` of a fine-tuning job.
     pub training_file: Option<String>,
+    /// Ids of other objects named anywhere in the body: `file_id`, `file_ids`, `vector_store_ids`,
+    /// `container`, `validation_file`, and the `id` of items. At most 64.
+    pub references: Vec<String>,
     /// `store`.
     pub store: Option<bool>,
     /// `background`.

@@ -27,6 +27,26 @@ enum Field {
     MaxOutputTokens,
     N,
     StreamFormat,
+    /// An id of an object, anywhere in the body.
+    Reference,
+    /// Of answers: `id`, `thread_id`, `usage`.
+    Id,
+    Thread,
+    Usage,
+}
+
+/// Most ids of objects kept of one body.
+const REFERENCES_MAX: usize = 64;
+/// Longest usage object kept.
+const USAGE_BYTES_MAX: usize = 8 * 1024;
+
+/// What an answer says at its top level.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) id: Option<String>,
+    pub(crate) thread_id: Option<String>,
+    /// The usage object, raw.
+    pub(crate) usage: Vec<u8>,
 }
 
 impl Field {
@@ -53,8 +73,21 @@ impl Field {
             "max_completion_tokens" => Self::MaxCompletionTokens,
             "max_output_tokens" => Self::MaxOutputTokens,
             "n" => Self::N,
-            _ => return None,
+            "id" => Self::Id,
+            "thread_id" => Self::Thread,
+            "usage" => Self::Usage,
+            "validation_file" => Self::Reference,
+            _ => return Self::of_inner_key(key),
         })
+    }
+}
+
+impl Field {
+    /// Members that name objects wherever they stand: in tools, attachments, content parts, items.
+    fn of_inner_key(key: &str) -> Option<Self> {
+        let keys =
+            ["file_id", "file_ids", "vector_store_id", "vector_store_ids", "container", "id"];
+        keys.contains(&key).then_some(Self::Reference)
     }
 }
 
@@ -89,6 +122,7 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct JsonScanner {
     pub(crate) peek: Peek,
+    pub(crate) told: Told,
     state: State,
     /// Offset of the piece being scanned.
     base: u64,
@@ -100,6 +134,10 @@ pub(crate) struct JsonScanner {
     field: Option<Field>,
     /// The wanted top-level object we are in.
     inside: Option<Field>,
+    /// Level of a list whose texts are ids of objects.
+    references_at: Option<usize>,
+    /// Where in the piece being scanned the kept part of a usage object begins.
+    usage_from: Option<usize>,
     /// Raw bytes of the key or value being kept.
     kept: Vec<u8>,
     keeping: bool,
@@ -111,6 +149,7 @@ impl Default for JsonScanner {
     fn default() -> Self {
         Self {
             peek: Peek { format: PeekFormat::Json, ..Peek::default() },
+            told: Told::default(),
             state: State::Value,
             base: 0,
             utf8: Utf8Check::default(),
@@ -118,6 +157,8 @@ impl Default for JsonScanner {
             objects: [0; PEEK_DEPTH_MAX / 64],
             field: None,
             inside: None,
+            references_at: None,
+            usage_from: None,
             kept: Vec::new(),
             keeping: false,
             started_at: 0,
@@ -144,11 +185,26 @@ impl JsonScanner {
         let mut at = 0;
         while at < end && self.state != State::Broken {
             at = self.step(&bytes[..end], at);
+            if self.usage_from.is_some() && self.inside.is_none() {
+                self.keep_usage(&bytes[..at]);
+                self.usage_from = None;
+            }
+        }
+        if self.usage_from.is_some() {
+            self.keep_usage(&bytes[..end]);
+            self.usage_from = Some(0);
         }
         if valid.is_err() && self.state != State::Broken {
             self.fail(end, "invalid UTF-8");
         }
         self.base += bytes.len() as u64;
+    }
+
+    fn keep_usage(&mut self, bytes: &[u8]) {
+        let piece = &bytes[self.usage_from.unwrap_or(0)..];
+        if self.told.usage.len() + piece.len() <= USAGE_BYTES_MAX {
+            self.told.usage.extend_from_slice(piece);
+        }
     }
 
     pub(crate) fn finish(mut self) -> Peek {
@@ -200,12 +256,15 @@ impl JsonScanner {
 
     fn key(&mut self) {
         self.state = State::String { is_key: true, at: Text::Plain };
-        self.keeping = self.depth == 1 || (self.depth == 2 && self.inside.is_some());
+        self.keeping = true;
         self.kept.clear();
         self.field = None;
     }
 
     fn value(&mut self, at: usize, byte: u8) {
+        if self.references_at == Some(self.depth) && byte == b'"' {
+            self.field = Some(Field::Reference);
+        }
         if self.field.is_some() {
             self.started_at = self.base + at as u64;
             self.kept.clear();
@@ -242,15 +301,25 @@ impl JsonScanner {
         if self.depth == 1 && is_object {
             self.peek.object_start = Some(self.base + at as u64 + 1);
         }
-        if self.depth == 2 && matches!(self.field, Some(Field::StreamOptions | Field::Conversation))
-        {
-            self.inside = self.field;
+        match self.field {
+            Some(Field::StreamOptions | Field::Conversation) if self.depth == 2 => {
+                self.inside = self.field;
+            }
+            Some(Field::Usage) if self.depth == 2 && is_object => {
+                self.inside = self.field;
+                self.usage_from = Some(at);
+            }
+            Some(Field::Reference) if !is_object => self.references_at = Some(self.depth),
+            _ => {}
         }
         self.field = None;
         self.state = if is_object { State::KeyOrEnd } else { State::ValueOrEnd };
     }
 
     fn close(&mut self, at: usize) {
+        if self.references_at == Some(self.depth) {
+            self.references_at = None;
+        }
         self.depth -= 1;
         if self.depth == 1 {
             if self.inside == Some(Field::StreamOptions) {
@@ -360,13 +429,23 @@ impl JsonScanner {
 
     fn key_ended(&mut self) {
         self.state = State::Colon;
-        if !self.keeping || self.kept.len() > KEY_BYTES_MAX {
+        if self.kept.len() > KEY_BYTES_MAX {
             return;
         }
         self.field = match std::str::from_utf8(&self.kept) {
-            Ok(key) if !key.contains('\\') => Field::of_key(key, self.inside),
-            _ => unescaped(&self.kept).and_then(|key| Field::of_key(&key, self.inside)),
+            Ok(key) if !key.contains('\\') => self.field_of(key),
+            _ => unescaped(&self.kept).and_then(|key| self.field_of(&key)),
         };
+    }
+
+    fn field_of(&self, key: &str) -> Option<Field> {
+        match (self.depth, self.inside) {
+            (1, _) => Field::of_key(key, None),
+            (2, Some(Field::StreamOptions | Field::Conversation)) => {
+                Field::of_key(key, self.inside)
+            }
+            _ => Field::of_inner_key(key),
+        }
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -400,7 +479,10 @@ impl JsonScanner {
             Some(Field::MaxOutputTokens) => peek.max_output_tokens = None,
             Some(Field::N) => peek.n = None,
             Some(Field::StreamFormat) => peek.stream_format = None,
-            None => {}
+            Some(Field::Id) => self.told.id = None,
+            Some(Field::Thread) => self.told.thread_id = None,
+            Some(Field::Usage) => self.told.usage.clear(),
+            Some(Field::Reference) | None => {}
         }
     }
 
@@ -422,7 +504,20 @@ impl JsonScanner {
             Field::InputFile => peek.input_file_id = text,
             Field::TrainingFile => peek.training_file = text,
             Field::StreamFormat => peek.stream_format = text,
+            Field::Id => self.told.id = text,
+            Field::Thread => self.told.thread_id = text,
+            Field::Reference => self.refer(text),
             _ => {}
+        }
+    }
+
+    fn refer(&mut self, id: Option<String>) {
+        let references = &mut self.peek.references;
+        if let Some(id) = id.filter(|id| is_object_id(id))
+            && references.len() < REFERENCES_MAX
+            && !references.contains(&id)
+        {
+            references.push(id);
         }
     }
 
@@ -450,6 +545,17 @@ impl JsonScanner {
             _ => {}
         }
     }
+}
+
+/// An id that a backend mints, such as `file-abc`, `vs_abc` or `msg_abc`. Ids of tool calls are the
+/// model's own and mean nothing to a backend.
+fn is_object_id(id: &str) -> bool {
+    let prefix = id.split(['_', '-']).next().unwrap_or_default();
+    prefix.len() < id.len()
+        && !matches!(prefix, "" | "call" | "toolu")
+        && prefix.len() <= 12
+        && prefix.bytes().all(|byte| byte.is_ascii_lowercase())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// The text of a string's raw inside; lone surrogates become U+FFFD.

@@ -132,6 +132,24 @@ fn forms_are_peeked_in_any_order() {
     assert!(without.malformed().is_some());
 }
 
+#[test]
+fn ids_of_objects_are_found_at_any_depth() {
+    let body = r#"{"input":[{"type":"item_reference","id":"msg_1"},{"type":"message","content":[
+        {"type":"input_file","file_id":"file-9"},{"type":"input_text","text":"file_id"}]},
+        {"type":"function_call","id":"call_7","name":"x"}],
+        "tools":[{"type":"file_search","vector_store_ids":["vs_1","vs_2",["vs_no"],{"x":"vs_no"}]},
+        {"type":"code_interpreter","container":{"type":"auto","file_ids":["file-9","file-8"]}},
+        {"type":"code_interpreter","container":"cntr_1"}],"validation_file":"file-7","id":"no-3"}"#;
+    for size in [1, 3, 1000] {
+        let peek = peek_pieces("application/json", body.as_bytes(), size);
+        let found = ["msg_1", "file-9", "vs_1", "vs_2", "file-8", "cntr_1", "file-7"];
+        assert_eq!(peek.references, found);
+    }
+    let many: Vec<String> = (0..1000).map(|n| format!("file-{n}")).collect();
+    let body = serde_json::json!({ "file_ids": many }).to_string();
+    assert_eq!(peek(&body).references.len(), 64);
+}
+
 fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
