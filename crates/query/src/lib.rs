@@ -1,1 +1,26 @@
-//! query
+//! Runs KQL over the store: typed plans become DataFusion plans with our own kernels wherever
+//! Kusto's semantics differ from SQL's.
+//!
+//! A query is translated faithfully or rejected by name, never approximated. Parsing and binding
+//! are in `kql`; files and snapshots in `store`.
+
+mod call;
+mod cell;
+mod config;
+mod convert;
+mod decimal;
+mod engine;
+mod error;
+mod fold;
+mod json;
+mod kernels;
+mod lower;
+mod paths;
+mod scan;
+mod tables;
+mod text;
+mod time;
+
+pub use config::{Identity, QueryConfig};
+pub use engine::Engine;
+pub use tables::{BODY_BYTES_MAX, ColumnInfo, TableInfo, tables};

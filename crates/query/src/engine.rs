@@ -1,0 +1,318 @@
+//! The engine: compiles, prepares, runs and cuts results at their limits.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures_util::StreamExt;
+use kql::{
+    Catalogue, Column, Frame, Options, PlannedResult, QueryError, QueryErrorKind, Relation,
+    Statistics, Type, UNIX_EPOCH_TICKS, Value,
+};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+
+use crate::QueryConfig;
+use crate::cell::{Cell, Reader};
+use crate::decimal;
+use crate::error::{IntoOutcome, Outcome};
+use crate::lower::{Query, Surroundings};
+use crate::tables::{TableCatalogue, Tables};
+
+/// Rows of one batch. Small, because a row may carry bodies.
+const BATCH_ROWS: usize = 4096;
+
+/// Answers KQL over a store.
+pub struct Engine {
+    shared: Arc<Shared>,
+    /// Queries run here, so that long kernels never hold up the caller's tasks.
+    runtime: Option<Runtime>,
+}
+
+struct Shared {
+    store: Arc<store::Store>,
+    config: QueryConfig,
+    catalogue: Arc<TableCatalogue>,
+    environment: Arc<RuntimeEnv>,
+    turns: Semaphore,
+}
+
+impl Engine {
+    /// An engine over a store.
+    pub fn new(store: Arc<store::Store>, config: QueryConfig) -> Result<Self, QueryError> {
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(config.memory_bytes_max)))
+            // Prompts are not written to temporary files: a query that needs more fails.
+            .with_disk_manager_builder(
+                DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+            )
+            .build_arc()
+            .outcome()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(config.threads.max(1))
+            .thread_name("query")
+            .enable_all()
+            .build()
+            .map_err(|error| QueryError::new(QueryErrorKind::Internal, error.to_string()))?;
+        let shared = Shared {
+            store,
+            catalogue: Arc::new(TableCatalogue::new(config.database.clone())),
+            environment,
+            turns: Semaphore::new(config.concurrency_max.max(1)),
+            config,
+        };
+        Ok(Self { shared: Arc::new(shared), runtime: Some(runtime) })
+    }
+
+    /// The physical plan of a query's first result, as text; for tests and diagnosis.
+    pub async fn explain(&self, query: &str, options: &Options) -> Result<String, QueryError> {
+        self.shared.explain(query, options).await
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[async_trait]
+impl kql::Engine for Engine {
+    async fn run(&self, query: &str, options: &Options) -> Result<Frame, QueryError> {
+        let started = Instant::now();
+        let Some(runtime) = &self.runtime else {
+            return Err(QueryError::new(QueryErrorKind::Cancelled, "the engine has shut down"));
+        };
+        let (shared, query, timeout) =
+            (Arc::clone(&self.shared), query.to_owned(), options.timeout);
+        let options = options.clone();
+        let task = runtime.spawn(async move {
+            let run = shared.run(&query, &options);
+            tokio::time::timeout(options.timeout, run).await
+        });
+        let mut task = AbortOnDrop(task);
+        match (&mut task.0).await {
+            Ok(Ok(result)) => result.map(|mut frame| {
+                frame.statistics.elapsed = started.elapsed();
+                frame
+            }),
+            Ok(Err(_)) => Err(QueryError::new(
+                QueryErrorKind::Timeout,
+                format!("the query took longer than the {} seconds allowed", timeout.as_secs_f64()),
+            )),
+            Err(failed) if failed.is_panic() => {
+                Err(QueryError::new(QueryErrorKind::Internal, "the query failed unexpectedly"))
+            }
+            Err(_) => Err(QueryError::new(QueryErrorKind::Cancelled, "the query was cancelled")),
+        }
+    }
+
+    fn catalogue(&self) -> Arc<dyn Catalogue> {
+        Arc::clone(&self.shared.catalogue) as Arc<dyn Catalogue>
+    }
+}
+
+/// A caller that goes away takes its query along.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Shared {
+    async fn run(&self, text: &str, options: &Options) -> Outcome<Frame> {
+        let _turn =
+            self.turns.acquire().await.map_err(|_| {
+                QueryError::new(QueryErrorKind::Cancelled, "the engine has shut down")
+            })?;
+        let options = self.settled(options);
+        let plan = kql::compile(text, &*self.catalogue, &options)?;
+        let query = self.query(&options);
+        let mut frames = Vec::with_capacity(plan.results.len());
+        for result in &plan.results {
+            let physical = query.physical(&result.relation).await?;
+            frames.push(collect(&query, physical, result, &options).await?);
+        }
+        let mut frames = frames.into_iter();
+        let mut first = frames.next().unwrap_or_default();
+        first.more = frames.collect();
+        Ok(first)
+    }
+
+    async fn explain(&self, text: &str, options: &Options) -> Outcome<String> {
+        let options = self.settled(options);
+        let plan = kql::compile(text, &*self.catalogue, &options)?;
+        let query = self.query(&options);
+        let Some(result) = plan.results.first() else { return Ok(String::new()) };
+        let physical = query.physical(&result.relation).await?;
+        Ok(datafusion::physical_plan::displayable(&*physical).indent(true).to_string())
+    }
+
+    /// The options with the clock read once, so that binder and engine agree on it.
+    fn settled(&self, options: &Options) -> Options {
+        let now = options.now_ticks.unwrap_or_else(|| {
+            let since =
+                SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            UNIX_EPOCH_TICKS + i64::try_from(since.as_nanos() / 100).unwrap_or(i64::MAX / 2)
+        });
+        Options { now_ticks: Some(now), ..options.clone() }
+    }
+
+    fn query(&self, options: &Options) -> Query {
+        let config = SessionConfig::new()
+            .with_batch_size(BATCH_ROWS)
+            .with_target_partitions(self.config.threads.max(1))
+            .with_round_robin_repartition(false)
+            .with_information_schema(false);
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&self.environment))
+            .with_default_features()
+            .build();
+        let tables = Tables::new(
+            self.store.snapshot(),
+            self.config.identity.clone(),
+            self.config.memory_bytes_max,
+        );
+        let surroundings = Surroundings {
+            now_ticks: options.now_ticks.unwrap_or(UNIX_EPOCH_TICKS),
+            principal: options.principal.clone().unwrap_or_default(),
+            database: self.config.database.clone(),
+            time_range: options.time_range,
+        };
+        Query::new(SessionContext::new_with_state(state), Arc::new(tables), surroundings)
+    }
+}
+
+impl Query {
+    async fn physical(&self, relation: &Arc<Relation>) -> Outcome<Arc<dyn ExecutionPlan>> {
+        self.prepare(relation).await?;
+        let logical = self.lower(relation)?;
+        let frame = self.session.execute_logical_plan(logical).await.outcome()?;
+        frame.create_physical_plan().await.outcome()
+    }
+}
+
+async fn collect(
+    query: &Query,
+    plan: Arc<dyn ExecutionPlan>,
+    result: &PlannedResult,
+    options: &Options,
+) -> Outcome<Frame> {
+    let columns = &result.relation.schema.columns;
+    let mut frame = Frame {
+        name: result.name.clone(),
+        columns: columns.clone(),
+        visualization: result.visualization.clone(),
+        ..Frame::default()
+    };
+    let mut stream = execute_stream(Arc::clone(&plan), query.session.task_ctx()).outcome()?;
+    let mut bytes = 0;
+    while let Some(batch) = stream.next().await {
+        let batch = batch.outcome()?;
+        frame.truncated = append(&mut frame.rows, &mut bytes, &batch, columns, options)?;
+        if frame.truncated.is_some() {
+            break;
+        }
+    }
+    drop(stream);
+    frame.statistics = statistics(&plan);
+    Ok(frame)
+}
+
+/// Adds the rows of a batch; tells which limit cut them, if one did.
+fn append(
+    rows: &mut Vec<Vec<Value>>,
+    bytes: &mut u64,
+    batch: &RecordBatch,
+    columns: &[Column],
+    options: &Options,
+) -> Outcome<Option<String>> {
+    let readers = columns
+        .iter()
+        .zip(batch.columns())
+        .map(|(column, array)| {
+            Ok((Reader::new(array, column.column_type).outcome()?, column.column_type))
+        })
+        .collect::<Outcome<Vec<_>>>()?;
+    for row in 0..batch.num_rows() {
+        if rows.len() as u64 >= options.rows_max {
+            return Ok(Some(format!(
+                "Query result set has exceeded the internal record count limit {} (E_QUERY_RESULT_SET_TOO_LARGE)",
+                options.rows_max
+            )));
+        }
+        let values: Vec<Value> =
+            readers.iter().map(|(reader, kusto)| value(reader.get(row), *kusto)).collect();
+        *bytes += values.iter().map(text_bytes).sum::<u64>();
+        if *bytes > options.bytes_max {
+            return Ok(Some(format!(
+                "Query result set has exceeded the internal data size limit {} (E_QUERY_RESULT_SET_TOO_LARGE)",
+                options.bytes_max
+            )));
+        }
+        rows.push(values);
+    }
+    Ok(None)
+}
+
+fn value(cell: Cell<'_>, kusto: Type) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Bool(value) => Value::Bool(value),
+        Cell::Long(value) => match (kusto, i32::try_from(value)) {
+            (Type::Int, Ok(value)) => Value::Int(value),
+            _ => Value::Long(value),
+        },
+        Cell::Real(value) => Value::Real(value),
+        Cell::Decimal(value) => Value::Decimal(decimal::to_value(value)),
+        Cell::Datetime(value) => Value::Datetime(value),
+        Cell::Timespan(value) => Value::Timespan(value),
+        Cell::Guid(text) => kql::parse_guid(&text).map_or(Value::Null, Value::Guid),
+        Cell::Text(text) => Value::String(text.into_owned()),
+        Cell::Dynamic(text) => Value::Dynamic(text.into_owned()),
+    }
+}
+
+/// About the bytes a value takes as text.
+fn text_bytes(value: &Value) -> u64 {
+    match value {
+        Value::String(text) | Value::Dynamic(text) => text.len() as u64,
+        Value::Null => 0,
+        Value::Bool(_) => 1,
+        Value::Int(_) => 4,
+        Value::Guid(_) | Value::Decimal(_) => 16,
+        _ => 8,
+    }
+}
+
+/// What the leaves of the plan read.
+fn statistics(plan: &Arc<dyn ExecutionPlan>) -> Statistics {
+    let mut all = Statistics::default();
+    add_leaves(plan, &mut all);
+    all
+}
+
+fn add_leaves(plan: &Arc<dyn ExecutionPlan>, all: &mut Statistics) {
+    if plan.children().is_empty()
+        && let Some(metrics) = plan.metrics()
+    {
+        all.rows_scanned += metrics.output_rows().unwrap_or(0) as u64;
+        let bytes = metrics.sum_by_name("bytes_scanned").map_or(0, |value| value.as_usize());
+        all.bytes_scanned += bytes as u64;
+    }
+    for child in plan.children() {
+        add_leaves(child, all);
+    }
+}

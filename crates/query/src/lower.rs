@@ -1,0 +1,312 @@
+//! From the typed plan to DataFusion's logical plan.
+//!
+//! Every lowered relation has columns named `c0`, `c1` … in the order of its schema. Parts that need
+//! rows before the plan can be built (subqueries in expressions, window functions, ordered lists,
+//! `materialize`) are run first, by [`prepare`](Query::prepare).
+
+mod aggregate;
+mod expand;
+mod expr;
+mod join;
+mod prepare;
+mod range;
+mod text;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::{Column, ScalarValue};
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
+use datafusion::prelude::SessionContext;
+use kql::{QueryError, RelKind, Relation, SortKey, Type, Value};
+
+use crate::call::Call;
+use crate::cell::{Cell, Writer, arrow_type};
+use crate::error::{IntoOutcome, Outcome};
+use crate::paths::PathGroup;
+use crate::tables::Tables;
+
+/// What a query may ask about its surroundings.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    /// What `now()` answers.
+    pub(crate) now_ticks: i64,
+    pub(crate) principal: String,
+    pub(crate) database: String,
+    /// Only rows of this half-open range of instants.
+    pub(crate) time_range: Option<(i64, i64)>,
+}
+
+/// One query being lowered.
+pub(crate) struct Query {
+    pub(crate) session: SessionContext,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) surroundings: Surroundings,
+    /// Rows that were needed before the plan, by the address of the relation they are of.
+    rows: Mutex<HashMap<usize, Arc<Rows>>>,
+    /// Results of subqueries in expressions, likewise.
+    subqueries: Mutex<HashMap<usize, Arc<Rows>>>,
+    materialized: Mutex<HashMap<u32, Arc<Rows>>>,
+    groups: Mutex<HashMap<String, Arc<PathGroup>>>,
+}
+
+/// Rows held in memory, accounted to the session's memory pool.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) schema: SchemaRef,
+    pub(crate) batches: Vec<RecordBatch>,
+    _reservation: Option<datafusion::execution::memory_pool::MemoryReservation>,
+}
+
+/// The column at a position.
+pub(crate) fn column(position: usize) -> Expr {
+    Expr::Column(Column::new_unqualified(name(position)))
+}
+
+/// The name of the column at a position.
+pub(crate) fn name(position: usize) -> String {
+    format!("c{position}")
+}
+
+/// The Arrow schema of a relation.
+pub(crate) fn schema_of(types: impl IntoIterator<Item = Type>) -> SchemaRef {
+    let fields: Vec<Field> = types
+        .into_iter()
+        .enumerate()
+        .map(|(position, kusto)| Field::new(name(position), arrow_type(kusto), true))
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// A plan's columns under our names.
+pub(crate) fn renamed(exprs: Vec<Expr>) -> Vec<Expr> {
+    exprs.into_iter().enumerate().map(|(position, expr)| expr.alias(name(position))).collect()
+}
+
+fn address(relation: &Arc<Relation>) -> usize {
+    Arc::as_ptr(relation).addr()
+}
+
+fn types(relation: &Relation) -> Vec<Type> {
+    relation.schema.columns.iter().map(|column| column.column_type).collect()
+}
+
+impl Query {
+    pub(crate) fn new(
+        session: SessionContext,
+        tables: Arc<Tables>,
+        surroundings: Surroundings,
+    ) -> Self {
+        Self {
+            session,
+            tables,
+            surroundings,
+            rows: Mutex::default(),
+            subqueries: Mutex::default(),
+            materialized: Mutex::default(),
+            groups: Mutex::default(),
+        }
+    }
+
+    /// The plan of a prepared relation.
+    pub(crate) fn lower(&self, relation: &Arc<Relation>) -> Outcome<LogicalPlan> {
+        match &relation.kind {
+            RelKind::Table { name } => self.table(name),
+            RelKind::Values { rows } => values(&types(relation), rows),
+            RelKind::Range { .. } => self.range(relation),
+            RelKind::Filter { input, predicate } => {
+                let input = self.lower(input)?;
+                let predicate = self.predicate(predicate)?;
+                LogicalPlanBuilder::new(input)
+                    .filter(predicate)
+                    .and_then(LogicalPlanBuilder::build)
+                    .outcome()
+            }
+            RelKind::Project { input, columns } => self.project(relation, input, columns),
+            RelKind::Aggregate { input, keys, aggregates } => {
+                self.aggregate(relation, input, keys, aggregates)
+            }
+            RelKind::Distinct { input } => {
+                let input = self.lower(input)?;
+                LogicalPlanBuilder::new(input)
+                    .distinct()
+                    .and_then(LogicalPlanBuilder::build)
+                    .outcome()
+            }
+            RelKind::Sort { input, keys } => self.sort(input, keys),
+            RelKind::Take { input, count } => {
+                let count = usize::try_from(*count).unwrap_or(usize::MAX);
+                let input = self.lower(input)?;
+                LogicalPlanBuilder::new(input)
+                    .limit(0, Some(count))
+                    .and_then(LogicalPlanBuilder::build)
+                    .outcome()
+            }
+            RelKind::Sample { input, count } => self.sample(input, *count),
+            RelKind::Union { inputs } => self.union(inputs),
+            RelKind::Join { kind, left, right, on, .. } => self.join(*kind, left, right, on),
+            RelKind::MvExpand { input, columns, bag, item_index, row_limit } => {
+                let expansion = expand::Expansion {
+                    columns,
+                    is_array: *bag == kql::BagExpansion::Array,
+                    has_index: *item_index,
+                    row_limit: *row_limit,
+                };
+                self.mv_expand(relation, input, &expansion)
+            }
+            RelKind::Parse { input, source, mode, flags, parts, drop_unmatched } => {
+                let pattern =
+                    text::Pattern { mode: *mode, flags, parts, drop_unmatched: *drop_unmatched };
+                self.parse(input, source, &pattern)
+            }
+            RelKind::Materialize { input, id } => match self.kept(*id) {
+                Some(rows) => rows_plan(&rows),
+                None => self.lower(input),
+            },
+            _ => Err(QueryError::unsupported("this operator")),
+        }
+    }
+
+    fn table(&self, table: &str) -> Outcome<LogicalPlan> {
+        self.tables.plan(table, self.surroundings.time_range)
+    }
+
+    fn project(
+        &self,
+        relation: &Arc<Relation>,
+        input: &Arc<Relation>,
+        columns: &[kql::Expr],
+    ) -> Outcome<LogicalPlan> {
+        let (input, exprs) = match self.ready(relation) {
+            Some(rows) => (rows_plan(&rows)?, self.window_columns(columns, types(input).len())?),
+            None => {
+                let exprs =
+                    columns.iter().map(|expr| self.expr(expr)).collect::<Outcome<Vec<_>>>()?;
+                (self.lower(input)?, exprs)
+            }
+        };
+        project(input, exprs)
+    }
+
+    fn sort(&self, input: &Arc<Relation>, keys: &[SortKey]) -> Outcome<LogicalPlan> {
+        let mut orders = Vec::with_capacity(keys.len());
+        for key in keys {
+            let expr = self.expr(&key.expr)?;
+            if key.expr.expr_type == Type::Real {
+                // NaN stands beside the nulls.
+                let is_nan = Call::kernel(
+                    "isnan",
+                    |cells, _| Cell::or_null(cells[0].as_real(), |x| Cell::Bool(x.is_nan())),
+                    vec![Type::Real],
+                    Type::Bool,
+                );
+                let is_nan = is_nan.on(vec![expr.clone()]);
+                orders.push(SortExpr::new(is_nan, !key.nulls_first, key.nulls_first));
+            }
+            orders.push(SortExpr::new(expr, !key.descending, key.nulls_first));
+        }
+        let input = self.lower(input)?;
+        LogicalPlanBuilder::new(input).sort(orders).and_then(LogicalPlanBuilder::build).outcome()
+    }
+
+    fn sample(&self, input: &Arc<Relation>, count: u64) -> Outcome<LogicalPlan> {
+        let lot = expr::random().on(Vec::new());
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let input = self.lower(input)?;
+        LogicalPlanBuilder::new(input)
+            .sort(vec![SortExpr::new(lot, true, true)])
+            .and_then(|sorted| sorted.limit(0, Some(count)))
+            .and_then(LogicalPlanBuilder::build)
+            .outcome()
+    }
+
+    fn union(&self, inputs: &[Arc<Relation>]) -> Outcome<LogicalPlan> {
+        let mut plans =
+            inputs.iter().map(|input| self.lower(input)).collect::<Outcome<Vec<_>>>()?.into_iter();
+        let Some(first) = plans.next() else {
+            return Err(QueryError::unsupported("a union of nothing"));
+        };
+        let mut all = LogicalPlanBuilder::new(first);
+        for plan in plans {
+            all = all.union(plan).outcome()?;
+        }
+        all.build().outcome()
+    }
+
+    /// Rows computed before the plan for this relation.
+    fn ready(&self, relation: &Arc<Relation>) -> Option<Arc<Rows>> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.get(&address(relation)).cloned()
+    }
+
+    fn kept(&self, id: u32) -> Option<Arc<Rows>> {
+        self.materialized.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// The group of paths through an expression.
+    fn group(&self, source: &Expr) -> Arc<PathGroup> {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(groups.entry(source.to_string()).or_default())
+    }
+}
+
+/// Projects expressions under our names.
+pub(crate) fn project(input: LogicalPlan, exprs: Vec<Expr>) -> Outcome<LogicalPlan> {
+    LogicalPlanBuilder::new(input)
+        .project(renamed(exprs))
+        .and_then(LogicalPlanBuilder::build)
+        .outcome()
+}
+
+/// A scan of rows in memory, in their order.
+fn rows_plan(rows: &Rows) -> Outcome<LogicalPlan> {
+    let table =
+        MemTable::try_new(Arc::clone(&rows.schema), vec![rows.batches.clone()]).outcome()?;
+    scan_plan(Arc::new(table), rows.schema.fields().len())
+}
+
+/// A scan of a provider whose columns already have our names.
+pub(crate) fn scan_plan(
+    provider: Arc<dyn datafusion::catalog::TableProvider>,
+    columns: usize,
+) -> Outcome<LogicalPlan> {
+    let names: Vec<String> =
+        provider.schema().fields().iter().take(columns).map(|field| field.name().clone()).collect();
+    let exprs: Vec<Expr> = names
+        .iter()
+        .map(|name| Expr::Column(Column::new(Some("rows"), name)).alias(name))
+        .collect();
+    LogicalPlanBuilder::scan("rows", provider_as_source(provider), None)
+        .and_then(|scan| scan.project(exprs))
+        .and_then(LogicalPlanBuilder::build)
+        .outcome()
+}
+
+fn values(types: &[Type], rows: &[Vec<Value>]) -> Outcome<LogicalPlan> {
+    if types.is_empty() {
+        return LogicalPlanBuilder::empty(!rows.is_empty()).build().outcome();
+    }
+    let mut writers: Vec<Writer> =
+        types.iter().map(|kusto| Writer::new(*kusto, rows.len())).collect();
+    for row in rows {
+        for (writer, value) in writers.iter_mut().zip(row) {
+            writer.push(&expr::cell(value));
+        }
+    }
+    let schema = schema_of(types.iter().copied());
+    let arrays = writers.into_iter().map(Writer::finish).collect();
+    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)
+        .map_err(|error| QueryError::new(kql::QueryErrorKind::Internal, error.to_string()))?;
+    rows_plan(&Rows { schema, batches: vec![batch], _reservation: None })
+}
+
+/// A constant of a Kusto type.
+pub(crate) fn literal(cell: &Cell<'_>, kusto: Type) -> Outcome<Expr> {
+    let mut writer = Writer::new(kusto, 1);
+    writer.push(cell);
+    Ok(Expr::Literal(ScalarValue::try_from_array(&writer.finish(), 0).outcome()?, None))
+}

@@ -1,0 +1,320 @@
+//! `summarize`.
+
+use std::sync::Arc;
+
+use datafusion::functions::core::expr_fn::get_field;
+use datafusion::functions_aggregate::{
+    bit_and_or_xor, count, covariance, min_max, stddev, sum, variance,
+};
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use kql::{Aggregate, AggregateCall, QueryError, Relation, Type};
+
+use super::{Query, column, name, project, rows_plan, types};
+use crate::call::Call;
+use crate::cell::{Cell, arrow_type};
+use crate::error::{IntoOutcome, Outcome};
+use crate::fold::{Fold, Kind, decimal_mean};
+
+/// Most elements of `make_list` and `make_set` unless the query says less.
+const LIST_MAX: usize = 1_048_576;
+
+/// Aggregates whose answer depends on the order of their rows.
+pub(super) fn needs_order(aggregates: &[AggregateCall]) -> bool {
+    aggregates.iter().any(|call| {
+        matches!(
+            call.function,
+            Aggregate::MakeList
+                | Aggregate::MakeListIf
+                | Aggregate::MakeListWithNulls
+                | Aggregate::MakeSet
+                | Aggregate::MakeSetIf
+                | Aggregate::MakeBag
+                | Aggregate::MakeBagIf
+        )
+    })
+}
+
+/// Aggregates computed below, and the columns of the result made from them.
+#[derive(Default)]
+struct Parts {
+    computed: Vec<Expr>,
+    outputs: Vec<Expr>,
+    first: usize,
+}
+
+impl Parts {
+    /// Adds a computed aggregate and answers the column it will be.
+    fn compute(&mut self, expr: Expr) -> Expr {
+        let position = self.first + self.computed.len();
+        self.computed.push(expr.alias(name(position)));
+        column(position)
+    }
+}
+
+impl Query {
+    pub(super) fn aggregate(
+        &self,
+        relation: &Arc<Relation>,
+        input: &Arc<Relation>,
+        keys: &[kql::Expr],
+        aggregates: &[AggregateCall],
+    ) -> Outcome<LogicalPlan> {
+        let rows = self.ready(relation);
+        let sequence = rows.as_ref().map(|_| column(types(input).len()));
+        let plan = match rows {
+            Some(rows) => rows_plan(&rows)?,
+            None => self.lower(input)?,
+        };
+        let groups = keys
+            .iter()
+            .enumerate()
+            .map(|(position, key)| Ok(self.expr(key)?.alias(name(position))))
+            .collect::<Outcome<Vec<_>>>()?;
+        let mut parts = Parts { first: keys.len(), ..Parts::default() };
+        parts.outputs.extend((0..keys.len()).map(column));
+        let mut outputs = types(relation).into_iter().skip(keys.len());
+        for call in aggregates {
+            let outputs: Vec<Type> = outputs.by_ref().take(call.outputs).collect();
+            self.aggregate_call(call, &outputs, sequence.as_ref(), &mut parts)?;
+        }
+        let builder = LogicalPlanBuilder::new(plan);
+        let plan = if parts.computed.is_empty() {
+            project(builder.build().outcome()?, groups)
+                .and_then(|plan| LogicalPlanBuilder::new(plan).distinct().outcome())
+                .and_then(|plan| plan.build().outcome())?
+        } else {
+            builder
+                .aggregate(groups, parts.computed)
+                .and_then(LogicalPlanBuilder::build)
+                .outcome()?
+        };
+        let exprs = parts
+            .outputs
+            .into_iter()
+            .zip(types(relation))
+            .map(|(expr, kusto)| never_null(expr, kusto))
+            .collect();
+        project(plan, exprs)
+    }
+
+    fn aggregate_call(
+        &self,
+        call: &AggregateCall,
+        outputs: &[Type],
+        sequence: Option<&Expr>,
+        parts: &mut Parts,
+    ) -> Outcome<()> {
+        let (function, condition) = plain(call)?;
+        let filter = match condition {
+            Some(at) => Some(Box::new(self.expr(&call.args[at])?)),
+            None => None,
+        };
+        let mut args: Vec<&kql::Expr> = call.args.iter().collect();
+        if let Some(at) = condition {
+            args.remove(at);
+        }
+        if let Some((kind, taken)) = folded(function, &args)? {
+            return self.fold(kind, &args[..taken], outputs, (sequence, filter), parts);
+        }
+        let lowered = args.iter().map(|arg| self.expr(arg)).collect::<Outcome<Vec<_>>>()?;
+        let kusto = args.first().map(|arg| arg.expr_type);
+        let over = |udaf: Arc<AggregateUDF>, args: Vec<Expr>, distinct: bool| {
+            let call =
+                AggregateFunction::new_udf(udaf, args, distinct, filter.clone(), vec![], None);
+            Expr::AggregateFunction(call)
+        };
+        let first = || lowered.first().cloned().unwrap_or_else(|| lit(1i64));
+        let real = |position: usize| cast(lowered[position].clone(), arrow_type(Type::Real));
+        let real = |position: usize| match args[position].expr_type {
+            Type::Decimal => {
+                let call = Call::kernel(
+                    "to real",
+                    super::expr::converter(Type::Real),
+                    vec![Type::Decimal],
+                    Type::Real,
+                );
+                call.on(vec![lowered[position].clone()])
+            }
+            _ => real(position),
+        };
+        let out = match function {
+            Aggregate::Count => parts.compute(over(count::count_udaf(), vec![lit(1i64)], false)),
+            Aggregate::Dcount | Aggregate::CountDistinct => {
+                parts.compute(over(count::count_udaf(), vec![first()], true))
+            }
+            Aggregate::Sum => {
+                let arg = if kusto == Some(Type::Int) {
+                    cast(first(), arrow_type(Type::Long))
+                } else {
+                    first()
+                };
+                parts.compute(over(sum::sum_udaf(), vec![arg], false))
+            }
+            Aggregate::Avg if kusto == Some(Type::Decimal) => {
+                let total = parts.compute(over(sum::sum_udaf(), vec![first()], false));
+                let rows = parts.compute(over(count::count_udaf(), vec![first()], false));
+                let types = vec![Type::Decimal, Type::Long];
+                let mean =
+                    Call::kernel("mean", |cells, _| decimal_mean(cells), types, Type::Decimal);
+                mean.on(vec![total, rows])
+            }
+            Aggregate::Avg => {
+                let udaf = datafusion::functions_aggregate::average::avg_udaf();
+                parts.compute(over(udaf, vec![real(0)], false))
+            }
+            Aggregate::Min => parts.compute(over(min_max::min_udaf(), vec![first()], false)),
+            Aggregate::Max => parts.compute(over(min_max::max_udaf(), vec![first()], false)),
+            Aggregate::Stdev => parts.compute(over(stddev::stddev_udaf(), vec![real(0)], false)),
+            Aggregate::StdevP => {
+                parts.compute(over(stddev::stddev_pop_udaf(), vec![real(0)], false))
+            }
+            Aggregate::Variance => {
+                parts.compute(over(variance::var_samp_udaf(), vec![real(0)], false))
+            }
+            Aggregate::VarianceP => {
+                parts.compute(over(variance::var_pop_udaf(), vec![real(0)], false))
+            }
+            Aggregate::Covariance => {
+                parts.compute(over(covariance::covar_samp_udaf(), vec![real(0), real(1)], false))
+            }
+            Aggregate::CovarianceP => {
+                parts.compute(over(covariance::covar_pop_udaf(), vec![real(0), real(1)], false))
+            }
+            Aggregate::BinaryAllAnd => {
+                parts.compute(over(bit_and_or_xor::bit_and_udaf(), vec![first()], false))
+            }
+            Aggregate::BinaryAllOr => {
+                parts.compute(over(bit_and_or_xor::bit_or_udaf(), vec![first()], false))
+            }
+            Aggregate::BinaryAllXor => {
+                parts.compute(over(bit_and_or_xor::bit_xor_udaf(), vec![first()], false))
+            }
+            other => return Err(QueryError::unsupported(format!("aggregate {}()", other.name()))),
+        };
+        parts.outputs.push(out);
+        Ok(())
+    }
+
+    fn fold(
+        &self,
+        kind: Kind,
+        args: &[&kql::Expr],
+        outputs: &[Type],
+        (sequence, filter): (Option<&Expr>, Option<Box<Expr>>),
+        parts: &mut Parts,
+    ) -> Outcome<()> {
+        let mut types: Vec<Type> = args.iter().map(|arg| arg.expr_type).collect();
+        let mut lowered = args.iter().map(|arg| self.expr(arg)).collect::<Outcome<Vec<_>>>()?;
+        if let (Some(sequence), Kind::List { .. } | Kind::Bag) = (sequence, &kind) {
+            types.push(Type::Long);
+            lowered.push(sequence.clone());
+        }
+        let fold = AggregateUDF::new_from_impl(Fold::new(kind, types, outputs.to_vec()));
+        let call = AggregateFunction::new_udf(Arc::new(fold), lowered, false, filter, vec![], None);
+        let computed = parts.compute(Expr::AggregateFunction(call));
+        if outputs.len() == 1 {
+            parts.outputs.push(computed);
+        } else {
+            let fields = (0..outputs.len()).map(|at| get_field(computed.clone(), format!("f{at}")));
+            parts.outputs.extend(fields);
+        }
+        Ok(())
+    }
+}
+
+/// A string is never null.
+pub(super) fn never_null(expr: Expr, kusto: Type) -> Expr {
+    if kusto != Type::String {
+        return expr;
+    }
+    let call = Call::kernel(
+        "text or empty",
+        |cells, _| cells[0].clone(),
+        vec![Type::String],
+        Type::String,
+    );
+    call.on(vec![expr])
+}
+
+/// The aggregate without its condition, and where the condition stands among the arguments.
+fn plain(call: &AggregateCall) -> Outcome<(Aggregate, Option<usize>)> {
+    Ok(match call.function {
+        Aggregate::AvgIf => (Aggregate::Avg, Some(1)),
+        Aggregate::CountDistinctIf => (Aggregate::CountDistinct, Some(1)),
+        Aggregate::CountIf => (Aggregate::Count, Some(0)),
+        Aggregate::CovarianceIf => (Aggregate::Covariance, Some(2)),
+        Aggregate::CovariancePIf => (Aggregate::CovarianceP, Some(2)),
+        Aggregate::DcountIf => (Aggregate::Dcount, Some(1)),
+        Aggregate::MakeBagIf => (Aggregate::MakeBag, Some(1)),
+        Aggregate::MakeListIf => (Aggregate::MakeList, Some(1)),
+        Aggregate::MakeSetIf => (Aggregate::MakeSet, Some(1)),
+        Aggregate::MaxIf => (Aggregate::Max, Some(1)),
+        Aggregate::MinIf => (Aggregate::Min, Some(1)),
+        Aggregate::StdevIf => (Aggregate::Stdev, Some(1)),
+        Aggregate::StdevPIf => (Aggregate::StdevP, Some(1)),
+        Aggregate::SumIf => (Aggregate::Sum, Some(1)),
+        Aggregate::TakeAnyIf => (Aggregate::TakeAny, Some(1)),
+        Aggregate::VarianceIf => (Aggregate::Variance, Some(1)),
+        Aggregate::VariancePIf => (Aggregate::VarianceP, Some(1)),
+        other => (other, None),
+    })
+}
+
+/// The fold of an aggregate that needs one, and how many arguments it takes.
+fn folded(function: Aggregate, args: &[&kql::Expr]) -> Outcome<Option<(Kind, usize)>> {
+    let kusto = args.first().map(|arg| arg.expr_type);
+    let list = |is_set: bool, keeps_nulls: bool| -> Outcome<_> {
+        let most = match args.get(1) {
+            None => LIST_MAX,
+            Some(most) => match most.as_literal().and_then(kql::Value::as_long) {
+                Some(most) => usize::try_from(most).unwrap_or(LIST_MAX).min(LIST_MAX),
+                None => return Err(QueryError::unsupported("a size that is not a constant")),
+            },
+        };
+        Ok(Some((Kind::List { most, keeps_nulls, is_set }, 1)))
+    };
+    match function {
+        Aggregate::MakeList => list(false, false),
+        Aggregate::MakeListWithNulls => list(false, true),
+        Aggregate::MakeSet => list(true, false),
+        Aggregate::MakeBag => Ok(Some((Kind::Bag, 1))),
+        Aggregate::ArgMax => Ok(Some((Kind::Extreme { is_max: true }, args.len()))),
+        Aggregate::ArgMin => Ok(Some((Kind::Extreme { is_max: false }, args.len()))),
+        Aggregate::TakeAny => Ok(Some((Kind::Any, args.len()))),
+        Aggregate::Max if kusto == Some(Type::Real) => {
+            Ok(Some((Kind::ExtremeReal { is_max: true }, 1)))
+        }
+        Aggregate::Min if kusto == Some(Type::Real) => {
+            Ok(Some((Kind::ExtremeReal { is_max: false }, 1)))
+        }
+        Aggregate::Avg if matches!(kusto, Some(Type::Timespan | Type::Datetime)) => {
+            Ok(Some((Kind::MeanTicks, 1)))
+        }
+        Aggregate::Percentile | Aggregate::Percentiles => percentiles(args, 1, false),
+        Aggregate::PercentilesArray => percentiles(args, 1, true),
+        Aggregate::PercentileW | Aggregate::PercentilesW => percentiles(args, 2, false),
+        Aggregate::PercentilesWArray => percentiles(args, 2, true),
+        _ => Ok(None),
+    }
+}
+
+fn percentiles(
+    args: &[&kql::Expr],
+    taken: usize,
+    is_array: bool,
+) -> Outcome<Option<(Kind, usize)>> {
+    let mut at = Vec::new();
+    for arg in args.iter().skip(taken) {
+        let Some(value) = arg.as_literal() else {
+            return Err(QueryError::unsupported("a percentage that is not a constant"));
+        };
+        match super::expr::cell(value) {
+            Cell::Dynamic(json) => {
+                at.extend(crate::json::elements(&json).filter_map(|p| p.parse::<f64>().ok()))
+            }
+            other => at.extend(other.as_real()),
+        }
+    }
+    Ok(Some((Kind::Percentiles { at, is_array }, taken)))
+}

@@ -1,0 +1,220 @@
+//! The tables queries may name: the stored ones, and Azure's as views of `Interactions`.
+
+mod azure;
+mod body;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::Column;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use event::ColumnType;
+use kql::{Catalogue, QueryError, QueryErrorKind, Schema, Type};
+
+use crate::Identity;
+use crate::call::Call;
+use crate::cell::Cell;
+use crate::error::{IntoOutcome, Outcome};
+use crate::lower::{literal, project};
+use crate::scan::{StoredTable, kusto_type};
+
+pub use body::BODY_BYTES_MAX;
+use body::Bodies;
+
+/// A table of the catalogue, for documents and the portal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableInfo {
+    /// Name as queries write it.
+    pub name: &'static str,
+    /// What a row is.
+    pub meaning: &'static str,
+    /// Columns, in order.
+    pub columns: Vec<ColumnInfo>,
+}
+
+/// A column of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnInfo {
+    /// Name as queries write it.
+    pub name: &'static str,
+    /// Type.
+    pub column_type: Type,
+    /// What it holds.
+    pub meaning: &'static str,
+    /// Where it comes from: a stored column, or how it is made.
+    pub source: String,
+}
+
+/// Every table, with the meaning of its columns.
+pub fn tables() -> Vec<TableInfo> {
+    let stored = event::tables().into_iter().map(|table| TableInfo {
+        name: table.name,
+        meaning: table.meaning,
+        columns: table
+            .columns
+            .iter()
+            .map(|column| ColumnInfo {
+                name: column.name,
+                column_type: kusto_type(column.column_type),
+                meaning: column.meaning,
+                source: "stored".into(),
+            })
+            .collect(),
+    });
+    let views = azure::VIEWS.iter().map(|view| TableInfo {
+        name: view.name,
+        meaning: view.meaning,
+        columns: view
+            .columns
+            .iter()
+            .map(|column| ColumnInfo {
+                name: column.name,
+                column_type: column.column_type,
+                meaning: column.meaning,
+                source: column.source.to_string(),
+            })
+            .collect(),
+    });
+    stored.chain(views).collect()
+}
+
+/// Names and types of the tables.
+#[derive(Debug)]
+pub(crate) struct TableCatalogue {
+    database: String,
+    schemas: HashMap<String, Arc<Schema>>,
+}
+
+impl TableCatalogue {
+    pub(crate) fn new(database: String) -> Self {
+        let schemas = tables()
+            .into_iter()
+            .map(|table| {
+                let columns = table.columns.iter().map(|c| kql::Column::new(c.name, c.column_type));
+                (table.name.to_owned(), Arc::new(Schema::new(columns.collect())))
+            })
+            .collect();
+        Self { database, schemas }
+    }
+}
+
+impl Catalogue for TableCatalogue {
+    fn table(&self, name: &str) -> Option<Arc<Schema>> {
+        self.schemas.get(name).cloned()
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.schemas.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn database(&self) -> &str {
+        &self.database
+    }
+}
+
+/// The tables at one moment, for one query.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    snapshot: Arc<store::Snapshot>,
+    identity: Identity,
+    bodies: Arc<Bodies>,
+}
+
+impl Tables {
+    pub(crate) fn new(snapshot: store::Snapshot, identity: Identity, memory_bytes: usize) -> Self {
+        let snapshot = Arc::new(snapshot);
+        let bodies = Arc::new(Bodies::new(Arc::clone(&snapshot), memory_bytes));
+        Self { snapshot, identity, bodies }
+    }
+
+    /// The plan of a table, its columns under our names; bodies are read where they are used.
+    pub(crate) fn plan(&self, name: &str, range: Option<(i64, i64)>) -> Outcome<LogicalPlan> {
+        if let Some(view) = azure::VIEWS.iter().find(|view| view.name == name) {
+            let rows =
+                self.scan(&event::table("Interactions").ok_or_else(|| unknown(name))?, range)?;
+            let rows = match view.filter() {
+                Some(filter) => LogicalPlanBuilder::new(rows)
+                    .filter(filter)
+                    .and_then(LogicalPlanBuilder::build)
+                    .outcome()?,
+                None => rows,
+            };
+            let exprs = view.columns.iter().map(|column| self.view_column(view, column));
+            return project(rows, exprs.collect::<Outcome<_>>()?);
+        }
+        let table = event::table(name).ok_or_else(|| unknown(name))?;
+        let rows = self.scan(&table, range)?;
+        let exprs = table.columns.iter().map(|column| {
+            let is_body = matches!(column.name, "RequestBody" | "ResponseBody" | "Content")
+                && column.column_type == ColumnType::String;
+            if is_body { self.bodies.text(stored(column.name)) } else { stored(column.name) }
+        });
+        project(rows, exprs.collect())
+    }
+
+    fn scan(&self, table: &event::Table, range: Option<(i64, i64)>) -> Outcome<LogicalPlan> {
+        let provider = self.provider(table)?;
+        let scan = LogicalPlanBuilder::scan(table.name, provider_as_source(provider), None);
+        let scan = scan.and_then(|scan| {
+            let columns = table.columns.iter().map(|column| {
+                Expr::Column(Column::new(Some(table.name), column.name)).alias(column.name)
+            });
+            scan.project(columns.collect::<Vec<_>>())
+        });
+        let plan = match range {
+            Some((from, to)) => {
+                let time = stored("TimeGenerated");
+                let from = literal(&Cell::Datetime(from), Type::Datetime)?;
+                let to = literal(&Cell::Datetime(to), Type::Datetime)?;
+                scan.and_then(|scan| scan.filter(time.clone().gt_eq(from).and(time.lt(to))))
+            }
+            None => scan,
+        };
+        plan.and_then(LogicalPlanBuilder::build).outcome()
+    }
+
+    fn provider(&self, table: &event::Table) -> Outcome<Arc<dyn TableProvider>> {
+        let inner = self
+            .snapshot
+            .provider(table.name)
+            .map_err(|error| QueryError::new(QueryErrorKind::Internal, error.to_string()))?;
+        Ok(Arc::new(StoredTable::new(table, inner)))
+    }
+
+    fn view_column(&self, view: &azure::View, column: &azure::ViewColumn) -> Outcome<Expr> {
+        use azure::Source;
+        let text = |text: &str| literal(&Cell::text(text.to_owned()), Type::String);
+        Ok(match column.source {
+            Source::Stored(name) => stored(name),
+            Source::Narrowed(name) => {
+                let narrow = |cells: &[Cell<'_>], _: &crate::kernels::Scratch| {
+                    Cell::or_null(cells[0].as_long(), Cell::Long)
+                };
+                Call::kernel("narrow", narrow, vec![Type::Long], Type::Int).on(vec![stored(name)])
+            }
+            Source::Body(name) => self.bodies.text(stored(name)),
+            Source::Text(constant) => text(constant)?,
+            Source::Long(constant) => literal(&Cell::Long(constant), column.column_type)?,
+            Source::False => literal(&Cell::Bool(false), Type::Bool)?,
+            Source::Nothing => literal(&Cell::Null, column.column_type)?,
+            Source::TableName => text(view.name)?,
+            Source::Identity(field) => text(field(&self.identity))?,
+            Source::Size => azure::row_bytes(),
+            Source::RequestMessages => self.bodies.messages(true),
+            Source::ResponseMessages => self.bodies.messages(false),
+        })
+    }
+}
+
+/// A stored column below the projection that gives it our name.
+fn stored(name: &str) -> Expr {
+    Expr::Column(Column::new_unqualified(name))
+}
+
+fn unknown(name: &str) -> QueryError {
+    QueryError::new(QueryErrorKind::Semantic, format!("there is no table '{name}'"))
+}
