@@ -9,6 +9,7 @@ mod calls;
 mod coerce;
 mod expressions;
 mod joins;
+mod measure;
 mod naming;
 mod operators;
 mod sources;
@@ -20,14 +21,16 @@ use std::sync::Arc;
 
 use crate::syntax::{Name, Parameter, Statement};
 use crate::{
-    AggregateCall, Catalogue, Column, Diagnostic, Expr, Options, Plan, RelKind, Relation, Schema,
-    Span, codes,
+    AggregateCall, Catalogue, Column, Diagnostic, Expr, ExprKind, Options, Plan, RelKind, Relation,
+    Schema, Span, codes,
 };
 
 /// Most nodes bound for one query.
 const STEPS_MAX: u32 = 100_000;
 /// Most operators on a way down the plan.
 const RELATION_DEPTH_MAX: u32 = 256;
+/// Deepest expression, with the values of `let` in place of their names.
+const EXPR_DEPTH_MAX: u32 = 200;
 /// Deepest nesting while binding, lambdas included.
 const NESTING_MAX: u32 = 200;
 
@@ -44,6 +47,7 @@ pub(crate) fn bind(
         scope: Rc::new(Scope::default()),
         rows: Vec::new(),
         handed_in: Vec::new(),
+        subqueries: HashMap::new(),
         diagnostics: Vec::new(),
         steps: 0,
         nesting: 0,
@@ -179,6 +183,8 @@ pub(crate) struct Binder<'a> {
     rows: Vec<Row>,
     /// Row types that sub-queries work on, the innermost last.
     handed_in: Vec<Arc<Schema>>,
+    /// Sub-queries within expressions, with their depths.
+    subqueries: HashMap<*const Relation, Table>,
     diagnostics: Vec<Diagnostic>,
     steps: u32,
     nesting: u32,
@@ -247,10 +253,33 @@ impl Binder<'_> {
         span: Span,
     ) -> Bound<Table> {
         self.step(1, span)?;
+        let below = below.max(self.deepest_subquery(&kind));
         if below >= RELATION_DEPTH_MAX {
             return self.error(codes::TOO_DEEP, span, "The query has too many operators in a row");
         }
         Ok(Table { relation: Arc::new(Relation { kind, schema, span }), depth: below + 1 })
+    }
+
+    /// Remembers a sub-query that becomes part of an expression.
+    fn subquery_relation(&mut self, table: Table) -> Arc<Relation> {
+        let relation = table.relation.clone();
+        self.subqueries.insert(Arc::as_ptr(&relation), table);
+        relation
+    }
+
+    /// The depth of the deepest sub-query in an operator's expressions.
+    fn deepest_subquery(&self, kind: &RelKind) -> u32 {
+        if self.subqueries.is_empty() {
+            return 0;
+        }
+        let mut deepest = 0;
+        measure::exprs(kind, &mut |expr| {
+            if let ExprKind::Scalar(relation) | ExprKind::InRelation { relation, .. } = &expr.kind {
+                let known = self.subqueries.get(&Arc::as_ptr(relation));
+                deepest = deepest.max(known.map_or(0, |table| table.depth));
+            }
+        });
+        deepest
     }
 
     /// `project`: new rows from named expressions.

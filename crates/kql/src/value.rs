@@ -62,14 +62,13 @@ impl Value {
     }
 }
 
-/// As Kusto prints it: `2024-01-01T00:00:00.0000000Z`, `1.02:03:04.5678900`, `True`, `1.5`; null is
+/// As Kusto prints it: `2024-01-01T00:00:00.0000000Z`, `1.02:03:04.5678900`, `true`, `1.5`; null is
 /// empty.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => Ok(()),
-            Self::Bool(true) => f.write_str("True"),
-            Self::Bool(false) => f.write_str("False"),
+            Self::Bool(value) => write!(f, "{value}"),
             Self::Int(number) => write!(f, "{number}"),
             Self::Long(number) => write!(f, "{number}"),
             Self::Real(number) => f.write_str(&format_real(*number)),

@@ -86,7 +86,7 @@ impl Binder<'_> {
         match &*name.text {
             "iff" | "iif" => return self.case(name, arguments, 3, span),
             "case" => return self.case(name, arguments, usize::MAX, span),
-            "toscalar" => return self.to_scalar(name, arguments, span),
+            "toscalar" => return self.scalar_of_query(name, arguments, span),
             "column_ifexists" | "columnifexists" => return self.column_if_exists(arguments, span),
             "pack_all" => return self.pack_all(span),
             "bag_pack_columns" => return self.pack_columns(arguments, span),
@@ -187,7 +187,7 @@ impl Binder<'_> {
         Ok((exprs.into_iter().map(|expr| convert(expr, to)).collect(), to))
     }
 
-    fn to_scalar(&mut self, name: &Name, arguments: &[Item], span: Span) -> Bound<Expr> {
+    fn scalar_of_query(&mut self, name: &Name, arguments: &[Item], span: Span) -> Bound<Expr> {
         let argument = self.only(name, arguments, span)?;
         match self.over_nothing(|binder| binder.entity(argument))? {
             Entity::Scalar(expr) => Ok(Expr { span, ..expr }),
@@ -196,7 +196,8 @@ impl Binder<'_> {
                     return self.error(codes::WRONG_TYPE, span, "The table has no column");
                 };
                 let expr_type = first.column_type;
-                Ok(Expr { kind: ExprKind::Scalar(table.relation), expr_type, span })
+                let relation = self.subquery_relation(table);
+                Ok(Expr { kind: ExprKind::Scalar(relation), expr_type, span })
             }
         }
     }

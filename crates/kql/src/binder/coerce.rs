@@ -146,7 +146,8 @@ impl Binder<'_> {
             "The operator '{}' cannot be applied to values of types {left} and {right}",
             symbol(op)
         );
-        let fix = format!("convert one side, e.g. with to{left}()");
+        let to = if left == Type::String { right } else { left };
+        let fix = format!("convert one side, e.g. with to{to}()");
         self.report(crate::Diagnostic::error(codes::OPERATOR_TYPES, span, message).with_fix(fix))
     }
 

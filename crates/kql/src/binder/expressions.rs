@@ -74,11 +74,11 @@ impl Binder<'_> {
 
     /// A name: a column of the row, then a variable, then a table.
     fn name(&mut self, name: &Name) -> Bound<Entity> {
-        if let Some(row) = self.rows.last() {
-            if let Some(at) = row.schema.position(&name.text) {
-                let column_type = row.schema.columns[at].column_type;
-                return Ok(Entity::Scalar(Expr::column(at, column_type, name.span)));
-            }
+        if let Some(row) = self.rows.last()
+            && let Some(at) = row.schema.position(&name.text)
+        {
+            let column_type = row.schema.columns[at].column_type;
+            return Ok(Entity::Scalar(Expr::column(at, column_type, name.span)));
         }
         if let Some(variable) = self.scope.find(&name.text).cloned() {
             return self.variable_use(variable, name);
@@ -398,7 +398,7 @@ impl Binder<'_> {
             (left, Type::Dynamic) => {
                 let column = convert(column, left);
                 let table = self.project(&table, vec![(name, column)], span)?;
-                return Ok(in_relation(expr, table.relation, test, negated, span));
+                return Ok(in_relation(expr, self.subquery_relation(table), test, negated, span));
             }
             (left, right) => {
                 let message = format!("A table of {left} is expected, not of {right}");
@@ -408,7 +408,7 @@ impl Binder<'_> {
         let common = super::coerce::common(expr.expr_type, wanted).unwrap_or(wanted);
         let (expr, column) = (convert(expr, common), convert(column, common));
         let table = self.project(&table, vec![(name, column)], span)?;
-        Ok(in_relation(expr, table.relation, test, negated, span))
+        Ok(in_relation(expr, self.subquery_relation(table), test, negated, span))
     }
 
     /// The first column of a table as one dynamic array.
@@ -420,7 +420,8 @@ impl Binder<'_> {
         let set = AggregateCall { function: Aggregate::MakeSet, args, outputs: 1 };
         let outputs = vec![("set_".into(), Expr::column(0, Type::Dynamic, span))];
         let table = self.aggregate_relation(table, Vec::new(), vec![set], outputs, span)?;
-        Ok(Expr { kind: ExprKind::Scalar(table.relation), expr_type: Type::Dynamic, span })
+        let relation = self.subquery_relation(table);
+        Ok(Expr { kind: ExprKind::Scalar(relation), expr_type: Type::Dynamic, span })
     }
 
     fn between(&mut self, negated: bool, parts: [&Expression; 3], span: Span) -> Bound<Expr> {

@@ -83,7 +83,7 @@ impl Binder<'_> {
         let schema =
             columns.iter().map(|(name, column)| Column::new(used.unique(&name.text), *column));
         let schema = Arc::new(Schema::new(schema.collect()));
-        if columns.is_empty() || values.len() % columns.len() != 0 {
+        if columns.is_empty() || !values.len().is_multiple_of(columns.len()) {
             let message = format!(
                 "The number of values ({}) is no multiple of the number of columns ({})",
                 values.len(),

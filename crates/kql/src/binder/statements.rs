@@ -3,13 +3,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Binder, Bound, Entity, Lambda, Reported, Scope, Table, Variable};
+use super::measure::{depth, names_columns, size};
+use super::{Binder, Bound, EXPR_DEPTH_MAX, Entity, Lambda, Reported, Scope, Table, Variable};
 use crate::syntax::{
     Body, Expression, ExpressionKind, Item, Parameter, Pipeline, Shape, Source, Statement,
 };
-use crate::{
-    Expr, ExprKind, Plan, PlannedResult, RelKind, Schema, Span, Type, Visualization, codes, parser,
-};
+use crate::{Expr, Plan, PlannedResult, RelKind, Schema, Span, Type, Visualization, codes, parser};
 
 impl Binder<'_> {
     /// The whole query.
@@ -61,13 +60,14 @@ impl Binder<'_> {
         }
         match self.over_nothing(|binder| binder.entity(value))? {
             Entity::Table(table) => Ok(Variable::Table(table)),
-            Entity::Scalar(expr) => Ok(Variable::Scalar { size: size(&expr), expr, level: None }),
+            Entity::Scalar(expr) => self.scalar_variable(expr),
         }
     }
 
     /// `declare query_parameters(name:type = default, …)`.
     fn query_parameters(&mut self, parameters: &[Parameter]) -> Bound<()> {
         for parameter in parameters {
+            self.define(&parameter.name.text, Variable::Broken);
             let Shape::Scalar(expected) = parameter.shape else {
                 return self.unsupported(parameter.name.span, "A tabular query parameter");
             };
@@ -89,7 +89,7 @@ impl Binder<'_> {
             };
             let expr = self.over_nothing(|binder| binder.scalar(&value))?;
             let expr = self.convert_argument(expr, expected)?;
-            let variable = Variable::Scalar { size: size(&expr), expr, level: None };
+            let variable = self.scalar_variable(expr)?;
             self.define(&parameter.name.text, variable);
         }
         Ok(())
@@ -205,15 +205,18 @@ impl Binder<'_> {
         }
         let variable = match self.hidden_row(|binder| binder.entity(value))? {
             Entity::Table(table) => Variable::Table(table),
-            Entity::Scalar(expr) => self.scalar_variable(expr),
+            Entity::Scalar(expr) => self.scalar_variable(expr)?,
         };
         self.define(&name.text, variable);
         Ok(())
     }
 
-    fn scalar_variable(&self, expr: Expr) -> Variable {
+    fn scalar_variable(&mut self, expr: Expr) -> Bound<Variable> {
+        if depth(&expr) > EXPR_DEPTH_MAX {
+            return self.error(codes::TOO_DEEP, expr.span, "The expression is nested too deeply");
+        }
         let level = names_columns(&expr).then_some(self.rows.len());
-        Variable::Scalar { size: size(&expr), expr, level }
+        Ok(Variable::Scalar { size: size(&expr), expr, level })
     }
 
     fn body_result(&mut self, pipeline: &Pipeline) -> Bound<Entity> {
@@ -285,7 +288,7 @@ impl Binder<'_> {
             Shape::Scalar(expected) => {
                 let expr = self.scalar(value)?;
                 let expr = self.convert_argument(expr, expected)?;
-                Ok(self.scalar_variable(expr))
+                self.scalar_variable(expr)
             }
             Shape::Table(_) => {
                 let table = self.table(value)?;
@@ -334,55 +337,5 @@ impl Binder<'_> {
         }
         let message = format!("The argument has type {}, not {expected}", expr.expr_type);
         self.error(codes::WRONG_TYPE, expr.span, message)
-    }
-}
-
-/// Number of nodes.
-fn size(expr: &Expr) -> u32 {
-    let mut count = 0;
-    visit(expr, &mut |_| count += 1);
-    count
-}
-
-fn names_columns(expr: &Expr) -> bool {
-    let mut found = false;
-    visit(expr, &mut |expr| found |= matches!(expr.kind, ExprKind::Column(_)));
-    found
-}
-
-/// Calls back for every node, not descending into sub-queries.
-pub(super) fn visit(expr: &Expr, see: &mut impl FnMut(&Expr)) {
-    see(expr);
-    match &expr.kind {
-        ExprKind::Convert(inner) | ExprKind::Negate(inner) => visit(inner, see),
-        ExprKind::Binary(_, left, right) | ExprKind::Text { left, right, .. } => {
-            visit(left, see);
-            visit(right, see);
-        }
-        ExprKind::In { expr, items, .. } | ExprKind::HasAny { expr, items, .. } => {
-            visit(expr, see);
-            items.iter().for_each(|item| visit(item, see));
-        }
-        ExprKind::InRelation { expr, .. } => visit(expr, see),
-        ExprKind::Between { expr, low, high, .. } => {
-            [expr, low, high].into_iter().for_each(|part| visit(part, see));
-        }
-        ExprKind::Member { object, path } => {
-            visit(object, see);
-            for step in path {
-                if let crate::PathStep::Computed(inner) = step {
-                    visit(inner, see);
-                }
-            }
-        }
-        ExprKind::Case { branches, otherwise } => {
-            for (condition, value) in branches {
-                visit(condition, see);
-                visit(value, see);
-            }
-            visit(otherwise, see);
-        }
-        ExprKind::Call { args, .. } => args.iter().for_each(|arg| visit(arg, see)),
-        ExprKind::Literal(_) | ExprKind::Column(_) | ExprKind::Scalar(_) => {}
     }
 }

@@ -106,6 +106,17 @@ fn what_is_too_deep_or_too_long_is_refused() {
     let doubling: String =
         (1..60).map(|n| format!("let x{n} = x{} + x{};", n - 1, n - 1)).collect();
     assert_eq!(kind_of(&format!("let x0 = rand();{doubling} print x59")), limit);
+    let chained: String = (1..400).map(|n| format!("let x{n} = x{} + 1;", n - 1)).collect();
+    assert_eq!(kind_of(&format!("let x0 = rand();{chained} print x399")), limit);
+    let nested: String = (1..2_000)
+        .map(|n| {
+            format!(
+                "let x{n} = toscalar(StormEvents | where EventId == x{} | project EventId);",
+                n - 1
+            )
+        })
+        .collect();
+    assert_eq!(kind_of(&format!("let x0 = 1;{nested} print x1999")), limit);
     let lambdas: String =
         (1..300).map(|n| format!("let f{n} = () {{ f{}() + 1 }};", n - 1)).collect();
     assert_eq!(kind_of(&format!("let f0 = () {{ 1 }};{lambdas} print f299()")), limit);
@@ -122,106 +133,19 @@ fn what_is_merely_large_is_accepted() {
     assert_eq!(kind_of(&format!("{lets} print a1999")), None);
 }
 
+/// Pieces of queries, apart by blanks.
+const PIECES: &str = r#"StormEvents | | | where summarize by extend project ( ( ) ) [ ] { } , , ; =
+    == State EventId StormSummary . 'a' 1 1d 5x let x datatable : long join kind on $left $right union
+    * mv-expand mv-apply to typeof parse with in between .. count() iff( bin( arg_max( dynamic(
+    datetime( null - + sort order desc nulls first take top print range from step render partition as '
+    " ``` !in has_any é \ make-series fork invoke lookup distinct toscalar( materialize( percentiles(
+    prev( row_number() getschema declare query_parameters project-away project-reorder parse-where _
+    e* *e // sample-distinct of serialize column_ifexists( pack_all() case( take_any( not( and or"#;
+
 /// Pieces of queries in any order.
 fn soup() -> impl Strategy<Value = String> {
-    let words = [
-        "StormEvents",
-        "|",
-        "where",
-        "summarize",
-        "by",
-        "extend",
-        "project",
-        "(",
-        ")",
-        "[",
-        "]",
-        "{",
-        "}",
-        ",",
-        ";",
-        "=",
-        "==",
-        "State",
-        "EventId",
-        "StormSummary",
-        ".",
-        "'a'",
-        "1",
-        "1d",
-        "5x",
-        "let",
-        "x",
-        "datatable",
-        ":",
-        "long",
-        "join",
-        "kind",
-        "on",
-        "$left",
-        "$right",
-        "union",
-        "*",
-        "mv-expand",
-        "mv-apply",
-        "to",
-        "typeof",
-        "parse",
-        "with",
-        "in",
-        "between",
-        "..",
-        "count()",
-        "iff(",
-        "bin(",
-        "arg_max(",
-        "dynamic(",
-        "datetime(",
-        "null",
-        "-",
-        "+",
-        "sort by",
-        "desc",
-        "nulls",
-        "take",
-        "print",
-        "range",
-        "from",
-        "step",
-        "render",
-        "partition",
-        "as",
-        "'",
-        "\"",
-        "```",
-        "!in",
-        "has_any",
-        "é",
-        "\\",
-        "make-series",
-        "fork",
-        "invoke",
-        "lookup",
-        "distinct",
-        "toscalar(",
-        "materialize(",
-        "percentiles(",
-        "prev(",
-        "row_number()",
-        "getschema",
-        "declare",
-        "query_parameters",
-        "project-away",
-        "project-reorder",
-        "parse-where",
-        "_",
-        "e*",
-        "*e",
-        "//",
-        "\n",
-    ];
-    prop::collection::vec(prop::sample::select(words.to_vec()), 0..60)
-        .prop_map(|words| words.join(" "))
+    let words: Vec<&str> = PIECES.split_whitespace().collect();
+    prop::collection::vec(prop::sample::select(words), 0..60).prop_map(|words| words.join(" "))
 }
 
 proptest! {

@@ -9,8 +9,10 @@ use crate::syntax::{
 use crate::{Type, codes};
 
 /// Words that separate the operands of operators that have no grammar of their own yet.
-const PART_WORDS: [&str; 12] =
-    ["of", "with", "by", "on", "from", "to", "step", "default", "others", "as", "where", "declare"];
+const PART_WORDS: [&str; 14] = [
+    "asc", "desc", "of", "with", "by", "on", "from", "to", "step", "default", "others", "as",
+    "where", "declare",
+];
 
 impl Parser<'_> {
     /// Whether an operator stands here that begins a pipeline.
@@ -243,7 +245,11 @@ impl Parser<'_> {
 
     fn summarize(&mut self) -> Body {
         let aggregates = self.items(&["by"]);
-        let by = if self.eat_word("by") { self.items(&[]) } else { Vec::new() };
+        let has_by = self.eat_word("by");
+        let by = if has_by { self.items(&[]) } else { Vec::new() };
+        if has_by && by.is_empty() || aggregates.is_empty() && by.is_empty() {
+            self.report(codes::MISSING_EXPRESSION, "Expected: expression".to_owned());
+        }
         Body::Summarize { aggregates, by }
     }
 
@@ -497,8 +503,6 @@ impl Parser<'_> {
                 continue;
             }
             if self.token() == Token::Name && PART_WORDS.contains(&self.text(0)) {
-                parts.push(Part::Word(self.name()));
-            } else if self.token() == Token::Name && (self.is_word("asc") || self.is_word("desc")) {
                 parts.push(Part::Word(self.name()));
             } else if self.is_symbol("{") || self.is_symbol("(") && self.bracket_holds_operator() {
                 parts.push(Part::Pipeline(self.sub_pipeline()));

@@ -92,6 +92,26 @@ fn timespans_print_as_kusto_prints_them() {
 }
 
 #[test]
+fn values_print_as_kusto_prints_them() {
+    let cases = [
+        (Value::Null, ""),
+        (Value::Bool(true), "true"),
+        (Value::Int(-1), "-1"),
+        (Value::Long(5), "5"),
+        (Value::Real(2.5), "2.5"),
+        (Value::Decimal(decimal("1.50")), "1.50"),
+        (Value::Datetime(UNIX_EPOCH_TICKS), "1970-01-01T00:00:00.0000000Z"),
+        (Value::Timespan(TICKS_PER_DAY), "1.00:00:00"),
+        (Value::Guid(1), "00000000-0000-0000-0000-000000000001"),
+        (Value::String("a".to_owned()), "a"),
+        (Value::Dynamic("[1,2]".to_owned()), "[1,2]"),
+    ];
+    for (value, printed) in cases {
+        assert_eq!(value.to_string(), printed);
+    }
+}
+
+#[test]
 fn reals_and_guids_print_as_dotnet_prints_them() {
     let reals = [(1.0, "1"), (0.1, "0.1"), (1e15, "1E+15"), (1.5e-7, "1.5E-07"), (-2.5, "-2.5")];
     for (number, printed) in reals {
