@@ -66,7 +66,6 @@ impl Reader {
 
     /// The next durable frame; waits up to `wait` for one, then answers none. None at once if the
     /// ledger was closed.
-    #[expect(clippy::should_implement_trait, reason = "it takes a wait and can fail")]
     pub fn next(&mut self, wait: Duration) -> Result<Option<Entry>, Error> {
         loop {
             if let Some(stored) = self.frames.next() {

@@ -2,6 +2,7 @@
 
 mod crash;
 mod failure;
+mod fixture;
 mod proof;
 mod serving;
 mod support;

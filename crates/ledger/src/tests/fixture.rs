@@ -1,0 +1,63 @@
+//! Ledgers written by every version of the format, which must open for ever.
+
+use std::path::PathBuf;
+
+use event::{Frame, Outcome, Record};
+
+use super::support::*;
+use crate::verify;
+
+fn fixture(version: u16) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("testdata/v{version}"))
+}
+
+/// What every fixture holds: plain and compressed commits over several segments, an interaction
+/// open across them all, and one that a crash interrupted.
+fn contents() -> Vec<Frame> {
+    let mut frames = vec![opened(0)];
+    for number in 1..4 {
+        let text = Frame { payload: vec![b'x'; 5_000].into(), ..chunk(number, 0) };
+        frames.extend([opened(number), chunk(number, 1_300), text, closed(number)]);
+    }
+    frames.extend([closed(0), opened(4)]);
+    frames
+}
+
+#[tokio::test]
+async fn the_fixture_of_format_1_opens_and_verifies() {
+    let report = verify(&fixture(1), |_| {}).unwrap();
+    assert!(report.is_clean(), "{report:#?}");
+    assert_eq!((report.frames, report.opened, report.closed), (16, 5, 5));
+    assert!(report.segments > 1);
+
+    let dir = copy(&fixture(1));
+    let (ledger, recovery) = open(dir.path(), &tiny());
+    assert_eq!((recovery.first_sequence, recovery.last_sequence), (1, 16));
+    assert_eq!(recovery.interrupted, []);
+    let read = frames(&ledger);
+    assert_eq!(read[..15], contents());
+    let Ok(Record::Closed(end)) = Record::decode(read[15].kind, &read[15].payload) else {
+        panic!("not an end: {:?}", read[15]);
+    };
+    assert_eq!(end.outcome, Outcome::Interrupted);
+    assert_eq!(keep(&ledger, [opened(5), closed(5)]).await, 18);
+    ledger.close().await.unwrap();
+    drop(ledger);
+    assert!(verify(dir.path(), |_| {}).unwrap().is_clean());
+}
+
+/// Run once for a new format, by hand: `cargo test -p ledger write_the_fixture -- --ignored`.
+#[tokio::test]
+#[ignore = "writes into the source tree, once per format version"]
+async fn write_the_fixture_of_the_current_format() {
+    let dir = fixture(crate::format::VERSION);
+    assert!(!dir.exists(), "a fixture that exists stays as it is");
+    let (ledger, _) = open(&dir, &tiny());
+    for frame in contents() {
+        keep(&ledger, [frame]).await;
+    }
+    ledger.close().await.unwrap();
+    drop(ledger);
+    drop(open(&dir, &tiny()));
+    std::fs::remove_file(dir.join("lock")).unwrap();
+}
