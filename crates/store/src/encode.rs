@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::blobs::{Blobs, Hash, hexadecimal, parse_hash};
 use crate::error::{io_cause, is_full};
 use crate::extent::{Day, Record, day_folder};
+use crate::schema::written_schema;
 use crate::tail::time_range;
 use crate::{Error, ErrorKind, disk};
 
@@ -128,7 +129,7 @@ impl<'a> ExtentWriter<'a> {
         let file = disk::create_file(&path)?;
         let unfinished = Unfinished { path, is_armed: true };
         let sink = Hashing { file: BufWriter::new(file), hasher: Sha256::new(), bytes: 0 };
-        let schema = crate::arrow_schema(table);
+        let schema = written_schema(table);
         let writer = ArrowWriter::try_new(sink, schema, Some(properties(table)))
             .map_err(|error| encode_failed(&unfinished.path, error))?;
         Ok(Self { writer, file: unfinished, blobs, referenced: BTreeSet::new(), record })

@@ -26,6 +26,7 @@ mod snapshot;
 mod status;
 mod store;
 mod tail;
+mod verify;
 
 pub use blobs::{BlobReader, Text};
 pub use config::StoreConfig;
@@ -35,3 +36,6 @@ pub use schema::arrow_schema;
 pub use snapshot::Snapshot;
 pub use status::{BlobStatus, StoreStatus, TableStatus};
 pub use store::Store;
+
+#[cfg(test)]
+mod tests;

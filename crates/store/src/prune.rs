@@ -10,6 +10,7 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 
 use crate::extent::TIME_COLUMN;
@@ -22,25 +23,37 @@ pub(crate) struct Span {
     pub(crate) rows: u64,
 }
 
-/// What a query says about time.
-pub(crate) struct TimeFilter(Option<Arc<PruningPredicate>>);
+/// What the filters of a scan leave out.
+pub(crate) struct Filter {
+    expression: Option<Arc<dyn PhysicalExpr>>,
+    pruning: Option<Arc<PruningPredicate>>,
+}
 
-impl TimeFilter {
-    /// From the filters of a scan; whatever they say about other columns is ignored.
+impl Filter {
+    /// From the filters of a scan. One that DataFusion cannot make sense of here is ignored: it
+    /// stands above the scan as well.
     pub(crate) fn new(state: &dyn Session, schema: &SchemaRef, filters: &[Expr]) -> Self {
-        let predicate = || {
+        let expression = || {
             let filter = conjunction(filters.iter().cloned())?;
             let df_schema = DFSchema::try_from(schema.clone()).ok()?;
-            let expression = state.create_physical_expr(filter, &df_schema).ok()?;
-            PruningPredicateBuilder::new().with_file_schema(schema.clone()).build(expression)
+            state.create_physical_expr(filter, &df_schema).ok()
         };
-        Self(predicate())
+        let expression = expression();
+        let pruning = expression.clone().and_then(|expression| {
+            PruningPredicateBuilder::new().with_file_schema(schema.clone()).build(expression)
+        });
+        Self { expression, pruning }
+    }
+
+    /// The filter, for row groups, pages and rows.
+    pub(crate) fn expression(&self) -> Option<&Arc<dyn PhysicalExpr>> {
+        self.expression.as_ref()
     }
 
     /// For each span, whether its rows may pass.
     pub(crate) fn keep(&self, spans: &[Span]) -> Vec<bool> {
         let all = || vec![true; spans.len()];
-        match &self.0 {
+        match &self.pruning {
             Some(predicate) => predicate.prune(&Spans(spans)).unwrap_or_else(|_| all()),
             None => all(),
         }

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -31,7 +30,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 
 use crate::extent::{Extent, Record, TIME_COLUMN};
-use crate::prune::{Span, TimeFilter};
+use crate::prune::{Filter, Span};
 use crate::snapshot::TableView;
 use crate::tail::Chunk;
 
@@ -83,13 +82,13 @@ impl Scan<'_> {
         view: &TableView,
         filters: &[Expr],
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let filter = TimeFilter::new(state, &self.schema, filters);
+        let filter = Filter::new(state, &self.schema, filters);
         let extents = kept(&filter, &view.extents, |extent| span(&extent.record));
         let chunks = kept(&filter, &view.chunks, |chunk| chunk_span(chunk));
         let partitions = state.config().target_partitions().max(1);
         let mut inputs = Vec::new();
         if !extents.is_empty() {
-            inputs.push(self.read_extents(&extents, partitions)?);
+            inputs.push(self.read_extents(&extents, partitions, filter.expression())?);
         }
         if !chunks.is_empty() || inputs.is_empty() {
             inputs.push(self.read_chunks(&chunks, partitions)?);
@@ -108,7 +107,7 @@ impl Scan<'_> {
         let partitions = partitions.min(chunks.len()).max(1);
         let mut batches: Vec<Vec<RecordBatch>> = vec![Vec::new(); partitions];
         for (number, chunk) in chunks.iter().enumerate() {
-            batches[number % partitions].push(chunk.batch.clone());
+            batches[number % partitions].push(chunk.view.clone());
         }
         let projection = self.projection.cloned();
         let source = MemorySourceConfig::try_new(&batches, self.schema.clone(), projection)?
@@ -120,13 +119,17 @@ impl Scan<'_> {
         &self,
         extents: &[Arc<Extent>],
         partitions: usize,
+        filter: Option<&Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut options = TableParquetOptions::default();
         options.global.pushdown_filters = true;
         options.global.reorder_filters = true;
-        let source = ParquetSource::new(self.schema.clone())
+        let mut source = ParquetSource::new(self.schema.clone())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(self.files.factory.clone());
+        if let Some(filter) = filter {
+            source = source.with_predicate(filter.clone());
+        }
         let files: Result<Vec<_>> = extents.iter().map(|extent| self.file(extent)).collect();
         let groups = FileGroup::new(files?).split_files(partitions);
         let statistics = self.statistics(extents.iter().map(|extent| &extent.record));
@@ -179,7 +182,7 @@ impl Scan<'_> {
     }
 }
 
-fn kept<T: Clone>(filter: &TimeFilter, list: &[T], span: impl Fn(&T) -> Span) -> Vec<T> {
+fn kept<T: Clone>(filter: &Filter, list: &[T], span: impl Fn(&T) -> Span) -> Vec<T> {
     let spans: Vec<_> = list.iter().map(span).collect();
     let keep = filter.keep(&spans);
     list.iter().zip(keep).filter(|(_, keep)| *keep).map(|(item, _)| item.clone()).collect()

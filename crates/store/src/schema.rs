@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder,
-    RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, AsArray, BooleanBuilder, Decimal128Builder, Float64Builder, Int32Builder,
+    Int64Builder, RecordBatch, StringBuilder, StringViewArray, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use event::{Column, ColumnType, Table, Value};
@@ -16,16 +16,38 @@ const DECIMAL_SCALE: i8 = 12;
 
 /// The arrow schema of a table, as its provider has it: columns in order, by the names KQL uses.
 ///
-/// String and Dynamic are `Utf8`, Datetime is `Timestamp(Microsecond, "UTC")`, Decimal is
+/// String and Dynamic are `Utf8View`, Datetime is `Timestamp(Microsecond, "UTC")`, Decimal is
 /// `Decimal128(38, 12)`. Every column but String is nullable.
 pub fn arrow_schema(table: &Table) -> SchemaRef {
-    let fields: Vec<_> = table.columns.iter().map(field).collect();
-    Arc::new(Schema::new(fields))
+    schema(table, DataType::Utf8View)
 }
 
-fn field(column: &Column) -> Field {
-    let nullable = column.column_type != ColumnType::String;
-    Field::new(column.name, data_type(column.column_type), nullable)
+/// The schema of rows being written: as [`arrow_schema`], but text is contiguous, `Utf8`.
+pub(crate) fn written_schema(table: &Table) -> SchemaRef {
+    schema(table, DataType::Utf8)
+}
+
+fn schema(table: &Table, text: DataType) -> SchemaRef {
+    let field = |column: &Column| {
+        let nullable = column.column_type != ColumnType::String;
+        let data_type = match column.column_type {
+            ColumnType::String | ColumnType::Dynamic => text.clone(),
+            other => data_type(other),
+        };
+        Field::new(column.name, data_type, nullable)
+    };
+    Arc::new(Schema::new(table.columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+/// The batch as it is read: text by views into the same buffers.
+pub(crate) fn as_read(batch: &RecordBatch, schema: &SchemaRef) -> RecordBatch {
+    let column = |(column, field): (&ArrayRef, &Arc<Field>)| match field.data_type() {
+        DataType::Utf8View => Arc::new(StringViewArray::from(column.as_string::<i32>())),
+        _ => column.clone(),
+    };
+    let columns = batch.columns().iter().zip(schema.fields()).map(column).collect();
+    RecordBatch::try_new(schema.clone(), columns)
+        .expect("both schemas are of one table and differ in text only")
 }
 
 fn data_type(column_type: ColumnType) -> DataType {
@@ -61,7 +83,7 @@ enum ColumnBuilder {
 impl BatchBuilder {
     pub(crate) fn new(table: &Table) -> Self {
         Self {
-            schema: arrow_schema(table),
+            schema: written_schema(table),
             columns: table.columns.iter().map(ColumnBuilder::new).collect(),
             rows: 0,
         }

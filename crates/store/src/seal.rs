@@ -56,7 +56,7 @@ impl Shared {
         Some(Job { chunks: state.sealing.clone(), cursor: state.cursor, since })
     }
 
-    fn write_extents(&self, chunks: &Chunks) -> Result<Vec<Sealed>, Error> {
+    pub(crate) fn write_extents(&self, chunks: &Chunks) -> Result<Vec<Sealed>, Error> {
         let mut sealed = Vec::new();
         for (table, chunks) in TABLES.iter().zip(chunks) {
             for (day, rows) in rows_by_day(chunks) {

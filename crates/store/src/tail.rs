@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use event::{Batch, Cursor, TableRow, Value};
 
 use crate::extent::{TABLE_COUNT, TABLES, TIME_COLUMN, table_index};
-use crate::schema::{BatchBuilder, row_bytes};
+use crate::schema::{BatchBuilder, arrow_schema, as_read, row_bytes};
 use crate::{Error, ErrorKind};
 
 /// A chunk of at least this many bytes is not merged with its neighbour.
@@ -23,7 +23,10 @@ pub(crate) const BATCH_BYTES_MAX: usize = 1 << 30;
 /// Some rows, as arrow has them.
 #[derive(Debug)]
 pub(crate) struct Chunk {
+    /// As they are written.
     pub(crate) batch: RecordBatch,
+    /// The same rows as they are read.
+    pub(crate) view: RecordBatch,
     /// Least and greatest time, in microseconds.
     pub(crate) time_min: i64,
     pub(crate) time_max: i64,
@@ -31,9 +34,10 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    fn new(batch: RecordBatch, bytes: usize) -> Self {
+    fn new(batch: RecordBatch, read_schema: &SchemaRef, bytes: usize) -> Self {
         let (time_min, time_max) = time_range(&batch);
-        Self { batch, time_min, time_max, bytes }
+        let view = as_read(&batch, read_schema);
+        Self { batch, view, time_min, time_max, bytes }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -103,6 +107,7 @@ pub(crate) struct Tail {
 }
 
 struct TableTail {
+    read_schema: SchemaRef,
     open: BatchBuilder,
     open_bytes: usize,
     frozen: Vec<Arc<Chunk>>,
@@ -112,6 +117,7 @@ struct TableTail {
 impl Tail {
     pub(crate) fn new() -> Self {
         let table = |index: usize| TableTail {
+            read_schema: arrow_schema(&TABLES[index]),
             open: BatchBuilder::new(&TABLES[index]),
             open_bytes: 0,
             frozen: Vec::new(),
@@ -199,19 +205,19 @@ impl TableTail {
         }
         let bytes = std::mem::take(&mut self.open_bytes);
         self.frozen_rows += self.open.rows();
-        let mut last = Chunk::new(self.open.finish(), bytes);
+        let (mut last, mut bytes) = (self.open.finish(), bytes);
         while let Some(before) = self.frozen.last() {
-            let is_alike = before.batch.num_rows() <= last.batch.num_rows() * 2;
-            if !is_alike || !before.is_small() || !last.is_small() {
+            let is_alike = before.batch.num_rows() <= last.num_rows() * 2;
+            let is_small = bytes < CHUNK_BYTES && last.num_rows() < CHUNK_ROWS;
+            if !is_alike || !is_small || !before.is_small() {
                 break;
             }
-            let both = [&before.batch, &last.batch];
-            let batch = concat_batches(&last.batch.schema(), both)
+            last = concat_batches(&last.schema(), [&before.batch, &last])
                 .expect("chunks of a table have one schema and small ones fit together");
-            last = Chunk::new(batch, before.bytes + last.bytes);
+            bytes += before.bytes;
             self.frozen.pop();
         }
-        self.frozen.push(Arc::new(last));
+        self.frozen.push(Arc::new(Chunk::new(last, &self.read_schema, bytes)));
     }
 }
 
