@@ -271,7 +271,10 @@ impl ChoiceJoin {
         }
         message.extend(self.message);
         choice.insert("message".into(), message.into());
-        choice.extend(self.others);
+        for (key, value) in self.others {
+            // Some servers repeat the whole message at the end; ours is the one that passed.
+            choice.entry(key).or_insert(value);
+        }
         Value::Object(choice)
     }
 }

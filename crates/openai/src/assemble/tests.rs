@@ -107,3 +107,31 @@ fn text_over_the_limit_is_left_out_and_told() {
     assert!(assembled.truncated);
     assert_eq!(assembled.body["choices"][0]["message"]["content"], "12345678");
 }
+
+#[test]
+fn a_whole_message_at_the_end_does_not_replace_what_passed() {
+    let mut assembler = StreamAssembler::new(Kind::Chat, "chat");
+    let first = json!({"id": "c", "choices": [{"index": 0, "delta": {"content": "passed"}}]});
+    let last = json!({"id": "c", "choices": [
+        {"index": 0, "delta": {}, "message": {"content": "other"}, "finish_reason": "stop"}
+    ]});
+    assembler.push(format!("data: {first}\n\ndata: {last}\n\ndata: [DONE]\n\n").as_bytes());
+    let assembled = assembler.finish();
+    assert_eq!(assembled.body["choices"][0]["message"]["content"], "passed");
+    assert_eq!(assembled.terminated, Terminated::Done);
+}
+
+#[test]
+fn a_huge_event_is_dropped_and_told() {
+    let mut assembler = StreamAssembler::new(Kind::Image, "generate");
+    let big = vec![b'x'; 1 << 20];
+    assembler.push(b"event: image_generation.completed\ndata: {\"b64_json\":\"");
+    for _ in 0..17 {
+        assembler.push(&big);
+    }
+    assembler
+        .push(b"\"}\n\ndata: {\"type\":\"image_generation.completed\",\"b64_json\":\"eA==\"}\n\n");
+    let assembled = assembler.finish();
+    assert_eq!((assembled.oversized_events, assembled.truncated), (1, true));
+    assert_eq!(assembled.body["data"].as_array().map(Vec::len), Some(1));
+}

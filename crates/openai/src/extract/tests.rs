@@ -5,6 +5,25 @@ use serde_json::{Value, json};
 use super::*;
 use crate::Catalogue;
 
+/// As the table `Messages` describes them.
+const CONTENT_TYPES: [&str; 15] = [
+    "text",
+    "image",
+    "audio",
+    "file",
+    "tool_call",
+    "tool_result",
+    "tool_definition",
+    "refusal",
+    "reasoning",
+    "instructions",
+    "embedding_input",
+    "transcript",
+    "image_prompt",
+    "revised_prompt",
+    "speech_input",
+];
+
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/extract")
 }
@@ -88,6 +107,9 @@ fn check(file: &Path, tokenizer: &Tokenizer) {
     let text = std::fs::read_to_string(file).expect("the case");
     let mut case: Value = serde_json::from_str(&text).expect("the case is JSON");
     let (operation_id, extraction) = read(&case, tokenizer);
+    for part in &extraction.parts {
+        assert!(CONTENT_TYPES.contains(&part.content_type), "{}", part.content_type);
+    }
     let found = shown(&operation_id, &extraction);
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         case["expect"] = found.clone();

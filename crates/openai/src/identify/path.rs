@@ -17,11 +17,20 @@ pub(crate) struct Segments<'a> {
     count: usize,
     /// There were more than [`SEGMENTS_MAX`].
     pub(crate) overflowed: bool,
+    /// It holds capitals or percent signs, so that words may hide behind other spellings.
+    pub(crate) is_odd: bool,
 }
 
 impl<'a> Segments<'a> {
     pub(crate) fn new(path: &'a str) -> Self {
-        let mut all = Self { path, segments: [""; SEGMENTS_MAX], count: 0, overflowed: false };
+        let odd = |found, byte: &u8| found | (*byte == b'%') | byte.is_ascii_uppercase();
+        let mut all = Self {
+            path,
+            segments: [""; SEGMENTS_MAX],
+            count: 0,
+            overflowed: false,
+            is_odd: path.as_bytes().iter().fold(false, odd),
+        };
         let mut start = 0;
         for end in memchr::memchr_iter(b'/', path.as_bytes()).chain([path.len()]) {
             if end > start {
@@ -39,6 +48,12 @@ impl<'a> Segments<'a> {
 
     pub(crate) fn as_slice(&self) -> &[&'a str] {
         &self.segments[..self.count]
+    }
+
+    /// The segment is this word, as it stands or spelled otherwise.
+    pub(crate) fn is(&self, at: usize, word: &str) -> bool {
+        let segment = self.get(at);
+        segment == word || (self.is_odd && is_word(segment, word))
     }
 
     pub(crate) fn get(&self, at: usize) -> &'a str {

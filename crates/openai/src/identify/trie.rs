@@ -189,7 +189,7 @@ impl Router {
     }
 
     fn prefix<'a>(&self, segments: &Segments<'a>) -> Prefix<'a> {
-        let is = |at: usize, word: &str| is_word(segments.get(at), word);
+        let is = |at: usize, word: &str| segments.is(at, word);
         let count = segments.as_slice().len();
         let plain = |family, segments| Prefix { family, segments, deployment: None };
         if is(0, "openai") {
@@ -215,19 +215,22 @@ impl Router {
         if is(0, "deployments") && count > 2 {
             return Prefix { family: Family::Bare, segments: 2, deployment: Some(segments.get(1)) };
         }
-        let known = count > 0 && self.word(0, segments.get(0)).is_some();
+        let known = count > 0 && self.word(0, segments, 0).is_some();
         plain(if known { Family::Bare } else { Family::Unknown }, 0)
     }
 
-    fn word(&self, at: usize, segment: &str) -> Option<usize> {
-        let words = &self.nodes[at].words;
-        match words.binary_search_by(|(known, _)| (**known).cmp(segment)) {
-            Ok(position) => Some(words[position].1),
-            Err(_) if segment.bytes().any(|byte| byte == b'%' || byte.is_ascii_uppercase()) => {
-                words.iter().find(|(word, _)| is_word(segment, word)).map(|(_, child)| *child)
-            }
-            Err(_) => None,
+    /// The child of `node` for a fixed word.
+    fn word(&self, node: usize, segments: &Segments<'_>, at: usize) -> Option<usize> {
+        let words = &self.nodes[node].words;
+        let segment = segments.get(at);
+        // Lists are short: comparing lengths first beats a binary search over texts.
+        if let Some((_, child)) = words.iter().find(|(word, _)| **word == *segment) {
+            return Some(*child);
         }
+        if !segments.is_odd {
+            return None;
+        }
+        words.iter().find(|(word, _)| is_word(segment, word)).map(|(_, child)| *child)
     }
 
     fn find(
@@ -243,7 +246,7 @@ impl Router {
             return found;
         }
         let preferred = Preference { family: prefix.family, versioned, method, operations };
-        self.walk(0, segments.as_slice(), prefix.segments, &preferred, &mut found);
+        self.walk(0, segments, prefix.segments, &preferred, &mut found);
         found
     }
 
@@ -251,12 +254,12 @@ impl Router {
     fn walk(
         &self,
         node: usize,
-        segments: &[&str],
+        segments: &Segments<'_>,
         at: usize,
         preferred: &Preference<'_>,
         found: &mut Found,
     ) -> bool {
-        if at == segments.len() {
+        if at == segments.as_slice().len() {
             let ends = &self.nodes[node].ends;
             if !ends.is_empty() && found.node.is_none() {
                 found.node = Some(node);
@@ -264,7 +267,7 @@ impl Router {
             found.end = preferred.choose(ends);
             return found.end.is_some();
         }
-        if let Some(child) = self.word(node, segments[at])
+        if let Some(child) = self.word(node, segments, at)
             && self.walk(child, segments, at + 1, preferred, found)
         {
             return true;

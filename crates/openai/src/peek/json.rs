@@ -181,7 +181,7 @@ impl JsonScanner {
             return;
         }
         let valid = self.utf8.push(bytes);
-        let end = valid.err().unwrap_or(bytes.len());
+        let end = valid.err().map_or(bytes.len(), |at| usize::try_from(at).unwrap_or(0));
         let mut at = 0;
         while at < end && self.state != State::Broken {
             at = self.step(&bytes[..end], at);
@@ -194,10 +194,24 @@ impl JsonScanner {
             self.keep_usage(&bytes[..end]);
             self.usage_from = Some(0);
         }
-        if valid.is_err() && self.state != State::Broken {
-            self.fail(end, "invalid UTF-8");
+        if let Err(at) = valid {
+            self.fail_utf8(bytes, end, at);
         }
         self.base += bytes.len() as u64;
+    }
+
+    /// Inside a string the sequence is at fault, which may have begun in an earlier piece. Elsewhere no
+    /// such byte may stand, whatever follows it.
+    fn fail_utf8(&mut self, bytes: &[u8], end: usize, sequence_at: i64) {
+        while self.state != State::Broken {
+            if !matches!(self.state, State::String { at: Text::Plain, .. }) {
+                self.step(bytes, end);
+                continue;
+            }
+            let offset = self.base.saturating_add_signed(sequence_at);
+            self.state = State::Broken;
+            self.peek.malformed = Some(Malformed { offset, reason: "invalid UTF-8" });
+        }
     }
 
     fn keep_usage(&mut self, bytes: &[u8]) {
@@ -396,34 +410,49 @@ impl JsonScanner {
         at + 1
     }
 
-    fn plain(&mut self, bytes: &[u8], at: usize, is_key: bool) -> usize {
-        let rest = &bytes[at..];
-        let length = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-        let run = &rest[..length];
-        // One pass without branches, which the compiler turns into vector instructions.
-        if run.iter().fold(false, |found, byte| found | (*byte < 0x20)) {
-            let place = run.iter().position(|byte| *byte < 0x20).unwrap_or(0);
-            self.fail(at + place, "a control character stands in a string");
-            return at;
+    fn plain(&mut self, bytes: &[u8], mut at: usize, is_key: bool) -> usize {
+        loop {
+            let rest = &bytes[at..];
+            let length = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+            let run = &rest[..length];
+            // One pass without branches, which the compiler turns into vector instructions.
+            if run.iter().fold(false, |found, byte| found | (*byte < 0x20)) {
+                let place = run.iter().position(|byte| *byte < 0x20).unwrap_or(0);
+                self.fail(at + place, "a control character stands in a string");
+                return at;
+            }
+            self.keep(run);
+            let end = at + length;
+            match (rest.get(length), rest.get(length + 1)) {
+                (None, _) => return end,
+                // The common escapes are taken at once.
+                (Some(b'\\'), Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => {
+                    self.keep(&rest[length..length + 2]);
+                    at = end + 2;
+                    if at == bytes.len() {
+                        return at;
+                    }
+                }
+                (Some(b'\\'), _) => {
+                    self.keep(b"\\");
+                    self.state = State::String { is_key, at: Text::Escape };
+                    return end + 1;
+                }
+                (Some(_), _) => {
+                    self.text_ended(end, is_key);
+                    return end + 1;
+                }
+            }
         }
-        self.keep(run);
-        let end = at + length;
-        match rest.get(length) {
-            None => end,
-            Some(b'\\') => {
-                self.keep(b"\\");
-                self.state = State::String { is_key, at: Text::Escape };
-                end + 1
-            }
-            Some(_) if is_key => {
-                self.key_ended();
-                end + 1
-            }
-            Some(_) => {
-                self.found_text(self.base + end as u64 + 1);
-                self.value_ended();
-                end + 1
-            }
+    }
+
+    /// A key or a text ends with the quote at `at`.
+    fn text_ended(&mut self, at: usize, is_key: bool) {
+        if is_key {
+            self.key_ended();
+        } else {
+            self.found_text(self.base + at as u64 + 1);
+            self.value_ended();
         }
     }
 

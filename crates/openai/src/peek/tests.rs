@@ -95,6 +95,21 @@ fn invalid_utf8_is_found_across_pieces() {
         let peek = peek_pieces("application/json", body, size);
         assert_eq!(peek.malformed().map(|m| m.reason), Some("invalid UTF-8"), "{size}");
     }
+    let bodies: [&[u8]; 6] = [
+        b"{\"a\":1\xff}",
+        b"{\"a\":\"\\\xff\"}",
+        b"\xff",
+        b"{\"a\":\"\xf0\x9f\x8e\"}",
+        b"{\"a\":tr\xe2\x82\"",
+        b"7\xc3\xa9",
+    ];
+    for body in bodies {
+        let whole = peek_pieces("application/json", body, body.len());
+        assert!(whole.malformed().is_some(), "{body:?}");
+        for size in 1..body.len() {
+            assert_eq!(peek_pieces("application/json", body, size), whole, "{body:?}");
+        }
+    }
     let cut = peek_pieces("application/json", b"{\"a\":\"\xe2\x82", 3);
     assert!(cut.malformed().is_some());
 }

@@ -8,8 +8,10 @@ pub(crate) struct Utf8Check {
 }
 
 impl Utf8Check {
-    /// The offset in `bytes` of the first byte that makes it invalid.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), usize> {
+    /// Fails with the offset of the invalid sequence in `bytes`; it is negative if the sequence began
+    /// in an earlier piece.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), i64> {
+        let before = self.length as i64;
         let mut start = 0;
         while self.length > 0 && start < bytes.len() {
             self.partial[self.length] = bytes[start];
@@ -19,14 +21,14 @@ impl Utf8Check {
                 Ok(_) => self.length = 0,
                 Err(error) if error.error_len().is_some() => {
                     self.length = 0;
-                    return Err(start - 1);
+                    return Err(-before);
                 }
                 Err(_) => {}
             }
         }
         match std::str::from_utf8(&bytes[start..]) {
             Ok(_) => Ok(()),
-            Err(error) if error.error_len().is_some() => Err(start + error.valid_up_to()),
+            Err(error) if error.error_len().is_some() => Err((start + error.valid_up_to()) as i64),
             Err(error) => {
                 let rest = &bytes[start + error.valid_up_to()..];
                 self.partial[..rest.len()].copy_from_slice(rest);
