@@ -27,7 +27,7 @@ pub(crate) struct Intake {
 enum View {
     /// As they are.
     Raw,
-    Plain(Target),
+    Plain(Box<Target>),
     Decoded(Box<Decoder>),
 }
 
@@ -77,7 +77,7 @@ impl Intake {
             View::Raw => return Ok(()),
             View::Plain(target) => {
                 target.push(piece)?;
-                Some(target)
+                Some(&mut **target)
             }
             View::Decoded(decoder) => {
                 decoder.push(piece)?;
@@ -107,7 +107,7 @@ impl Intake {
         let (bytes, sha256) = (raw.bytes, raw.sha256.clone());
         let taken = match self.view {
             View::Raw => text_or_bytes(raw, &self.media)?,
-            View::Plain(target) => finish_target(target, raw, &self.media, &self.depot)?,
+            View::Plain(target) => finish_target(*target, raw, &self.media, &self.depot)?,
             View::Decoded(decoder) => {
                 // What hash and size of a request name is what was sent: it must be there to see.
                 if self.side == Side::Request {
@@ -125,12 +125,15 @@ impl View {
         let is_stream = side == Side::Response && media.is_event_stream();
         let form = FormReader::new(&media.content_type);
         let target = match (is_stream, form, media.encoding) {
-            (true, _, _) => Target::Events(depot.clone(), EventStream::new(kind, subkind)),
+            (true, _, _) => {
+                let stream = EventStream::new(kind, subkind, depot.config.decoded_bytes_max);
+                Target::Events(depot.clone(), stream)
+            }
             (false, Some(form), _) => Target::Form(form),
             (false, None, Some(_)) => Target::Text(Body::new(depot.clone())),
             (false, None, None) => return Self::Raw,
         };
-        let Some(encoding) = media.encoding else { return Self::Plain(target) };
+        let Some(encoding) = media.encoding else { return Self::Plain(Box::new(target)) };
         match Decoder::new(encoding, target, depot.config.decoded_bytes_max) {
             Ok(decoder) => Self::Decoded(Box::new(decoder)),
             // Only zstd's context can fail to be made; the body is then kept as it came.

@@ -1,6 +1,6 @@
 //! A streamed answer: joined as its events arrive, and told apart from what only calls itself one.
 
-use openai::{Assembled, Kind, StreamAssembler};
+use openai::{ASSEMBLED_BYTES_MAX, Assembled, Kind, StreamAssembler};
 
 /// Bytes after which a body is a stream or is not.
 const PROBE_BYTES: usize = 64;
@@ -25,9 +25,11 @@ enum Verdict {
 }
 
 impl EventStream {
-    pub(crate) fn new(kind: Kind, subkind: &str) -> Self {
+    /// Keeps at most so many bytes of what the events say.
+    pub(crate) fn new(kind: Kind, subkind: &str, bytes_max: u64) -> Self {
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX).min(ASSEMBLED_BYTES_MAX);
         Self {
-            assembler: StreamAssembler::new(kind, subkind),
+            assembler: StreamAssembler::with_limit(kind, subkind, bytes_max),
             verdict: Verdict::Open,
             held: Vec::new(),
             bytes: 0,

@@ -1,6 +1,7 @@
 //! The pipeline's thread: read, assemble, write, and begin again from the last cursor when
 //! something refuses.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,7 +55,11 @@ impl Worker {
         let mut pause = RETRY_PAUSE_MIN;
         loop {
             let before = self.line.read;
-            let Err(error) = self.follow() else { break };
+            let followed = catch_unwind(AssertUnwindSafe(|| self.follow())).unwrap_or_else(|_| {
+                tracing::error!("the pipeline panicked: a fault of ours, please report it");
+                Err(Error::new(ErrorKind::Thread, "the pipeline panicked"))
+            });
+            let Err(error) = followed else { break };
             self.line.fail(&error);
             if self.line.shared.is_stopping() {
                 break;
