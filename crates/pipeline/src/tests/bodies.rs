@@ -151,7 +151,7 @@ fn a_compressed_stream_that_is_cut_keeps_what_came() {
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     let stream = chat_stream();
     let middle = stream.find("data: [DONE]").expect("it ends");
-    writer.write_all(stream[..middle].as_bytes()).and_then(|()| writer.flush()).expect("memory");
+    writer.write_all(&stream.as_bytes()[..middle]).and_then(|()| writer.flush()).expect("memory");
     let story = Story::chat(1).answers("text/event-stream", writer.get_ref());
     let story = story.answer_header("content-encoding", "gzip").ends(Outcome::ClientGone, 200);
     let (row, messages, sink) = one(&story);
