@@ -292,7 +292,7 @@ impl Connection {
             finish(connection, grace).await
         } else {
             let mut builder = hyper::server::conn::http1::Builder::new();
-            builder.timer(TokioTimer::new()).pipeline_flush(true);
+            builder.timer(TokioTimer::new());
             let connection = builder.serve_connection(io, service);
             tokio::pin!(connection);
             let grace = tokio::select! {

@@ -10,6 +10,7 @@ use crate::client::{DATED, start_with};
 
 #[test]
 #[ignore = "a measurement, not a check"]
+#[expect(clippy::print_stdout, reason = "the measurement is for a person to read")]
 fn unary_chats_per_second_on_one_thread() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = SimulatorConfig { requests_kept_max: 0, ..SimulatorConfig::default() };

@@ -132,15 +132,16 @@ const PLAIN: [&str; 9] = [
     "response.completed",
 ];
 
+/// A streamed response with fields of its own.
+fn stream(extra: Value) -> Value {
+    let mut body = json!({"model": "gpt-4o", "input": "What is the weather?", "stream": true});
+    body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    body
+}
+
 #[tokio::test]
-async fn responses_streams_follow_the_measured_sequences() {
+async fn plain_responses_streams_follow_the_measured_sequence() {
     let simulator = start("a").await;
-    let function = json!({"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}});
-    let stream = |extra: Value| {
-        let mut body = json!({"model": "gpt-4o", "input": "What is the weather?", "stream": true});
-        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        body
-    };
     let plain = post(&simulator, "/openai/v1/responses", stream(json!({}))).await;
     assert_eq!(folded(&plain.names()), PLAIN);
     for (index, (name, data)) in plain.events().iter().enumerate() {
@@ -166,6 +167,21 @@ async fn responses_streams_follow_the_measured_sequences() {
         ["response.created", "response.queued", "response.in_progress"]
     );
 
+    let short = post(
+        &simulator,
+        "/openai/v1/responses",
+        stream(json!({"max_output_tokens": 16, "x_sim_tokens": 50})),
+    )
+    .await;
+    assert_eq!(short.names().last().unwrap(), "response.incomplete");
+    assert!(!plain.text().contains("[DONE]"));
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn responses_streams_with_tools_and_reasoning_follow_the_measured_sequences() {
+    let simulator = start("a").await;
+    let function = json!({"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}});
     let called =
         post(&simulator, "/openai/v1/responses", stream(json!({"tools": [function]}))).await;
     let expected = [
@@ -211,15 +227,6 @@ async fn responses_streams_follow_the_measured_sequences() {
     ];
     assert_eq!(folded(&searched.names())[2..7], expected);
     assert!(searched.names().contains(&"response.output_text.annotation.added".to_owned()));
-
-    let short = post(
-        &simulator,
-        "/openai/v1/responses",
-        stream(json!({"max_output_tokens": 16, "x_sim_tokens": 50})),
-    )
-    .await;
-    assert_eq!(short.names().last().unwrap(), "response.incomplete");
-    assert!(!plain.text().contains("[DONE]"));
     simulator.stop().await;
 }
 

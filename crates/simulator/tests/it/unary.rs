@@ -396,11 +396,11 @@ async fn transcripts_come_in_every_format_and_speech_sounds() {
     }
     let missing = form(&simulator, &target, &[("language", None, b"en")]).await;
     assert_eq!(missing.json()["error"]["param"], "file");
-    let speech = format!("/openai/deployments/tts-1/audio/speech?api-version=2025-03-01-preview");
+    let speech = "/openai/deployments/tts-1/audio/speech?api-version=2025-03-01-preview";
     for (format, start) in [("mp3", &b"\xFF\xFB"[..]), ("wav", b"RIFF"), ("flac", b"fLaC")] {
         let answer = post(
             &simulator,
-            &speech,
+            speech,
             json!({"input": "hi", "voice": "alloy", "response_format": format}),
         )
         .await;
