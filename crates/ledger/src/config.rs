@@ -36,7 +36,7 @@ pub struct LedgerConfig {
     pub spare_segments: u32,
     /// Bytes of records that may wait for the disk; beyond it, requests wait in turn.
     pub queue_bytes_max: u64,
-    /// Compress what is written, where that pays.
+    /// Compress what is written, where that pays; under full load some of it is left as it is.
     pub compress: bool,
     /// A commit smaller than this many bytes is not compressed.
     pub compress_bytes_min: u64,

@@ -111,9 +111,10 @@ fn refill(shared: &Shared) -> Result<(), Error> {
 }
 
 fn note_head(shared: &Shared) -> Result<(), Error> {
-    let durable = shared.progress.position();
     let mut head = shared.head.lock().expect(LOCK);
-    if head.head().durable == durable {
+    // Read under the lock: the writer's note at the end must not be overwritten by an older one.
+    let durable = shared.progress.position();
+    if head.head().durable == durable || head.head().clean {
         return Ok(());
     }
     let written_at = (shared.now)();

@@ -1,6 +1,7 @@
 //! Makes commits out of frames, in buffers that are used again.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use event::{Frame, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -20,6 +21,7 @@ pub(crate) struct Encoder {
     compressor: zstd::bulk::Compressor<'static>,
     /// Commits with fewer bytes are stored as they are; none: all are.
     compress_bytes_min: Option<usize>,
+    budget: Budget,
     hasher: Sha256,
     previous: Position,
     frame_count: u32,
@@ -35,6 +37,7 @@ impl Encoder {
         Ok(Self {
             compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL)?,
             compress_bytes_min,
+            budget: Budget::new(),
             hasher: Sha256::new(),
             previous: Position::default(),
             frame_count: 0,
@@ -77,7 +80,12 @@ impl Encoder {
 
     /// Compresses what was pushed if that pays. Answers the bytes the commit takes.
     pub(crate) fn pack(&mut self) -> u64 {
-        self.compressed = self.pays() && self.compress();
+        let wanted = self.compress_bytes_min;
+        if wanted.is_some_and(|min| self.raw.len() >= min) && self.budget.has_credit() {
+            let started = Instant::now();
+            self.compressed = self.pays() && self.compress();
+            self.budget.spend(started.elapsed());
+        }
         if self.compressed { self.packed.len() as u64 } else { self.raw.len() as u64 }
     }
 
@@ -112,9 +120,6 @@ impl Encoder {
     /// A guess from samples; a commit too small for samples is simply tried.
     fn pays(&mut self) -> bool {
         let body = &self.raw[COMMIT_HEADER_BYTES..];
-        if self.compress_bytes_min.is_none_or(|min| body.len() < min) {
-            return false;
-        }
         if body.len() < 4 * PROBE_PIECES * PROBE_PIECE_BYTES {
             return true;
         }
@@ -140,6 +145,40 @@ impl Encoder {
             }
             Err(_) => false,
         }
+    }
+}
+
+/// How much of its time the writer may spend on compression: at most a quarter, so that under full
+/// load it is throughput that counts, and else every byte.
+struct Budget {
+    credit: Duration,
+    seen_at: Instant,
+    /// What was spent beyond the credit, to be earned back first.
+    debt: Duration,
+}
+
+impl Budget {
+    /// One part in so many of the time that passes is credit.
+    const PART: u32 = 4;
+    const CREDIT_MAX: Duration = Duration::from_millis(50);
+
+    fn new() -> Self {
+        Self { credit: Self::CREDIT_MAX, seen_at: Instant::now(), debt: Duration::ZERO }
+    }
+
+    fn has_credit(&mut self) -> bool {
+        let now = Instant::now();
+        let earned = now.duration_since(self.seen_at) / Self::PART;
+        self.seen_at = now;
+        let paid = self.debt.min(earned);
+        self.debt -= paid;
+        self.credit = (self.credit + earned - paid).min(Self::CREDIT_MAX);
+        !self.credit.is_zero()
+    }
+
+    fn spend(&mut self, time: Duration) {
+        self.debt += time.saturating_sub(self.credit);
+        self.credit = self.credit.saturating_sub(time);
     }
 }
 
