@@ -166,6 +166,13 @@ impl Ledger {
         matches!(&*self.shared().state.borrow(), State::Serving)
     }
 
+    /// How often the ledger has failed since it was opened. Whoever drops [`Commit`]s compares it
+    /// before the `Closed` with what it was at the `Opened`: if it has risen, frames in between may
+    /// be lost, and the outcome must say so.
+    pub fn failures(&self) -> u64 {
+        self.shared().counters.failures.load(Ordering::Acquire)
+    }
+
     /// Sequence of the last frame on disk, and its changes.
     pub fn durable(&self) -> watch::Receiver<u64> {
         self.shared().progress.watch()
