@@ -1,6 +1,6 @@
 //! How many bytes an ordinary conversation takes on disk, by column.
 //!
-//! `cargo run --release -p store --example disk_per_conversation -- 20000`
+//! `cargo run -p store --example disk_per_conversation -- 20000`
 //!
 //! The conversations differ: words are drawn by Zipf's law from an invented vocabulary, which
 //! compresses less well than prose; system prompts repeat, as those of applications do.

@@ -53,8 +53,8 @@ impl Default for StoreConfig {
     }
 }
 
-/// Bounds of the rows in memory: less cannot hold a row, more does not fit one arrow buffer.
-const TAIL_BYTES: std::ops::RangeInclusive<u64> = (1 << 20)..=(16 << 30);
+/// Bounds of the rows in memory: less holds too few, more may not fit one arrow buffer.
+const TAIL_BYTES: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 << 30);
 
 impl StoreConfig {
     /// Refuses settings that cannot work, naming the field and what it may be.
