@@ -7,8 +7,6 @@
 mod binder;
 pub mod codes;
 mod compile;
-#[cfg(test)]
-mod conformance;
 mod diagnostic;
 mod engine;
 mod function;
@@ -17,8 +15,6 @@ mod names;
 mod parser;
 mod plan;
 mod syntax;
-#[cfg(test)]
-mod testing;
 mod types;
 mod value;
 
@@ -37,3 +33,6 @@ pub use value::{
     Decimal, TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_TICKS, Value, format_datetime,
     format_guid, format_real, format_timespan, parse_datetime, parse_guid, parse_timespan,
 };
+
+#[cfg(test)]
+mod tests;

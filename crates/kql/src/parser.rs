@@ -10,6 +10,8 @@ mod literals;
 mod operators;
 mod statements;
 
+use std::cell::Cell;
+
 use crate::lexer::{Lexeme, Token, decode, lex};
 use crate::syntax::{Expression, ExpressionKind, Name, Source, Statement};
 use crate::{Diagnostic, Span, codes};
@@ -20,6 +22,8 @@ pub const QUERY_BYTES_MAX: usize = 2_000_000;
 pub(crate) const DEPTH_MAX: u32 = 64;
 /// Longest chain of nested expression nodes, e.g. of `a + b + c …`.
 pub(crate) const TREE_DEPTH_MAX: u32 = 160;
+/// Most looks at one token before the parser must move on; a nested bracket takes a few dozen.
+const LOOKS_MAX: u32 = 2_000;
 /// Most findings reported for one text.
 const DIAGNOSTICS_MAX: usize = 100;
 
@@ -38,9 +42,20 @@ pub(crate) fn parse(source: &str) -> Parsed {
         return Parsed { statements: Vec::new(), diagnostics: vec![error] };
     }
     let lexed = lex(source);
-    let mut parser =
-        Parser { source, tokens: lexed.tokens, at: 0, depth: 0, diagnostics: lexed.diagnostics };
+    let mut parser = Parser {
+        source,
+        tokens: lexed.tokens,
+        at: 0,
+        depth: 0,
+        looks: Cell::default(),
+        diagnostics: lexed.diagnostics,
+    };
     let statements = parser.statements(None);
+    // Whatever was left unread is a mistake, even if nobody noticed.
+    if parser.lexeme(0).token != Token::End && parser.diagnostics.is_empty() {
+        let (span, message) = (parser.span(), format!("Unexpected: {}", parser.text(0)));
+        parser.report_at(codes::SYNTAX, span, message);
+    }
     let mut diagnostics = parser.diagnostics;
     diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
     diagnostics.truncate(DIAGNOSTICS_MAX);
@@ -69,6 +84,8 @@ pub(crate) struct Parser<'a> {
     tokens: Vec<Lexeme>,
     at: usize,
     depth: u32,
+    /// A place, and how often it was looked at since the parser came there.
+    looks: Cell<(usize, u32)>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -78,8 +95,13 @@ impl Parser<'_> {
         self.tokens[(self.at + ahead).min(last)]
     }
 
+    /// The token here; the end, if the parser looked at one place too often without moving on. So
+    /// a mistake of ours ends in a syntax error and never in an endless loop.
     fn token(&self) -> Token {
-        self.lexeme(0).token
+        let (at, looks) = self.looks.get();
+        let looks = if at == self.at { looks + 1 } else { 0 };
+        self.looks.set((self.at, looks));
+        if looks > LOOKS_MAX { Token::End } else { self.lexeme(0).token }
     }
 
     fn span(&self) -> Span {
@@ -224,6 +246,11 @@ impl Parser<'_> {
         }
         self.report(codes::MISSING_TOKEN, "Expected: name".to_owned());
         Name { text: String::new(), span: Span::new(span.start, span.start) }
+    }
+
+    /// Whether a name stands here.
+    fn at_name(&self) -> bool {
+        self.lexeme(0).token == Token::Name || self.is_quoted_name()
     }
 
     /// `['…']`

@@ -8,7 +8,7 @@ use super::coerce::convert;
 use super::naming::Names;
 use super::{Binder, Bound, Table, Variable};
 use crate::syntax::{
-    Body, Expanded, Expression, ExpressionKind, Item, Name, Operator, Ordered, PatternPart,
+    Body, Expanded, Expression, ExpressionKind, Item, Name, Operator, Ordered, PatternPart, Setting,
 };
 use crate::{
     BagExpansion, Column, Expansion, Expr, ParseMode, ParsePart, RelKind, Schema, SortKey, Span,
@@ -306,8 +306,10 @@ impl Binder<'_> {
     ) -> Bound<Table> {
         let span = operator.span;
         let (mut bag, mut index_name) = (BagExpansion::Bag, None);
-        for setting in &operator.settings {
-            let ExpressionKind::Name(value) = &setting.value.kind else { continue };
+        for setting in meaningful(operator) {
+            let ExpressionKind::Name(value) = &setting.value.kind else {
+                return self.unsupported(setting.value.span, "This value of a setting");
+            };
             match (&*setting.name.text, &**value) {
                 ("with_itemindex", name) => index_name = Some(name.to_owned()),
                 ("kind" | "bagexpansion", "array") => bag = BagExpansion::Array,
@@ -439,8 +441,10 @@ impl Binder<'_> {
 
     fn parse_settings(&mut self, operator: &Operator) -> Bound<(ParseMode, String)> {
         let (mut mode, mut flags) = (ParseMode::Simple, String::new());
-        for setting in &operator.settings {
-            let ExpressionKind::Name(value) = &setting.value.kind else { continue };
+        for setting in meaningful(operator) {
+            let ExpressionKind::Name(value) = &setting.value.kind else {
+                return self.unsupported(setting.value.span, "This value of a setting");
+            };
             match (&*setting.name.text, &**value) {
                 ("kind", "simple") => {}
                 ("kind", "regex") => mode = ParseMode::Regex,
@@ -478,4 +482,9 @@ impl Binder<'_> {
             }
         }
     }
+}
+
+/// Settings that change the result; hints only say how to come by it.
+fn meaningful(operator: &Operator) -> impl Iterator<Item = &Setting> {
+    operator.settings.iter().filter(|setting| !setting.name.text.starts_with("hint."))
 }

@@ -43,13 +43,24 @@ impl Binder<'_> {
                 self.define(&name.text, variable.unwrap_or(Variable::Broken));
                 if failed { Err(Reported) } else { Ok(()) }
             }
-            Statement::Set { .. } => Ok(()),
+            Statement::Set { name } => self.set(name),
             Statement::Parameters(parameters) => self.query_parameters(parameters),
             Statement::Other { what, span } => {
                 self.unsupported(*span, format!("The statement '{what}'"))
             }
             Statement::Query(_) => Ok(()),
         }
+    }
+
+    /// `set` changes limits, hints and caches, which are the engine's own affair here; what changes
+    /// the answer is rejected.
+    fn set(&mut self, name: &crate::syntax::Name) -> Bound<()> {
+        let changes_answer = name.text.starts_with("query_datetimescope_")
+            || matches!(&*name.text, "query_now" | "query_take_max_records" | "best_effort");
+        if changes_answer {
+            return self.unsupported(name.span, format!("The option '{}'", name.text));
+        }
+        Ok(())
     }
 
     fn variable(&mut self, value: &Expression) -> Bound<Variable> {

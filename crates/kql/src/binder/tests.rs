@@ -1,6 +1,8 @@
+//! Queries to names, types and diagnostics; bounds; random texts.
+
 use proptest::prelude::*;
 
-use crate::testing::check;
+use crate::tests::check;
 use crate::{Catalogue, Column, Options, QueryErrorKind, Schema, Type, compile};
 use std::sync::Arc;
 
@@ -12,13 +14,18 @@ const STORM: &str = "StartTime:datetime EndTime:datetime EpisodeId:int EventId:i
     BeginLat:real StormSummary:dynamic";
 
 const GATEWAY: &str = "TimeGenerated:datetime OperationId:string CallerIpAddress:string \
-    ResponseCode:int BackendResponseBody:string ResponseHeaders:dynamic IsRequestSuccess:bool";
+    CorrelationId:string Url:string TotalTime:long ResponseCode:int BackendResponseBody:string ResponseHeaders:dynamic IsRequestSuccess:bool";
+
+const LLM: &str = "TimeGenerated:datetime CorrelationId:string SequenceNumber:int ModelName:string \
+    DeploymentName:string PromptTokens:int CompletionTokens:int TotalTokens:int \
+    RequestMessages:dynamic ResponseMessages:dynamic";
 
 impl Catalogue for Tables {
     fn table(&self, name: &str) -> Option<Arc<Schema>> {
         let columns = match name {
             "StormEvents" => STORM,
             "ApiManagementGatewayLogs" => GATEWAY,
+            "ApiManagementGatewayLlmLog" => LLM,
             _ => return None,
         };
         let column = |text: &str| {
@@ -29,7 +36,9 @@ impl Catalogue for Tables {
     }
 
     fn table_names(&self) -> Vec<String> {
-        vec!["ApiManagementGatewayLogs".to_owned(), "StormEvents".to_owned()]
+        ["ApiManagementGatewayLlmLog", "ApiManagementGatewayLogs", "StormEvents"]
+            .map(String::from)
+            .into()
     }
 }
 

@@ -1,5 +1,7 @@
+//! Texts to tokens.
+
 use super::*;
-use crate::testing::check;
+use crate::tests::check;
 
 #[test]
 fn texts_become_tokens() {

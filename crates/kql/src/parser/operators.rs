@@ -257,7 +257,7 @@ impl Parser<'_> {
         let mut keys = Vec::new();
         while !self.at_boundary() {
             let item = self.item();
-            let descending = if self.eat_word("asc") || self.eat_word("granny-asc") {
+            let descending = if self.eat_word("asc") {
                 Some(false)
             } else {
                 self.eat_word("desc").then_some(true)
@@ -436,7 +436,7 @@ impl Parser<'_> {
                     parts.push(PatternPart::Skip);
                     self.advance();
                 }
-                Token::Name | Token::Symbol("[") => {
+                Token::Name | Token::Symbol("[") if self.at_name() => {
                     let name = self.name();
                     let to = if self.eat_symbol(":") { self.type_name() } else { Type::String };
                     parts.push(PatternPart::Capture(name, to));

@@ -1,6 +1,8 @@
+//! Texts to trees, shown as s-expressions.
+
 use super::*;
 use crate::syntax::*;
-use crate::testing::check;
+use crate::tests::check;
 
 #[test]
 fn texts_become_trees() {

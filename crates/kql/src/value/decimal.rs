@@ -61,7 +61,12 @@ impl Decimal {
     /// Sum; none if it is too large.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let scale = self.scale.max(other.scale);
-        let (left, right) = (self.widened(scale)?, other.widened(scale)?);
+        // Where widening overflows, the other one is smaller by more than the digits there are.
+        let (left, right) = match (self.widened(scale), other.widened(scale)) {
+            (Some(left), Some(right)) => (left, right),
+            (None, _) => return Some(self),
+            (_, None) => return Some(other),
+        };
         let (left_negative, right_negative) = (self.mantissa < 0, other.mantissa < 0);
         if left_negative == right_negative {
             return Self::rounded(left_negative, left.add(right), i64::from(scale));

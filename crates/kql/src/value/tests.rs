@@ -1,3 +1,7 @@
+//! Values to text and back.
+
+use proptest::prelude::*;
+
 use super::*;
 
 fn decimal(text: &str) -> Decimal {
@@ -122,4 +126,53 @@ fn reals_and_guids_print_as_dotnet_prints_them() {
     assert_eq!(parse_guid(guid).map(format_guid).as_deref(), Some(guid));
     assert_eq!(parse_guid("82b8be2d"), None);
     assert_eq!(parse_guid(&"é".repeat(18)), None);
+}
+
+proptest! {
+    #[test]
+    fn decimals_survive_text_and_undo_what_was_done(
+        left in -1_000_000_000_000_000_i64..1_000_000_000_000_000,
+        right in -1_000_000_000_000_000_i64..1_000_000_000_000_000,
+        scale in 0u32..12,
+    ) {
+        let (a, b) = (Decimal::new(left.into(), scale).unwrap(), Decimal::from(right));
+        prop_assert_eq!(a.to_string().parse::<Decimal>().unwrap(), a);
+        prop_assert_eq!(a.checked_add(b).unwrap().checked_sub(b).unwrap(), a);
+        prop_assert_eq!(a.checked_mul(b).unwrap(), b.checked_mul(a).unwrap());
+        if right != 0 {
+            prop_assert_eq!(a.checked_mul(b).unwrap().checked_div(b).unwrap(), a);
+        }
+        prop_assert_eq!(a < b, a.checked_sub(b).unwrap() < Decimal::default());
+    }
+
+    #[test]
+    fn no_decimal_makes_arithmetic_panic(
+        left in any::<i128>(), right in any::<i128>(), scales in (0u32..80, 0u32..80),
+    ) {
+        let pair = (Decimal::new(left, scales.0), Decimal::new(right, scales.1));
+        if let (Some(a), Some(b)) = pair {
+            let _ = (a.checked_add(b), a.checked_sub(b), a.checked_mul(b), a.checked_div(b));
+            prop_assert_eq!(a.cmp(&b), b.cmp(&a).reverse());
+            prop_assert_eq!(a.to_string().parse::<Decimal>(), Ok(a));
+        }
+    }
+
+    #[test]
+    fn instants_and_durations_survive_text(ticks in 0i64..3_155_378_975_999_999_999, span in any::<i64>()) {
+        prop_assert_eq!(parse_datetime(&format_datetime(ticks)), Some(ticks));
+        prop_assume!(span != i64::MIN);
+        prop_assert_eq!(parse_timespan(&format_timespan(span)), Some(span));
+    }
+
+    #[test]
+    fn no_text_makes_reading_values_panic(text in "[0-9TZ:.+/ a-zA-Z-]{0,30}|.{0,20}") {
+        let _ = (parse_datetime(&text), parse_timespan(&text), parse_guid(&text), text.parse::<Decimal>());
+    }
+}
+
+#[test]
+fn a_sum_of_far_apart_decimals_is_the_larger_one() {
+    let (huge, tiny) = (decimal("1e33"), decimal("1e-55"));
+    assert_eq!(huge.checked_add(tiny), Some(huge));
+    assert_eq!(tiny.checked_add(huge), Some(huge));
 }
