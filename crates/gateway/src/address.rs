@@ -65,7 +65,9 @@ fn forwarding_header(headers: &HeaderMap) -> Option<(String, &'static str)> {
 fn forwarded_hop(element: &str) -> Option<IpAddr> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("for").then(|| parse_hop(value.trim().trim_matches('"')))?
+        name.trim()
+            .eq_ignore_ascii_case("for")
+            .then(|| parse_hop(value.trim().trim_matches('"')))?
     })
 }
 

@@ -309,11 +309,7 @@ impl Exchange {
         }
     }
 
-    async fn note_piece(
-        &mut self,
-        streaming: &mut Streaming,
-        data: &Bytes,
-    ) -> Result<(), Refusal> {
+    async fn note_piece(&mut self, streaming: &mut Streaming, data: &Bytes) -> Result<(), Refusal> {
         let now = Instant::now();
         if self.tally.chunks > 0 {
             self.tally.gap_max = self.tally.gap_max.max(now - streaming.last_at);

@@ -4,8 +4,8 @@ use event::Target;
 use http::request::Parts;
 use http::{Method, header};
 use openai::{
-    Catalogue, DeploymentSource, Family, Finding, Identified, Multipart, Peek, Peeker, Statefulness,
-    Surface,
+    Catalogue, DeploymentSource, Family, Finding, Identified, Multipart, Peek, Peeker,
+    Statefulness, Surface,
 };
 
 use crate::config::{BackendKind, UnknownPaths};
@@ -73,8 +73,10 @@ impl Asked {
             api_version: text(&found.api_version),
             is_stream: false,
         };
-        let takes_model =
-            matches!(source, Some(DeploymentSource::Body | DeploymentSource::Form | DeploymentSource::Path));
+        let takes_model = matches!(
+            source,
+            Some(DeploymentSource::Body | DeploymentSource::Form | DeploymentSource::Path)
+        );
         Self {
             target,
             family: found.family,
@@ -97,9 +99,8 @@ impl Asked {
     pub(crate) fn intake(&self, parts: &Parts) -> Intake {
         let content_type = parts.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let is_form = content_type.get(..10).is_some_and(|start| {
-            start.eq_ignore_ascii_case("multipart/")
-        });
+        let is_form =
+            content_type.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"));
         if is_form {
             let wants_peek = self.wants_model || self.streams;
             return if wants_peek { Intake::UntilModel } else { Intake::Through };
@@ -126,6 +127,11 @@ impl Asked {
         if self.stateful == Statefulness::Conditional && names_an_object(peek) {
             self.stateful = Statefulness::ById;
         }
+    }
+
+    /// The URL names the deployment, so the body can change nothing about it.
+    pub(crate) fn has_path_deployment(&self) -> bool {
+        self.has_path_deployment
     }
 
     /// Whether a body that is no JSON is refused.
@@ -209,9 +215,8 @@ fn refusal(found: &Identified<'_>, unknown: UnknownPaths) -> Option<Refusal> {
         Finding::UnknownPath | Finding::UnknownFamily => {
             let refusal = Refusal::new(Kind::UnknownPath);
             Some(match hint {
-                Some(hint) => refusal.say(format!(
-                    "Unable to match incoming request to an operation: {hint}."
-                )),
+                Some(hint) => refusal
+                    .say(format!("Unable to match incoming request to an operation: {hint}.")),
                 None => refusal,
             })
         }

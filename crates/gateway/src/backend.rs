@@ -130,8 +130,8 @@ impl Backend {
         let uri: Uri = base.parse().map_err(|_| {
             wrong(format!("base_url `{}` is no URL: give one as https://host", config.base_url))
         })?;
-        let client = Client::new(&uri, &config.connection, rules)
-            .map_err(|error| wrong(error.story()))?;
+        let client =
+            Client::new(&uri, &config.connection, rules).map_err(|error| wrong(error.story()))?;
         let key = match keys.get(&config.id) {
             Some(secret) => Some(auth_value(config.kind, secret.expose()).ok_or_else(|| {
                 wrong("its key holds characters that no header can: check the secret".into())

@@ -64,7 +64,8 @@ impl Door {
         let halt = self.gateway.halt.child_token();
         let served = async {
             let begun = tokio::time::timeout(limit, self.greet(stream, peer));
-            let (stream, facts) = begun.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            let (stream, facts) =
+                begun.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             match stream {
                 Greeted::Plain(stream, prefix) => self.speak(stream, prefix, facts, &stop).await,
                 Greeted::Tls(stream) => {
@@ -184,8 +185,11 @@ impl Door {
             self.http2(EdgeIo::new(stream, protocol.prefix), facts, stop).await
         } else {
             let watch = Arc::new(Watch::default());
-            let io = EdgeIo::new(stream, protocol.prefix)
-                .answering(self.gateway.clone(), facts.clone(), watch.clone());
+            let io = EdgeIo::new(stream, protocol.prefix).answering(
+                self.gateway.clone(),
+                facts.clone(),
+                watch.clone(),
+            );
             self.http1(io, facts, watch, stop).await
         }
     }

@@ -67,7 +67,8 @@ pub(crate) fn strip_query(query: &str) -> Cow<'_, str> {
 }
 
 fn rewrite(query: &str, replace: impl Fn(&str, &mut String)) -> Cow<'_, str> {
-    let has_key = |pair: &str| is_key_parameter(pair.split_once('=').map_or(pair, |(name, _)| name));
+    let has_key =
+        |pair: &str| is_key_parameter(pair.split_once('=').map_or(pair, |(name, _)| name));
     if !query.split('&').any(has_key) {
         return Cow::Borrowed(query);
     }

@@ -68,8 +68,7 @@ impl<S> EdgeIo<S> {
     ) -> Self {
         let (head, head_bytes) = (Vec::new(), 0);
         let own = Own::None;
-        self.answering =
-            Some(Box::new(Answering { gateway, facts, watch, head, head_bytes, own }));
+        self.answering = Some(Box::new(Answering { gateway, facts, watch, head, head_bytes, own }));
         self
     }
 }
@@ -260,12 +259,7 @@ async fn refuse_head(
 }
 
 /// What can be said of a head that is not well-formed: its first line, without keys.
-fn opened(
-    facts: &ConnectionFacts,
-    received_at: Timestamp,
-    head: &[u8],
-    head_bytes: u64,
-) -> Opened {
+fn opened(facts: &ConnectionFacts, received_at: Timestamp, head: &[u8], head_bytes: u64) -> Opened {
     let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     let mut words = line.split_ascii_whitespace();

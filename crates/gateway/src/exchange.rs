@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use event::{
-    Closed, ErrorDetail, Frame, InteractionId, Opened, Outcome, Refused, Side, Timestamp,
-};
+use event::{Closed, ErrorDetail, Frame, InteractionId, Opened, Outcome, Refused, Side, Timestamp};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
 use http_body::Body as _;
@@ -255,7 +253,7 @@ impl Exchange {
         grant: Grant,
     ) -> Result<Grant, Refusal> {
         let named = asked.deployment();
-        if named.is_empty() {
+        if named.is_empty() || asked.has_path_deployment() {
             return Ok(grant);
         }
         let grant = self.admit(parts, asked, named)?;
@@ -494,7 +492,6 @@ fn opening(
         ..Opened::default()
     }
 }
-
 
 async fn spool_piece(spool: &mut Spool, data: Bytes, limits: BodyLimits) -> Result<(), Refusal> {
     if spool.bytes() + data.len() as u64 > limits.bytes_max {

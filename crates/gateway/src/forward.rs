@@ -2,6 +2,7 @@
 //! backend where that is allowed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use event::{Dispatched, Frame, Side, Timestamp};
@@ -13,14 +14,23 @@ use tokio::task::JoinHandle;
 use crate::backend::{Backend, Flight};
 use crate::exchange::{Admitted, Ending, Exchange};
 use crate::refusal::{Kind, Refusal};
-use crate::upload::Sent;
 use crate::{headers, record};
+
+/// How long an upload whose answer has ended may take to notice it.
+const UPLOAD_END_WAIT: Duration = Duration::from_millis(100);
+
+/// A request body on its way.
+pub(crate) struct Uploading {
+    task: JoinHandle<Result<(), Refusal>>,
+    /// Bytes that came from the client and had not been counted before.
+    bytes: Arc<AtomicU64>,
+}
 
 /// An answer has begun.
 pub(crate) struct Begun {
     pub(crate) answer: Response<AnswerBody>,
     /// The request's body, where it is still on its way.
-    pub(crate) upload: Option<JoinHandle<Sent>>,
+    pub(crate) upload: Option<Uploading>,
     pub(crate) flight: Flight,
     /// The client was gone before the answer began.
     pub(crate) is_client_gone: bool,
@@ -93,11 +103,8 @@ impl Exchange {
         admitted: &Admitted,
     ) -> Result<Attempt, Refusal> {
         let uri = &admitted.parts.uri;
-        let path = admitted.asked.upstream_path(
-            backend.kind,
-            uri.path(),
-            uri.query().unwrap_or_default(),
-        );
+        let path =
+            admitted.asked.upstream_path(backend.kind, uri.path(), uri.query().unwrap_or_default());
         let uri = backend.path(&path).map_err(|error| {
             Refusal::new(Kind::HeadMalformed).detail(format!("upstream path: {error}"))
         })?;
@@ -108,11 +115,7 @@ impl Exchange {
 
     /// Records that the request goes to a backend; the first time also that it was accepted, with its
     /// body if that is at hand. In `strict` it goes nowhere before this is kept.
-    async fn open(
-        &mut self,
-        attempt: &Attempt,
-        admitted: &mut Admitted,
-    ) -> Result<(), Refusal> {
+    async fn open(&mut self, attempt: &Attempt, admitted: &mut Admitted) -> Result<(), Refusal> {
         let is_first = attempt.number == 1;
         let mut frames: Vec<Frame> = Vec::with_capacity(3);
         frames.extend(self.opened_frame());
@@ -139,7 +142,11 @@ impl Exchange {
         }
     }
 
-    async fn attempt(&mut self, attempt: Attempt, admitted: &mut Admitted) -> Result<Begun, Failed> {
+    async fn attempt(
+        &mut self,
+        attempt: Attempt,
+        admitted: &mut Admitted,
+    ) -> Result<Begun, Failed> {
         let flight = attempt.backend.flight();
         let (body, mut upload) = self.body_of(admitted);
         let mut request = Request::new(body);
@@ -167,13 +174,14 @@ impl Exchange {
     }
 
     /// The body to send, and the task that feeds it where it is not at hand.
-    fn body_of(&mut self, admitted: &mut Admitted) -> (Body, Option<JoinHandle<Sent>>) {
+    fn body_of(&mut self, admitted: &mut Admitted) -> (Body, Option<Uploading>) {
         if let Some(whole) = admitted.upload.whole() {
             return (Body::whole(whole.clone()), None);
         }
         let limits = self.body_limits();
-        let (body, pump) = admitted.upload.start(self.recorder.clone(), limits);
-        (body, Some(self.gateway.tasks.spawn(pump)))
+        let bytes = Arc::new(AtomicU64::new(0));
+        let (body, pump) = admitted.upload.start(self.recorder.clone(), limits, bytes.clone());
+        (body, Some(Uploading { task: self.gateway.tasks.spawn(pump), bytes }))
     }
 
     /// Sends, and waits for the answer's head. A client that hangs up is remembered; the answer is
@@ -197,30 +205,31 @@ impl Exchange {
     }
 
     /// Ends the task that feeds a body; what it had sent, if it had ended by itself.
-    pub(crate) async fn end_upload(&mut self, upload: &mut Option<JoinHandle<Sent>>) -> Option<Sent> {
-        let task = upload.take()?;
-        if !task.is_finished() {
-            // One turn of the scheduler lets it see that nobody listens any more.
-            tokio::task::yield_now().await;
-        }
-        if !task.is_finished() {
+    pub(crate) async fn end_upload(
+        &mut self,
+        upload: &mut Option<Uploading>,
+    ) -> Option<Result<(), Refusal>> {
+        let Uploading { mut task, bytes } = upload.take()?;
+        let ended = tokio::time::timeout(UPLOAD_END_WAIT, &mut task).await;
+        if ended.is_err() {
+            // The backend answered without wanting the rest.
             task.abort();
+            drop(task.await);
         }
-        let sent = task.await.ok()?;
-        self.tally.request_bytes = self.tally.request_bytes.max(sent.bytes);
-        Some(sent)
+        self.tally.request_bytes += bytes.load(Ordering::Relaxed);
+        ended.ok()?.ok()
     }
 
     fn failure(
         &self,
         backend: &Backend,
         error: &net::Error,
-        sent: Option<Sent>,
+        sent: Option<Result<(), Refusal>>,
         admitted: &Admitted,
     ) -> Failed {
         let story = error.story();
         tracing::warn!(backend = backend.id, error = story, "a call to a backend failed");
-        if let Some(Sent { result: Err(refusal), .. }) = sent {
+        if let Some(Err(refusal)) = sent {
             return Failed { refusal, may_repeat: false };
         }
         let detail = format!("{}: {story}", backend.id);

@@ -42,27 +42,167 @@ type Row = (Kind, u16, &'static str, &'static str, u64, &'static str);
 
 /// The table, in the order of the kinds.
 const TABLE: [Row; 21] = [
-    (Kind::KeyMissing, 401, "SubscriptionKeyNotFound", "authenticate", 0, "Access denied due to missing subscription key. Make sure to include subscription key when making requests to this API."),
-    (Kind::KeyInvalid, 401, "SubscriptionKeyInvalid", "authenticate", 0, "Access denied due to invalid subscription key. Make sure to provide a valid key for an active subscription."),
-    (Kind::OperationNotAllowed, 403, "OperationNotAllowed", "admit", 0, "The product of this subscription does not hold the operation. Ask the administrator to add it to the product's operations."),
-    (Kind::DeploymentNotAllowed, 403, "DeploymentNotAllowed", "admit", 0, "The product of this subscription does not hold the deployment. Ask the administrator to add it to the product's deployments."),
-    (Kind::UnknownPath, 404, "OperationNotFound", "identify", 0, "Unable to match incoming request to an operation. Check the base URL: Azure clients take the scheme and host alone, OpenAI clients the same followed by /openai/v1 or /v1."),
-    (Kind::MethodNotAllowed, 405, "MethodNotAllowed", "identify", 0, "The operation at this path has another method; the Allow header names it."),
-    (Kind::DeploymentNotFound, 404, "DeploymentNotFound", "choose", 0, "The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait a moment and try again. Otherwise check the deployment's name in the URL or in `model`, or have it added to a backend's `deployments`."),
-    (Kind::BodyMalformed, 400, "BadRequest", "identify", 0, "The request body could not be read as what its content type says."),
-    (Kind::BodyTooLarge, 413, "RequestBodyTooLarge", "edge", 0, "The request body is longer than this gateway accepts (edge.body_bytes_max)."),
-    (Kind::BodyTimeout, 408, "RequestTimeout", "edge", 1, "The request body did not arrive in time."),
-    (Kind::HeadMalformed, 400, "BadRequest", "edge", 0, "The request head is not well-formed HTTP: check the request line, the header lines and that Content-Length stands once."),
-    (Kind::HeadTooLarge, 431, "RequestHeaderFieldsTooLarge", "edge", 0, "The request head is longer than this gateway accepts (edge.head_bytes_max, edge.header_count_max): send fewer or shorter headers."),
-    (Kind::UrlTooLong, 414, "UriTooLong", "edge", 0, "The URL is longer than this gateway accepts: move data from the query to the body."),
-    (Kind::WebSocket, 501, "WebSocketNotSupported", "identify", 0, "This gateway does not relay WebSockets yet: use the HTTP operations."),
-    (Kind::LedgerDown, 503, "AuditLogUnavailable", "record", 2, "The audit log cannot be written, so nothing is served. It is tried again by itself; the operator finds the cause in the gateway's log and on /readyz."),
-    (Kind::BackendsDown, 503, "BackendsUnavailable", "choose", 5, "No backend for this deployment is available at the moment. Try again later."),
-    (Kind::BackendFailed, 502, "BackendConnectionFailure", "forward-request", 1, "The backend could not be reached or broke off before it answered. Try again."),
-    (Kind::BackendTimeout, 504, "Timeout", "forward-request", 1, "The backend did not answer in time."),
-    (Kind::AddressForbidden, 502, "BackendAddressForbidden", "forward-request", 0, "The backend's address is outside the networks that this gateway may call. The operator finds it in the gateway's log; the fix is egress.allow or base_url."),
+    (
+        Kind::KeyMissing,
+        401,
+        "SubscriptionKeyNotFound",
+        "authenticate",
+        0,
+        "Access denied due to missing subscription key. Make sure to include subscription key when making requests to this API.",
+    ),
+    (
+        Kind::KeyInvalid,
+        401,
+        "SubscriptionKeyInvalid",
+        "authenticate",
+        0,
+        "Access denied due to invalid subscription key. Make sure to provide a valid key for an active subscription.",
+    ),
+    (
+        Kind::OperationNotAllowed,
+        403,
+        "OperationNotAllowed",
+        "admit",
+        0,
+        "The product of this subscription does not hold the operation. Ask the administrator to add it to the product's operations.",
+    ),
+    (
+        Kind::DeploymentNotAllowed,
+        403,
+        "DeploymentNotAllowed",
+        "admit",
+        0,
+        "The product of this subscription does not hold the deployment. Ask the administrator to add it to the product's deployments.",
+    ),
+    (
+        Kind::UnknownPath,
+        404,
+        "OperationNotFound",
+        "identify",
+        0,
+        "Unable to match incoming request to an operation. Check the base URL: Azure clients take the scheme and host alone, OpenAI clients the same followed by /openai/v1 or /v1.",
+    ),
+    (
+        Kind::MethodNotAllowed,
+        405,
+        "MethodNotAllowed",
+        "identify",
+        0,
+        "The operation at this path has another method; the Allow header names it.",
+    ),
+    (
+        Kind::DeploymentNotFound,
+        404,
+        "DeploymentNotFound",
+        "choose",
+        0,
+        "The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait a moment and try again. Otherwise check the deployment's name in the URL or in `model`, or have it added to a backend's `deployments`.",
+    ),
+    (
+        Kind::BodyMalformed,
+        400,
+        "BadRequest",
+        "identify",
+        0,
+        "The request body could not be read as what its content type says.",
+    ),
+    (
+        Kind::BodyTooLarge,
+        413,
+        "RequestBodyTooLarge",
+        "edge",
+        0,
+        "The request body is longer than this gateway accepts (edge.body_bytes_max).",
+    ),
+    (
+        Kind::BodyTimeout,
+        408,
+        "RequestTimeout",
+        "edge",
+        1,
+        "The request body did not arrive in time.",
+    ),
+    (
+        Kind::HeadMalformed,
+        400,
+        "BadRequest",
+        "edge",
+        0,
+        "The request head is not well-formed HTTP: check the request line, the header lines and that Content-Length stands once.",
+    ),
+    (
+        Kind::HeadTooLarge,
+        431,
+        "RequestHeaderFieldsTooLarge",
+        "edge",
+        0,
+        "The request head is longer than this gateway accepts (edge.head_bytes_max, edge.header_count_max): send fewer or shorter headers.",
+    ),
+    (
+        Kind::UrlTooLong,
+        414,
+        "UriTooLong",
+        "edge",
+        0,
+        "The URL is longer than this gateway accepts: move data from the query to the body.",
+    ),
+    (
+        Kind::WebSocket,
+        501,
+        "WebSocketNotSupported",
+        "identify",
+        0,
+        "This gateway does not relay WebSockets yet: use the HTTP operations.",
+    ),
+    (
+        Kind::LedgerDown,
+        503,
+        "AuditLogUnavailable",
+        "record",
+        2,
+        "The audit log cannot be written, so nothing is served. It is tried again by itself; the operator finds the cause in the gateway's log and on /readyz.",
+    ),
+    (
+        Kind::BackendsDown,
+        503,
+        "BackendsUnavailable",
+        "choose",
+        5,
+        "No backend for this deployment is available at the moment. Try again later.",
+    ),
+    (
+        Kind::BackendFailed,
+        502,
+        "BackendConnectionFailure",
+        "forward-request",
+        1,
+        "The backend could not be reached or broke off before it answered. Try again.",
+    ),
+    (
+        Kind::BackendTimeout,
+        504,
+        "Timeout",
+        "forward-request",
+        1,
+        "The backend did not answer in time.",
+    ),
+    (
+        Kind::AddressForbidden,
+        502,
+        "BackendAddressForbidden",
+        "forward-request",
+        0,
+        "The backend's address is outside the networks that this gateway may call. The operator finds it in the gateway's log; the fix is egress.allow or base_url.",
+    ),
     (Kind::ClientGone, 499, "ClientConnectionFailure", "edge", 0, "The client hung up."),
-    (Kind::GatewayFailed, 500, "InternalServerError", "gateway", 1, "The gateway failed. Try again."),
+    (
+        Kind::GatewayFailed,
+        500,
+        "InternalServerError",
+        "gateway",
+        1,
+        "The gateway failed. Try again.",
+    ),
 ];
 
 impl Kind {
@@ -203,10 +343,10 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(json["error"]["code"], "SubscriptionKeyNotFound");
         let (headers, _) = Refusal::new(Kind::LedgerDown).answer(ErrorShape::Openai);
-        assert_eq!((&headers["retry-after"], &headers["retry-after-ms"]), (
-            &HeaderValue::from_static("2"),
-            &HeaderValue::from_static("2000")
-        ));
+        assert_eq!(
+            (&headers["retry-after"], &headers["retry-after-ms"]),
+            (&HeaderValue::from_static("2"), &HeaderValue::from_static("2000"))
+        );
         let (_, body) = Refusal::new(Kind::KeyInvalid).answer(ErrorShape::ApiManagement);
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(json["statusCode"], 401);

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -33,12 +34,6 @@ pub(crate) struct Upload {
     pub(crate) is_recorded: bool,
 }
 
-/// What became of a body that was sent on piece by piece.
-pub(crate) struct Sent {
-    pub(crate) bytes: u64,
-    pub(crate) result: Result<(), Refusal>,
-}
-
 impl Upload {
     /// It can be sent a second time.
     pub(crate) fn is_replayable(&self) -> bool {
@@ -55,7 +50,8 @@ impl Upload {
         &mut self,
         recorder: Arc<Recorder>,
         limits: BodyLimits,
-    ) -> (Body, impl Future<Output = Sent> + Send + use<>) {
+        from_client: Arc<AtomicU64>,
+    ) -> (Body, impl Future<Output = Result<(), Refusal>> + Send + use<>) {
         let (sender, receiver) = mpsc::channel(1);
         let pump = Pump {
             recorder,
@@ -63,6 +59,7 @@ impl Upload {
             sender,
             is_recorded: std::mem::replace(&mut self.is_recorded, true),
             bytes: 0,
+            from_client,
         };
         let stored = self.stored.clone();
         let rest = self.rest.take();
@@ -91,10 +88,11 @@ struct Pump {
     sender: mpsc::Sender<PumpedFrame>,
     is_recorded: bool,
     bytes: u64,
+    from_client: Arc<AtomicU64>,
 }
 
 impl Pump {
-    async fn run(mut self, stored: Stored, rest: Option<Incoming>) -> Sent {
+    async fn run(mut self, stored: Stored, rest: Option<Incoming>) -> Result<(), Refusal> {
         let result = match self.pass_stored(&stored).await {
             Ok(true) => match rest {
                 Some(rest) => self.pass_rest(rest).await,
@@ -108,7 +106,7 @@ impl Pump {
             // An error means that the request to the backend has ended already.
             drop(self.sender.send(Err(broken)).await);
         }
-        Sent { bytes: self.bytes, result }
+        result
     }
 
     /// False if nobody wants the rest.
@@ -129,6 +127,8 @@ impl Pump {
 
     async fn pass_rest(&mut self, mut rest: Incoming) -> Result<(), Refusal> {
         while let Some(frame) = next_piece(&mut rest, self.limits.gap).await? {
+            let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+            self.from_client.fetch_add(bytes, Ordering::Relaxed);
             if !self.pass(frame).await? {
                 return Ok(());
             }

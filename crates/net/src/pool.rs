@@ -122,7 +122,11 @@ impl Pool {
             // It was given back when its answer had been read, which its task may not have noticed yet.
             if idle.sender.ready().await.is_ok() {
                 let permit = Some(idle.permit);
-                return Some(Checkout { sender: Sender::Http1(idle.sender), is_reused: true, permit });
+                return Some(Checkout {
+                    sender: Sender::Http1(idle.sender),
+                    is_reused: true,
+                    permit,
+                });
             }
         }
         None
@@ -169,7 +173,8 @@ impl Pool {
         })?;
         let Connected { stream, is_http2 } = self.connector.connect().await?;
         self.lock().is_http2 = Some(is_http2);
-        let failed = |source| Error::caused(ErrorKind::Connect, "the HTTP handshake failed", source);
+        let failed =
+            |source| Error::caused(ErrorKind::Connect, "the HTTP handshake failed", source);
         let io = TokioIo::new(stream);
         if !is_http2 {
             let (sender, connection) = http1::Builder::new()

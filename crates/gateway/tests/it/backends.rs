@@ -1,0 +1,155 @@
+//! Choosing, watching and leaving backends.
+
+use std::time::Duration;
+
+use event::Outcome;
+use simulator::Fault;
+
+use crate::support::{
+    CHAT, HELLO, HELLO_STREAM, LIMIT, Setup, named_simulator, post, simulator, with_header,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_backend_takes_over_before_the_first_byte_of_an_answer() {
+    let first = named_simulator("first").await;
+    let second = named_simulator("second").await;
+    let world = Setup::before(&[first.url(), second.url()]).start().await;
+    let faults = ["status=503", "status=429;retry-after-ms=1500", "refuse", "reset-before-head"];
+    for (place, fault) in faults.into_iter().enumerate() {
+        first.set_fault(Some(fault.parse().unwrap()));
+        let answer = world.post(CHAT, HELLO).await;
+        assert_eq!(answer.status, 200, "{fault}: {}", answer.text());
+        let story = world.stories().remove(place);
+        let backends: Vec<_> =
+            story.dispatched.iter().map(|d| (d.attempt, d.backend_id.as_str())).collect();
+        assert_eq!(backends, [(1, "b0"), (2, "b1")], "{fault}");
+        assert_eq!(story.end().outcome, Outcome::Complete);
+        assert_eq!(story.end().errors.len(), 1, "the failed attempt is told");
+        assert_eq!(story.request, HELLO.as_bytes(), "recorded once");
+        assert_eq!(story.response, answer.body);
+    }
+    assert_eq!(second.requests(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_backends_own_error_reaches_the_client_unchanged() {
+    let only = simulator().await;
+    let world = Setup::before(&[only.url()]).start().await;
+    let request = with_header(post(CHAT, HELLO), "x-sim-fault", "status=429;retry-after-ms=1500");
+    let answer = world.call(request).await;
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.headers["retry-after-ms"], "1500");
+    assert_eq!(only.requests(), 1);
+    assert_eq!(world.story().end().status, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_every_backend_out_of_reach_the_answer_is_clear_and_recorded() {
+    let only = simulator().await;
+    let url = only.url();
+    only.stop().await;
+    let world = Setup::before(&[url]).start().await;
+    for body in [HELLO, HELLO_STREAM] {
+        let answer = world.post(CHAT, body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (502, "BackendConnectionFailure"));
+        assert_eq!(answer.headers["retry-after"], "1");
+        assert!(!answer.text().contains("127.0.0.1"), "no topology: {}", answer.text());
+    }
+    for story in world.stories() {
+        assert_eq!(story.end().outcome, Outcome::BackendFailed);
+        assert!(story.end().errors[0].message.contains("cannot connect"), "{story:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_take_a_backend_out_and_bring_it_back() {
+    let only = simulator().await;
+    only.set_fault(Some(Fault::Refuse));
+    let world = Setup::before(&[only.url()])
+        .with(|config| {
+            let probe = &mut config.backends[0].probe;
+            (probe.enabled, probe.interval_ms, probe.unhealthy_threshold) = (true, 10, 2);
+        })
+        .start()
+        .await;
+    until(|| !world.gateway.status().backends[0].is_up).await;
+    let answer = world.post(CHAT, HELLO).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "BackendsUnavailable"));
+    assert!(answer.headers.contains_key("retry-after"));
+    let story = world.story();
+    assert_eq!(
+        (story.end().outcome, story.request.as_slice()),
+        (Outcome::Refused, HELLO.as_bytes())
+    );
+    assert_eq!(world.gateway.health().answer("/readyz").unwrap().0, 503);
+    only.set_fault(None);
+    until(|| world.gateway.status().backends[0].is_up).await;
+    assert_eq!(world.post(CHAT, HELLO).await.status, 200);
+    assert_eq!(world.gateway.health().answer("/readyz").unwrap().0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stateful_calls_go_home_and_the_others_are_shared() {
+    let first = named_simulator("first").await;
+    let second = named_simulator("second").await;
+    let world = Setup::before(&[first.url(), second.url()])
+        .with(|config| {
+            config.backends[0].priority = 1;
+            config.backends[1].priority = 1;
+            config.backends[1].home = true;
+        })
+        .start()
+        .await;
+    for _ in 0..4 {
+        let threads = "/openai/threads?api-version=2024-05-01-preview";
+        assert_eq!(world.post(threads, "{}").await.status, 200);
+    }
+    assert_eq!((first.requests(), second.requests()), (0, 4));
+    for _ in 0..4 {
+        assert_eq!(world.post(CHAT, HELLO).await.status, 200);
+    }
+    assert!(first.requests() >= 1 && second.requests() >= 5, "{}", first.requests());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_outside_the_declared_networks_is_not_dialled() {
+    let only = simulator().await;
+    let world = Setup::before(&[only.url()])
+        .with(|config| config.egress.allow = vec!["10.0.0.0/8".parse().unwrap()])
+        .start()
+        .await;
+    let answer = world.post(CHAT, HELLO).await;
+    assert_eq!((answer.status, answer.code().as_str()), (502, "BackendAddressForbidden"));
+    assert_eq!(only.requests(), 0);
+    let story = world.story();
+    assert!(story.end().errors[0].message.contains("egress.allow"), "{story:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_dialect_reaches_an_azure_backend_and_an_openai_one() {
+    let backend = simulator().await;
+    let with_model = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"hello"}]}"#;
+    for kind in [gateway::BackendKind::Azure, gateway::BackendKind::Openai] {
+        let world = Setup::before(&[backend.url()])
+            .with(|config| config.backends[0].kind = kind)
+            .start()
+            .await;
+        for target in ["/v1/chat/completions", "/openai/v1/chat/completions", "/chat/completions"] {
+            let answer = world.post(target, with_model).await;
+            assert_eq!(answer.status, 200, "{kind:?} {target}: {}", answer.text());
+        }
+        for story in world.stories() {
+            assert_eq!(story.start().target.operation_id, "ChatCompletions_Create");
+            assert_eq!(story.start().target.model, "gpt-4o");
+        }
+    }
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, waiting).await.expect("it comes about in time");
+}

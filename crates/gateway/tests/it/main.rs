@@ -1,0 +1,11 @@
+//! The gateway as clients, backends and auditors see it: real sockets, the simulator or a scripted
+//! backend behind it, and what stands in the ledger afterwards.
+
+mod answers;
+mod backends;
+mod edge;
+mod recording;
+mod refusals;
+mod support;
+mod transports;
+mod uploads;
