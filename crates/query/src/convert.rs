@@ -17,7 +17,10 @@ pub(crate) fn convert<'a>(value: &Cell<'a>, to: Type) -> Cell<'a> {
         return to_dynamic(value);
     }
     if let Cell::Dynamic(json) = value {
-        return convert(&scalar(json), to).into_owned();
+        return match scalar(json) {
+            Cell::Dynamic(_) => Cell::Null,
+            inner => convert(&inner, to).into_owned(),
+        };
     }
     match to {
         Type::Bool => Cell::or_null(to_bool(value), Cell::Bool),
