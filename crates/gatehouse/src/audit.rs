@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
-
 use crate::arguments::VerifyArguments;
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
 use crate::terminal::print;
+use indicatif::{ProgressBar, ProgressStyle};
 
 /// Runs the command.
 pub(crate) fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
@@ -17,7 +15,7 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
         None => Config::load(&arguments.file.config)?.ledger_dir(),
     };
     let report = walk(&folder)?;
-    print(&if arguments.json { as_json(&report) } else { as_text(&folder, &report) });
+    print(&if arguments.json { as_json(&report)? } else { as_text(&folder, &report) });
     if report.is_clean() {
         return Ok(());
     }
@@ -29,11 +27,11 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
 /// Walks the ledger with a progress bar on standard error, if that is a terminal.
 pub(crate) fn walk(folder: &Path) -> anyhow::Result<ledger::Report> {
     let bar = ProgressBar::new(0);
-    let style = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec}";
+    let style = "{bar:40} {pos} of {len} segments, {elapsed}";
     bar.set_style(ProgressStyle::with_template(style)?);
     let report = ledger::verify(folder, |progress| {
-        bar.set_length(progress.total_bytes);
-        bar.set_position(progress.bytes);
+        bar.set_length(progress.segments);
+        bar.set_position(progress.segments_done);
     });
     bar.finish_and_clear();
     report.map_err(|error| {
@@ -41,39 +39,34 @@ pub(crate) fn walk(folder: &Path) -> anyhow::Result<ledger::Report> {
     })
 }
 
-fn as_json(report: &ledger::Report) -> String {
-    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
-    let report = json!({
-        "is_clean": report.is_clean(),
-        "segments": report.segments,
-        "commits": report.commits,
-        "frames": report.frames,
-        "first_sequence": report.first_sequence,
-        "last_sequence": report.last_sequence,
-        "interactions": report.interactions,
-        "open": report.open,
-        "findings": findings,
-        "findings_total": report.findings_total,
-    });
-    format!("{report}\n")
+fn as_json(report: &ledger::Report) -> anyhow::Result<String> {
+    let mut json = serde_json::to_value(report)?;
+    json["is_clean"] = report.is_clean().into();
+    Ok(format!("{json}\n"))
 }
 
 /// The report for people.
 pub(crate) fn as_text(folder: &Path, report: &ledger::Report) -> String {
     let mut text = format!(
         "ledger        {}\nsegments      {}\ncommits       {}\nframes        {} (sequence {} to {})\n\
-         interactions  {} ended, {} in flight\n",
+         interactions  {} opened, {} closed, {} in flight, {} refused\nerased        {} payloads\n\
+         last digest   {}\n",
         folder.display(),
         report.segments,
         report.commits,
         report.frames,
         report.first_sequence,
         report.last_sequence,
-        report.interactions,
+        report.opened,
+        report.closed,
         report.open,
+        report.refused,
+        report.erased,
+        hexadecimal(&report.last_digest),
     );
     for finding in &report.findings {
-        text.push_str(&format!("FOUND         {finding}\n"));
+        let (file, offset) = (finding.file.display(), finding.offset);
+        text.push_str(&format!("FOUND         {} ({file}, byte {offset})\n", finding.text));
     }
     let more = report.findings_total - report.findings.len() as u64;
     if more > 0 {
@@ -86,4 +79,8 @@ pub(crate) fn as_text(folder: &Path, report: &ledger::Report) -> String {
     };
     text.push_str(&format!("verdict       {verdict}\n"));
     text
+}
+
+fn hexadecimal(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -66,7 +66,7 @@ impl Running {
         };
         let gateway = Gateway::start(wiring).await?;
         let stop = CancellationToken::new();
-        let engine = Arc::new(query::Engine::new(store.clone(), config.query.clone()));
+        let engine = Arc::new(query::Engine::new(store.clone(), config.query.clone())?);
         let portal = Portal::new(&config.admin, engine, token);
         let listeners = vec![
             tokio::spawn(serve_portal(portal, admin, stop.clone())),

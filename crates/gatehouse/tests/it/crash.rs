@@ -62,12 +62,13 @@ fn call_until_stopped(caller: usize, address: std::net::SocketAddr, key: &str, s
         let body = json!({
             "messages": [{ "role": "user", "content": prompt }],
             "stream": number % 2 == 0,
-        });
+        })
+        .to_string();
         let request = Request {
             method: "POST",
             target: "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
             headers: &[("api-key", key), ("Content-Type", "application/json")],
-            body: body.to_string().as_bytes(),
+            body: body.as_bytes(),
         };
         match http::send(address, &request) {
             Ok(answer) if answer.status == 200 && is_whole(&answer.body, number % 2 == 0) => {
