@@ -365,7 +365,7 @@ impl Exchange {
             _ => frames.push(self.recorder.closed(closed)),
         }
         let Err(failed) = self.recorder.keep(frames.clone()).await else {
-            return ending.release.to_client().await;
+            return ending.release.hand_over().await;
         };
         self.close_late(ending, frames, &failed).await;
     }
@@ -426,7 +426,7 @@ impl Exchange {
 }
 
 impl Release {
-    async fn to_client(self) {
+    async fn hand_over(self) {
         match self {
             Self::Whole(reply, head, body) => {
                 reply.whole(head, body);

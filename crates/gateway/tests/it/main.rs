@@ -1,6 +1,8 @@
 //! The gateway as clients, backends and auditors see it: real sockets, the simulator or a scripted
 //! backend behind it, and what stands in the ledger afterwards.
 
+#![expect(clippy::unwrap_used, reason = "a failed step of a test is its failure")]
+
 mod answers;
 mod backends;
 mod edge;

@@ -1,0 +1,169 @@
+//! The client against real sockets: reuse, stale connections, limits, egress.
+
+#![expect(clippy::unwrap_used, reason = "a failed step of a test is its failure")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Uri};
+use http_body_util::BodyExt;
+use net::{Body, Client, ClientConfig, EgressConfig, EgressRules, ErrorKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// A server that runs `script` with each connection and its number, from 0.
+async fn server<F, R>(script: F) -> (Uri, Arc<AtomicUsize>)
+where
+    F: Fn(usize, TcpStream) -> R + Send + Sync + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(script(counter.fetch_add(1, Ordering::SeqCst), stream));
+        }
+    });
+    (uri, connections)
+}
+
+async fn read_head(stream: &mut TcpStream) -> bool {
+    let mut last = [0; 4];
+    while last != *b"\r\n\r\n" {
+        let Ok(byte) = stream.read_u8().await else { return false };
+        last.rotate_left(1);
+        last[3] = byte;
+    }
+    true
+}
+
+fn client(uri: &Uri, change: impl FnOnce(&mut ClientConfig)) -> Client {
+    let mut config = ClientConfig::default();
+    change(&mut config);
+    Client::new(uri, &config, EgressRules::new(&EgressConfig::default())).unwrap()
+}
+
+fn get() -> Request<Body> {
+    Request::get("/path").body(Body::empty()).unwrap()
+}
+
+async fn text(client: &Client, request: Request<Body>) -> Bytes {
+    client.send(request).await.unwrap().into_body().collect().await.unwrap().to_bytes()
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_once_its_answer_was_read() {
+    let (uri, connections) = server(|_, mut stream| async move {
+        while read_head(&mut stream).await {
+            stream.write_all(ANSWER).await.unwrap();
+        }
+    })
+    .await;
+    let client = client(&uri, |_| {});
+    for _ in 0..10 {
+        assert_eq!(text(&client, get()).await, "ok");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    drop(client.send(get()).await.unwrap());
+    assert_eq!(text(&client, get()).await, "ok");
+    assert_eq!(connections.load(Ordering::SeqCst), 2, "an unread answer closes its connection");
+}
+
+#[tokio::test]
+async fn a_connection_closed_while_idle_is_replaced() {
+    let (uri, connections) = server(|_, mut stream| async move {
+        read_head(&mut stream).await;
+        stream.write_all(ANSWER).await.unwrap();
+    })
+    .await;
+    let client = client(&uri, |_| {});
+    for round in 1..=5 {
+        let body = Body::whole(Bytes::from_static(b""));
+        let request = Request::post("/path").body(body).unwrap();
+        assert_eq!(text(&client, request).await, "ok");
+        assert_eq!(connections.load(Ordering::SeqCst), round);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_was_sent_is_not_sent_again() {
+    let (uri, connections) = server(|_, mut stream| async move {
+        read_head(&mut stream).await;
+    })
+    .await;
+    let client = client(&uri, |_| {});
+    let error = client.send(get()).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Broken, "{}", error.story());
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn waits_are_bounded() {
+    let (uri, _) =
+        server(|_, mut stream| async move { while read_head(&mut stream).await {} }).await;
+    let silent = client(&uri, |config| config.answer_timeout_ms = 50);
+    let error = silent.send(get()).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+
+    let full = client(&uri, |config| {
+        config.connections_max = 1;
+        config.connect_timeout_ms = 50;
+        config.answer_timeout_ms = 500;
+    });
+    let (first, second) = tokio::join!(full.send(get()), full.send(get()));
+    let kinds = [first.map(drop).unwrap_err().kind(), second.map(drop).unwrap_err().kind()];
+    assert!(
+        kinds.contains(&ErrorKind::Connect) && kinds.contains(&ErrorKind::Timeout),
+        "{kinds:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_address_outside_the_rules_is_never_dialled() {
+    let (uri, connections) = server(|_, _| async {}).await;
+    let rules = EgressConfig { allow: vec!["10.0.0.0/8".parse().unwrap()] };
+    let port = uri.port_u16().unwrap();
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
+        let uri: Uri = format!("http://{host}:{port}").parse().unwrap();
+        let client = Client::new(&uri, &ClientConfig::default(), EgressRules::new(&rules)).unwrap();
+        let error = client.send(get()).await.map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied, "{host}");
+        assert!(error.to_string().contains("egress.allow"), "{error}");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn wrong_base_urls_and_files_name_the_fix() {
+    let rules = || EgressRules::new(&EgressConfig::default());
+    for wrong in ["ftp://h", "/path", "http://user:password@h"] {
+        let uri: Uri = wrong.parse().unwrap();
+        let error = Client::new(&uri, &ClientConfig::default(), rules()).map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{wrong}");
+        assert!(!error.to_string().contains("password"), "{error}");
+    }
+    let config = ClientConfig { ca_file: "/nonexistent.pem".into(), ..ClientConfig::default() };
+    let uri: Uri = "https://h".parse().unwrap();
+    let error = Client::new(&uri, &config, rules()).map(drop).unwrap_err();
+    assert!(error.story().contains("/nonexistent.pem"), "{}", error.story());
+}
+
+#[tokio::test]
+async fn closing_waits_for_the_connections() {
+    let (uri, _) = server(|_, mut stream| async move {
+        while read_head(&mut stream).await {
+            stream.write_all(ANSWER).await.unwrap();
+        }
+    })
+    .await;
+    let client = client(&uri, |_| {});
+    assert_eq!(text(&client, get()).await, "ok");
+    tokio::time::timeout(Duration::from_secs(10), client.close()).await.expect("it ends");
+    assert!(client.send(get()).await.is_err());
+}
