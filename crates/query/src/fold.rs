@@ -146,8 +146,8 @@ impl State {
                 if cells[0].is_null() && !keeps_nulls {
                     return;
                 }
-                if *is_set && !self.seen.insert(to_json(&cells[0]).into_owned()) {
-                    return;
+                if *is_set {
+                    return self.add_to_set(cells);
                 }
                 self.keep(cells);
             }
@@ -157,8 +157,11 @@ impl State {
                 }
             }
             Kind::Extreme { is_max } | Kind::ExtremeReal { is_max } => {
-                let is_better = !cells[0].is_null()
-                    && self.rows.first().is_none_or(|best| beats(&cells[0], &best[0], *is_max));
+                let is_better = match self.rows.first() {
+                    None => true,
+                    Some(best) if best[0].is_null() => !cells[0].is_null(),
+                    Some(best) => beats(&cells[0], &best[0], *is_max),
+                };
                 if is_better {
                     self.rows.clear();
                     self.bytes = 0;
@@ -174,6 +177,23 @@ impl State {
                 }
             }
             Kind::MeanTicks => self.add_ticks(cells),
+        }
+    }
+
+    /// A set of arrays is the set of their elements.
+    fn add_to_set(&mut self, cells: &[Cell<'_>]) {
+        if let Cell::Dynamic(text) = &cells[0]
+            && json::shape(text) == json::Shape::Array
+        {
+            for item in json::elements(text).map(Cell::dynamic) {
+                let row: Vec<Cell<'_>> =
+                    std::iter::once(item).chain(cells[1..].iter().cloned()).collect();
+                self.add_to_set(&row);
+            }
+            return;
+        }
+        if self.seen.insert(to_json(&cells[0]).into_owned()) {
+            self.keep(cells);
         }
     }
 

@@ -5,6 +5,7 @@
 //! `materialize`) are run first, by [`prepare`](Query::prepare).
 
 mod aggregate;
+mod apply;
 mod expand;
 mod expr;
 mod join;
@@ -51,6 +52,12 @@ pub(crate) struct Query {
     /// Results of subqueries in expressions, likewise.
     subqueries: Mutex<HashMap<usize, Arc<Rows>>>,
     materialized: Mutex<HashMap<u32, Arc<Rows>>>,
+    /// Projections whose window calls have become columns of their rows.
+    windows: Mutex<HashMap<usize, Vec<kql::Expr>>>,
+    /// Relations whose rows are handed in.
+    overrides: HashMap<usize, Arc<Rows>>,
+    /// The rows handed to a sub-query.
+    bound: Option<Arc<Rows>>,
     groups: Mutex<HashMap<String, Arc<PathGroup>>>,
 }
 
@@ -59,7 +66,7 @@ pub(crate) struct Query {
 pub(crate) struct Rows {
     pub(crate) schema: SchemaRef,
     pub(crate) batches: Vec<RecordBatch>,
-    _reservation: Option<datafusion::execution::memory_pool::MemoryReservation>,
+    reservation: Option<datafusion::execution::memory_pool::MemoryReservation>,
 }
 
 /// The column at a position.
@@ -108,12 +115,29 @@ impl Query {
             rows: Mutex::default(),
             subqueries: Mutex::default(),
             materialized: Mutex::default(),
+            windows: Mutex::default(),
+            overrides: HashMap::new(),
+            bound: None,
             groups: Mutex::default(),
         }
     }
 
+    /// The same query for a sub-query that runs several times over other rows.
+    fn child(&self) -> Self {
+        let mut child =
+            Self::new(self.session.clone(), Arc::clone(&self.tables), self.surroundings.clone());
+        child.overrides.clone_from(&self.overrides);
+        child.bound.clone_from(&self.bound);
+        let kept = self.materialized.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        child.materialized = Mutex::new(kept);
+        child
+    }
+
     /// The plan of a prepared relation.
     pub(crate) fn lower(&self, relation: &Arc<Relation>) -> Outcome<LogicalPlan> {
+        if let Some(rows) = self.overrides.get(&address(relation)) {
+            return rows_plan(rows);
+        }
         match &relation.kind {
             RelKind::Table { name } => self.table(name),
             RelKind::Values { rows } => values(&types(relation), rows),
@@ -163,6 +187,14 @@ impl Query {
                     text::Pattern { mode: *mode, flags, parts, drop_unmatched: *drop_unmatched };
                 self.parse(input, source, &pattern)
             }
+            RelKind::Apply { .. } | RelKind::Partition { .. } => {
+                let rows = self.ready(relation).ok_or_else(|| lost("a sub-query was not run"))?;
+                rows_plan(&rows)
+            }
+            RelKind::Rows => {
+                let rows = self.bound.as_ref().ok_or_else(|| lost("a sub-query has no rows"))?;
+                rows_plan(rows)
+            }
             RelKind::Materialize { input, id } => match self.kept(*id) {
                 Some(rows) => rows_plan(&rows),
                 None => self.lower(input),
@@ -182,7 +214,7 @@ impl Query {
         columns: &[kql::Expr],
     ) -> Outcome<LogicalPlan> {
         let (input, exprs) = match self.ready(relation) {
-            Some(rows) => (rows_plan(&rows)?, self.window_columns(columns, types(input).len())?),
+            Some(rows) => (rows_plan(&rows)?, self.window_columns(relation)?),
             None => {
                 let exprs =
                     columns.iter().map(|expr| self.expr(expr)).collect::<Outcome<Vec<_>>>()?;
@@ -254,6 +286,10 @@ impl Query {
     }
 }
 
+fn lost(what: &str) -> QueryError {
+    QueryError::new(kql::QueryErrorKind::Internal, what)
+}
+
 /// Projects expressions under our names.
 pub(crate) fn project(input: LogicalPlan, exprs: Vec<Expr>) -> Outcome<LogicalPlan> {
     LogicalPlanBuilder::new(input)
@@ -301,7 +337,7 @@ fn values(types: &[Type], rows: &[Vec<Value>]) -> Outcome<LogicalPlan> {
     let arrays = writers.into_iter().map(Writer::finish).collect();
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)
         .map_err(|error| QueryError::new(kql::QueryErrorKind::Internal, error.to_string()))?;
-    rows_plan(&Rows { schema, batches: vec![batch], _reservation: None })
+    rows_plan(&Rows { schema, batches: vec![batch], reservation: None })
 }
 
 /// A constant of a Kusto type.

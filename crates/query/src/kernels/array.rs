@@ -205,7 +205,7 @@ fn split<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
 }
 
 /// Orders elements of one kind; nulls are last either way.
-pub(crate) fn order(a: &str, b: &str, descending: bool) -> Ordering {
+fn order(a: &str, b: &str, descending: bool) -> Ordering {
     match (a == "null", b == "null") {
         (true, true) => Ordering::Equal,
         (true, false) => Ordering::Greater,
@@ -220,8 +220,13 @@ pub(crate) fn order(a: &str, b: &str, descending: bool) -> Ordering {
 /// One array sorts itself; further ones follow it, and the answer is an array of arrays.
 fn sort<'a>(args: &[Cell<'a>], descending: bool) -> Cell<'a> {
     let Some(first) = elements(&args[0]) else { return Cell::Null };
+    let nulls_first = matches!(args.last(), Some(Cell::Bool(false)));
     let mut permutation: Vec<usize> = (0..first.len()).collect();
-    permutation.sort_by(|a, b| order(first[*a], first[*b], descending));
+    permutation.sort_by(|a, b| {
+        let by_null = (first[*b] == "null").cmp(&(first[*a] == "null"));
+        let by_null = if nulls_first { by_null } else { Ordering::Equal };
+        by_null.then_with(|| order(first[*a], first[*b], descending))
+    });
     let apply = |items: &[&str]| {
         let moved: Vec<&str> =
             permutation.iter().map(|from| items.get(*from).copied().unwrap_or("null")).collect();

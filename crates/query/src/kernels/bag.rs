@@ -16,7 +16,7 @@ pub(super) fn kernel(function: Function) -> Option<Kernel> {
             other => other.clone(),
         },
         Function::ExtractJson => extract_json,
-        Function::DynamicToJson => |args, _| Cell::text(to_json(&args[0]).into_owned()),
+        Function::DynamicToJson => |args, _| Cell::text(canonical(&to_json(&args[0]))),
         Function::BagKeys => keys,
         Function::BagPack => pack,
         Function::BagMerge => merge,
@@ -81,6 +81,26 @@ fn extract_json<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
     let Some(json) = json::compact(text_at(args, 1)) else { return Cell::Null };
     let found = json::follow(&json, &steps).map(|found| Cell::dynamic(found.to_owned()));
     found.map_or(Cell::Null, |found| Cell::text(to_text(&found).into_owned()))
+}
+
+/// The text with the members of its objects sorted by name.
+fn canonical(text: &str) -> String {
+    match json::shape(text) {
+        Shape::Object => {
+            let mut members: Vec<_> = json::entries(text).collect();
+            members.sort_by(|a, b| a.0.cmp(&b.0));
+            let mut bag = Bag::default();
+            for (key, value) in members {
+                bag.set(&key, &canonical(value));
+            }
+            bag.json()
+        }
+        Shape::Array => {
+            let items: Vec<String> = json::elements(text).map(canonical).collect();
+            array(&items).str().to_owned()
+        }
+        _ => text.to_owned(),
+    }
 }
 
 fn keys<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
@@ -173,6 +193,9 @@ fn zip<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
     let values = elements(&args[1]).unwrap_or_default();
     let mut bag = Bag::default();
     for (position, key) in keys.iter().enumerate() {
+        if json::shape(key) != Shape::String {
+            continue;
+        }
         bag.set(&json::unquote(key), values.get(position).copied().unwrap_or("null"));
     }
     Cell::dynamic(bag.json())
@@ -215,6 +238,7 @@ fn parse_path<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
     let file = separator.map_or(rest, |at| &rest[at + 1..]);
     let directory = separator.map_or("", |at| &rest[..at]);
     let root = rest.find(['/', '\\']).map_or("", |at| &rest[..at]);
+    let root = if root.ends_with(':') { root } else { "" };
     let name = directory.rfind(['/', '\\']).map_or(directory, |at| &directory[at + 1..]);
     let (file, stream) = file.split_once(':').unwrap_or((file, ""));
     let extension = file.rfind('.').map_or("", |at| &file[at + 1..]);

@@ -42,7 +42,7 @@ fn ipv4(text: &str) -> Option<Prefixed> {
 
 /// IPv4 addresses count as their mapped IPv6 ones.
 fn ipv6(text: &str) -> Option<Prefixed> {
-    if let Some((bits, prefix)) = ipv4(text) {
+    if let Some((bits, prefix)) = ipv4(text.strip_prefix("::").unwrap_or(text)) {
         let mapped = Ipv4Addr::from(u32::try_from(bits).ok()?).to_ipv6_mapped();
         return Some((u128::from(mapped), prefix + 96));
     }

@@ -4,7 +4,7 @@
 use kql::Function;
 
 use super::strings::{Window, strings};
-use super::{Kernel, Scratch, text_at};
+use super::{Kernel, Scratch, long_at, text_at};
 use crate::cell::Cell;
 use crate::json;
 
@@ -109,6 +109,9 @@ fn rewrite_groups(rewrite: &str) -> String {
 fn index_of_regex<'a>(args: &[Cell<'a>], scratch: &Scratch) -> Cell<'a> {
     let text = text_at(args, 0);
     let Some(regex) = scratch.regex(text_at(args, 1)) else { return Cell::Null };
+    if long_at(args, 2).is_some_and(|start| start < 0) {
+        return Cell::Null;
+    }
     let Some(window) = Window::new(text, &args[2..]) else { return Cell::Null };
     let found = regex.find_iter(window.text(text)).nth(window.occurrence - 1);
     Cell::Long(found.map_or(-1, |found| window.position(text, found.start())))

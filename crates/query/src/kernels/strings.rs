@@ -39,6 +39,7 @@ pub(super) fn kernel(function: Function) -> Option<Kernel> {
         Function::Base64EncodeToString => |args, _| Cell::text(STANDARD.encode(text_at(args, 0))),
         Function::Base64DecodeToString => base64_text,
         Function::Base64DecodeToArray => base64_array,
+        Function::Base64EncodeFromArray => base64_from_array,
         Function::Base64EncodeFromGuid => base64_from_guid,
         Function::Base64DecodeToGuid => base64_to_guid,
         Function::UrlEncode => |args, _| Cell::text(url_encode(text_at(args, 0), true)),
@@ -212,16 +213,21 @@ fn replace_string<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
 /// All replacements in one pass from the left; the first listed wins where several fit.
 fn replace_strings<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
     let text = text_at(args, 0);
-    let wanted: Vec<_> = json::elements(text_at(args, 1)).map(json::unquote).collect();
-    let with: Vec<_> = json::elements(text_at(args, 2)).map(json::unquote).collect();
-    let single = args[2].as_str().filter(|_| with.is_empty()).map(|text| json::unquote(text));
+    // What would be replaced by something else than a string stays.
+    let replacement = |wanted, with| match json::shape(with) {
+        json::Shape::String => json::unquote(with),
+        _ => json::unquote(wanted),
+    };
+    let pairs = json::elements(text_at(args, 1)).zip(json::elements(text_at(args, 2)));
+    let (wanted, with): (Vec<_>, Vec<_>) =
+        pairs.map(|(wanted, with)| (json::unquote(wanted), replacement(wanted, with))).unzip();
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let hit = wanted.iter().position(|key| !key.is_empty() && rest.starts_with(&**key));
         match hit {
             Some(at) => {
-                out.push_str(with.get(at).or(single.as_ref()).map_or("", |text| text));
+                out.push_str(&with[at]);
                 rest = &rest[wanted[at].len()..];
             }
             None => {
@@ -271,6 +277,12 @@ fn base64_array<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
     let Ok(bytes) = STANDARD.decode(text_at(args, 0)) else { return Cell::Null };
     let numbers: Vec<String> = bytes.iter().map(u8::to_string).collect();
     Cell::dynamic(format!("[{}]", numbers.join(",")))
+}
+
+fn base64_from_array<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
+    let bytes: Option<Vec<u8>> =
+        json::elements(text_at(args, 0)).map(|number| number.parse().ok()).collect();
+    Cell::text(bytes.map(|bytes| STANDARD.encode(bytes)).unwrap_or_default())
 }
 
 /// The byte order of .NET: the first three groups are little-endian.

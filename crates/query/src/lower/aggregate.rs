@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::common::Column;
 use datafusion::functions::core::expr_fn::get_field;
 use datafusion::functions_aggregate::{
     bit_and_or_xor, count, covariance, min_max, stddev, sum, variance,
@@ -10,7 +11,7 @@ use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use kql::{Aggregate, AggregateCall, QueryError, Relation, Type};
 
-use super::{Query, column, name, project, rows_plan, types};
+use super::{Query, column, project, rows_plan, types};
 use crate::call::Call;
 use crate::cell::{Cell, arrow_type};
 use crate::error::{IntoOutcome, Outcome};
@@ -40,15 +41,15 @@ pub(super) fn needs_order(aggregates: &[AggregateCall]) -> bool {
 struct Parts {
     computed: Vec<Expr>,
     outputs: Vec<Expr>,
-    first: usize,
 }
 
 impl Parts {
-    /// Adds a computed aggregate and answers the column it will be.
+    /// Adds a computed aggregate and answers the column it will be. Its name is no input column's,
+    /// or the optimizer would take one for the other when it moves member access towards the scan.
     fn compute(&mut self, expr: Expr) -> Expr {
-        let position = self.first + self.computed.len();
-        self.computed.push(expr.alias(name(position)));
-        column(position)
+        let name = format!("a{}", self.computed.len());
+        self.computed.push(expr.alias(&name));
+        Expr::Column(Column::new_unqualified(name))
     }
 }
 
@@ -69,10 +70,12 @@ impl Query {
         let groups = keys
             .iter()
             .enumerate()
-            .map(|(position, key)| Ok(self.expr(key)?.alias(name(position))))
+            .map(|(position, key)| Ok(self.expr(key)?.alias(format!("g{position}"))))
             .collect::<Outcome<Vec<_>>>()?;
-        let mut parts = Parts { first: keys.len(), ..Parts::default() };
-        parts.outputs.extend((0..keys.len()).map(column));
+        // Names that no column of the input has: see `Parts::compute`.
+        let group = |position: usize| Expr::Column(Column::new_unqualified(format!("g{position}")));
+        let mut parts = Parts::default();
+        parts.outputs.extend((0..keys.len()).map(group));
         let mut outputs = types(relation).into_iter().skip(keys.len());
         for call in aggregates {
             let outputs: Vec<Type> = outputs.by_ref().take(call.outputs).collect();
@@ -80,9 +83,8 @@ impl Query {
         }
         let builder = LogicalPlanBuilder::new(plan);
         let plan = if parts.computed.is_empty() {
-            project(builder.build().outcome()?, groups)
-                .and_then(|plan| LogicalPlanBuilder::new(plan).distinct().outcome())
-                .and_then(|plan| plan.build().outcome())?
+            let distinct = builder.project(groups).and_then(LogicalPlanBuilder::distinct);
+            distinct.and_then(LogicalPlanBuilder::build).outcome()?
         } else {
             builder
                 .aggregate(groups, parts.computed)

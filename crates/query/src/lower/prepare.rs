@@ -17,7 +17,7 @@ impl Query {
     /// Runs every part of a relation that its plan needs the rows of.
     pub(crate) fn prepare<'q>(&'q self, relation: &'q Arc<Relation>) -> BoxFuture<'q, Outcome<()>> {
         Box::pin(async move {
-            if self.ready(relation).is_some() {
+            if self.ready(relation).is_some() || self.overrides.contains_key(&address(relation)) {
                 return Ok(());
             }
             for expr in expressions(&relation.kind) {
@@ -37,8 +37,10 @@ impl Query {
                     self.keep(relation, rows);
                 }
                 RelKind::Project { input, columns } if super::window::has_window(columns) => {
-                    let rows = self.window_rows(input, columns).await?;
+                    let (rows, columns) = self.window_rows(input, columns).await?;
                     self.keep(relation, rows);
+                    let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+                    windows.insert(address(relation), columns);
                 }
                 RelKind::Aggregate { input, aggregates, .. }
                     if is_ordered(input) && super::aggregate::needs_order(aggregates) =>
@@ -47,6 +49,15 @@ impl Query {
                     let plan = project(self.lower(input)?, (0..columns).map(column).collect())?;
                     let rows = self.collect(plan).await?;
                     let rows = numbered(rows)?;
+                    self.keep(relation, rows);
+                }
+                RelKind::Apply { input, expanded, subquery, outer, inner } => {
+                    let parts = super::apply::Apply { input, expanded, subquery, outer, inner };
+                    let rows = self.apply_rows(relation, &parts).await?;
+                    self.keep(relation, rows);
+                }
+                RelKind::Partition { input, key, subquery } => {
+                    let rows = self.partition_rows(relation, input, key, subquery).await?;
                     self.keep(relation, rows);
                 }
                 RelKind::Materialize { input, id } if self.kept(*id).is_none() => {
@@ -101,7 +112,7 @@ impl Query {
             reservation.try_grow(batch.get_array_memory_size()).outcome()?;
             batches.push(batch);
         }
-        Ok(Rows { schema, batches, _reservation: Some(reservation) })
+        Ok(Rows { schema, batches, reservation: Some(reservation) })
     }
 }
 
@@ -121,7 +132,7 @@ fn numbered(rows: Rows) -> Outcome<Rows> {
             .map_err(|error| crate::error::from_datafusion(error.into()))?;
         batches.push(batch);
     }
-    Ok(Rows { schema, batches, _reservation: rows._reservation })
+    Ok(Rows { schema, batches, reservation: rows.reservation })
 }
 
 /// Whether the rows stand in an order that a query may lean on.
@@ -148,6 +159,8 @@ fn inputs(kind: &RelKind) -> Vec<&Arc<Relation>> {
         | RelKind::Take { input, .. }
         | RelKind::Sample { input, .. }
         | RelKind::MvExpand { input, .. }
+        | RelKind::Apply { input, .. }
+        | RelKind::Partition { input, .. }
         | RelKind::Parse { input, .. }
         | RelKind::Materialize { input, .. } => vec![input],
         RelKind::Union { inputs } => inputs.iter().collect(),
@@ -167,6 +180,7 @@ fn expressions(kind: &RelKind) -> Vec<&Expr> {
         RelKind::Sort { keys, .. } => keys.iter().map(|key| &key.expr).collect(),
         RelKind::Join { on, .. } => on.iter().flat_map(|pair| [&pair.left, &pair.right]).collect(),
         RelKind::Parse { source, .. } => vec![source],
+        RelKind::Partition { key, .. } => vec![key],
         _ => Vec::new(),
     }
 }

@@ -43,17 +43,26 @@ impl Pattern<'_> {
                     out.push_str(&format!("(?:{text})"));
                 }
                 ParsePart::Literal(text) => out.push_str(&regex::escape(text)),
-                ParsePart::Skip => out.push_str(if position == last { ".*" } else { ".*?" }),
+                // What a last skip matches does not matter.
+                ParsePart::Skip if position == last => {}
+                ParsePart::Skip => {
+                    out.push_str(if self.flags.contains('U') { ".*" } else { ".*?" })
+                }
                 ParsePart::Capture(kusto) => {
-                    let greed = if position == last { "" } else { "?" };
-                    out.push_str(&match (kusto, self.mode) {
-                        (Type::Int | Type::Long, ParseMode::Regex) => {
-                            format!("(?P<c{position}>[-+]?[0-9]+)")
-                        }
-                        (Type::Real | Type::Decimal, ParseMode::Regex) => {
-                            format!("(?P<c{position}>[-+]?[0-9.eE+-]+)")
-                        }
-                        _ => format!("(?P<c{position}>.*{greed})"),
+                    let is_open = matches!(self.parts.get(position + 1), Some(ParsePart::Skip));
+                    let number = match kusto {
+                        Type::Int | Type::Long => Some("[-+]?[0-9]+"),
+                        Type::Real | Type::Decimal => Some("[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?"),
+                        _ => None,
+                    };
+                    // Flag U turns greed round; captures stay as short as they can be.
+                    let is_swapped = self.flags.contains('U');
+                    let shortest = if is_swapped { ".*" } else { ".*?" };
+                    let longest = if is_swapped { ".*?" } else { ".*" };
+                    out.push_str(&match number {
+                        Some(number) if is_open => format!("(?P<c{position}>{number}|{shortest})"),
+                        _ if position == last => format!("(?P<c{position}>{longest})"),
+                        _ => format!("(?P<c{position}>{shortest})"),
                     });
                 }
             }
@@ -86,7 +95,7 @@ impl Query {
         let text = pattern.regex();
         let regex = check_regex(&text)?;
         let names = pattern.group_names();
-        let is_strict = pattern.mode == ParseMode::Simple;
+        let is_strict = pattern.mode != ParseMode::Relaxed;
         let wanted = captures.clone();
         let compute: Compute = Arc::new(move |cells: &[Cell<'_>], _: &Scratch| {
             let Some(found) = regex.captures(cells[0].str()) else { return Cell::Null };

@@ -1,15 +1,15 @@
 //! Window functions: computed row by row over the rows in their order.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use kql::{ExprKind, Function, QueryError, Relation, Type};
 
 use super::prepare::children;
-use super::{Query, Rows, column, name, project, types};
+use super::{Query, Rows, address, column, name, project, rows_plan, types};
 use crate::cell::{Cell, Reader, Writer, arrow_type};
 use crate::error::{IntoOutcome, Outcome, from_datafusion};
 use crate::kernels;
@@ -19,33 +19,52 @@ pub(super) fn has_window(columns: &[kql::Expr]) -> bool {
     columns.iter().any(|expr| !calls(expr).is_empty())
 }
 
-/// The outermost window calls inside of an expression.
+/// The innermost window calls inside of an expression.
 fn calls(expr: &kql::Expr) -> Vec<&kql::Expr> {
-    if let ExprKind::Call { function, .. } = &expr.kind
-        && function.is_window()
-    {
-        return vec![expr];
-    }
-    children(expr).into_iter().flat_map(calls).collect()
+    let inside: Vec<&kql::Expr> = children(expr).into_iter().flat_map(calls).collect();
+    if inside.is_empty() && is_window(expr) { vec![expr] } else { inside }
+}
+
+fn is_window(expr: &kql::Expr) -> bool {
+    matches!(&expr.kind, ExprKind::Call { function, .. } if function.is_window())
 }
 
 impl Query {
-    /// The input's rows in one batch, followed by one column for each window call.
+    /// The input's rows in one batch followed by one column for each window call, and the
+    /// expressions over them. Calls inside of calls are computed first.
     pub(super) async fn window_rows(
         &self,
         input: &Arc<Relation>,
         columns: &[kql::Expr],
+    ) -> Outcome<(Rows, Vec<kql::Expr>)> {
+        let mut count = types(input).len();
+        let mut columns = columns.to_vec();
+        let mut plan = self.lower(input)?;
+        loop {
+            let rows = self.window_round(plan, count, &columns).await?;
+            let mut next = count;
+            columns = columns.iter().map(|expr| replace(expr, &mut next)).collect();
+            count = next;
+            if !has_window(&columns) {
+                return Ok((rows, columns));
+            }
+            plan = rows_plan(&rows)?;
+        }
+    }
+
+    /// Adds one column for each innermost call.
+    async fn window_round(
+        &self,
+        plan: LogicalPlan,
+        count: usize,
+        columns: &[kql::Expr],
     ) -> Outcome<Rows> {
-        let count = types(input).len();
         let found: Vec<&kql::Expr> = columns.iter().flat_map(calls).collect();
         let mut exprs: Vec<Expr> = (0..count).map(column).collect();
         for arg in found.iter().flat_map(|call| children(call)) {
-            if !calls(arg).is_empty() {
-                return Err(QueryError::unsupported("a window function inside of another"));
-            }
             exprs.push(self.expr(arg)?);
         }
-        let rows = self.collect(project(self.lower(input)?, exprs)?).await?;
+        let rows = self.collect(project(plan, exprs)?).await?;
         let batch = concat_batches(&rows.schema, &rows.batches)
             .map_err(|error| from_datafusion(error.into()))?;
         let mut arrays: Vec<ArrayRef> = batch.columns()[..count].to_vec();
@@ -68,22 +87,24 @@ impl Query {
         let schema = Arc::new(Schema::new(fields));
         let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)
             .map_err(|error| from_datafusion(error.into()))?;
-        Ok(Rows { schema, batches: vec![batch], _reservation: rows._reservation })
+        Ok(Rows { schema, batches: vec![batch], reservation: rows.reservation })
     }
 
-    /// The projection over rows from [`Query::window_rows`]: calls have become columns.
-    pub(super) fn window_columns(&self, columns: &[kql::Expr], count: usize) -> Outcome<Vec<Expr>> {
-        let mut next = count;
-        let replaced: Vec<kql::Expr> =
-            columns.iter().map(|expr| replace(expr, &mut next)).collect();
-        replaced.iter().map(|expr| self.expr(expr)).collect()
+    /// The projection over the rows from [`Query::window_rows`].
+    pub(super) fn window_columns(&self, relation: &Arc<Relation>) -> Outcome<Vec<Expr>> {
+        let columns = {
+            let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+            windows.get(&address(relation)).cloned().unwrap_or_default()
+        };
+        columns.iter().map(|expr| self.expr(expr)).collect()
     }
 }
 
 /// The expression with its window calls replaced by columns, counted from `next`.
 fn replace(expr: &kql::Expr, next: &mut usize) -> kql::Expr {
-    if let ExprKind::Call { function, .. } = &expr.kind
-        && function.is_window()
+    if is_window(expr)
+        && calls(expr).len() == 1
+        && children(expr).into_iter().all(|arg| calls(arg).is_empty())
     {
         let position = *next;
         *next += 1;

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use crate::Fixture;
 
 /// Cases that pass. It only grows: a change that lowers it breaks what worked.
-const FLOOR: usize = 196;
+const FLOOR: usize = 221;
 
 /// Set `KQL_FAILURES=1` to see every failure by its reason.
 #[test]
@@ -107,7 +107,7 @@ fn matches(frame: &Frame, rows: &[Vec<&str>], is_ordered: bool) -> bool {
 fn same(value: &Value, text: &str, kusto: Type) -> bool {
     let text = text.trim();
     match value {
-        Value::Null => matches!(text, "" | "null" | "NULL"),
+        Value::Null => matches!(text, "" | "null" | "NULL" | "(null)"),
         Value::String(found) => found.trim() == text || (found.is_empty() && text == "null"),
         Value::Bool(found) => {
             matches!(
