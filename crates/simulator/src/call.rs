@@ -1,5 +1,7 @@
 //! One request, understood: what the operations work from, and what they hand back.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -11,10 +13,8 @@ use crate::payload::{Form, Payload};
 use crate::route::{Dialect, Route};
 use crate::script::Script;
 use crate::store::{Kind, Object};
+use crate::text::TOKENS_MAX;
 use crate::tokens::Prompt;
-
-/// Longest answer `x-sim-tokens` can ask for: about a gigabyte of text.
-const SIM_TOKENS_MAX: u64 = 200_000_000;
 
 /// A request on its way to an operation.
 pub(crate) struct Call<'a> {
@@ -37,12 +37,11 @@ impl Call<'_> {
         self.route.dialect
     }
 
-    /// The JSON body; an empty object if there is none.
+    /// The JSON body; null if there is none.
     pub(crate) fn body(&self) -> &Value {
-        static EMPTY: Value = Value::Null;
         match &self.payload {
             Payload::Json(value) => value,
-            _ => &EMPTY,
+            _ => &Value::Null,
         }
     }
 
@@ -108,31 +107,31 @@ impl Call<'_> {
             self.headers.get("x-sim-tokens").and_then(|value| value.to_str().ok()?.parse().ok());
         let tokens: Option<u64> =
             header.or_else(|| self.field("x_sim_tokens").and_then(Value::as_u64));
-        tokens.map(|tokens| tokens.min(SIM_TOKENS_MAX))
+        tokens.map(|tokens| tokens.min(TOKENS_MAX))
     }
 
     /// The deployment that serves this call, from the path or else from `model`.
-    pub(crate) fn deployment(&self, model: Option<&str>) -> Result<Deployment, Failure> {
-        let config = &self.instance.config;
+    pub(crate) fn deployment(&self, model: Option<&str>) -> Result<Arc<Deployment>, Failure> {
+        let all = &self.instance.deployments;
         if let Some(name) = &self.route.deployment {
-            let found = config.deployments.iter().find(|deployment| deployment.name == *name);
+            let found = all.iter().find(|deployment| deployment.name == *name);
             return found.cloned().ok_or_else(Failure::deployment_not_found);
         }
         let Some(model) = model.filter(|model| !model.is_empty()) else {
             return Err(Failure::bad_request("you must provide a model parameter").param("model"));
         };
-        let by_name = config.deployments.iter().find(|deployment| deployment.name == model);
-        let by_model = || config.deployments.iter().find(|deployment| deployment.model == model);
+        let by_name = all.iter().find(|deployment| deployment.name == model);
+        let by_model = || all.iter().find(|deployment| deployment.model == model);
         let found = match self.dialect() {
             Dialect::OpenAi | Dialect::Inference => by_name.or_else(by_model),
             _ => by_name,
         };
         if let Some(found) = found {
-            return Ok(found.clone());
+            return Ok(Arc::clone(found));
         }
         if let Ok(tuned) = self.instance.store.get(Kind::FineTunedModel, model) {
             let base = tuned.value["base"].as_str().unwrap_or_default();
-            return Ok(Deployment { name: model.to_owned(), ..Deployment::new(model, base) });
+            return Ok(Arc::new(Deployment::new(model, base)));
         }
         Err(match self.dialect() {
             Dialect::OpenAi => Failure::model_not_found(model),
@@ -162,7 +161,7 @@ pub(crate) struct Reply {
     /// Tokens that had to be made before the first byte.
     pub(crate) tokens_before: u64,
     /// Name of the model that worked.
-    pub(crate) model: Option<Deployment>,
+    pub(crate) model: Option<Arc<Deployment>>,
 }
 
 impl Reply {
@@ -204,8 +203,14 @@ impl Reply {
         self
     }
 
-    pub(crate) fn by(mut self, deployment: &Deployment) -> Self {
-        self.model = Some(deployment.clone());
+    /// A header whose value is a number.
+    pub(crate) fn count(mut self, name: &'static str, number: u64) -> Self {
+        self.headers.push((HeaderName::from_static(name), HeaderValue::from(number)));
+        self
+    }
+
+    pub(crate) fn by(mut self, deployment: &Arc<Deployment>) -> Self {
+        self.model = Some(Arc::clone(deployment));
         self
     }
 

@@ -1,8 +1,12 @@
 //! Chat completions: what will be said, and the whole answer at once.
 
+use std::io::Write;
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::call::{Call, Reply, model_label};
+use crate::chat_fast;
 use crate::chat_stream;
 use crate::config::Deployment;
 use crate::failure::Failure;
@@ -27,16 +31,16 @@ const ASSUMED_TOKENS: u64 = 16;
 const LOGPROBS_MAX: u64 = 2048;
 
 /// Everything known before the first byte of the answer is written.
-pub(crate) struct Plan {
+pub(crate) struct Plan<'a> {
     pub(crate) id: String,
     pub(crate) created: i64,
-    pub(crate) deployment: Deployment,
+    pub(crate) deployment: Arc<Deployment>,
     pub(crate) model: String,
-    pub(crate) fingerprint: String,
+    pub(crate) fingerprint: &'a str,
     pub(crate) filter: Filter,
     pub(crate) azure: bool,
     pub(crate) choices: Vec<Choice>,
-    pub(crate) usage: Value,
+    pub(crate) usage: Usage,
     pub(crate) include_usage: bool,
     pub(crate) logprobs: bool,
     pub(crate) audio: bool,
@@ -73,10 +77,23 @@ impl Said {
 
 /// `POST chat/completions`.
 pub(crate) fn create(call: &Call<'_>) -> Result<Reply, Failure> {
+    let (plan, cost) = plan(call)?;
+    if call.flag("store") {
+        keep(call, &plan, messages(call)?);
+    }
+    let reply = if call.flag("stream") {
+        chat_stream::reply(&plan)
+    } else {
+        whole(&plan).after(plan.usage.completion)
+    };
+    models::charge(call, &plan.deployment, cost, reply)
+}
+
+/// Everything about the answer, and the tokens it is counted with against the limit.
+pub(crate) fn plan<'a>(call: &Call<'a>) -> Result<(Plan<'a>, u64), Failure> {
     let deployment = models::serve(call, call.text("model"), Task::Chat)?;
     let messages = messages(call)?;
-    let stream = call.flag("stream");
-    let include_usage = include_usage(call, stream)?;
+    let include_usage = include_usage(call, call.flag("stream"))?;
     let mut prompt = call.prompt();
     prompt.add_messages(messages);
     for name in ["tools", "functions", "data_sources"] {
@@ -94,30 +111,23 @@ pub(crate) fn create(call: &Call<'_>) -> Result<Reply, Failure> {
         (0..n).map(|index| choice(call, messages, (&prompt, index), max, &filter)).collect();
     let spoken: u64 = choices.iter().map(|choice| choice.said.tokens()).sum();
     let reasoning = if models::reasons(&deployment.model) { 64 * n } else { 0 };
-    let id = call.id(Kind::Completion);
     let plan = Plan {
+        id: call.id(Kind::Completion),
         created: call.now,
         model: model_label(&deployment),
-        fingerprint: format!("fp_{}", hex(mix(call.instance.config.seed, 0xF9), 10)),
+        fingerprint: &call.instance.fingerprint,
         filter,
         azure: call.dialect().is_azure(),
         choices,
-        usage: usage(&prompt, spoken + reasoning, reasoning),
+        usage: Usage { prompt: prompt.tokens, completion: spoken + reasoning, reasoning },
         include_usage,
         logprobs: call.flag("logprobs"),
         audio: wants_audio(call),
         no_usage: call.faults.has(&Fault::NoUsage),
         duplicate_usage: call.faults.has(&Fault::DuplicateUsage),
         deployment,
-        id,
     };
-    if call.flag("store") {
-        keep(call, &plan, messages);
-    }
-    let reply =
-        if stream { chat_stream::reply(&plan) } else { whole(&plan).after(spoken + reasoning) };
-    let cost = prompt.chars / 4 + max.unwrap_or(ASSUMED_TOKENS) * n;
-    models::charge(call, &plan.deployment, cost, reply)
+    Ok((plan, prompt.chars / 4 + max.unwrap_or(ASSUMED_TOKENS) * n))
 }
 
 fn messages<'a>(call: &'a Call<'_>) -> Result<&'a [Value], Failure> {
@@ -212,6 +222,9 @@ pub(crate) fn answer(format: Option<&Value>, sim_tokens: Option<u64>, seed: u64)
 
 /// A call of a tool, if one is offered and wanted.
 fn tool_choice(call: &Call<'_>, messages: &[Value], seed: u64) -> Option<Choice> {
+    if call.field("functions").is_none() && call.field("tools").is_none() {
+        return None;
+    }
     let said = last_user_text(messages);
     if let Some(functions) = call.field("functions").and_then(Value::as_array) {
         let choice = call.field("function_call");
@@ -283,29 +296,53 @@ fn names(function: &str, said: &str) -> bool {
         .any(|part| part.len() >= 4 && said.contains(part))
 }
 
-/// The usage object of chat answers.
-pub(crate) fn usage(prompt: &Prompt, completion: u64, reasoning: u64) -> Value {
-    json!({
-        "completion_tokens": completion,
-        "completion_tokens_details": {
-            "accepted_prediction_tokens": 0,
-            "audio_tokens": 0,
-            "reasoning_tokens": reasoning,
-            "rejected_prediction_tokens": 0,
-        },
-        "prompt_tokens": prompt.tokens,
-        "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": 0},
-        "total_tokens": prompt.tokens + completion,
-    })
+/// The figures of chat answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    prompt: u64,
+    completion: u64,
+    reasoning: u64,
+}
+
+impl Usage {
+    pub(crate) fn value(&self) -> Value {
+        json!({
+            "completion_tokens": self.completion,
+            "completion_tokens_details": {
+                "accepted_prediction_tokens": 0,
+                "audio_tokens": 0,
+                "reasoning_tokens": self.reasoning,
+                "rejected_prediction_tokens": 0,
+            },
+            "prompt_tokens": self.prompt,
+            "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": 0},
+            "total_tokens": self.prompt + self.completion,
+        })
+    }
+
+    /// The same as text, for the fast path.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let Self { prompt, completion, reasoning } = self;
+        let total = prompt + completion;
+        let written = write!(
+            out,
+            "{{\"completion_tokens\":{completion},\"completion_tokens_details\":{{\"accepted_prediction_tokens\":0,\"audio_tokens\":0,\"reasoning_tokens\":{reasoning},\"rejected_prediction_tokens\":0}},\"prompt_tokens\":{prompt},\"prompt_tokens_details\":{{\"audio_tokens\":0,\"cached_tokens\":0}},\"total_tokens\":{total}}}"
+        );
+        written.expect("writing to memory does not fail");
+    }
 }
 
 /// The whole answer.
-fn whole(plan: &Plan) -> Reply {
-    let value = value(plan);
-    Reply::new("application/json", Script::json(&value, if plan.azure { "\n" } else { "" }))
+fn whole(plan: &Plan<'_>) -> Reply {
+    let script = match chat_fast::write(plan) {
+        Some(bytes) => Script::bytes(bytes),
+        None => Script::json(&value(plan), if plan.azure { "\n" } else { "" }),
+    };
+    Reply::new("application/json", script)
 }
 
-fn value(plan: &Plan) -> Value {
+/// The whole answer as a value: what the fast path must equal.
+pub(crate) fn value(plan: &Plan<'_>) -> Value {
     let choices: Value = plan
         .choices
         .iter()
@@ -332,7 +369,7 @@ fn value(plan: &Plan) -> Value {
         put("choices", choices);
     }
     if !plan.no_usage {
-        put("usage", plan.usage.clone());
+        put("usage", plan.usage.value());
     }
     if !plan.azure {
         put("service_tier", json!("default"));
@@ -341,7 +378,7 @@ fn value(plan: &Plan) -> Value {
     Value::Object(value)
 }
 
-fn choice_value(plan: &Plan, index: usize, choice: &Choice) -> Value {
+fn choice_value(plan: &Plan<'_>, index: usize, choice: &Choice) -> Value {
     let message = message(plan, choice);
     let logprobs = if plan.logprobs { logprobs(&choice.said) } else { Value::Null };
     if !plan.azure {
@@ -358,7 +395,7 @@ fn choice_value(plan: &Plan, index: usize, choice: &Choice) -> Value {
     Value::Object(value)
 }
 
-fn message(plan: &Plan, choice: &Choice) -> Value {
+fn message(plan: &Plan<'_>, choice: &Choice) -> Value {
     let mut message = json!({"content": null, "refusal": null, "role": "assistant"});
     match &choice.said {
         Said::Text(answer) if plan.audio => {
@@ -410,7 +447,7 @@ pub(crate) fn logprob(index: u64) -> f64 {
     -0.01 - (index % 7) as f64 / 64.0
 }
 
-fn keep(call: &Call<'_>, plan: &Plan, messages: &[Value]) {
+fn keep(call: &Call<'_>, plan: &Plan<'_>, messages: &[Value]) {
     let mut kept = value(plan);
     kept["metadata"] = call.field("metadata").cloned().unwrap_or_else(|| json!({}));
     let hidden: Vec<Value> = messages

@@ -11,7 +11,7 @@ use crate::text::{hex, mix};
 const OFFSET_CHARS: u64 = 1000;
 
 /// The stream of a plan.
-pub(crate) fn reply(plan: &Plan) -> Reply {
+pub(crate) fn reply(plan: &Plan<'_>) -> Reply {
     let mut script = Script::default();
     if plan.azure && plan.filter.annotates {
         script.event(None, &annotation(plan));
@@ -30,7 +30,7 @@ pub(crate) fn reply(plan: &Plan) -> Reply {
     }
     if plan.include_usage && !plan.no_usage {
         for _ in 0..=u8::from(plan.duplicate_usage) {
-            script.event(None, &envelope(plan, json!([]), Some(plan.usage.clone())));
+            script.event(None, &envelope(plan, json!([]), Some(plan.usage.value())));
         }
     }
     if plan.audio {
@@ -41,7 +41,7 @@ pub(crate) fn reply(plan: &Plan) -> Reply {
     Reply::stream(script)
 }
 
-fn annotation(plan: &Plan) -> Value {
+fn annotation(plan: &Plan<'_>) -> Value {
     // Early asynchronous streams used another name.
     let early = plan.deployment.async_filter && plan.filter.is_early();
     let name = if early { "prompt_annotations" } else { "prompt_filter_results" };
@@ -51,7 +51,7 @@ fn annotation(plan: &Plan) -> Value {
 }
 
 /// The event around `choices`; `usage` is there (null) in every event if it was asked for.
-fn envelope(plan: &Plan, choices: Value, usage: Option<Value>) -> Value {
+fn envelope(plan: &Plan<'_>, choices: Value, usage: Option<Value>) -> Value {
     let mut value = Map::new();
     let mut put = |name: &str, member: Value| {
         value.insert(name.to_owned(), member);
@@ -83,7 +83,7 @@ fn envelope(plan: &Plan, choices: Value, usage: Option<Value>) -> Value {
     Value::Object(value)
 }
 
-fn chunk(plan: &Plan, index: usize, delta: Value, finish: Option<&str>) -> Value {
+fn chunk(plan: &Plan<'_>, index: usize, delta: Value, finish: Option<&str>) -> Value {
     let mut choice = Map::new();
     if plan.azure && plan.filter.annotates && !plan.deployment.async_filter {
         let says =
@@ -109,7 +109,7 @@ fn chunk(plan: &Plan, index: usize, delta: Value, finish: Option<&str>) -> Value
     envelope(plan, json!([choice]), None)
 }
 
-fn first_delta(plan: &Plan, choice: &Choice) -> Value {
+fn first_delta(plan: &Plan<'_>, choice: &Choice) -> Value {
     match &choice.said {
         Said::Text(_) if plan.audio => {
             let id = format!(
@@ -129,7 +129,7 @@ fn first_delta(plan: &Plan, choice: &Choice) -> Value {
     }
 }
 
-fn lane(plan: &Plan, index: usize, choice: &Choice) -> Lane {
+fn lane(plan: &Plan<'_>, index: usize, choice: &Choice) -> Lane {
     let (delta, answer) = match &choice.said {
         Said::Text(answer) if plan.audio => {
             (json!({"audio": {"transcript": PIECE, "data": crate::media::wav_base64(1)}}), answer)
@@ -154,7 +154,7 @@ fn lane(plan: &Plan, index: usize, choice: &Choice) -> Lane {
 }
 
 /// Annotations that follow the text, by character offset.
-fn async_annotations(plan: &Plan, script: &mut Script) {
+fn async_annotations(plan: &Plan<'_>, script: &mut Script) {
     for (index, choice) in plan.choices.iter().enumerate() {
         let Said::Text(answer) = &choice.said else { continue };
         // Five characters a token is near enough: the offsets only have to grow.

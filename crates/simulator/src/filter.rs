@@ -57,6 +57,11 @@ impl Filter {
         (0..prompts).map(one).collect()
     }
 
+    /// Whether nothing was found, so that the annotations are always the same text.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.detects && !self.cuts && !self.broken && !self.jailbreak
+    }
+
     /// The annotation of a choice.
     pub(crate) fn choice_results(&self) -> Value {
         self.results(false, self.cuts)

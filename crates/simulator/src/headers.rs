@@ -62,7 +62,7 @@ pub(crate) fn of(
     }
     map.insert(APIM_REQUEST_ID, uuid(mix(draw, 2)));
     map.insert(REQUEST_ID, uuid(mix(draw, 3)));
-    map.insert(REGION, text(instance.config.region.clone()));
+    map.insert(REGION, instance.region.clone());
     if let Some(id) = head.headers.get(CLIENT_REQUEST_ID) {
         map.insert(CLIENT_REQUEST_ID, id.clone());
     }

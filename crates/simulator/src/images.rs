@@ -1,5 +1,7 @@
 //! Pictures: generations, edits and variations, by link or inline, streamed or not, and the old two-step way.
 
+use std::sync::Arc;
+
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -83,7 +85,7 @@ fn pictures_given(call: &Call<'_>) -> Result<u64, Failure> {
 
 struct Artist<'a> {
     call: &'a Call<'a>,
-    deployment: &'a Deployment,
+    deployment: &'a Arc<Deployment>,
     prompt: Prompt,
     work: Work,
     pictures: u64,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::HeaderValue;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,14 +17,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::SimulatorConfig;
+use crate::config::{Deployment, SimulatorConfig};
 use crate::fault::Fault;
 use crate::limits::Limits;
 use crate::record::{Journal, ReceivedRequest};
 use crate::route::Table;
 use crate::server;
 use crate::store::Store;
-use crate::text::{hash, hex};
+use crate::text::{hash, hex, mix};
 
 /// Time a connection gets to finish its answer when the simulator stops.
 const STOP_GRACE: Duration = Duration::from_millis(500);
@@ -33,6 +34,11 @@ const RETRY: Duration = Duration::from_millis(1);
 /// What every request works with.
 pub(crate) struct Instance {
     pub(crate) config: SimulatorConfig,
+    /// The configured deployments, shared with the calls they serve.
+    pub(crate) deployments: Vec<Arc<Deployment>>,
+    /// Names the set-up of the models in answers.
+    pub(crate) fingerprint: String,
+    pub(crate) region: HeaderValue,
     pub(crate) table: Table,
     pub(crate) store: Store,
     pub(crate) limits: Limits,
@@ -45,6 +51,9 @@ pub(crate) struct Instance {
 impl Instance {
     pub(crate) fn new(config: SimulatorConfig) -> Self {
         Self {
+            deployments: config.deployments.iter().cloned().map(Arc::new).collect(),
+            fingerprint: format!("fp_{}", hex(mix(config.seed, 0xF9), 10)),
+            region: HeaderValue::from_str(&config.region).unwrap_or(HeaderValue::from_static("?")),
             table: Table::new(config.strictness),
             store: Store::new(config.objects_per_kind_max, config.files_bytes_kept_max),
             limits: Limits::default(),
@@ -58,7 +67,7 @@ impl Instance {
 
     /// A number that no other call of this method gives, the same in every run.
     pub(crate) fn draw(&self) -> u64 {
-        crate::text::mix(self.id_seed, self.next_id.fetch_add(1, Ordering::Relaxed))
+        mix(self.id_seed, self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(crate) fn id(&self, prefix: &str) -> String {

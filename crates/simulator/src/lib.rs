@@ -19,6 +19,7 @@ mod audio;
 mod batches;
 mod call;
 mod chat;
+mod chat_fast;
 mod chat_stream;
 mod completions;
 mod config;

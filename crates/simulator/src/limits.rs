@@ -11,6 +11,11 @@ use crate::config::Deployment;
 const TOKEN_WINDOW: Duration = Duration::from_secs(60);
 const REQUEST_WINDOW: Duration = Duration::from_secs(10);
 
+/// Requests per minute that come with so many tokens per minute.
+pub(crate) fn requests_limit(tpm: u64) -> u64 {
+    (tpm / 1000 * 6).max(6)
+}
+
 /// What is left after a request was counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Allowance {
@@ -51,7 +56,7 @@ impl Limits {
         now: Instant,
     ) -> Result<Allowance, TooMany> {
         let tokens_limit = deployment.tpm;
-        let requests_limit = (deployment.tpm / 1000 * 6).max(6);
+        let requests_limit = requests_limit(deployment.tpm);
         let in_window = deployment.tpm.div_ceil(1000).max(1);
         let mut windows = self.windows.lock().expect("no holder of this lock panics");
         if !windows.contains_key(&deployment.name) {

@@ -1,11 +1,14 @@
 //! What each model can do, and the lists of models and deployments.
 
+use std::sync::Arc;
+
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply, model_label};
 use crate::config::{Deployment, DeploymentKind};
 use crate::failure::Failure;
+use crate::limits::{self, Allowance};
 use crate::route::Dialect;
 use crate::store::Kind;
 
@@ -66,7 +69,7 @@ pub(crate) fn serve(
     call: &Call<'_>,
     model: Option<&str>,
     task: Task,
-) -> Result<Deployment, Failure> {
+) -> Result<Arc<Deployment>, Failure> {
     let deployment = call.deployment(model)?;
     if Task::of(&deployment.model) == task {
         return Ok(deployment);
@@ -82,46 +85,45 @@ pub(crate) fn reasons(model: &str) -> bool {
 /// Counts a call against its deployment's limits and tells what is left in headers.
 pub(crate) fn charge(
     call: &Call<'_>,
-    deployment: &Deployment,
+    deployment: &Arc<Deployment>,
     tokens: u64,
     reply: Reply,
 ) -> Result<Reply, Failure> {
-    let mut counted = deployment.clone();
-    let enforced = call.instance.config.rate_limits;
-    if !enforced {
-        counted.tpm = u64::from(u32::MAX);
+    let reply = reply.by(deployment);
+    if !call.instance.config.rate_limits {
+        let requests_limit = limits::requests_limit(deployment.tpm);
+        let left = Allowance {
+            tokens_limit: deployment.tpm,
+            tokens_left: deployment.tpm.saturating_sub(tokens),
+            requests_limit,
+            requests_left: requests_limit - 1,
+        };
+        return Ok(allowed(call, left, reply));
     }
-    match call.instance.limits.take(&counted, tokens, tokio::time::Instant::now()) {
-        Ok(left) => {
-            let limits = if enforced { left.tokens_limit } else { deployment.tpm };
-            let requests =
-                if enforced { left.requests_limit } else { (deployment.tpm / 1000 * 6).max(6) };
-            let tokens_left =
-                if enforced { left.tokens_left } else { limits.saturating_sub(tokens) };
-            let requests_left = if enforced { left.requests_left } else { requests - 1 };
-            let number = |number: u64| number.to_string();
-            let mut reply = reply
-                .by(deployment)
-                .header("x-ratelimit-limit-requests", &number(requests))
-                .header("x-ratelimit-limit-tokens", &number(limits))
-                .header("x-ratelimit-remaining-requests", &number(requests_left))
-                .header("x-ratelimit-remaining-tokens", &number(tokens_left));
-            if call.dialect() == Dialect::OpenAi {
-                reply = reply
-                    .header("x-ratelimit-reset-requests", "1ms")
-                    .header("x-ratelimit-reset-tokens", "0ms");
-            }
-            Ok(reply)
-        }
+    match call.instance.limits.take(deployment, tokens, tokio::time::Instant::now()) {
+        Ok(left) => Ok(allowed(call, left, reply)),
         Err(over) if call.dialect() == Dialect::OpenAi => {
             let what = if over.tokens { "tokens" } else { "requests" };
             Err(Failure::openai_rate(&deployment.model, what, over.limit, over.wait))
         }
         Err(over) => {
             let what = if over.tokens { "token" } else { "call" };
-            Err(Failure::azure_rate(&call.route.operation_id, &call.route.version, what, over.wait))
+            let route = &call.route;
+            Err(Failure::azure_rate(&route.operation_id, &route.version, what, over.wait))
         }
     }
+}
+
+fn allowed(call: &Call<'_>, left: Allowance, reply: Reply) -> Reply {
+    let reply = reply
+        .count("x-ratelimit-limit-requests", left.requests_limit)
+        .count("x-ratelimit-limit-tokens", left.tokens_limit)
+        .count("x-ratelimit-remaining-requests", left.requests_left)
+        .count("x-ratelimit-remaining-tokens", left.tokens_left);
+    if call.dialect() != Dialect::OpenAi {
+        return reply;
+    }
+    reply.header("x-ratelimit-reset-requests", "1ms").header("x-ratelimit-reset-tokens", "0ms")
 }
 
 /// `models`, `models/{id}` and `info`.

@@ -87,7 +87,7 @@ fn perform(
         route,
         query,
         headers: &head.headers,
-        host: text(&head.headers, &header::HOST).to_owned(),
+        host: host(head).to_owned(),
         payload: payload?,
         faults,
         triggers,
@@ -189,6 +189,11 @@ fn model_wait(latency: &LatencyModel, draw: u64, tokens: u64) -> Duration {
         + each
             .saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX))
             .min(Duration::from_secs(3600))
+}
+
+/// From the header, or in HTTP/2 from the target.
+fn host(head: &http::request::Parts) -> &str {
+    head.uri.authority().map_or_else(|| text(&head.headers, &header::HOST), |name| name.as_str())
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {

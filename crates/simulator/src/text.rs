@@ -23,6 +23,9 @@ const SENTENCE: u64 = 12;
 /// Longest text that is written out at once; longer ones stay a [`Words`] until they are sent.
 const INLINE_TOKENS_MAX: u64 = 2048;
 
+/// Longest text there is: about a gigabyte.
+pub(crate) const TOKENS_MAX: u64 = 200_000_000;
+
 /// Marks a text that is written only when it is sent, inside otherwise finished JSON.
 pub(crate) const MARK_OPEN: &str = "\u{E000}sim:";
 /// Ends such a mark.
@@ -51,14 +54,12 @@ pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {
 
 /// `len` hexadecimal digits drawn from a seed.
 pub(crate) fn hex(seed: u64, len: usize) -> String {
-    let mut text = String::with_capacity(len);
-    let mut block = 0;
-    while text.len() < len {
-        text.push_str(&format!("{:016x}", mix(seed, block)));
-        block += 1;
-    }
-    text.truncate(len);
-    text
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |place: usize| {
+        let block = mix(seed, (place / 16) as u64);
+        char::from(DIGITS[(block >> (60 - place % 16 * 4) & 0xF) as usize])
+    };
+    (0..len).map(digit).collect()
 }
 
 /// A text of a given number of tokens.
@@ -103,10 +104,9 @@ impl Words {
     /// Reads what stands between the two halves of a mark.
     pub(crate) fn from_mark(text: &str) -> Option<Self> {
         let (seed, tokens) = text.split_once(':')?;
-        Some(Self {
-            seed: u64::from_str_radix(seed, 16).ok()?,
-            tokens: u64::from_str_radix(tokens, 16).ok()?,
-        })
+        let seed = u64::from_str_radix(seed, 16).ok()?;
+        let tokens = u64::from_str_radix(tokens, 16).ok().filter(|tokens| *tokens <= TOKENS_MAX)?;
+        Some(Self { seed, tokens })
     }
 }
 
