@@ -4,9 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use event::{BodyText, ErrorDetail, Interaction, Json, Message};
-use openai::{Assembled, Body, Catalogue, Extraction, Input, Kind, Part, Tokenizer};
+use openai::{Assembled, Body, Catalogue, Extraction, Input, Kind, Part, Tokenizer, UsageSource};
 use policy::{Meter, Prices};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::Error;
 use crate::assemble::Ended;
@@ -38,10 +38,12 @@ impl Enricher {
         prices: &Prices,
     ) -> Result<Rows, Error> {
         show_own_body(depot, &mut ended)?;
+        let extracted = self.extract(&ended);
+        show_estimate(depot, &mut ended, extracted.as_ref())?;
         let mut interaction = row::build(&mut ended);
         let mut errors = std::mem::take(&mut ended.closed.errors);
         errors.extend(ended.response.stream.as_ref().and_then(stream_error));
-        let extraction = self.extract(&ended).unwrap_or_else(|| {
+        let extraction = extracted.unwrap_or_else(|| {
             tracing::error!(id = %ended.id, "bodies could not be searched: a fault of ours, please report it");
             errors.push(problem("ExtractionFailed", "the bodies could not be searched"));
             Extraction::default()
@@ -115,6 +117,35 @@ fn show_own_body(depot: &Arc<Depot>, ended: &mut Ended) -> Result<(), Error> {
     response.stream = None;
     response.is_stream = false;
     response.not_extracted = String::new();
+    Ok(())
+}
+
+/// A joined stream without usage shows the estimate, marked as such: queries that read `usage` out
+/// of the body then count streamed calls too.
+fn show_estimate(
+    depot: &Depot,
+    ended: &mut Ended,
+    extraction: Option<&Extraction>,
+) -> Result<(), Error> {
+    let usage = extraction.and_then(|extraction| extraction.usage);
+    let estimate = usage.filter(|usage| usage.source == UsageSource::Estimated);
+    let response = &mut ended.response;
+    let (Some(usage), true, Body::Json(Value::Object(joined))) =
+        (estimate, response.stream.is_some(), &mut response.parsed)
+    else {
+        return Ok(());
+    };
+    if joined.get("usage").is_some_and(|usage| !usage.is_null()) {
+        return Ok(());
+    }
+    let shown = json!({
+        "completion_tokens": usage.completion,
+        "prompt_tokens": usage.prompt,
+        "total_tokens": usage.total,
+        "estimated": true,
+    });
+    joined.insert("usage".into(), shown);
+    response.shown = depot.text(Value::Object(std::mem::take(joined)).to_string())?;
     Ok(())
 }
 

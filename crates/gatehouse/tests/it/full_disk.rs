@@ -53,7 +53,7 @@ fn a_full_disk_refuses_with_the_reason_and_recovers_without_restart() {
         (response.status == 503).then_some(response)
     });
     let text = String::from_utf8_lossy(&refused.body);
-    assert!(text.contains("record"), "the reason is named: {text}");
+    assert!(text.contains("audit log cannot be written"), "the reason is named: {text}");
     fs::remove_file(&filler).expect("the filler is ours");
     eventually("service resumes", || (gateway.call(CHAT, &[], BODY).status == 200).then_some(()));
     let rows = eventually("the refusal is on record", || {

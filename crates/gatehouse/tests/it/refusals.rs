@@ -53,11 +53,11 @@ fn bad_input_is_refused_clearly_recorded_and_harmless() {
     check(&system, 401, send(&system, CHAT, "api-key: nonsense\r\n", b"{}"), "key");
     let unknown = CHAT.replace("gpt-4o", "no-such");
     check(&system, 404, send(&system, &unknown, &key, br#"{"messages":[]}"#), "deployment");
-    check(&system, 400, send(&system, CHAT, &key, br#"{"messages": [,]}"#), "json");
+    check(&system, 400, send(&system, CHAT, &key, br#"{"messages": [,]}"#), "malformed at byte 14");
     check(&system, 400, send(&system, CHAT, &key, b"{\"messages\": \"\xff\"}"), "utf-8");
     let doubled = CHAT.replace("/openai/", "/openai/openai/");
     check(&system, 404, send(&system, &doubled, &key, b"{}"), "/openai");
-    check(&system, 404, send(&system, "/no/such/path", &key, b"{}"), "path");
+    check(&system, 404, send(&system, "/no/such/path", &key, b"{}"), "base URL");
     let long = format!("X-Long: {}\r\n", "x".repeat(70_000));
     check(&system, 431, send(&system, CHAT, &format!("{key}{long}"), b"{}"), "head");
     let twice = format!("{key}Content-Length: 7\r\n");

@@ -323,15 +323,17 @@ fn both_sample_queries_return_streamed_calls_too() {
     let system = System::demo();
     let usage = include_str!("../../src/demo/usage_by_ip_and_model.kql");
     let prompts = include_str!("../../src/demo/prompt_usage.kql");
-    let mut body = chat("sampled stream", true);
-    body["stream_options"] = json!({ "include_usage": true });
-    system.post(&chat_target(), &body);
-    let id =
-        interaction(&system, "sampled stream")["CorrelationId"].as_str().expect("text").to_owned();
-    let row = system.row(&format!("{prompts}\n| where CorrelationId == '{id}'"));
-    assert!(row["prompttext"].as_str().expect("text").starts_with('{'), "{row}");
-    assert!(row["prompttokens"].as_i64() > Some(0), "{row}");
-    assert!(row["model"].as_str().expect("text").starts_with("gpt-4o"));
+    for (prompt, asks_usage) in [("sampled stream", true), ("sampled without usage", false)] {
+        let mut body = chat(prompt, true);
+        body["stream_options"] = json!({ "include_usage": asks_usage });
+        system.post(&chat_target(), &body);
+        let row = interaction(&system, prompt);
+        let id = row["CorrelationId"].as_str().expect("text");
+        let row = system.row(&format!("{prompts}\n| where CorrelationId == '{id}'"));
+        assert!(row["prompttext"].as_str().expect("text").starts_with('{'), "{row}");
+        assert!(row["prompttokens"].as_i64() > Some(0), "{row}");
+        assert!(row["model"].as_str().expect("text").starts_with("gpt-4o"));
+    }
     let rows = system.query(usage);
     let columns: Vec<&str> =
         rows[0].as_object().expect("an object").keys().map(String::as_str).collect();

@@ -68,11 +68,11 @@ impl Drop for Process {
 
 /// A running gateway and what its callers need.
 pub(crate) struct System {
-    pub(crate) process: Process,
+    _process: Process,
     pub(crate) address: SocketAddr,
     pub(crate) key: String,
     pub(crate) config: PathBuf,
-    pub(crate) folder: TempDir,
+    _folder: TempDir,
 }
 
 impl System {
@@ -95,7 +95,7 @@ impl System {
         let endpoint = value("GATEHOUSE_ENDPOINT");
         let address = endpoint.trim_start_matches("http://").parse().expect("host and port");
         let (key, config) = (value("GATEHOUSE_KEY"), value("GATEHOUSE_CONFIG").into());
-        Self { process, address, key, config, folder }
+        Self { _process: process, address, key, config, _folder: folder }
     }
 
     /// A call with the subscription key; JSON unless a header says otherwise.
@@ -236,10 +236,6 @@ impl Gateway {
 
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
-    }
-
-    pub(crate) fn health(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.health_port))
     }
 
     /// Starts it and waits until it listens.
