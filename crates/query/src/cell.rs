@@ -121,8 +121,8 @@ impl<'a> Cell<'a> {
 
 /// Truncates towards zero; none outside of the range.
 pub(crate) fn real_to_long(value: f64) -> Option<i64> {
-    let is_inside = value >= -9_223_372_036_854_775_808.0 && value < 9_223_372_036_854_775_808.0;
-    is_inside.then_some(value as i64)
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    (-LIMIT..LIMIT).contains(&value).then_some(value as i64)
 }
 
 /// The Arrow type of a Kusto type.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::Column;
 use datafusion::functions::core::expr_fn::get_field;
 use datafusion::functions_aggregate::{
-    bit_and_or_xor, count, covariance, min_max, stddev, sum, variance,
+    average, bit_and_or_xor, count, covariance, min_max, stddev, sum, variance,
 };
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
@@ -119,83 +119,50 @@ impl Query {
         if let Some((kind, taken)) = folded(function, &args)? {
             return self.fold(kind, &args[..taken], outputs, (sequence, filter), parts);
         }
-        let lowered = args.iter().map(|arg| self.expr(arg)).collect::<Outcome<Vec<_>>>()?;
-        let kusto = args.first().map(|arg| arg.expr_type);
         let over = |udaf: Arc<AggregateUDF>, args: Vec<Expr>, distinct: bool| {
             let call =
                 AggregateFunction::new_udf(udaf, args, distinct, filter.clone(), vec![], None);
             Expr::AggregateFunction(call)
         };
-        let first = || lowered.first().cloned().unwrap_or_else(|| lit(1i64));
-        let real = |position: usize| cast(lowered[position].clone(), arrow_type(Type::Real));
-        let real = |position: usize| match args[position].expr_type {
-            Type::Decimal => {
-                let call = Call::kernel(
-                    "to real",
-                    super::expr::converter(Type::Real),
-                    vec![Type::Decimal],
-                    Type::Real,
-                );
-                call.on(vec![lowered[position].clone()])
+        if function == Aggregate::Avg
+            && args.first().is_some_and(|arg| arg.expr_type == Type::Decimal)
+        {
+            let value = self.expr(args[0])?;
+            let total = parts.compute(over(sum::sum_udaf(), vec![value.clone()], false));
+            let rows = parts.compute(over(count::count_udaf(), vec![value], false));
+            let types = vec![Type::Decimal, Type::Long];
+            let mean = Call::kernel("mean", |cells, _| decimal_mean(cells), types, Type::Decimal);
+            parts.outputs.push(mean.on(vec![total, rows]));
+            return Ok(());
+        }
+        let (udaf, taken) = native(function)
+            .ok_or_else(|| QueryError::unsupported(format!("aggregate {}()", function.name())))?;
+        let taken_args = match taken {
+            Taken::Rows => vec![lit(1i64)],
+            Taken::Value | Taken::Distinct => vec![self.expr(args[0])?],
+            Taken::Summed => vec![self.widened(args[0])?],
+            Taken::Reals(count) => {
+                args[..count].iter().map(|arg| self.real(arg)).collect::<Outcome<_>>()?
             }
-            _ => real(position),
         };
-        let out = match function {
-            Aggregate::Count => parts.compute(over(count::count_udaf(), vec![lit(1i64)], false)),
-            Aggregate::Dcount | Aggregate::CountDistinct => {
-                parts.compute(over(count::count_udaf(), vec![first()], true))
-            }
-            Aggregate::Sum => {
-                let arg = if kusto == Some(Type::Int) {
-                    cast(first(), arrow_type(Type::Long))
-                } else {
-                    first()
-                };
-                parts.compute(over(sum::sum_udaf(), vec![arg], false))
-            }
-            Aggregate::Avg if kusto == Some(Type::Decimal) => {
-                let total = parts.compute(over(sum::sum_udaf(), vec![first()], false));
-                let rows = parts.compute(over(count::count_udaf(), vec![first()], false));
-                let types = vec![Type::Decimal, Type::Long];
-                let mean =
-                    Call::kernel("mean", |cells, _| decimal_mean(cells), types, Type::Decimal);
-                mean.on(vec![total, rows])
-            }
-            Aggregate::Avg => {
-                let udaf = datafusion::functions_aggregate::average::avg_udaf();
-                parts.compute(over(udaf, vec![real(0)], false))
-            }
-            Aggregate::Min => parts.compute(over(min_max::min_udaf(), vec![first()], false)),
-            Aggregate::Max => parts.compute(over(min_max::max_udaf(), vec![first()], false)),
-            Aggregate::Stdev => parts.compute(over(stddev::stddev_udaf(), vec![real(0)], false)),
-            Aggregate::StdevP => {
-                parts.compute(over(stddev::stddev_pop_udaf(), vec![real(0)], false))
-            }
-            Aggregate::Variance => {
-                parts.compute(over(variance::var_samp_udaf(), vec![real(0)], false))
-            }
-            Aggregate::VarianceP => {
-                parts.compute(over(variance::var_pop_udaf(), vec![real(0)], false))
-            }
-            Aggregate::Covariance => {
-                parts.compute(over(covariance::covar_samp_udaf(), vec![real(0), real(1)], false))
-            }
-            Aggregate::CovarianceP => {
-                parts.compute(over(covariance::covar_pop_udaf(), vec![real(0), real(1)], false))
-            }
-            Aggregate::BinaryAllAnd => {
-                parts.compute(over(bit_and_or_xor::bit_and_udaf(), vec![first()], false))
-            }
-            Aggregate::BinaryAllOr => {
-                parts.compute(over(bit_and_or_xor::bit_or_udaf(), vec![first()], false))
-            }
-            Aggregate::BinaryAllXor => {
-                parts.compute(over(bit_and_or_xor::bit_xor_udaf(), vec![first()], false))
-            }
-            other => return Err(QueryError::unsupported(format!("aggregate {}()", other.name()))),
-        };
+        let out = parts.compute(over(udaf, taken_args, taken == Taken::Distinct));
         parts.outputs.push(out);
         Ok(())
+    }
+
+    /// An int as a long, so that sums have room.
+    fn widened(&self, arg: &kql::Expr) -> Outcome<Expr> {
+        let value = self.expr(arg)?;
+        Ok(if arg.expr_type == Type::Int { cast(value, arrow_type(Type::Long)) } else { value })
+    }
+
+    fn real(&self, arg: &kql::Expr) -> Outcome<Expr> {
+        let value = self.expr(arg)?;
+        if arg.expr_type != Type::Decimal {
+            return Ok(cast(value, arrow_type(Type::Real)));
+        }
+        let converter = super::expr::converter(Type::Real);
+        Ok(Call::kernel("to real", converter, vec![Type::Decimal], Type::Real).on(vec![value]))
     }
 
     fn fold(
@@ -223,6 +190,43 @@ impl Query {
         }
         Ok(())
     }
+}
+
+/// What an aggregate of DataFusion's takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// Rows, whatever is in them.
+    Rows,
+    /// The first argument.
+    Value,
+    /// The first argument, each value once.
+    Distinct,
+    /// The first argument, widened.
+    Summed,
+    /// So many arguments as reals.
+    Reals(usize),
+}
+
+/// DataFusion's aggregate where it has Kusto's rules.
+fn native(function: Aggregate) -> Option<(Arc<AggregateUDF>, Taken)> {
+    Some(match function {
+        Aggregate::Count => (count::count_udaf(), Taken::Rows),
+        Aggregate::Dcount | Aggregate::CountDistinct => (count::count_udaf(), Taken::Distinct),
+        Aggregate::Sum => (sum::sum_udaf(), Taken::Summed),
+        Aggregate::Avg => (average::avg_udaf(), Taken::Reals(1)),
+        Aggregate::Min => (min_max::min_udaf(), Taken::Value),
+        Aggregate::Max => (min_max::max_udaf(), Taken::Value),
+        Aggregate::Stdev => (stddev::stddev_udaf(), Taken::Reals(1)),
+        Aggregate::StdevP => (stddev::stddev_pop_udaf(), Taken::Reals(1)),
+        Aggregate::Variance => (variance::var_samp_udaf(), Taken::Reals(1)),
+        Aggregate::VarianceP => (variance::var_pop_udaf(), Taken::Reals(1)),
+        Aggregate::Covariance => (covariance::covar_samp_udaf(), Taken::Reals(2)),
+        Aggregate::CovarianceP => (covariance::covar_pop_udaf(), Taken::Reals(2)),
+        Aggregate::BinaryAllAnd => (bit_and_or_xor::bit_and_udaf(), Taken::Value),
+        Aggregate::BinaryAllOr => (bit_and_or_xor::bit_or_udaf(), Taken::Value),
+        Aggregate::BinaryAllXor => (bit_and_or_xor::bit_xor_udaf(), Taken::Value),
+        _ => return None,
+    })
 }
 
 /// A string is never null.
