@@ -181,8 +181,6 @@ pub struct Dispatched {
     pub method: String,
     /// URL sent.
     pub url: String,
-    /// Protocol spoken to the backend.
-    pub protocol: String,
     /// Headers sent, secrets redacted.
     pub headers: HeaderList,
 }
@@ -193,6 +191,8 @@ pub struct Dispatched {
 pub struct Answered {
     /// When the head was read.
     pub answered_at: Timestamp,
+    /// Protocol spoken with the backend: `HTTP/1.1` or `HTTP/2`.
+    pub protocol: String,
     /// Backend's status.
     pub status: u16,
     /// Backend's headers.

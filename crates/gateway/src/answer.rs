@@ -68,6 +68,7 @@ impl Exchange {
         let (parts, body) = answer.into_parts();
         let answered = self.recorder.answered(Answered {
             answered_at: Timestamp::from(SystemTime::now()),
+            protocol: record::protocol(parts.version).to_owned(),
             status: parts.status.as_u16(),
             headers: record::header_list(&parts.headers),
         });

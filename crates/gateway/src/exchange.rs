@@ -356,6 +356,13 @@ impl Exchange {
     /// The last phase: the end record is kept, and only then the client gets the end of its answer.
     async fn close(mut self, mut ending: Ending) {
         let mut frames = std::mem::take(&mut ending.frames);
+        if self.opening.is_none() && self.recorder.may_have_lost_pieces() {
+            let lost = Refusal::new(Kind::LedgerDown).detail(
+                "the ledger failed meanwhile: pieces of the bodies may be missing".to_owned(),
+            );
+            frames.push(self.recorder.closed(Closed::default()));
+            return self.close_late(ending, frames, &lost).await;
+        }
         let closed = self.closed(&ending);
         let is_open = frames.iter().any(|frame| frame.kind == event::Kind::Opened);
         match self.opening.take() {
@@ -483,7 +490,7 @@ fn opening(
         received_at,
         method: parts.method.as_str().to_owned(),
         url,
-        protocol: if parts.version == http::Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" }.into(),
+        protocol: record::protocol(parts.version).to_owned(),
         tls_version: facts.tls_version.to_owned(),
         caller: address::caller(facts.peer, &parts.headers, &gateway.config.edge.trusted_proxies),
         headers: record::header_list(&parts.headers),

@@ -128,7 +128,6 @@ impl Exchange {
             backend_id: attempt.backend.id.clone(),
             method: admitted.parts.method.as_str().to_owned(),
             url: attempt.backend.url(&attempt.uri.to_string()),
-            protocol: String::new(),
             headers: record::header_list(&attempt.headers),
         }));
         let commit = self.recorder.append(frames).await?;

@@ -7,7 +7,7 @@ use event::{
     Answered, BodyChunk, Closed, Dispatched, Frame, HeaderList, InteractionId, Opened, Record,
     Refused, Side,
 };
-use http::HeaderMap;
+use http::{HeaderMap, Version};
 use ledger::{Commit, Ledger, State};
 use tokio_util::sync::CancellationToken;
 
@@ -20,12 +20,21 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// The ledger, as one exchange writes to it.
 pub(crate) struct Recorder {
     ledger: Ledger,
+    /// How often the ledger had failed when the exchange began.
+    failures: u64,
     pub(crate) id: InteractionId,
 }
 
 impl Recorder {
     pub(crate) fn new(ledger: Ledger, id: InteractionId) -> Self {
-        Self { ledger, id }
+        let failures = ledger.failures();
+        Self { ledger, failures, id }
+    }
+
+    /// The ledger failed while the exchange ran. Nobody waits for the pieces of a body one by one, so
+    /// some may not have been kept, though it serves again.
+    pub(crate) fn may_have_lost_pieces(&self) -> bool {
+        self.ledger.failures() != self.failures
     }
 
     pub(crate) fn opened(&self, opened: Opened) -> Frame {
@@ -99,6 +108,11 @@ pub(crate) async fn kept(commit: Commit) -> Result<(), Refusal> {
 
 pub(crate) fn ledger_down(error: &ledger::Error) -> Refusal {
     Refusal::new(Kind::LedgerDown).detail(error.to_string())
+}
+
+/// The protocol's name in the record.
+pub(crate) fn protocol(version: Version) -> &'static str {
+    if version == Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" }
 }
 
 /// Headers as they are recorded: in order, secrets redacted.

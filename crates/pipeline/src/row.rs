@@ -122,12 +122,12 @@ fn times(row: &mut Interaction, ended: &Ended) {
 fn dispatched(row: &mut Interaction, dispatched: &Dispatched) {
     row.backend_id = dispatched.backend_id.clone();
     row.backend_method = dispatched.method.clone();
-    row.backend_protocol = dispatched.protocol.clone();
     row.backend_url = dispatched.url.clone();
     row.backend_request_headers = header::object(&dispatched.headers);
 }
 
 fn answered(row: &mut Interaction, answered: &Answered) {
+    row.backend_protocol = answered.protocol.clone();
     row.backend_response_code = Some(i32::from(answered.status));
     row.backend_response_headers = header::object(&answered.headers);
 }

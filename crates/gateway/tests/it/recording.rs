@@ -122,6 +122,31 @@ async fn a_stream_whose_end_cannot_be_recorded_is_never_seen_as_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_pieces_may_be_lost_is_never_seen_as_complete() {
+    let backend = simulator().await;
+    let world = Setup::before(&[backend.url()]).start().await;
+    let request = with_header(post(CHAT, HELLO_STREAM), "x-sim-fault", "drip=200/50");
+    let mut answer = world.open(request).await.into_body();
+    answer.frame().await.unwrap().unwrap();
+    // The disk fails once and is well again before the answer ends.
+    world.disk.fail(Call::Sync, ErrorKind::Other);
+    let is_broken = loop {
+        if world.ledger.failures() > 0 {
+            world.disk.heal();
+        }
+        match answer.frame().await {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => break true,
+            None => break false,
+        }
+    };
+    world.disk.heal();
+    assert!(is_broken, "the end was not withheld");
+    let stories = world.ended(1).await;
+    assert_eq!(stories[0].end().outcome, Outcome::GatewayFailed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_changes_the_outcome_and_not_the_recording() {
     let backend = simulator().await;
     let world = Setup::before(&[backend.url()]).start().await;

@@ -108,6 +108,7 @@ impl Story {
     pub(crate) fn answers(mut self, content_type: &str, body: impl AsRef<[u8]>) -> Self {
         self.answered = Some(Answered {
             answered_at: Timestamp::from_unix_micros(START_MICROS + 100_000),
+            protocol: "HTTP/2".into(),
             status: 200,
             headers: headers(&[("content-type", content_type)]),
         });
@@ -178,7 +179,6 @@ pub(crate) fn dispatched(attempt: u32) -> Dispatched {
         backend_id: format!("backend-{attempt}"),
         method: "POST".into(),
         url: "https://b.example/openai".into(),
-        protocol: "HTTP/2".into(),
         headers: headers(&[("accept", "*/*")]),
     }
 }
