@@ -21,6 +21,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use datafusion::prelude::SessionContext;
 use kql::{QueryError, RelKind, Relation, SortKey, Type, Value};
@@ -66,7 +67,8 @@ pub(crate) struct Query {
 pub(crate) struct Rows {
     pub(crate) schema: SchemaRef,
     pub(crate) batches: Vec<RecordBatch>,
-    reservation: Option<datafusion::execution::memory_pool::MemoryReservation>,
+    /// Given back when the rows are let go.
+    reservation: Option<MemoryReservation>,
 }
 
 /// The column at a position.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, take};
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::Expr;
 use kql::{QueryError, QueryErrorKind, Relation};
 
@@ -29,7 +31,7 @@ impl Query {
     pub(super) async fn apply_rows(&self, relation: &Relation, parts: &Apply<'_>) -> Outcome<Rows> {
         let input = self.whole(parts.input, Vec::new()).await?;
         check_runs(input.num_rows())?;
-        let mut out = Collected::new(relation);
+        let mut out = Collected::new(relation, self.reservation());
         for row in 0..input.num_rows() {
             let mut single = self.child();
             single.overrides.insert(address(parts.input), rows_of(input.slice(row, 1)));
@@ -69,7 +71,7 @@ impl Query {
         }
         check_runs(parts.len())?;
         let schema = schema_of(types(input));
-        let mut out = Collected::new(relation);
+        let mut out = Collected::new(relation, self.reservation());
         for part in parts {
             let indices = UInt64Array::from(part);
             let columns = all.columns()[..count].iter().map(|array| picked(array, &indices));
@@ -116,23 +118,26 @@ fn rows_of(batch: RecordBatch) -> Arc<Rows> {
 
 /// Batches of results, under the columns of their relation.
 struct Collected {
-    schema: arrow::datatypes::SchemaRef,
+    schema: SchemaRef,
     batches: Vec<RecordBatch>,
+    reservation: MemoryReservation,
 }
 
 impl Collected {
-    fn new(relation: &Relation) -> Self {
-        Self { schema: schema_of(types(relation)), batches: Vec::new() }
+    fn new(relation: &Relation, reservation: MemoryReservation) -> Self {
+        Self { schema: schema_of(types(relation)), batches: Vec::new(), reservation }
     }
 
     fn push(&mut self, columns: Vec<ArrayRef>) -> Outcome<()> {
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|error| from_datafusion(error.into()))?;
+        self.reservation.try_grow(batch.get_array_memory_size()).outcome()?;
         self.batches.push(batch);
         Ok(())
     }
 
     fn rows(self) -> Rows {
-        Rows { schema: self.schema, batches: self.batches, reservation: None }
+        let reservation = Some(self.reservation);
+        Rows { schema: self.schema, batches: self.batches, reservation }
     }
 }

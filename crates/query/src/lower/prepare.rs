@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::LogicalPlan;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -99,13 +99,18 @@ impl Query {
         all.get(&address(relation)).cloned()
     }
 
+    /// An account for rows that are kept.
+    pub(super) fn reservation(&self) -> MemoryReservation {
+        let environment = self.session.runtime_env();
+        MemoryConsumer::new("kept rows").register(&environment.memory_pool)
+    }
+
     /// Runs a plan and keeps its rows, accounted for.
     pub(super) async fn collect(&self, plan: LogicalPlan) -> Outcome<Rows> {
         let frame = self.session.execute_logical_plan(plan).await.outcome()?;
         let mut stream = frame.execute_stream().await.outcome()?;
         let schema = stream.schema();
-        let pool = self.session.runtime_env();
-        let reservation = MemoryConsumer::new("kept rows").register(&pool.memory_pool);
+        let reservation = self.reservation();
         let mut batches = Vec::new();
         while let Some(batch) = stream.next().await {
             let batch = batch.outcome()?;
