@@ -10,6 +10,8 @@ mod demo;
 mod shell;
 mod tidy;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// The project's own commands.
@@ -38,14 +40,24 @@ enum Command {
     Conformance,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
-        Command::Demo(arguments) => demo::run(&arguments),
-        Command::Test(arguments) => check::test(&arguments),
+fn main() -> ExitCode {
+    match run(&Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            shell::say(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Test(arguments) => check::test(arguments),
         Command::Ci => check::ci(),
         Command::Tidy => tidy::run(),
         Command::Fix => check::fix(),
-        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Conformance => conformance::run().map(|_| ()),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::shell;
 
 /// Every crate's floor; arrows point down. The one arrow sideways is identity to net.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 19] = [
     ("event", 0),
     ("openai", 1),
     ("policy", 1),
@@ -32,7 +32,6 @@ const FLOORS: [(&str, u8); 20] = [
     ("portal", 4),
     ("gatehouse", 5),
     ("xtask", 6),
-    ("loadtest", 6),
 ];
 /// `query` reads what `store` keeps: both are the walled-off home of DataFusion.
 const SIDEWAYS: [(&str, &str); 2] = [("identity", "net"), ("query", "store")];

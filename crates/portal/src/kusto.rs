@@ -49,7 +49,9 @@ pub(crate) fn options(properties: Option<Properties>) -> Options {
     options.parameters = properties
         .parameters
         .into_iter()
-        .map(|(name, value)| (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .map(|(name, value)| {
+            (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        })
         .collect();
     options
 }
@@ -119,8 +121,9 @@ pub fn json_value(value: &Value) -> Json {
         Value::Bool(truth) => (*truth).into(),
         Value::Int(number) => (*number).into(),
         Value::Long(number) => (*number).into(),
-        Value::Real(number) => Number::from_f64(*number)
-            .map_or_else(|| kql::format_real(*number).into(), Json::Number),
+        Value::Real(number) => {
+            Number::from_f64(*number).map_or_else(|| kql::format_real(*number).into(), Json::Number)
+        }
         Value::String(text) => text.clone().into(),
         Value::Dynamic(text) => serde_json::from_str(text).unwrap_or_else(|_| text.clone().into()),
         Value::Decimal(_) | Value::Datetime(_) | Value::Timespan(_) | Value::Guid(_) => {
@@ -149,18 +152,26 @@ pub fn rows_as_objects(answer: &Json) -> Option<Vec<Map<String, Json>>> {
 /// Status and body of a failed query, as Kusto's `OneApiError`.
 pub(crate) fn error(error: &QueryError, client_request_id: &str) -> (u16, Json) {
     let (status, code, kind) = match error.kind() {
-        QueryErrorKind::Syntax => (400, "General_BadRequest", "Kusto.Data.Exceptions.SyntaxException"),
+        QueryErrorKind::Syntax => {
+            (400, "General_BadRequest", "Kusto.Data.Exceptions.SyntaxException")
+        }
         QueryErrorKind::Semantic | QueryErrorKind::Unsupported => {
             (400, "General_BadRequest", "Kusto.Data.Exceptions.SemanticException")
         }
         QueryErrorKind::Evaluation => {
             (400, "General_BadRequest", "Kusto.Data.Exceptions.KustoBadRequestException")
         }
-        QueryErrorKind::LimitExceeded => {
-            (400, "LimitsExceeded", "Kusto.Data.Exceptions.KustoServicePartialQueryFailureLimitsExceededException")
+        QueryErrorKind::LimitExceeded => (
+            400,
+            "LimitsExceeded",
+            "Kusto.Data.Exceptions.KustoServicePartialQueryFailureLimitsExceededException",
+        ),
+        QueryErrorKind::Timeout => {
+            (504, "Request_Timeout", "Kusto.Data.Exceptions.KustoServiceTimeoutException")
         }
-        QueryErrorKind::Timeout => (504, "Request_Timeout", "Kusto.Data.Exceptions.KustoServiceTimeoutException"),
-        QueryErrorKind::Cancelled => (499, "Request_Cancelled", "System.OperationCanceledException"),
+        QueryErrorKind::Cancelled => {
+            (499, "Request_Cancelled", "System.OperationCanceledException")
+        }
         QueryErrorKind::Internal => {
             (500, "Internal_Service_Error", "Kusto.Data.Exceptions.KustoServiceException")
         }

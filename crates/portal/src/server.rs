@@ -56,7 +56,11 @@ impl Portal {
     }
 
     /// Serves until `stop`, then lets running queries end.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> std::io::Result<()> {
         axum::serve(listener, self.router())
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await

@@ -1,3 +1,5 @@
+//! Cases of `assemble`.
+
 use std::path::PathBuf;
 
 use serde_json::json;

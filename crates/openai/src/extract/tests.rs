@@ -1,3 +1,5 @@
+//! Cases of `extract`.
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};

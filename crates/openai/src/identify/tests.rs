@@ -1,3 +1,5 @@
+//! Cases of `identify`.
+
 use serde_json::Value;
 
 use super::*;

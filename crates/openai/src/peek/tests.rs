@@ -1,3 +1,5 @@
+//! Cases of `peek`.
+
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 

@@ -1,3 +1,5 @@
+//! Cases of `sse`.
+
 use proptest::prelude::*;
 
 use super::*;
