@@ -45,6 +45,22 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Print a generated page of the documents.
+    #[command(hide = true)]
+    Reference {
+        /// The page.
+        #[arg(value_enum)]
+        page: ReferencePage,
+    },
+}
+
+/// A page made from what the program knows of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReferencePage {
+    /// `docs/tables.md`.
+    Tables,
+    /// `docs/configuration.md`.
+    Configuration,
 }
 
 /// Which configuration file.

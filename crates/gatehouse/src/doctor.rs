@@ -115,5 +115,5 @@ fn record(config: &Config) -> anyhow::Result<String> {
     let rows = Client::for_config(config)?
         .query("Interactions | summarize Interactions = count(), Latest = max(TimeGenerated)")?
         .objects()?;
-    Ok(rows.first().map(|row| serde_json::to_string(row)).transpose()?.unwrap_or_default())
+    Ok(rows.first().map(serde_json::to_string).transpose()?.unwrap_or_default())
 }

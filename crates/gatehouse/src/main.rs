@@ -12,6 +12,7 @@ mod init;
 mod keys;
 mod output;
 mod query;
+mod reference;
 mod serve;
 mod simulate;
 mod tail;
@@ -69,6 +70,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "gatehouse", &mut script);
             print(&String::from_utf8_lossy(&script));
+            Ok(())
+        }
+        Command::Reference { page } => {
+            print(&reference::page(page));
             Ok(())
         }
     }

@@ -28,7 +28,10 @@ pub(crate) fn run(arguments: &TailArguments) -> anyhow::Result<()> {
         arguments.lines
     );
     let mut last = show(&client, &first)?.unwrap_or(0);
-    while !arguments.no_follow {
+    if arguments.no_follow {
+        return Ok(());
+    }
+    loop {
         std::thread::sleep(INTERVAL);
         let next = format!(
             "Interactions {condition} | where LedgerSequence > {last} \
@@ -36,7 +39,6 @@ pub(crate) fn run(arguments: &TailArguments) -> anyhow::Result<()> {
         );
         last = show(&client, &next)?.unwrap_or(last);
     }
-    Ok(())
 }
 
 /// Prints the rows; answers the highest sequence among them.
