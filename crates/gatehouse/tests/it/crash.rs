@@ -61,7 +61,7 @@ fn call_until_stopped(caller: usize, address: std::net::SocketAddr, key: &str, s
         let prompt = format!("crash {caller} {number}");
         let body = json!({
             "messages": [{ "role": "user", "content": prompt }],
-            "stream": number % 2 == 0,
+            "stream": number.is_multiple_of(2),
         })
         .to_string();
         let request = Request {
@@ -71,7 +71,7 @@ fn call_until_stopped(caller: usize, address: std::net::SocketAddr, key: &str, s
             body: body.as_bytes(),
         };
         match http::send(address, &request) {
-            Ok(answer) if answer.status == 200 && is_whole(&answer.body, number % 2 == 0) => {
+            Ok(answer) if answer.status == 200 && is_whole(&answer.body, number.is_multiple_of(2)) => {
                 seen.acknowledged.lock().expect("no panic").push(prompt);
             }
             // Killed in between, or not up yet: not acknowledged.
