@@ -71,7 +71,9 @@ fn call_until_stopped(caller: usize, address: std::net::SocketAddr, key: &str, s
             body: body.as_bytes(),
         };
         match http::send(address, &request) {
-            Ok(answer) if answer.status == 200 && is_whole(&answer.body, number.is_multiple_of(2)) => {
+            Ok(answer)
+                if answer.status == 200 && is_whole(&answer.body, number.is_multiple_of(2)) =>
+            {
                 seen.acknowledged.lock().expect("no panic").push(prompt);
             }
             // Killed in between, or not up yet: not acknowledged.

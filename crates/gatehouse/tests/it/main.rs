@@ -7,6 +7,7 @@ mod command_line;
 mod crash;
 mod damage;
 mod full_disk;
+mod invariants;
 mod reference;
 mod refusals;
 mod seed_table;
