@@ -52,6 +52,8 @@ impl Worker {
 
     /// Follows the ledger until told to stop.
     pub(crate) fn run(mut self) {
+        // Later, the first row that needs an estimate would keep others waiting.
+        self.line.enricher.load_vocabulary();
         let mut pause = RETRY_PAUSE_MIN;
         loop {
             let before = self.line.read;

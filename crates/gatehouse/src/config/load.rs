@@ -40,16 +40,23 @@ fn set(value: &mut Value, wanted: Override) {
 
 /// Adds the nearest known name to an error about an unknown one.
 fn suggest(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let unknown = message.contains("unknown field").then(|| quoted.next()).flatten();
-    let Some(unknown) = unknown else { return message.to_owned() };
-    let nearest = quoted
-        .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
+    let first_line = message.lines().next().unwrap_or(message);
+    let Some((what, known)) = first_line.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let Some(unknown) = what.rsplit_once("unknown field `").map(|(_, name)| name) else {
+        return message.to_owned();
+    };
+    let (unknown, known) = (unknown.trim_end_matches('`'), known.trim_start_matches("one of "));
+    let nearest = known
+        .split(", ")
+        .map(|name| name.split(' ').next().unwrap_or(name).trim_matches('`'))
+        .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
         .min()
         .filter(|(distance, _)| *distance <= 3);
     match nearest {
-        Some((_, known)) => format!("{message}; did you mean `{known}`?"),
-        None => message.to_owned(),
+        Some((_, name)) => format!("{what}; did you mean `{name}`?"),
+        None => first_line.to_owned(),
     }
 }
 
