@@ -1,9 +1,10 @@
-//! The generated pages of `docs/` are what the program prints; `UPDATE_EXPECT=1` writes them.
+//! The pages of `docs/` say what the program does. The generated ones are what it prints;
+//! `UPDATE_EXPECT=1` writes them.
 
 use std::fs;
 use std::path::Path;
 
-use crate::support::{gatehouse, run};
+use crate::support::{System, gatehouse, run};
 
 fn check(page: &str) {
     let output = run(gatehouse().args(["reference", page]));
@@ -30,4 +31,24 @@ fn the_page_of_tables_is_what_the_program_knows() {
 #[test]
 fn the_page_of_the_configuration_is_what_the_program_knows() {
     check("configuration");
+}
+
+#[test]
+fn the_queries_on_the_page_of_kql_run() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/kql.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let blocks = page.split("```kql\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut queries: Vec<&str> = blocks.flat_map(|block| block.split("\n\n")).collect();
+    queries.retain(|query| !query.trim().is_empty());
+    assert!(queries.len() >= 6, "the page has {} queries", queries.len());
+    for sample in [
+        include_str!("../../src/demo/usage_by_ip_and_model.kql"),
+        include_str!("../../src/demo/prompt_usage.kql"),
+    ] {
+        assert!(page.contains(sample.trim()), "the page shows the sample queries verbatim");
+    }
+    let system = System::demo();
+    for query in queries {
+        system.query(query);
+    }
 }
