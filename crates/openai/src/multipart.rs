@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Longest boundary (RFC 2046 allows 70).
 const BOUNDARY_BYTES_MAX: usize = 200;
-/// Most text kept of one form, all fields together.
+/// Most text kept of one form, all fields together, unless told otherwise.
 const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most parts listed of one form; further ones are passed over.
 const PARTS_MAX: usize = 1024;
@@ -272,8 +272,19 @@ pub struct FormReader {
 impl FormReader {
     /// For a content type `multipart/form-data; boundary=…`; none for any other.
     pub fn new(content_type: &str) -> Option<Self> {
+        Self::with_text_limit(content_type, TEXT_BYTES_MAX)
+    }
+
+    /// The same, keeping at most so many bytes of text, all parts together.
+    pub fn with_text_limit(content_type: &str, bytes_max: usize) -> Option<Self> {
         let multipart = Multipart::new(content_type)?;
-        Some(Self { multipart, parts: Parts::default() })
+        let parts = Parts { text_bytes_max: bytes_max, ..Parts::default() };
+        Some(Self { multipart, parts })
+    }
+
+    /// Text of a part was over the limit and is left out.
+    pub const fn is_text_left_out(&self) -> bool {
+        self.parts.is_text_left_out
     }
 
     /// Takes the next bytes of the body.
@@ -293,6 +304,8 @@ struct Parts {
     done: Vec<FormPart>,
     open: Option<OpenPart>,
     text_bytes: usize,
+    text_bytes_max: usize,
+    is_text_left_out: bool,
 }
 
 #[derive(Debug)]
@@ -331,8 +344,9 @@ impl PartSink for Parts {
             digest.update(bytes);
         }
         if let Some(text) = &mut open.text {
-            if self.text_bytes + bytes.len() > TEXT_BYTES_MAX {
+            if self.text_bytes + bytes.len() > self.text_bytes_max {
                 open.text = None;
+                self.is_text_left_out = true;
             } else {
                 self.text_bytes += bytes.len();
                 text.extend_from_slice(bytes);
@@ -393,6 +407,17 @@ mod tests {
                 reader.push(piece);
             }
             check(&reader.finish());
+        }
+    }
+
+    #[test]
+    fn text_over_the_limit_is_left_out_and_said_to_be() {
+        for (limit, text, is_left_out) in [(9, Some("whisper-1"), false), (8, None, true)] {
+            let mut reader = FormReader::with_text_limit(TYPE, limit).expect("it is a form");
+            reader.push(&form());
+            assert_eq!(reader.is_text_left_out(), is_left_out);
+            let parts = reader.finish();
+            assert_eq!((parts[1].text.as_deref(), parts[1].bytes), (text, 9));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use event::{BodyText, Side};
-use openai::{Assembled, FormReader, Kind};
+use openai::{Assembled, FormPart, FormReader, Kind};
 use serde_json::{Value, json};
 
 use crate::Error;
@@ -123,7 +123,11 @@ impl Intake {
 impl View {
     fn choose(depot: &Arc<Depot>, side: Side, media: &Media, kind: Kind, subkind: &str) -> Self {
         let is_stream = side == Side::Response && media.is_event_stream();
-        let form = FormReader::new(&media.content_type);
+        let form = match media.encoding {
+            // Its text can be read again from the bytes as they passed; see `parts_of`.
+            None => FormReader::with_text_limit(&media.content_type, memory_bytes_max(depot)),
+            Some(_) => FormReader::new(&media.content_type),
+        };
         let target = match (is_stream, form, media.encoding) {
             (true, _, _) => {
                 let stream = EventStream::new(kind, subkind, depot.config.decoded_bytes_max);
@@ -174,7 +178,7 @@ fn finish_target(
         Target::Text(body) => text_or_bytes(body.finish()?, media),
         Target::Form(form) => {
             raw.keep()?;
-            let parts = form.finish();
+            let parts = parts_of(form, &raw, media)?;
             let shown = depot.text(form::describe(&parts))?;
             Ok(Taken { shown, parsed: openai::Body::Form(parts), ..Taken::default() })
         }
@@ -183,6 +187,23 @@ fn finish_target(
             None => text_or_bytes(raw, media),
         },
     }
+}
+
+/// The parts of a form. One with more text than was held while it came is read once more, if it is
+/// not too long to be searched.
+fn parts_of(form: FormReader, raw: &Gathered, media: &Media) -> Result<Vec<FormPart>, Error> {
+    if form.is_text_left_out()
+        && media.encoding.is_none()
+        && let Some(bytes) = raw.read()?
+        && let openai::Body::Form(parts) = openai::Body::read(Some(&media.content_type), &bytes)
+    {
+        return Ok(parts);
+    }
+    Ok(form.finish())
+}
+
+fn memory_bytes_max(depot: &Depot) -> usize {
+    usize::try_from(depot.config.body_memory_bytes_max).unwrap_or(usize::MAX)
 }
 
 fn finish_decoded(

@@ -229,6 +229,38 @@ fn a_form_is_a_list_of_its_parts_and_kept_as_sent() {
 }
 
 #[test]
+fn a_file_of_json_lines_is_searched_up_to_the_limit_and_then_only_counted() {
+    let line_of = |text: &str| {
+        format!("{{\"body\":{{\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]}}}}\n")
+    };
+    let filler = line_of(&"x".repeat(1_000));
+    for (bytes, is_searched) in [(500 << 10, true), (3 << 20, true), (17 << 20, false)] {
+        let lines = line_of("first") + &filler.repeat(bytes / filler.len()) + &line_of("last");
+        let head =
+            "--B0\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\r\n";
+        let body = format!("{head}{lines}\r\n--B0--\r\n");
+        let story = Story::of(
+            "files",
+            "",
+            "Files_Upload",
+            "https://gw/openai/files?api-version=2024-10-21",
+        )
+        .asks_as("multipart/form-data; boundary=B0", &body)
+        .in_pieces(65_521);
+        let (row, messages, sink) = one(&story);
+        let shown: serde_json::Value =
+            serde_json::from_str(&sink.text(&row.request_body)).expect("a JSON list");
+        assert_eq!(shown[0]["bytes"], lines.len());
+        assert_eq!(shown[0]["sha256"], sha256(&lines));
+        assert_eq!(shown[0].get("text").is_some(), is_searched, "{bytes} bytes");
+        assert!(sink.state().blobs.get(&row.request_body_sha256) == Some(&body.into_bytes()));
+        let said = told(&sink, &messages);
+        assert_eq!(said.iter().any(|text| text.ends_with(": first")), is_searched);
+        assert_eq!(said.iter().any(|text| text.ends_with(": last")), is_searched);
+    }
+}
+
+#[test]
 fn audio_is_described_and_kept() {
     let audio = b"ID3\x04\xff\xfb\x90\x00".repeat(50);
     let url = "https://gw/openai/deployments/tts-1/audio/speech?api-version=2025-04-01-preview";
