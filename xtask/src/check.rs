@@ -23,6 +23,7 @@ pub(crate) fn test(arguments: &Arguments) -> anyhow::Result<()> {
         shell::say("conformance: skipped, as asked by --no-conformance");
         conformance::Tally::default()
     } else {
+        // The tests of the binary have just built it.
         conformance::run()?
     };
     shell::print(&format!("conformance: {outside}"));
@@ -34,11 +35,7 @@ pub(crate) fn test(arguments: &Arguments) -> anyhow::Result<()> {
 /// nextest where it is installed (each test in a process of its own), else cargo's own runner.
 fn rust_tests() -> anyhow::Result<()> {
     if nextest().output().is_ok_and(|output| output.status.success()) {
-        return shell::run(shell::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]).env(
-            // Crash tests and SDK runs share two cores with everything else.
-            "NEXTEST_RETRIES",
-            "0",
-        ));
+        return shell::run(&mut shell::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]));
     }
     shell::run(&mut shell::cargo(&["test", "--workspace", "--no-fail-fast"]))
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use crate::shell;
 
@@ -25,10 +25,19 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Runs every runner whose language is installed; says which one is not.
+/// Builds the gateway and runs the SDKs.
+pub(crate) fn build_and_run() -> anyhow::Result<()> {
+    shell::run(&mut shell::cargo(&["build", "--package", "gatehouse"]))?;
+    let tally = run()?;
+    shell::print(&format!("conformance: {tally}"));
+    ensure!(tally.failed == 0, "{} checks failed: see above", tally.failed);
+    Ok(())
+}
+
+/// Runs every runner whose language is installed, with the gateway that was built last; says which
+/// language is not there.
 pub(crate) fn run() -> anyhow::Result<Tally> {
     let folder = shell::root().join("conformance");
-    shell::run(&mut shell::cargo(&["build", "--package", "gatehouse"]))?;
     let mut tally = Tally::default();
     for (language, program, script) in
         [("Python", "python3", "python/run.sh"), ("Node", "node", "node/run.sh")]

@@ -58,6 +58,6 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Tidy => tidy::run(),
         Command::Fix => check::fix(),
         Command::Bench(arguments) => bench::run(arguments),
-        Command::Conformance => conformance::run().map(|_| ()),
+        Command::Conformance => conformance::build_and_run(),
     }
 }
