@@ -78,7 +78,10 @@ impl Exchange {
             Some(length) if length <= whole_max && !is_event_stream(&parts) => {
                 self.pass_whole(answered, parts, body, is_client_gone).await
             }
-            _ => self.pass_stream(admitted, (answered, parts, body, length), is_client_gone).await,
+            _ => {
+                let answer = (answered, parts, body, length);
+                Box::pin(self.pass_stream(admitted, answer, is_client_gone)).await
+            }
         };
         drop(flight);
         self.end_upload(&mut upload).await;

@@ -129,13 +129,13 @@ impl Exchange {
         self.check_head(&parts, &asked)?;
         let upload = match self.take_in(&parts, &mut asked, body).await {
             Ok(upload) => upload,
-            Err((refusal, stored)) => return self.refuse_body(refusal, stored).await,
+            Err((refusal, stored)) => return Box::pin(self.refuse_body(refusal, stored)).await,
         };
         self.note_target(&asked);
         let checked = self.check_deployment(&parts, &asked, grant);
         let grant = match checked {
             Ok(grant) => grant,
-            Err(refusal) => return self.refuse_body(refusal, upload.stored).await,
+            Err(refusal) => return Box::pin(self.refuse_body(refusal, upload.stored)).await,
         };
         self.forward(Admitted { parts, asked, grant, upload }).await
     }
@@ -361,7 +361,7 @@ impl Exchange {
                 "the ledger failed meanwhile: pieces of the bodies may be missing".to_owned(),
             );
             frames.push(self.recorder.closed(Closed::default()));
-            return self.close_late(ending, frames, &lost).await;
+            return Box::pin(self.close_late(ending, frames, &lost)).await;
         }
         let closed = self.closed(&ending);
         let is_open = frames.iter().any(|frame| frame.kind == event::Kind::Opened);
@@ -374,7 +374,8 @@ impl Exchange {
         let Err(failed) = self.recorder.keep(frames.clone()).await else {
             return ending.release.hand_over().await;
         };
-        self.close_late(ending, frames, &failed).await;
+        // Seldom needed and large: kept out of the future of every exchange, as elsewhere here.
+        Box::pin(self.close_late(ending, frames, &failed)).await;
     }
 
     /// The end record could not be written: the client must not take the answer for complete.

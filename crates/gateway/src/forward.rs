@@ -89,7 +89,7 @@ impl Exchange {
             }
         }
         if tried.is_empty() {
-            return self.refuse_body(last, admitted.upload.stored).await;
+            return Box::pin(self.refuse_body(last, admitted.upload.stored)).await;
         }
         // It stands among the errors already; the answer to the client is the last one's.
         self.errors.pop_if(|error| error.reason == last.code());

@@ -93,7 +93,8 @@ impl Pool {
             return Ok(found);
         }
         let limit = Duration::from_millis(self.config.connect_timeout_ms);
-        match tokio::time::timeout(limit, self.open()).await {
+        // Seldom needed and large: kept out of the future of every request.
+        match tokio::time::timeout(limit, Box::pin(self.open())).await {
             Ok(opened) => opened,
             Err(_) => Err(Error::new(
                 ErrorKind::Connect,

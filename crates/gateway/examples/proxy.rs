@@ -1,0 +1,68 @@
+//! A gateway before one backend, for profiling the request path alone:
+//! `proxy http://127.0.0.1:9000 127.0.0.1:9001 strict|overlap|relaxed [threads]`: backend, own address,
+//! durability. The key is `bench-key`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use gateway::{BackendConfig, BackendKeys, Gateway, GatewayConfig, Wiring};
+use policy::{KeyHasher, Rules, SubscriptionConfig};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let backend = arguments.next().ok_or("the URL of a backend is missing")?;
+    let address = arguments.next().ok_or("the address to listen on is missing")?.parse()?;
+    let durability = arguments.next().unwrap_or_else(|| "strict".into());
+    let threads = arguments.next().map_or(Ok(1), |text| text.parse())?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    runtime.block_on(serve(backend, address, &durability))
+}
+
+async fn serve(
+    backend: String,
+    address: SocketAddr,
+    durability: &str,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut config = GatewayConfig::default();
+    config.edge.listeners[0].address = address;
+    let mut entry =
+        BackendConfig { id: "backend".into(), base_url: backend, ..BackendConfig::default() };
+    entry.probe.enabled = false;
+    config.backends.push(entry);
+    let hasher = KeyHasher::new(b"an example");
+    let subscription = SubscriptionConfig {
+        id: "bench".into(),
+        primary_key_hash: hasher.hash("bench-key").to_string(),
+        ..SubscriptionConfig::default()
+    };
+    let rules = Rules::new(1, hasher, &[], &[subscription])?;
+    let ledger_config = ledger::LedgerConfig {
+        durability: match durability {
+            "relaxed" => ledger::Durability::Relaxed,
+            "overlap" => ledger::Durability::Overlap,
+            _ => ledger::Durability::Strict,
+        },
+        ..ledger::LedgerConfig::default()
+    };
+    let dir = tempfile::tempdir()?;
+    let now = || event::Timestamp::from(std::time::SystemTime::now());
+    let (ledger, _) = ledger::Ledger::open(&dir.path().join("ledger"), ledger_config, now)?;
+    let gateway = Gateway::start(Wiring {
+        config,
+        rules: Arc::new(ArcSwap::from_pointee(rules)),
+        catalogue: Arc::new(openai::Catalogue::builtin()),
+        ledger: ledger.clone(),
+        keys: BackendKeys::new(),
+        spool_dir: dir.path().join("spool"),
+    })
+    .await?;
+    tokio::signal::ctrl_c().await?;
+    gateway.shutdown().await;
+    ledger.close().await?;
+    Ok(())
+}
