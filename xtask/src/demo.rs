@@ -5,8 +5,8 @@ use crate::shell;
 /// Arguments of `demo`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Build profile: `demo` is optimised, `dev` shares its build with the tests.
-    #[arg(long, default_value = "demo")]
+    /// Build profile: `dev` shares its build with the tests, `release` is what you would run.
+    #[arg(long, default_value = "dev")]
     profile: String,
     /// Everything else goes to `gatehouse demo`: `--script` makes calls of every kind and exits.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

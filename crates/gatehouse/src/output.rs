@@ -12,8 +12,29 @@ const CELL_CHARS_MAX: usize = 60;
 pub(crate) struct Answer(pub(crate) Value);
 
 impl Answer {
-    /// As the format wants it, with a line feed at the end.
+    /// Every result as the format wants it, with a line feed at the end of each.
     pub(crate) fn render(&self, format: OutputFormat) -> anyhow::Result<String> {
+        let results = portal::results(&self.0).iter();
+        results.map(|table| Table(table).render(format)).collect()
+    }
+
+    /// What the gateway left out, if it cut the result.
+    pub(crate) fn cut(&self) -> Option<&str> {
+        self.0["Exceptions"].get(0)?.as_str()
+    }
+
+    /// The rows of the first result as objects.
+    pub(crate) fn objects(&self) -> anyhow::Result<Vec<Map<String, Value>>> {
+        let first = portal::results(&self.0).first().context("the answer holds no result")?;
+        Table(first).objects()
+    }
+}
+
+/// One result.
+struct Table<'a>(&'a Value);
+
+impl Table<'_> {
+    fn render(&self, format: OutputFormat) -> anyhow::Result<String> {
         match format {
             OutputFormat::Table => self.table(),
             OutputFormat::Json => {
@@ -28,23 +49,17 @@ impl Answer {
         }
     }
 
-    /// What the gateway left out, if it cut the result.
-    pub(crate) fn cut(&self) -> Option<&str> {
-        self.0["Exceptions"].get(0)?.as_str()
-    }
-
-    /// The rows as objects.
-    pub(crate) fn objects(&self) -> anyhow::Result<Vec<Map<String, Value>>> {
-        portal::rows_as_objects(&self.0).context("the gateway's answer is no query result")
+    fn objects(&self) -> anyhow::Result<Vec<Map<String, Value>>> {
+        portal::rows_as_objects(self.0).context("the gateway's answer is no query result")
     }
 
     fn names(&self) -> Vec<&str> {
-        let columns = self.0["Tables"][0]["Columns"].as_array();
+        let columns = self.0["Columns"].as_array();
         columns.into_iter().flatten().filter_map(|column| column["ColumnName"].as_str()).collect()
     }
 
     fn rows(&self) -> impl Iterator<Item = &Vec<Value>> {
-        self.0["Tables"][0]["Rows"].as_array().into_iter().flatten().filter_map(Value::as_array)
+        self.0["Rows"].as_array().into_iter().flatten().filter_map(Value::as_array)
     }
 
     fn table(&self) -> anyhow::Result<String> {

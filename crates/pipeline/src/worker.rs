@@ -52,8 +52,17 @@ impl Worker {
 
     /// Follows the ledger until told to stop.
     pub(crate) fn run(mut self) {
-        // Later, the first row that needs an estimate would keep others waiting.
-        self.line.enricher.load_vocabulary();
+        let enricher = self.line.enricher.clone();
+        std::thread::scope(|scope| {
+            // Loaded beside the work, or else the first row that needs an estimate keeps others
+            // waiting; where no thread can be had, it does.
+            let vocabulary = std::thread::Builder::new().name("vocabulary".into());
+            let _ = vocabulary.spawn_scoped(scope, move || enricher.load_vocabulary());
+            self.follow_until_stopped();
+        });
+    }
+
+    fn follow_until_stopped(&mut self) {
         let mut pause = RETRY_PAUSE_MIN;
         loop {
             let before = self.line.read;

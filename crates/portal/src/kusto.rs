@@ -1,7 +1,8 @@
 //! Kusto's query protocol, version 1: requests, results and errors.
 //!
 //! Copies <https://learn.microsoft.com/azure/data-explorer/kusto/api/rest/response> for version 1:
-//! the result is the first table, the second holds query properties.
+//! the result is the first table, the second holds query properties. With several results each has a
+//! table, then come the properties, and last a table of contents.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,7 +65,14 @@ fn timespan(value: &Json) -> Option<Duration> {
 
 /// The answer to a query.
 pub(crate) fn response(frame: &Frame) -> Json {
-    let mut answer = json!({ "Tables": [table("Table_0", frame), properties(frame)] });
+    let frames: Vec<&Frame> = std::iter::once(frame).chain(&frame.more).collect();
+    let mut tables: Vec<Json> =
+        (0..).zip(&frames).map(|(at, frame)| table(&format!("Table_{at}"), frame)).collect();
+    tables.push(properties(&format!("Table_{}", frames.len()), frame));
+    if frames.len() > 1 {
+        tables.push(contents(frames.len()));
+    }
+    let mut answer = json!({ "Tables": tables });
     if let Some(reason) = &frame.truncated {
         answer["Exceptions"] = json!([reason]);
     }
@@ -88,7 +96,7 @@ fn table(name: &str, frame: &Frame) -> Json {
     json!({ "TableName": name, "Columns": columns, "Rows": rows })
 }
 
-fn properties(frame: &Frame) -> Json {
+fn properties(name: &str, frame: &Frame) -> Json {
     let visualization = match &frame.visualization {
         None => json!({ "Visualization": null }),
         Some(shown) => {
@@ -101,10 +109,33 @@ fn properties(frame: &Frame) -> Json {
         }
     };
     json!({
-        "TableName": "Table_1",
+        "TableName": name,
         "Columns": [{ "ColumnName": "Value", "DataType": "String", "ColumnType": "string" }],
         "Rows": [[visualization.to_string()]],
     })
+}
+
+/// The table of contents of so many results and their properties.
+fn contents(results: usize) -> Json {
+    let columns =
+        [("Ordinal", "Int64", "long"), ("Kind", "String", "string"), ("Name", "String", "string")];
+    let columns: Vec<Json> = columns
+        .iter()
+        .map(|(name, data, kusto)| json!({ "ColumnName": name, "DataType": data, "ColumnType": kusto }))
+        .collect();
+    let mut rows: Vec<Json> =
+        (0..results).map(|at| json!([at, "QueryResult", "PrimaryResult"])).collect();
+    rows.push(json!([results, "QueryProperties", "@ExtendedProperties"]));
+    json!({ "TableName": format!("Table_{}", results + 1), "Columns": columns, "Rows": rows })
+}
+
+/// The tables of a version 1 answer that hold results.
+pub fn results(answer: &Json) -> &[Json] {
+    let tables = answer["Tables"].as_array().map_or(&[][..], Vec::as_slice);
+    match tables.len() {
+        0..=2 => &tables[..tables.len().min(1)],
+        len => &tables[..len - 2],
+    }
 }
 
 /// `DataType` of a column in version 1: the .NET name without its namespace.
@@ -132,9 +163,8 @@ pub fn json_value(value: &Value) -> Json {
     }
 }
 
-/// Rows of a version 1 answer as one object each, columns in order.
-pub fn rows_as_objects(answer: &Json) -> Option<Vec<Map<String, Json>>> {
-    let table = answer["Tables"].get(0)?;
+/// Rows of a result as one object each, columns in order.
+pub fn rows_as_objects(table: &Json) -> Option<Vec<Map<String, Json>>> {
     let names: Vec<&str> = table["Columns"]
         .as_array()?
         .iter()
@@ -222,8 +252,17 @@ mod tests {
         assert_eq!(table["Columns"][2]["ColumnType"], "datetime");
         assert_eq!(table["Rows"][0][1], json!({ "a": [1] }));
         assert_eq!(table["Rows"][0][2], "0001-01-01T00:00:00.0000000Z");
-        let objects = rows_as_objects(&answer).expect("well formed");
+        let objects = rows_as_objects(&results(&answer)[0]).expect("well formed");
         assert_eq!(objects[0]["n"], 7);
+    }
+
+    #[test]
+    fn several_results_have_a_table_each_and_a_table_of_contents_at_the_end() {
+        let several = Frame { more: vec![frame()], ..frame() };
+        let answer = response(&several);
+        assert_eq!(answer["Tables"].as_array().map(Vec::len), Some(4));
+        assert_eq!(results(&answer).len(), 2);
+        assert_eq!(answer["Tables"][3]["Rows"][2][1], "QueryProperties");
     }
 
     #[test]

@@ -8,5 +8,5 @@ mod kusto;
 mod server;
 
 pub use config::PortalConfig;
-pub use kusto::{json_value, rows_as_objects};
+pub use kusto::{json_value, results, rows_as_objects};
 pub use server::{Portal, Token};
