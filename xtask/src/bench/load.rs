@@ -35,12 +35,16 @@ pub(crate) struct Load<'a> {
 pub(crate) struct Sample {
     pub(crate) name: String,
     pub(crate) requests_per_second: f64,
+    /// Everything the process does, the tables included.
     pub(crate) cpu_per_request: Duration,
+    /// Without the threads that work behind the ledger.
+    pub(crate) path_per_request: Duration,
     pub(crate) latency_p50: Duration,
     pub(crate) latency_p99: Duration,
     pub(crate) first_byte_p50: Duration,
     pub(crate) chunks_per_second: f64,
     pub(crate) cpu_per_chunk: Duration,
+    pub(crate) path_per_chunk: Duration,
     pub(crate) memory_bytes: u64,
     pub(crate) memory_per_stream_bytes: u64,
 }
@@ -51,6 +55,12 @@ struct Run {
     p50: Duration,
     p99: Duration,
     cpu: Duration,
+    path: Duration,
+}
+
+/// A thread between the caller and the model, not one that works behind the ledger.
+fn is_on_path(thread: &str) -> bool {
+    !["pipeline", "store", "query", "vocabulary"].iter().any(|behind| thread.starts_with(behind))
 }
 
 impl Load<'_> {
@@ -72,11 +82,13 @@ impl Load<'_> {
             name: name.to_owned(),
             requests_per_second: unary.requests as f64 / unary.seconds,
             cpu_per_request: unary.cpu.div_f64(unary.requests as f64),
+            path_per_request: unary.path.div_f64(unary.requests as f64),
             latency_p50: alone.p50,
             latency_p99: alone.p99,
             first_byte_p50: self.first_byte(port)?,
             chunks_per_second: chunks / streamed.seconds,
             cpu_per_chunk: streamed.cpu.div_f64(chunks),
+            path_per_chunk: streamed.path.div_f64(chunks),
             memory_bytes,
             memory_per_stream_bytes: self.memory_per_stream(port, process)?,
         })
@@ -92,13 +104,13 @@ impl Load<'_> {
     ) -> anyhow::Result<Run> {
         let script = self.folder.join("call.lua");
         fs::write(&script, self.script(is_stream))?;
-        let before = process.cpu()?;
+        let before = (process.cpu(|_| true)?, process.cpu(is_on_path)?);
         let mut command = Command::new("taskset");
         command.args(["-c", self.core, "wrk", "-t1", "--timeout", "30s"]);
         command.arg(format!("-c{connections}")).arg(format!("-d{}s", seconds.as_secs()));
         command.arg("-s").arg(&script).arg(format!("http://127.0.0.1:{port}{PATH}"));
         let output = command.output().context("cannot start wrk")?;
-        let cpu = process.cpu()? - before;
+        let after = (process.cpu(|_| true)?, process.cpu(is_on_path)?);
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text
             .lines()
@@ -118,7 +130,8 @@ impl Load<'_> {
             seconds: figures[1] / 1e6,
             p50: micros(figures[2]),
             p99: micros(figures[3]),
-            cpu,
+            cpu: after.0.saturating_sub(before.0),
+            path: after.1.saturating_sub(before.1),
         })
     }
 

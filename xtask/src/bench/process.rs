@@ -39,13 +39,19 @@ impl Process {
         bail!("a process under test does not listen on port {port}")
     }
 
-    /// CPU time used so far.
-    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // Fields 14 and 15 (utime, stime) count from behind the name in parentheses, in 1/100 s.
-        let fields: Vec<&str> =
-            stat.rsplit_once(')').context("stat has a name")?.1.split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    /// CPU time used so far by the threads whose names pass.
+    pub(crate) fn cpu(&self, is_counted: impl Fn(&str) -> bool) -> anyhow::Result<Duration> {
+        let mut ticks = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let stat = fs::read_to_string(task?.path().join("stat"))?;
+            let (name, fields) = stat.rsplit_once(')').context("stat has a name")?;
+            let name = name.split_once('(').map_or("", |(_, name)| name);
+            if is_counted(name) {
+                // Fields 14 and 15 (utime, stime) count from behind the name, in 1/100 s.
+                let fields: Vec<&str> = fields.split_whitespace().collect();
+                ticks += fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+            }
+        }
         Ok(Duration::from_millis(ticks * 10))
     }
 

@@ -7,8 +7,8 @@ use super::load::Sample;
 /// Markdown; the second sample is nginx, the measure of all.
 pub(crate) fn table(samples: &[Sample]) -> String {
     let mut text = String::from(
-        "| | requests/s | CPU per request | p50 alone | p99 alone | first byte p50 | stream pieces/s | CPU per piece | memory | memory per open stream |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n",
+        "| | requests/s | CPU per request, request path | CPU per request, all | p50 alone | p99 alone | first byte p50 | stream pieces/s | CPU per piece, request path | CPU per piece, all | memory | memory per open stream |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     let Some(nginx) = samples.get(1) else { return text };
     for sample in samples {
@@ -20,11 +20,13 @@ pub(crate) fn table(samples: &[Sample]) -> String {
 fn row(sample: &Sample, nginx: &Sample) -> String {
     let cells = [
         count(sample.requests_per_second, nginx.requests_per_second),
+        time(sample.path_per_request, nginx.path_per_request),
         time(sample.cpu_per_request, nginx.cpu_per_request),
         time(sample.latency_p50, nginx.latency_p50),
         time(sample.latency_p99, nginx.latency_p99),
         time(sample.first_byte_p50, nginx.first_byte_p50),
         count(sample.chunks_per_second, nginx.chunks_per_second),
+        time(sample.path_per_chunk, nginx.path_per_chunk),
         time(sample.cpu_per_chunk, nginx.cpu_per_chunk),
         format!("{:.0} MiB", sample.memory_bytes as f64 / f64::from(1 << 20)),
         format!("{:.1} KiB", sample.memory_per_stream_bytes as f64 / 1024.0),
