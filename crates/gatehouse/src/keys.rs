@@ -3,7 +3,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use policy::KeyHasher;
-use rand::RngCore;
 
 use crate::arguments::KeysCreateArguments;
 use crate::config::Config;
@@ -15,7 +14,7 @@ const KEY_BYTES: usize = 32;
 /// A new random secret as text without characters that need quoting.
 pub(crate) fn random_text() -> String {
     let mut bytes = [0; KEY_BYTES];
-    rand::rng().fill_bytes(&mut bytes);
+    getrandom::fill(&mut bytes).expect("a system without randomness cannot make secrets");
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
