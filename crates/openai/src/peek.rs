@@ -152,7 +152,8 @@ impl Peeker {
     /// Takes the next bytes of the body.
     pub fn push(&mut self, bytes: &[u8]) {
         if let Scan::Unknown = self.scan {
-            match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            // JSON's white space only (RFC 8259, section 2): a form feed before `{` is no JSON.
+            match bytes.iter().find(|byte| !b" \t\r\n".contains(byte)) {
                 Some(b'{') => {
                     let mut scanner = Box::<JsonScanner>::default();
                     scanner.skip(self.bytes);

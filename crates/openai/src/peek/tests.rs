@@ -235,3 +235,16 @@ proptest! {
         prop_assert_eq!(valid || body.is_empty(), !malformed, "{}", body);
     }
 }
+
+/// Found by fuzzing.
+#[test]
+fn white_space_that_json_does_not_know_is_judged_the_same_however_it_is_cut() {
+    let body = b"\x0c{\"{/\"Ps";
+    let seen = |size: usize| {
+        let mut peeker = Peeker::new(Some("text/plain"));
+        body.chunks(size).for_each(|piece| peeker.push(piece));
+        peeker.finish()
+    };
+    assert_eq!(seen(1), seen(body.len()));
+    assert_eq!(seen(1).malformed(), None, "it does not pass for JSON");
+}
