@@ -132,6 +132,15 @@ fn check_file(path: &Path, findings: &mut Vec<String>) -> anyhow::Result<()> {
     if !text.starts_with("//!") {
         findings.push(format!("{shown}: begins without `//!`: say what it is for"));
     }
+    let holds_static = code.lines().any(|line| {
+        let line = line.trim_start().trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+        line.starts_with("static ") && !line.starts_with("static ALLOCATOR")
+    });
+    if holds_static && !is_test_file(&shown) {
+        findings.push(format!(
+            "{shown}: nothing lives in a `static`: pass it, so that one snapshot serves a request"
+        ));
+    }
     if stem == "mod" {
         findings.push(format!("{shown}: `foo.rs` beside `foo/`, no mod.rs"));
     }
