@@ -238,7 +238,7 @@ impl Exchange {
                 }
                 let target = &admitted.asked.target;
                 let (kind, subkind) = (target.kind.as_str(), target.subkind.as_str());
-                ending.own_body = sse::error_event(kind, subkind, &tail, &refusal.message());
+                ending.own_body = sse::error_event(kind, subkind, &tail, &refusal);
                 self.tally.response_bytes += ending.own_body.len() as u64;
                 let event = Frame::data(Bytes::from(ending.own_body.clone()));
                 ending.release = Release::End(pieces, Some(event));

@@ -204,7 +204,7 @@ fn names_an_object(peek: &Peek) -> bool {
 }
 
 fn refusal(found: &Identified<'_>, unknown: UnknownPaths) -> Option<Refusal> {
-    let hint = found.hint.as_ref().map(ToString::to_string);
+    let hint = found.hint.as_ref();
     match &found.finding {
         Finding::Known => None,
         Finding::MethodNotAllowed(methods) => {
@@ -216,6 +216,7 @@ fn refusal(found: &Identified<'_>, unknown: UnknownPaths) -> Option<Refusal> {
             let refusal = Refusal::new(Kind::UnknownPath);
             Some(match hint {
                 Some(hint) => refusal
+                    .finding(hint.problem.name())
                     .say(format!("Unable to match incoming request to an operation: {hint}.")),
                 None => refusal,
             })

@@ -36,13 +36,35 @@ pub(crate) enum Kind {
     GatewayFailed,
 }
 
-/// One line of the table: kind, status, code, step, seconds after which to come back (0 if the same
-/// request will be refused again), message with the fix.
-type Row = (Kind, u16, &'static str, &'static str, u64, &'static str);
+/// One line of the table.
+#[derive(Debug)]
+struct Row {
+    kind: Kind,
+    status: u16,
+    /// What SDKs show as the error's code; in the record it is the reason.
+    code: &'static str,
+    /// The step that refuses.
+    source: &'static str,
+    /// Seconds after which to come back; 0 if the same request will be refused again.
+    retry_after_s: u64,
+    /// What is wrong and what to change, for the caller.
+    message: &'static str,
+}
+
+const fn row(
+    kind: Kind,
+    status: u16,
+    code: &'static str,
+    source: &'static str,
+    retry_after_s: u64,
+    message: &'static str,
+) -> Row {
+    Row { kind, status, code, source, retry_after_s, message }
+}
 
 /// The table, in the order of the kinds.
 const TABLE: [Row; 21] = [
-    (
+    row(
         Kind::KeyMissing,
         401,
         "SubscriptionKeyNotFound",
@@ -50,7 +72,7 @@ const TABLE: [Row; 21] = [
         0,
         "Access denied due to missing subscription key. Make sure to include subscription key when making requests to this API.",
     ),
-    (
+    row(
         Kind::KeyInvalid,
         401,
         "SubscriptionKeyInvalid",
@@ -58,7 +80,7 @@ const TABLE: [Row; 21] = [
         0,
         "Access denied due to invalid subscription key. Make sure to provide a valid key for an active subscription.",
     ),
-    (
+    row(
         Kind::OperationNotAllowed,
         403,
         "OperationNotAllowed",
@@ -66,7 +88,7 @@ const TABLE: [Row; 21] = [
         0,
         "The product of this subscription does not hold the operation. Ask the administrator to add it to the product's operations.",
     ),
-    (
+    row(
         Kind::DeploymentNotAllowed,
         403,
         "DeploymentNotAllowed",
@@ -74,7 +96,7 @@ const TABLE: [Row; 21] = [
         0,
         "The product of this subscription does not hold the deployment. Ask the administrator to add it to the product's deployments.",
     ),
-    (
+    row(
         Kind::UnknownPath,
         404,
         "OperationNotFound",
@@ -82,7 +104,7 @@ const TABLE: [Row; 21] = [
         0,
         "Unable to match incoming request to an operation. Check the base URL: Azure clients take the scheme and host alone, OpenAI clients the same followed by /openai/v1 or /v1.",
     ),
-    (
+    row(
         Kind::MethodNotAllowed,
         405,
         "MethodNotAllowed",
@@ -90,7 +112,7 @@ const TABLE: [Row; 21] = [
         0,
         "The operation at this path has another method; the Allow header names it.",
     ),
-    (
+    row(
         Kind::DeploymentNotFound,
         404,
         "DeploymentNotFound",
@@ -98,7 +120,7 @@ const TABLE: [Row; 21] = [
         0,
         "The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait a moment and try again. Otherwise check the deployment's name in the URL or in `model`, or have it added to a backend's `deployments`.",
     ),
-    (
+    row(
         Kind::BodyMalformed,
         400,
         "BadRequest",
@@ -106,7 +128,7 @@ const TABLE: [Row; 21] = [
         0,
         "The request body could not be read as what its content type says.",
     ),
-    (
+    row(
         Kind::BodyTooLarge,
         413,
         "RequestBodyTooLarge",
@@ -114,7 +136,7 @@ const TABLE: [Row; 21] = [
         0,
         "The request body is longer than this gateway accepts (edge.body_bytes_max).",
     ),
-    (
+    row(
         Kind::BodyTimeout,
         408,
         "RequestTimeout",
@@ -122,7 +144,7 @@ const TABLE: [Row; 21] = [
         1,
         "The request body did not arrive in time.",
     ),
-    (
+    row(
         Kind::HeadMalformed,
         400,
         "BadRequest",
@@ -130,7 +152,7 @@ const TABLE: [Row; 21] = [
         0,
         "The request head is not well-formed HTTP: check the request line, the header lines and that Content-Length stands once.",
     ),
-    (
+    row(
         Kind::HeadTooLarge,
         431,
         "RequestHeaderFieldsTooLarge",
@@ -138,7 +160,7 @@ const TABLE: [Row; 21] = [
         0,
         "The request head is longer than this gateway accepts (edge.head_bytes_max, edge.header_count_max): send fewer or shorter headers.",
     ),
-    (
+    row(
         Kind::UrlTooLong,
         414,
         "UriTooLong",
@@ -146,7 +168,7 @@ const TABLE: [Row; 21] = [
         0,
         "The URL is longer than this gateway accepts: move data from the query to the body.",
     ),
-    (
+    row(
         Kind::WebSocket,
         501,
         "WebSocketNotSupported",
@@ -154,7 +176,7 @@ const TABLE: [Row; 21] = [
         0,
         "This gateway does not relay WebSockets yet: use the HTTP operations.",
     ),
-    (
+    row(
         Kind::LedgerDown,
         503,
         "AuditLogUnavailable",
@@ -162,7 +184,7 @@ const TABLE: [Row; 21] = [
         2,
         "The audit log cannot be written, so nothing is served. It is tried again by itself; the operator finds the cause in the gateway's log and on /readyz.",
     ),
-    (
+    row(
         Kind::BackendsDown,
         503,
         "BackendsUnavailable",
@@ -170,7 +192,7 @@ const TABLE: [Row; 21] = [
         5,
         "No backend for this deployment is available at the moment. Try again later.",
     ),
-    (
+    row(
         Kind::BackendFailed,
         502,
         "BackendConnectionFailure",
@@ -178,7 +200,7 @@ const TABLE: [Row; 21] = [
         1,
         "The backend could not be reached or broke off before it answered. Try again.",
     ),
-    (
+    row(
         Kind::BackendTimeout,
         504,
         "Timeout",
@@ -186,7 +208,7 @@ const TABLE: [Row; 21] = [
         1,
         "The backend did not answer in time.",
     ),
-    (
+    row(
         Kind::AddressForbidden,
         502,
         "BackendAddressForbidden",
@@ -194,8 +216,8 @@ const TABLE: [Row; 21] = [
         0,
         "The backend's address is outside the networks that this gateway may call. The operator finds it in the gateway's log; the fix is egress.allow or base_url.",
     ),
-    (Kind::ClientGone, 499, "ClientConnectionFailure", "edge", 0, "The client hung up."),
-    (
+    row(Kind::ClientGone, 499, "ClientConnectionFailure", "edge", 0, "The client hung up."),
+    row(
         Kind::GatewayFailed,
         500,
         "InternalServerError",
@@ -207,7 +229,9 @@ const TABLE: [Row; 21] = [
 
 impl Kind {
     const fn row(self) -> &'static Row {
-        &TABLE[self as usize]
+        let row = &TABLE[self as usize];
+        debug_assert!(row.kind as usize == self as usize);
+        row
     }
 }
 
@@ -215,17 +239,34 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) kind: Kind,
+    /// A closer name for what is wrong than the kind's code.
+    finding: Option<&'static str>,
     /// Public text in place of the table's.
     message: Option<Cow<'static, str>>,
     /// For the record and the log only.
     detail: String,
-    /// Methods of `Allow`.
-    allow: Option<String>,
+    /// When to come back, in place of the table's.
+    retry_after: Option<Duration>,
+    /// More headers of the answer.
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self { kind, message: None, detail: String::new(), allow: None }
+        Self {
+            kind,
+            finding: None,
+            message: None,
+            detail: String::new(),
+            retry_after: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Says more closely what is wrong: the reason in the record, `innererror.code` for the caller.
+    pub(crate) fn finding(mut self, name: &'static str) -> Self {
+        self.finding = Some(name);
+        self
     }
 
     pub(crate) fn say(mut self, message: impl Into<Cow<'static, str>>) -> Self {
@@ -238,36 +279,53 @@ impl Refusal {
         self
     }
 
-    pub(crate) fn allow(mut self, methods: &[&str]) -> Self {
-        self.allow = Some(methods.join(", "));
+    /// The same request may succeed after this time.
+    #[cfg_attr(not(test), expect(dead_code, reason = "pools and limits are about to use it"))]
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
         self
     }
 
+    /// Adds a header to the answer; one that cannot be written is left out.
+    pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+        self
+    }
+
+    pub(crate) fn allow(self, methods: &[&str]) -> Self {
+        self.header(header::ALLOW, &methods.join(", "))
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.kind.row().1).expect("the table holds statuses")
+        StatusCode::from_u16(self.kind.row().status).expect("the table holds statuses")
     }
 
     pub(crate) fn code(&self) -> &'static str {
-        self.kind.row().2
+        self.kind.row().code
+    }
+
+    /// The reason in the record.
+    pub(crate) fn reason(&self) -> &'static str {
+        self.finding.unwrap_or(self.code())
     }
 
     pub(crate) fn message(&self) -> Cow<'_, str> {
         match &self.message {
             Some(message) => Cow::Borrowed(message),
-            None => Cow::Borrowed(self.kind.row().5),
+            None => Cow::Borrowed(self.kind.row().message),
         }
     }
 
     /// As it stands in `Errors` and `LastError*`.
     pub(crate) fn record(&self, elapsed: Duration) -> ErrorDetail {
-        let (_, _, code, source, ..) = *self.kind.row();
+        let source = self.kind.row().source;
         let message = match self.detail.as_str() {
             "" => self.message().into_owned(),
             detail => format!("{} ({detail})", self.message()),
         };
         ErrorDetail {
             source: source.into(),
-            reason: code.into(),
+            reason: self.reason().into(),
             message,
             scope: "api".into(),
             section: if source == "forward-request" { "backend" } else { "inbound" }.into(),
@@ -275,14 +333,23 @@ impl Refusal {
         }
     }
 
+    /// The error as SDKs read it: what stands under `error`.
+    pub(crate) fn error(&self) -> serde_json::Value {
+        let mut error = json!({
+            "code": self.code(), "message": self.message(),
+            "type": kind_name(self.kind.row().status), "param": null,
+        });
+        if let Some(finding) = self.finding {
+            error["innererror"] = json!({ "code": finding });
+        }
+        error
+    }
+
     /// Headers and body of the gateway's answer.
     pub(crate) fn answer(&self, shape: ErrorShape) -> (HeaderMap, Bytes) {
-        let (_, status, code, _, retry_after, _) = *self.kind.row();
+        let status = self.kind.row().status;
         let body = match shape {
-            ErrorShape::Openai => json!({"error": {
-                "code": code, "message": self.message(), "type": kind_name(status),
-                "param": null,
-            }}),
+            ErrorShape::Openai => json!({ "error": self.error() }),
             ErrorShape::ApiManagement => {
                 json!({"statusCode": status, "message": self.message()})
             }
@@ -299,17 +366,26 @@ impl Refusal {
                 ),
             );
         }
-        if let Some(Ok(methods)) = self.allow.as_deref().map(HeaderValue::from_str) {
-            headers.insert(header::ALLOW, methods);
+        self.say_when(&mut headers);
+        headers.extend(self.headers.iter().cloned());
+        (headers, body)
+    }
+
+    /// Tells when to come back. SDKs repeat a call after 408, 429 and from 500 on, however long the
+    /// wait; where that is in vain they are told not to.
+    fn say_when(&self, headers: &mut HeaderMap) {
+        let row = self.kind.row();
+        let usual = (row.retry_after_s > 0).then(|| Duration::from_secs(row.retry_after_s));
+        let wait = self.retry_after.or(usual);
+        if let Some(wait) = wait {
+            let millis = wait.as_millis().min(u128::from(u64::MAX)) as u64;
+            headers.insert(header::RETRY_AFTER, millis.div_ceil(1000).max(1).into());
+            headers.insert(HeaderName::from_static("retry-after-ms"), millis.into());
         }
-        if retry_after > 0 {
-            headers.insert(header::RETRY_AFTER, retry_after.into());
-            headers.insert(HeaderName::from_static("retry-after-ms"), (retry_after * 1000).into());
-        } else {
+        if wait.is_none() || !matches!(row.status, 408 | 429 | 500..) {
             let name = HeaderName::from_static("x-should-retry");
             headers.insert(name, HeaderValue::from_static("false"));
         }
-        (headers, body)
     }
 }
 
@@ -330,8 +406,8 @@ mod tests {
     #[test]
     fn the_table_stands_in_the_order_of_the_kinds() {
         for (place, row) in TABLE.iter().enumerate() {
-            assert_eq!(row.0 as usize, place, "{row:?}");
-            assert!(StatusCode::from_u16(row.1).is_ok() && !row.5.is_empty());
+            assert_eq!(row.kind as usize, place, "{row:?}");
+            assert!(StatusCode::from_u16(row.status).is_ok() && !row.message.is_empty());
         }
     }
 
@@ -347,9 +423,33 @@ mod tests {
             (&headers["retry-after"], &headers["retry-after-ms"]),
             (&HeaderValue::from_static("2"), &HeaderValue::from_static("2000"))
         );
+        let late = Refusal::new(Kind::BackendsDown).retry_after(Duration::from_millis(1_200));
+        let (headers, _) = late.answer(ErrorShape::Openai);
+        assert_eq!(
+            (&headers["retry-after"], &headers["retry-after-ms"]),
+            (&"2".parse().unwrap(), &"1200".parse().unwrap())
+        );
+        assert!(!headers.contains_key("x-should-retry"));
+        // A quota comes back, but nobody is to wait for it with the call in hand.
+        let spent = Refusal::new(Kind::OperationNotAllowed).retry_after(Duration::from_secs(3_600));
+        let (headers, _) = spent.answer(ErrorShape::Openai);
+        assert_eq!(
+            (&headers["retry-after"], &headers["x-should-retry"]),
+            (&"3600".parse().unwrap(), &"false".parse().unwrap())
+        );
         let (_, body) = Refusal::new(Kind::KeyInvalid).answer(ErrorShape::ApiManagement);
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(json["statusCode"], 401);
+    }
+
+    #[test]
+    fn a_finding_is_the_reason_in_the_record_and_the_inner_code_for_the_caller() {
+        let refusal = Refusal::new(Kind::UnknownPath).finding("PathDoubled");
+        let (_, body) = refusal.answer(ErrorShape::Openai);
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(json["error"]["code"], "OperationNotFound");
+        assert_eq!(json["error"]["innererror"]["code"], "PathDoubled");
+        assert_eq!(refusal.record(Duration::ZERO).reason, "PathDoubled");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use crate::refusal::Refusal;
+
 /// Bytes of a stream's end that are looked at.
 const TAIL_BYTES: usize = 16;
 
@@ -35,19 +37,22 @@ impl Tail {
     }
 }
 
-/// An error event in the dialect of the stream, to stand after what has passed of it.
-pub(crate) fn error_event(kind: &str, subkind: &str, tail: &Tail, message: &str) -> String {
+/// An error event in the dialect of the stream, to stand after what has passed of it. Every SDK raises
+/// its exception where `data` has an `error`; beside it stands what the dialect's own error event has.
+pub(crate) fn error_event(kind: &str, subkind: &str, tail: &Tail, refusal: &Refusal) -> String {
     let gap = if tail.is_between_events() { "" } else { "\n\n" };
-    let code = "BackendConnectionFailure";
+    let error = refusal.error();
     if subkind == "responses" {
         let data = json!({
-            "type": "error", "code": code, "message": message, "param": null, "sequence_number": 0,
+            "type": "error", "code": error["code"], "message": error["message"], "param": null,
+            "sequence_number": 0, "error": error,
         });
         return format!("{gap}event: error\ndata: {data}\n\n");
     }
-    let error = json!({"code": code, "message": message, "type": "server_error", "param": null});
     if kind == "assistants" {
-        return format!("{gap}event: error\ndata: {error}\n\n");
+        let mut data = error.clone();
+        data["error"] = error;
+        return format!("{gap}event: error\ndata: {data}\n\n");
     }
     format!("{gap}data: {}\n\n", json!({ "error": error }))
 }
@@ -55,6 +60,7 @@ pub(crate) fn error_event(kind: &str, subkind: &str, tail: &Tail, message: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refusal::Kind;
 
     #[test]
     fn the_end_is_seen_across_pieces() {
@@ -74,12 +80,21 @@ mod tests {
     #[test]
     fn an_error_event_never_merges_with_a_broken_one() {
         let mut tail = Tail::default();
+        let failed = Refusal::new(Kind::BackendFailed).say("quote \" and \n newline");
         tail.push(b"data: {\"id\":");
-        assert!(error_event("chat", "", &tail, "x").starts_with("\n\ndata: {\"error\""));
+        assert!(error_event("chat", "", &tail, &failed).starts_with("\n\ndata: {\"error\""));
         tail.push(b"1}\n\n");
-        assert!(error_event("chat", "responses", &tail, "x").starts_with("event: error\n"));
-        let text = error_event("assistants", "run", &tail, "quote \" and \n newline");
-        let data = text.split_once("data: ").unwrap().1.trim_end();
-        assert!(serde_json::from_str::<serde_json::Value>(data).is_ok());
+        for (kind, subkind, type_) in [
+            ("chat", "", None),
+            ("chat", "responses", Some("error")),
+            ("assistants", "run", Some("server_error")),
+        ] {
+            let text = error_event(kind, subkind, &tail, &failed);
+            assert_eq!(text.starts_with("event: error\n"), type_.is_some(), "{text}");
+            let data = text.split_once("data: ").unwrap().1.trim_end();
+            let data: serde_json::Value = serde_json::from_str(data).unwrap();
+            assert_eq!(data["error"]["code"], "BackendConnectionFailure");
+            assert_eq!(data["type"].as_str(), type_);
+        }
     }
 }

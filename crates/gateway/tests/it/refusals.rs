@@ -74,6 +74,8 @@ async fn refusals_have_the_shape_that_sdks_read_and_are_records() {
         .filter(|story| story.end().outcome == Outcome::Refused)
         .collect();
     assert_eq!(stories.len(), refused);
+    let reasons = |story: &crate::support::Story| story.end().errors[0].reason.clone();
+    assert!(stories.iter().any(|story| reasons(story) == "BaseUrlDoubled"));
     for story in &stories {
         assert_eq!(story.end().errors.len(), 1, "{story:?}");
         assert!(story.end().own_body.contains(&story.end().errors[0].reason));

@@ -15,6 +15,17 @@ pub enum Problem {
     ForeignPrefix,
 }
 
+impl Problem {
+    /// The name it is recorded under.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DoubledPrefix => "BaseUrlDoubled",
+            Self::OperationAsBase => "OperationUrlAsBaseUrl",
+            Self::ForeignPrefix => "BaseUrlHasForeignPath",
+        }
+    }
+}
+
 /// How to mend a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
