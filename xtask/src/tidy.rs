@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::shell;
 
 /// Every crate's floor; arrows point down. The one arrow sideways is identity to net.
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 20] = [
     ("event", 0),
     ("openai", 1),
     ("policy", 1),
@@ -24,6 +24,7 @@ const FLOORS: [(&str, u8); 19] = [
     ("identity", 2),
     ("store", 2),
     ("query", 2),
+    ("shared", 2),
     ("gateway", 3),
     ("pipeline", 3),
     ("control", 3),
@@ -33,8 +34,10 @@ const FLOORS: [(&str, u8); 19] = [
     ("gatehouse", 5),
     ("xtask", 6),
 ];
-/// `query` reads what `store` keeps: both are the walled-off home of DataFusion.
-const SIDEWAYS: [(&str, &str); 2] = [("identity", "net"), ("query", "store")];
+/// `query` reads what `store` keeps: both are the walled-off home of DataFusion. `shared` follows the
+/// ledger and dials other nodes.
+const SIDEWAYS: [(&str, &str); 4] =
+    [("identity", "net"), ("query", "store"), ("shared", "ledger"), ("shared", "net")];
 /// No I/O, no clock, no runtime.
 const PURE: [&str; 5] = ["event", "openai", "policy", "waf", "kql"];
 const NOT_IN_PURE: [&str; 6] = ["tokio", "hyper", "rustls", "redb", "tempfile", "rustix"];

@@ -13,7 +13,7 @@ mod time;
 pub use id::InteractionId;
 pub use record::{
     Answered, BodyChunk, CallerAddress, Closed, DecodeError, Dispatched, ErrorDetail, Frame,
-    HeaderList, Kind, Opened, Outcome, Record, Refused, Side, Target,
+    HeaderList, Kind, Object, Objects, Opened, Outcome, Record, Refused, Side, Target,
 };
 pub use rows::{BodyText, Interaction, Json, Message, Money};
 pub use sink::{Batch, BlobWriter, Cursor, Sink, SinkError};

@@ -1,8 +1,8 @@
 //! The records of an interaction and their encoding.
 //!
 //! An interaction is `Opened`, request `BodyChunk`s, one `Dispatched` per attempt, `Answered`,
-//! response `BodyChunk`s and exactly one `Closed`. What is refused before it was opened is a
-//! single `Refused`. A frame's payload is JSON, but for `BodyChunk`, which is the raw bytes as they
+//! response `BodyChunk`s and exactly one `Closed`; `Objects` stand in between where a backend made
+//! some. What is refused before it was opened is a single `Refused`. A frame's payload is JSON, but for `BodyChunk`, which is the raw bytes as they
 //! passed. Fields may be added; a changed meaning takes a new `Kind`.
 
 use bytes::Bytes;
@@ -28,6 +28,8 @@ pub enum Kind {
     Closed = 6,
     /// [`Refused`].
     Refused = 7,
+    /// [`Objects`].
+    Objects = 8,
 }
 
 impl Kind {
@@ -41,6 +43,7 @@ impl Kind {
             5 => Self::ResponseChunk,
             6 => Self::Closed,
             7 => Self::Refused,
+            8 => Self::Objects,
             _ => return None,
         })
     }
@@ -72,6 +75,8 @@ pub enum Record {
     Closed(Box<Closed>),
     /// A request was refused before it was opened.
     Refused(Box<Refused>),
+    /// A backend made objects, or they are gone.
+    Objects(Box<Objects>),
 }
 
 /// Header names (lower case) and values chosen for the record, in the order received; secrets redacted.
@@ -294,6 +299,35 @@ pub struct Refused {
     pub closed: Closed,
 }
 
+/// Objects that a backend made during an interaction, or that are gone with it. Kept before the
+/// caller sees their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Objects {
+    /// When.
+    pub noted_at: Timestamp,
+    /// Backend that has them.
+    pub backend_id: String,
+    /// Subscription they belong to.
+    pub owner: String,
+    /// Those made.
+    pub made: Vec<Object>,
+    /// Those gone.
+    pub gone: Vec<Object>,
+}
+
+/// One object of a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Object {
+    /// What it is, such as `file` or `thread`.
+    pub kind: String,
+    /// Its id, as the backend minted it.
+    pub id: String,
+    /// Id of the object it lies in; empty if it stands alone.
+    pub parent: String,
+}
+
 /// A payload that is not what its kind says.
 #[derive(Debug)]
 pub struct DecodeError {
@@ -324,6 +358,7 @@ impl Record {
             Self::Answered(_) => Kind::Answered,
             Self::Closed(_) => Kind::Closed,
             Self::Refused(_) => Kind::Refused,
+            Self::Objects(_) => Kind::Objects,
         }
     }
 
@@ -336,6 +371,7 @@ impl Record {
             Self::Answered(record) => json(record),
             Self::Closed(record) => json(record),
             Self::Refused(record) => json(record),
+            Self::Objects(record) => json(record),
         };
         Frame { interaction, kind: self.kind(), payload }
     }
@@ -351,6 +387,7 @@ impl Record {
             Kind::Answered => Self::Answered(serde_json::from_slice(payload).map_err(wrong)?),
             Kind::Closed => Self::Closed(serde_json::from_slice(payload).map_err(wrong)?),
             Kind::Refused => Self::Refused(serde_json::from_slice(payload).map_err(wrong)?),
+            Kind::Objects => Self::Objects(serde_json::from_slice(payload).map_err(wrong)?),
         })
     }
 }
@@ -380,6 +417,10 @@ mod tests {
             Record::Answered(Box::new(Answered { status: 200, ..Answered::default() })),
             Record::Closed(Box::new(Closed { outcome: Outcome::ClientGone, ..Closed::default() })),
             Record::Refused(Box::default()),
+            Record::Objects(Box::new(Objects {
+                made: vec![Object { id: "file-1".into(), ..Object::default() }],
+                ..Objects::default()
+            })),
         ];
         for record in records {
             let frame = record.encode(id);

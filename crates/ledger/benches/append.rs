@@ -93,7 +93,7 @@ fn run_with(bencher: Bencher<'_, '_>, appenders: usize, payload: usize, config: 
             }
             tasks.join_all().await;
         });
-        ledger.release(*ledger.durable().borrow());
+        ledger.release("bench", *ledger.durable().borrow());
     });
 }
 

@@ -1,7 +1,6 @@
 //! The keeper: a thread that does beside the writer what may take its time. It recycles released
 //! segments, prepares spares, and notes in the head how far the ledger reaches.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use event::Timestamp;
@@ -37,7 +36,7 @@ fn keep(shared: &Shared) -> Result<(), Error> {
 /// Gives up segments that nobody needs any more. The head's lock makes it one at a time.
 pub(crate) fn recycle(shared: &Shared) -> Result<(), Error> {
     let now = (shared.now)();
-    let released = shared.released.load(Ordering::Acquire);
+    let released = shared.released.lock().expect(LOCK).values().min().copied().unwrap_or(0);
     let mut head = shared.head.lock().expect(LOCK);
     let given_up = {
         let segments = shared.segments.lock().expect(LOCK);

@@ -119,7 +119,7 @@ impl Ledger {
             segments: Mutex::new(segments),
             spares,
             head: Mutex::new(head),
-            released: AtomicU64::new(0),
+            released: Mutex::default(),
             keeper: Bell::default(),
             counters: Counters::default(),
             config,
@@ -183,11 +183,14 @@ impl Ledger {
         Reader::new(Arc::clone(self.shared()), from_sequence)
     }
 
-    /// No consumer needs frames below this sequence any more: whole segments of them are recycled
-    /// once the retention rule lets go too. With several consumers, pass the lowest. A crash
-    /// forgets it: say it again after opening.
-    pub fn release(&self, below: u64) {
-        self.shared().released.fetch_max(below, Ordering::AcqRel);
+    /// This consumer needs no frames below this sequence any more: whole segments that no consumer
+    /// needs are recycled once the retention rule lets go too. Every consumer says 0 before it
+    /// begins, so that the others do not release what it still has to read. A crash forgets it.
+    pub fn release(&self, consumer: &'static str, below: u64) {
+        let mut released = self.shared().released.lock().expect(LOCK);
+        let own = released.entry(consumer).or_default();
+        *own = below.max(*own);
+        drop(released);
         self.shared().keeper.ring();
     }
 

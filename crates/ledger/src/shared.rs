@@ -1,5 +1,6 @@
 //! What the handles, the writer, the keeper and the readers share.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -34,8 +35,8 @@ pub(crate) struct Shared {
     pub(crate) segments: Mutex<Vec<Segment>>,
     pub(crate) spares: Spares,
     pub(crate) head: Mutex<HeadFile>,
-    /// First sequence that some consumer still needs.
-    pub(crate) released: AtomicU64,
+    /// First sequence that each consumer still needs.
+    pub(crate) released: Mutex<BTreeMap<&'static str, u64>>,
     pub(crate) keeper: Bell,
     pub(crate) counters: Counters,
 }

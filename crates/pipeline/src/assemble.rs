@@ -97,6 +97,8 @@ impl Assembler {
             Ok(Record::Answered(answered)) => self.answered(id, sequence, *answered),
             Ok(Record::Closed(closed)) => return self.end(id, sequence, *closed),
             Ok(Record::Refused(refused)) => return self.refused(id, sequence, *refused),
+            // Of the object registry, which reads the ledger itself.
+            Ok(Record::Objects(_)) => {}
             Err(error) => return self.damaged(id, sequence, frame.kind, &error),
         }
         Ok(None)
@@ -222,7 +224,11 @@ impl Assembler {
                 let opened = opened_by_id(id);
                 return self.refused(id, sequence, Refused { opened, closed });
             }
-            Kind::RequestChunk | Kind::ResponseChunk | Kind::Dispatched | Kind::Answered => {
+            Kind::RequestChunk
+            | Kind::ResponseChunk
+            | Kind::Dispatched
+            | Kind::Answered
+            | Kind::Objects => {
                 if let Some(open) = self.find(id, sequence) {
                     open.damage.push(damage);
                 }

@@ -47,6 +47,7 @@ pub(crate) struct Line {
 impl Worker {
     pub(crate) fn new(depot: Arc<Depot>, ledger: Ledger, shared: Arc<Shared>) -> Self {
         let enricher = Arc::new(Enricher::new());
+        ledger.release("pipeline", 0);
         Self { ledger, line: Line::new(depot, shared, enricher), released: 0 }
     }
 
@@ -151,7 +152,7 @@ impl Worker {
         let resume_from = self.line.depot.sink.durable_cursor().resume_from;
         if resume_from > self.released {
             self.released = resume_from;
-            self.ledger.release(resume_from);
+            self.ledger.release("pipeline", resume_from);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use event::{
-    Answered, Closed, Dispatched, InteractionId, Opened, Record, Refused, Side, Timestamp,
+    Answered, Closed, Dispatched, InteractionId, Objects, Opened, Record, Refused, Side, Timestamp,
 };
 use gateway::{BackendConfig, BackendKeys, Gateway, GatewayConfig, ListenerConfig, Secret, Wiring};
 use http::{Request, Response};
@@ -329,6 +329,7 @@ pub(crate) struct Story {
     pub(crate) response: Vec<u8>,
     pub(crate) closed: Vec<Closed>,
     pub(crate) refused: Vec<Refused>,
+    pub(crate) objects: Vec<Objects>,
 }
 
 impl Story {
@@ -368,6 +369,7 @@ impl Stories {
             Record::Answered(record) => story.answered.push(*record),
             Record::Closed(record) => story.closed.push(*record),
             Record::Refused(record) => story.refused.push(*record),
+            Record::Objects(record) => story.objects.push(*record),
             Record::BodyChunk(chunk) => match chunk.side {
                 Side::Request => story.request.extend_from_slice(&chunk.data),
                 Side::Response => story.response.extend_from_slice(&chunk.data),

@@ -161,7 +161,7 @@ async fn a_live_folder_is_verified_while_segments_are_recycled() {
     let mut number = 0;
     while !verifying.is_finished() {
         let last = keep(&ledger, [opened(number), chunk(number, 2_000), closed(number)]).await;
-        ledger.release(last);
+        ledger.release("test", last);
         number += 1;
     }
     verifying.join().unwrap();

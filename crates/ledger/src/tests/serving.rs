@@ -165,7 +165,7 @@ async fn released_segments_are_recycled_once_retention_lets_go() {
     crate::keeper::recycle(shared).unwrap();
     let before = ledger.stats().segments;
     assert!(before > 4);
-    ledger.release(31);
+    ledger.release("test", 31);
     crate::keeper::recycle(shared).unwrap();
     assert_eq!(ledger.stats().segments, before, "too young");
     clock.fetch_add(61_000_000, Ordering::Relaxed);
@@ -178,7 +178,7 @@ async fn released_segments_are_recycled_once_retention_lets_go() {
     for number in 60..120 {
         keep(&ledger, [chunk(number, 3000)]).await;
         expected.push(chunk(number, 3000));
-        ledger.release(number);
+        ledger.release("test", number);
         clock.fetch_add(61_000_000, Ordering::Relaxed);
         crate::keeper::recycle(shared).unwrap();
     }
@@ -202,7 +202,11 @@ async fn retain_bytes_bounds_what_released_segments_take() {
         keep(&ledger, [chunk(number, 3000)]).await;
     }
     assert!(ledger.stats().segment_bytes > 200 << 10, "not released: kept");
-    ledger.release(u64::MAX);
+    ledger.release("slow", 0);
+    ledger.release("test", u64::MAX);
+    crate::keeper::recycle(ledger.shared()).unwrap();
+    assert!(ledger.stats().segment_bytes > 200 << 10, "the other consumer needs it: kept");
+    ledger.release("slow", u64::MAX);
     crate::keeper::recycle(ledger.shared()).unwrap();
     assert!(ledger.stats().segment_bytes <= 100 << 10);
     assert_eq!(keep(&ledger, [chunk(1, 1)]).await, 101);

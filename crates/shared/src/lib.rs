@@ -1,0 +1,17 @@
+//! What requests, and nodes, know together: where objects are at home, what of a limit is spent.
+//!
+//! Each is a projection of the ledger: a [`Follower`] reads its frames and applies them to a
+//! [`Snapshot`], one redb file, in whose transactions the ledger's cursor moves too. So every frame
+//! counts once, whatever crashes, and a lost snapshot is made anew from the ledger as far as it is
+//! kept. Not here: who decides by it (gateway, policy).
+
+mod error;
+mod follower;
+mod snapshot;
+
+pub use error::{Error, ErrorKind};
+pub use follower::{Follower, Projection};
+pub use snapshot::Snapshot;
+
+#[cfg(test)]
+mod tests;
