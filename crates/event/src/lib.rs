@@ -13,7 +13,8 @@ mod time;
 pub use id::InteractionId;
 pub use record::{
     Answered, BodyChunk, CallerAddress, Closed, DecodeError, Dispatched, ErrorDetail, Frame,
-    HeaderList, Kind, Object, Objects, Opened, Outcome, Record, Refused, Side, Target,
+    HeaderList, Kind, MessageChunk, Object, Objects, Opcode, Opened, Outcome, Record, Refused,
+    SessionEnd, Side, Target,
 };
 pub use rows::{BodyText, Interaction, Json, Message, Money};
 pub use sink::{Batch, BlobWriter, Cursor, Sink, SinkError};

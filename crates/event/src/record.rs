@@ -2,8 +2,10 @@
 //!
 //! An interaction is `Opened`, request `BodyChunk`s, one `Dispatched` per attempt, `Answered`,
 //! response `BodyChunk`s and exactly one `Closed`; `Objects` stand in between where a backend made
-//! some. What is refused before it was opened is a single `Refused`. A frame's payload is JSON, but for `BodyChunk`, which is the raw bytes as they
-//! passed. Fields may be added; a changed meaning takes a new `Kind`.
+//! some. A WebSocket session has `MessageChunk`s of both sides in place of bodies. What is refused
+//! before it was opened is a single `Refused`. A frame's payload is JSON, but for `BodyChunk`, which
+//! is the raw bytes as they passed, and `MessageChunk`, which has a short head of its own. Fields
+//! may be added; a changed meaning takes a new `Kind`.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,10 @@ pub enum Kind {
     Refused = 7,
     /// [`Objects`].
     Objects = 8,
+    /// [`MessageChunk`] of [`Side::Request`].
+    ClientMessage = 10,
+    /// [`MessageChunk`] of [`Side::Response`].
+    ServerMessage = 11,
 }
 
 impl Kind {
@@ -44,6 +50,8 @@ impl Kind {
             6 => Self::Closed,
             7 => Self::Refused,
             8 => Self::Objects,
+            10 => Self::ClientMessage,
+            11 => Self::ServerMessage,
             _ => return None,
         })
     }
@@ -67,6 +75,8 @@ pub enum Record {
     Opened(Box<Opened>),
     /// A piece of a body.
     BodyChunk(BodyChunk),
+    /// A piece of a WebSocket message.
+    MessageChunk(MessageChunk),
     /// The request is being sent to a backend.
     Dispatched(Box<Dispatched>),
     /// The backend's answer began.
@@ -170,6 +180,86 @@ pub struct BodyChunk {
     pub side: Side,
     /// The bytes as they passed.
     pub data: Bytes,
+}
+
+/// What a WebSocket message is (RFC 6455, section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Opcode {
+    /// Text.
+    Text = 1,
+    /// Bytes.
+    Binary = 2,
+    /// The end of one side.
+    Close = 8,
+    /// Ping.
+    Ping = 9,
+    /// Pong.
+    Pong = 10,
+}
+
+impl Opcode {
+    /// The opcode of these four bits; none for a continuation or a reserved one.
+    pub const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            1 => Self::Text,
+            2 => Self::Binary,
+            8 => Self::Close,
+            9 => Self::Ping,
+            10 => Self::Pong,
+            _ => return None,
+        })
+    }
+}
+
+/// A piece of a WebSocket message, in order: what the message says, unmasked and decompressed.
+///
+/// Payload: one byte with the opcode in its low four bits, 0x10 on the first piece of a message and
+/// 0x20 on its last; the time as microseconds since 1970 (64 bits, little-endian); the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageChunk {
+    /// Who sent it: the client ([`Side::Request`]) or the backend.
+    pub side: Side,
+    /// When it passed.
+    pub at: Timestamp,
+    /// What the message is.
+    pub opcode: Opcode,
+    /// The message begins with this piece.
+    pub is_start: bool,
+    /// The message ends with it.
+    pub is_end: bool,
+    /// The data.
+    pub data: Bytes,
+}
+
+/// Bytes of a [`MessageChunk`] before its data.
+const MESSAGE_HEAD_BYTES: usize = 9;
+const MESSAGE_START: u8 = 0x10;
+const MESSAGE_END: u8 = 0x20;
+
+impl MessageChunk {
+    fn encode(&self) -> Bytes {
+        let mut payload = Vec::with_capacity(MESSAGE_HEAD_BYTES + self.data.len());
+        let start = if self.is_start { MESSAGE_START } else { 0 };
+        let end = if self.is_end { MESSAGE_END } else { 0 };
+        payload.push(self.opcode as u8 | start | end);
+        payload.extend_from_slice(&self.at.unix_micros().to_le_bytes());
+        payload.extend_from_slice(&self.data);
+        payload.into()
+    }
+
+    fn decode(side: Side, payload: &Bytes) -> Option<Self> {
+        let (head, _) = payload.split_first_chunk::<MESSAGE_HEAD_BYTES>()?;
+        let [first, micros @ ..] = *head;
+        Some(Self {
+            side,
+            at: Timestamp::from_unix_micros(i64::from_le_bytes(micros)),
+            opcode: Opcode::from_bits(first & 0x0F)?,
+            is_start: first & MESSAGE_START != 0,
+            is_end: first & MESSAGE_END != 0,
+            data: payload.slice(MESSAGE_HEAD_BYTES..),
+        })
+    }
 }
 
 /// The request goes to a backend; one per attempt.
@@ -287,6 +377,26 @@ pub struct Closed {
     pub errors: Vec<ErrorDetail>,
     /// Body of the gateway's own answer, where it was not the backend's.
     pub own_body: String,
+    /// How a WebSocket session ended; none of any other interaction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionEnd>,
+}
+
+/// How a WebSocket session ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionEnd {
+    /// Close code the client got, or sent; 1006 if the connection ended without one (RFC 6455,
+    /// section 7.4).
+    pub close_code: u16,
+    /// Reason that came with it.
+    pub close_reason: String,
+    /// Who ended it: `client`, `backend` or `gateway`.
+    pub closed_by: String,
+    /// Messages that the client sent, pings and the like not counted.
+    pub client_messages: u64,
+    /// Messages that the backend sent.
+    pub server_messages: u64,
 }
 
 /// A request that was refused before it was opened.
@@ -332,7 +442,7 @@ pub struct Object {
 #[derive(Debug)]
 pub struct DecodeError {
     kind: Kind,
-    source: serde_json::Error,
+    source: Option<serde_json::Error>,
 }
 
 impl std::fmt::Display for DecodeError {
@@ -343,7 +453,7 @@ impl std::fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
+        self.source.as_ref().map(|source| source as _)
     }
 }
 
@@ -354,6 +464,8 @@ impl Record {
             Self::Opened(_) => Kind::Opened,
             Self::BodyChunk(BodyChunk { side: Side::Request, .. }) => Kind::RequestChunk,
             Self::BodyChunk(BodyChunk { side: Side::Response, .. }) => Kind::ResponseChunk,
+            Self::MessageChunk(MessageChunk { side: Side::Request, .. }) => Kind::ClientMessage,
+            Self::MessageChunk(MessageChunk { side: Side::Response, .. }) => Kind::ServerMessage,
             Self::Dispatched(_) => Kind::Dispatched,
             Self::Answered(_) => Kind::Answered,
             Self::Closed(_) => Kind::Closed,
@@ -367,6 +479,7 @@ impl Record {
         let payload = match self {
             Self::Opened(record) => json(record),
             Self::BodyChunk(chunk) => chunk.data.clone(),
+            Self::MessageChunk(chunk) => chunk.encode(),
             Self::Dispatched(record) => json(record),
             Self::Answered(record) => json(record),
             Self::Closed(record) => json(record),
@@ -378,7 +491,11 @@ impl Record {
 
     /// Decodes a frame's payload.
     pub fn decode(kind: Kind, payload: &Bytes) -> Result<Self, DecodeError> {
-        let wrong = |source| DecodeError { kind, source };
+        let wrong = |source| DecodeError { kind, source: Some(source) };
+        let message = |side| {
+            let chunk = MessageChunk::decode(side, payload).map(Self::MessageChunk);
+            chunk.ok_or(DecodeError { kind, source: None })
+        };
         Ok(match kind {
             Kind::Opened => Self::Opened(serde_json::from_slice(payload).map_err(wrong)?),
             Kind::RequestChunk => chunk(Side::Request, payload),
@@ -388,6 +505,8 @@ impl Record {
             Kind::Closed => Self::Closed(serde_json::from_slice(payload).map_err(wrong)?),
             Kind::Refused => Self::Refused(serde_json::from_slice(payload).map_err(wrong)?),
             Kind::Objects => Self::Objects(serde_json::from_slice(payload).map_err(wrong)?),
+            Kind::ClientMessage => message(Side::Request)?,
+            Kind::ServerMessage => message(Side::Response)?,
         })
     }
 }
@@ -412,6 +531,22 @@ mod tests {
             Record::BodyChunk(BodyChunk {
                 side: Side::Response,
                 data: Bytes::from_static(b"\0\xff"),
+            }),
+            Record::MessageChunk(MessageChunk {
+                side: Side::Request,
+                at: Timestamp::from_unix_micros(-7),
+                opcode: Opcode::Text,
+                is_start: true,
+                is_end: false,
+                data: Bytes::from_static(b"{\"type\""),
+            }),
+            Record::MessageChunk(MessageChunk {
+                side: Side::Response,
+                at: Timestamp::from_unix_micros(1),
+                opcode: Opcode::Close,
+                is_start: true,
+                is_end: true,
+                data: Bytes::new(),
             }),
             Record::Dispatched(Box::new(Dispatched { attempt: 2, ..Dispatched::default() })),
             Record::Answered(Box::new(Answered { status: 200, ..Answered::default() })),
@@ -441,6 +576,10 @@ mod tests {
 
     #[test]
     fn a_payload_of_another_shape_is_an_error() {
+        for short in [&b""[..], &[0x31; 8], &[0x33; 9]] {
+            let payload = Bytes::from_static(short);
+            Record::decode(Kind::ClientMessage, &payload).expect_err("no head, or no such opcode");
+        }
         let error = Record::decode(Kind::Closed, &Bytes::from_static(b"[")).expect_err("not JSON");
         assert_eq!(error.to_string(), "payload is not a Closed record");
     }

@@ -135,7 +135,7 @@ table_row! {
         user_id: String => "UserId",
         /// Client request headers, secrets redacted.
         request_headers: Json => "RequestHeaders",
-        /// Request body, whole: the text as sent; of multipart a JSON list of its parts with text parts in full; of other binary bodies a JSON object with size and SHA-256.
+        /// Request body, whole: the text as sent; of multipart a JSON list of its parts with text parts in full; of other binary bodies a JSON object with size and SHA-256; of a WebSocket session a JSON list of the client's messages.
         request_body: BodyText => "RequestBody",
         /// SHA-256 of the request body's bytes, in hexadecimal; empty without a body.
         request_body_sha256: String => "RequestBodySha256",
@@ -147,7 +147,7 @@ table_row! {
         response_code: i32 => "ResponseCode",
         /// Response headers sent to the client.
         response_headers: Json => "ResponseHeaders",
-        /// Answer, whole: a stream joined into the equivalent JSON; binary answers as a JSON object with size and SHA-256.
+        /// Answer, whole: a stream joined into the equivalent JSON; binary answers as a JSON object with size and SHA-256; of a WebSocket session a JSON list of the backend's messages.
         response_body: BodyText => "ResponseBody",
         /// SHA-256 of the answer's bytes as they passed, in hexadecimal; empty without a body.
         response_body_sha256: String => "ResponseBodySha256",
@@ -185,7 +185,7 @@ table_row! {
         chunk_gap_max: i64 => "ChunkGapMax",
         /// Pieces of the answer.
         chunks: i64 => "Chunks",
-        /// The status is in 2xx or 3xx.
+        /// The status is in 2xx or 3xx, or 101 where a WebSocket session began.
         is_request_success: bool => "IsRequestSuccess",
         /// The answer was streamed.
         is_stream_completion: bool => "IsStreamCompletion",
@@ -237,7 +237,7 @@ table_row! {
         price_version: String => "PriceVersion",
         /// Why the answer ended, such as stop or length; several are joined by commas.
         finish_reason: String => "FinishReason",
-        /// Request parameters other than the prompt: temperature, top_p, n, max_tokens, stop, tools, dimensions, size and so on.
+        /// Request parameters other than the prompt: temperature, top_p, n, max_tokens, stop, tools, dimensions, size and so on; of a WebSocket session its settings, close code and counts.
         request_parameters: Json => "RequestParameters",
         /// Content filter verdicts of prompt and answer.
         content_filter: Json => "ContentFilter",
@@ -259,7 +259,7 @@ table_row! {
         time_generated: Timestamp => "TimeGenerated",
         /// Id of the interaction.
         correlation_id: String => "CorrelationId",
-        /// Position among the parts of the interaction, from 0: prompts first.
+        /// Position among the parts of the interaction, from 0: prompts first; in a WebSocket session as they were said.
         sequence_number: i32 => "SequenceNumber",
         /// prompt or completion.
         direction: String => "Direction",

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::sse::SseParser;
 use crate::{Kind, SseEvent};
 use assistants::AssistantsJoin;
+pub(crate) use borrowed::type_of;
 use chat::ChatJoin;
 use media::{ImagesJoin, SpeechJoin, TranscriptionJoin};
 use responses::ResponsesJoin;

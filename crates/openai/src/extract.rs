@@ -10,6 +10,7 @@ mod media;
 mod messages;
 mod parameters;
 mod responses;
+mod session;
 mod text;
 mod usage;
 mod verdicts;
@@ -17,6 +18,7 @@ mod verdicts;
 use serde_json::Value;
 
 pub use messages::{request_messages, response_messages};
+pub use session::{SESSION_TEXT_BYTES_MAX, Session, SessionEvent, SessionReader};
 pub use usage::{Usage, UsageSource};
 
 use crate::{Body, Kind, PathIds, Tokenizer};

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use event::{
     Answered, BodyChunk, Closed, Cursor, DecodeError, Dispatched, ErrorDetail, InteractionId, Kind,
-    Opened, Outcome, Record, Refused, Side, Timestamp,
+    MessageChunk, Opened, Outcome, Record, Refused, Side, Timestamp,
 };
 use ledger::Entry;
+use openai::Session;
 
 use crate::Error;
 use crate::depot::Depot;
 use crate::header::Media;
 use crate::intake::{Intake, Taken};
+use crate::session::{SessionIntake, SessionTaken};
 
 /// An interaction that has come to its end.
 pub(crate) struct Ended {
@@ -27,6 +29,8 @@ pub(crate) struct Ended {
     pub(crate) answered: Option<Answered>,
     pub(crate) request: Taken,
     pub(crate) response: Taken,
+    /// What was said, if it was a WebSocket session.
+    pub(crate) session: Option<Box<Session>>,
     pub(crate) closed: Closed,
 }
 
@@ -53,6 +57,7 @@ struct Open {
     answered: Option<Answered>,
     request: Intake,
     response: Intake,
+    session: Option<Box<SessionIntake>>,
     damage: Vec<ErrorDetail>,
 }
 
@@ -93,6 +98,7 @@ impl Assembler {
         match Record::decode(frame.kind, &frame.payload) {
             Ok(Record::Opened(opened)) => self.begin(id, sequence, *opened, None),
             Ok(Record::BodyChunk(chunk)) => self.chunk(id, sequence, &chunk)?,
+            Ok(Record::MessageChunk(chunk)) => self.message(id, sequence, &chunk)?,
             Ok(Record::Dispatched(dispatched)) => self.dispatched(id, sequence, *dispatched),
             Ok(Record::Answered(answered)) => self.answered(id, sequence, *answered),
             Ok(Record::Closed(closed)) => return self.end(id, sequence, *closed),
@@ -126,6 +132,18 @@ impl Assembler {
             Side::Request => open.request.push(&chunk.data),
             Side::Response => open.response.push(&chunk.data),
         }
+    }
+
+    fn message(
+        &mut self,
+        id: InteractionId,
+        sequence: u64,
+        chunk: &MessageChunk,
+    ) -> Result<(), Error> {
+        let depot = self.depot.clone();
+        let Some(open) = self.find(id, sequence) else { return Ok(()) };
+        let begin = || Box::new(SessionIntake::new(&depot));
+        open.session.get_or_insert_with(begin).push(chunk)
     }
 
     fn dispatched(&mut self, id: InteractionId, sequence: u64, dispatched: Dispatched) {
@@ -164,17 +182,23 @@ impl Assembler {
         });
         self.applied = sequence;
         closed.errors.extend(open.damage);
-        Ok(Some(Box::new(Ended {
+        let (request, response) = (open.request.finish()?, open.response.finish()?);
+        let mut ended = Ended {
             id,
             sequence,
             opened: open.opened,
             dispatched: open.dispatched,
             attempts: open.attempts,
             answered: open.answered,
-            request: open.request.finish()?,
-            response: open.response.finish()?,
+            request,
+            response,
+            session: None,
             closed,
-        })))
+        };
+        if let Some(session) = open.session {
+            ended.take_session(session.finish()?);
+        }
+        Ok(Some(Box::new(ended)))
     }
 
     fn refused(
@@ -196,6 +220,7 @@ impl Assembler {
             answered: None,
             request: Taken::default(),
             response: Taken::default(),
+            session: None,
             closed: refused.closed,
         })))
     }
@@ -226,6 +251,8 @@ impl Assembler {
             }
             Kind::RequestChunk
             | Kind::ResponseChunk
+            | Kind::ClientMessage
+            | Kind::ServerMessage
             | Kind::Dispatched
             | Kind::Answered
             | Kind::Objects => {
@@ -249,6 +276,18 @@ impl Assembler {
     }
 }
 
+impl Ended {
+    fn take_session(&mut self, taken: SessionTaken) {
+        if taken.unsearched > 0 {
+            let text = format!("{} messages were too long to be searched", taken.unsearched);
+            self.closed.errors.push(damage("MessageTooLong", text));
+        }
+        self.request = taken.request;
+        self.response = taken.response;
+        self.session = Some(Box::new(taken.said));
+    }
+}
+
 impl Open {
     fn new(
         depot: &Arc<Depot>,
@@ -265,6 +304,7 @@ impl Open {
             dispatched: None,
             attempts: 0,
             answered: None,
+            session: None,
             damage: damage.into_iter().collect(),
         }
     }

@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use event::{BodyText, ErrorDetail, Interaction, Json, Message};
-use openai::{Assembled, Body, Catalogue, Extraction, Input, Kind, Part, Tokenizer, UsageSource};
+use openai::{
+    Assembled, Body, Catalogue, Extraction, Input, Kind, Part, Session, Tokenizer, UsageSource,
+};
 use policy::{Meter, Prices};
 use serde_json::{Map, Value, json};
 
@@ -43,7 +45,10 @@ impl Enricher {
         prices: &Prices,
     ) -> Result<Rows, Error> {
         show_own_body(depot, &mut ended)?;
-        let extracted = self.extract(&ended);
+        let extracted = match ended.session.take() {
+            Some(session) => Some(session_extraction(&mut ended, *session)),
+            None => self.extract(&ended),
+        };
         show_estimate(depot, &mut ended, extracted.as_ref())?;
         let mut interaction = row::build(&mut ended);
         let mut errors = std::mem::take(&mut ended.closed.errors);
@@ -123,6 +128,26 @@ fn show_own_body(depot: &Arc<Depot>, ended: &mut Ended) -> Result<(), Error> {
     response.is_stream = false;
     response.not_extracted = String::new();
     Ok(())
+}
+
+/// What a WebSocket session holds: it was read message by message.
+fn session_extraction(ended: &mut Ended, session: Session) -> Extraction {
+    let Session { mut extraction, errors, is_truncated } = session;
+    ended.closed.errors.extend(errors.iter().map(told_error));
+    if is_truncated {
+        let text = "the session holds more text than is kept in Messages; its bodies are whole";
+        ended.closed.errors.push(problem("SessionTooLong", text));
+    }
+    if let (Some(end), Value::Object(parameters)) =
+        (&ended.closed.session, &mut extraction.request_parameters)
+    {
+        parameters.insert("close_code".into(), end.close_code.into());
+        parameters.insert("close_reason".into(), end.close_reason.clone().into());
+        parameters.insert("closed_by".into(), end.closed_by.clone().into());
+        parameters.insert("client_messages".into(), end.client_messages.into());
+        parameters.insert("server_messages".into(), end.server_messages.into());
+    }
+    extraction
 }
 
 /// A joined stream without usage shows the estimate, marked as such: queries that read `usage` out
@@ -262,17 +287,21 @@ fn stream_error(stream: &Assembled) -> Option<ErrorDetail> {
     if let Some(whole) = &stream.error {
         // `{"error": {…}}` of chat, the bare error of responses, `response.failed`.
         let inner = whole.pointer("/response/error").or_else(|| whole.get("error"));
-        let error = inner.filter(|inner| inner.is_object()).unwrap_or(whole);
-        let text = |name: &str| error.get(name).and_then(Value::as_str);
-        let reason = text("code").or(text("type")).unwrap_or("StreamError");
-        return Some(ErrorDetail {
-            source: "forward-request".into(),
-            section: "backend".into(),
-            ..problem(reason, text("message").unwrap_or_default())
-        });
+        return Some(told_error(inner.filter(|inner| inner.is_object()).unwrap_or(whole)));
     }
     let is_lossy = stream.truncated || stream.oversized_events > 0;
     is_lossy.then(|| problem("StreamTooLong", "parts of the stream were too long to be joined"))
+}
+
+/// An error object that the backend sent.
+fn told_error(error: &Value) -> ErrorDetail {
+    let text = |name: &str| error.get(name).and_then(Value::as_str);
+    let reason = text("code").or(text("type")).unwrap_or("StreamError");
+    ErrorDetail {
+        source: "forward-request".into(),
+        section: "backend".into(),
+        ..problem(reason, text("message").unwrap_or_default())
+    }
 }
 
 fn problem(reason: &str, message: &str) -> ErrorDetail {

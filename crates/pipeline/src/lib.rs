@@ -18,6 +18,7 @@ mod header;
 mod intake;
 mod pipeline;
 mod row;
+mod session;
 mod status;
 mod stream;
 mod utf8;

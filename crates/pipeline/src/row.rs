@@ -93,7 +93,8 @@ fn closed(row: &mut Interaction, closed: &Closed) {
     row.outcome = closed.outcome.name().into();
     row.response_code = i32::from(closed.status);
     row.response_headers = header::object(&closed.headers);
-    row.is_request_success = (200..400).contains(&closed.status);
+    // 101: a WebSocket session began.
+    row.is_request_success = (200..400).contains(&closed.status) || closed.status == 101;
     row.request_size = signed(closed.request_bytes);
     row.response_size = signed(closed.response_bytes);
     row.time_to_first_byte = closed.first_byte_ms;

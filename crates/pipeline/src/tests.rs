@@ -5,5 +5,6 @@ mod kinds;
 mod live;
 mod once;
 mod outcomes;
+mod sessions;
 mod sink;
 mod story;

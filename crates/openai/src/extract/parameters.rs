@@ -43,7 +43,7 @@ pub(crate) fn read(input: &Input<'_>) -> Value {
     }
 }
 
-fn members(request: &Map<String, Value>) -> Value {
+pub(crate) fn members(request: &Map<String, Value>) -> Value {
     let mut parameters = Map::new();
     for (key, value) in request {
         if let ("session", Value::Object(session)) = (key.as_str(), value) {

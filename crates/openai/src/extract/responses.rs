@@ -55,7 +55,7 @@ fn items(out: &mut Extraction, list: &Value, direction: Direction) {
     }
 }
 
-fn item(out: &mut Extraction, item: &Value, direction: Direction) {
+pub(crate) fn item(out: &mut Extraction, item: &Value, direction: Direction) {
     let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
     let role = match (text("role"), direction) {
         ("", Direction::Prompt) => "user",

@@ -101,7 +101,7 @@ pub(crate) fn read_search(input: &Input<'_>, out: &mut Extraction) {
     }
 }
 
-/// Realtime sessions being set up: what passes in them is no HTTP.
+/// Realtime sessions being set up; what passes in them is read by a `SessionReader`.
 pub(crate) fn read_session(input: &Input<'_>, out: &mut Extraction) {
     let session = input.asked("session");
     let session = if session.is_object() { Some(session) } else { input.request.json() };

@@ -104,6 +104,28 @@ impl Usage {
         };
         (usage.total.is_some() || usage.seconds.is_some()).then_some(usage)
     }
+
+    /// Both together: what several responses of one session used.
+    pub fn plus(&self, other: &Self) -> Self {
+        let sum = |a: Option<i64>, b: Option<i64>| match (a, b) {
+            (None, None) => None,
+            (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
+        };
+        Self {
+            prompt: sum(self.prompt, other.prompt),
+            completion: sum(self.completion, other.completion),
+            total: sum(self.total, other.total),
+            cached: sum(self.cached, other.cached),
+            reasoning: sum(self.reasoning, other.reasoning),
+            audio_prompt: sum(self.audio_prompt, other.audio_prompt),
+            audio_completion: sum(self.audio_completion, other.audio_completion),
+            seconds: match (self.seconds, other.seconds) {
+                (None, None) => None,
+                (a, b) => Some(a.unwrap_or(0.0) + b.unwrap_or(0.0)),
+            },
+            source: self.source,
+        }
+    }
 }
 
 /// A count: never negative, and whole even where a server writes `12.0`.
