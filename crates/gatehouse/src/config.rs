@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use gateway::{
     BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig, PoolConfig, SecretRef,
+    Settings,
 };
 use policy::{KeyHasher, Prices, ProductConfig, Rules, SubscriptionConfig};
 use schemars::JsonSchema;
@@ -186,7 +187,7 @@ impl Config {
     }
 
     /// Keys of the backends, fetched from where they are.
-    pub(crate) fn backend_keys(&self) -> anyhow::Result<BackendKeys> {
+    fn backend_keys(&self) -> anyhow::Result<BackendKeys> {
         let mut keys = BTreeMap::new();
         for backend in &self.backends {
             if let Some(reference) = &backend.api_key {
@@ -200,16 +201,17 @@ impl Config {
         Ok(keys)
     }
 
-    /// The part that the gateway is told.
-    pub(crate) fn gateway(&self) -> GatewayConfig {
-        GatewayConfig {
+    /// The part that the gateway is told, with what stands elsewhere fetched.
+    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
+        let config = GatewayConfig {
             edge: self.edge.clone(),
             backends: self.backends.clone(),
             pool: self.pool.clone(),
             capture: self.capture.clone(),
             egress: self.egress.clone(),
             region: self.region.clone(),
-        }
+        };
+        Ok(Settings { config, rules: self.rules()?, keys: self.backend_keys()? })
     }
 
     pub(crate) fn ledger_dir(&self) -> PathBuf {

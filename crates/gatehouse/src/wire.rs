@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use event::Timestamp;
 use gateway::{Gateway, Wiring};
 use ledger::Ledger;
@@ -40,7 +39,6 @@ impl Running {
     /// Opens the data folder and starts every part.
     pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
         config.validate()?;
-        let keys = config.backend_keys()?;
         make_folders(&config)?;
         let token = admin_token(&config.admin_token_file())?;
         let admin = bind(config.admin.listen, "admin.listen").await?;
@@ -57,11 +55,9 @@ impl Running {
             config.work_dir().join("pipeline"),
         )?;
         let wiring = Wiring {
-            config: config.gateway(),
-            rules: Arc::new(ArcSwap::from_pointee(config.rules()?)),
+            settings: config.settings()?,
             catalogue: Arc::new(Catalogue::builtin()),
             ledger: ledger.clone(),
-            keys,
             spool_dir: config.work_dir().join("gateway"),
         };
         let gateway = Gateway::start(wiring).await?;

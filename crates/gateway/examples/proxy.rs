@@ -5,8 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use gateway::{BackendConfig, BackendKeys, Gateway, GatewayConfig, Wiring};
+use gateway::{BackendConfig, BackendKeys, Gateway, GatewayConfig, Settings, Wiring};
 use policy::{KeyHasher, Rules, SubscriptionConfig};
 
 #[global_allocator]
@@ -53,11 +52,9 @@ async fn serve(
     let now = || event::Timestamp::from(std::time::SystemTime::now());
     let (ledger, _) = ledger::Ledger::open(&dir.path().join("ledger"), ledger_config, now)?;
     let gateway = Gateway::start(Wiring {
-        config,
-        rules: Arc::new(ArcSwap::from_pointee(rules)),
+        settings: Settings { config, rules, keys: BackendKeys::new() },
         catalogue: Arc::new(openai::Catalogue::builtin()),
         ledger: ledger.clone(),
-        keys: BackendKeys::new(),
         spool_dir: dir.path().join("spool"),
     })
     .await?;

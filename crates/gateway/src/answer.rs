@@ -73,7 +73,7 @@ impl Exchange {
             headers: record::header_list(&parts.headers),
         });
         let length = body_length(&admitted.parts.method, &parts);
-        let whole_max = u64::from(self.gateway.config.capture.whole_answer_bytes_max);
+        let whole_max = u64::from(self.live.config.capture.whole_answer_bytes_max);
         let ending = match length {
             Some(length) if length <= whole_max && !is_event_stream(&parts) => {
                 self.pass_whole(answered, parts, body, is_client_gone).await
@@ -97,8 +97,8 @@ impl Exchange {
     ) -> Result<Ending, Refusal> {
         let began = Instant::now();
         let mut data = Bytes::new();
-        let gap = Duration::from_millis(self.gateway.config.capture.answer_gap_timeout_ms);
-        let drain = Duration::from_millis(self.gateway.config.capture.drain_ms_max);
+        let gap = Duration::from_millis(self.live.config.capture.answer_gap_timeout_ms);
+        let drain = Duration::from_millis(self.live.config.capture.drain_ms_max);
         let broken = loop {
             let next = tokio::time::timeout(gap, body.frame());
             let next = match (&mut self.reply, is_client_gone) {
@@ -284,7 +284,7 @@ impl Exchange {
     }
 
     async fn next(&mut self, streaming: &mut Streaming) -> Next {
-        let capture = &self.gateway.config.capture;
+        let capture = &self.live.config.capture;
         let is_held = streaming.held.is_some();
         let gap = match &streaming.gone {
             Some(gone) => gone.deadline.saturating_duration_since(tokio::time::Instant::now()),
@@ -356,7 +356,7 @@ impl Exchange {
 
     /// The client has gone: from now on the answer is only read and recorded, within limits.
     fn let_go(&self, streaming: &mut Streaming) {
-        let capture = &self.gateway.config.capture;
+        let capture = &self.live.config.capture;
         let limit = Duration::from_millis(capture.drain_ms_max);
         streaming.pieces = None;
         streaming.held = None;

@@ -8,12 +8,12 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use http_body_util::BodyExt;
-use net::{Body, Client, EgressRules};
+use net::{Body, Client, EgressConfig, EgressRules};
 use policy::Grant;
 use tokio_util::sync::CancellationToken;
 
 use crate::asked::Asked;
-use crate::config::{BackendConfig, BackendKeys, BackendKind, GatewayConfig, ProbeConfig};
+use crate::config::{BackendConfig, BackendKeys, BackendKind, GatewayConfig, ProbeConfig, Secret};
 use crate::gateway::{BackendStatus, Error};
 
 /// Bytes of a probe's answer that are read.
@@ -34,6 +34,17 @@ pub(crate) struct Backend {
     probe: ProbeConfig,
     healthy: Vec<(u16, u16)>,
     health: Health,
+    origin: Origin,
+    /// It is no longer in the settings.
+    pub(crate) retired: CancellationToken,
+}
+
+/// What a backend was made of: the same again means the same backend.
+#[derive(Clone, PartialEq, Eq)]
+struct Origin {
+    config: BackendConfig,
+    key: Option<Secret>,
+    egress: EgressConfig,
 }
 
 #[derive(Default)]
@@ -55,15 +66,28 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(config: &GatewayConfig, keys: &BackendKeys) -> Result<Self, Error> {
-        let rules = EgressRules::new(&config.egress);
+    /// The backends of a configuration; one that stays the same is taken over from `before`, with
+    /// its connections and what is known of its health.
+    pub(crate) fn new(
+        config: &GatewayConfig,
+        keys: &BackendKeys,
+        before: Option<&Self>,
+    ) -> Result<Self, Error> {
         let mut backends: Vec<Arc<Backend>> = Vec::with_capacity(config.backends.len());
         for entry in &config.backends {
-            let backend = Backend::new(entry, keys, rules.clone())?;
-            if backends.iter().any(|other| other.id == backend.id) {
-                return Err(Error(format!("backend `{}` stands twice: rename one", backend.id)));
+            if backends.iter().any(|other| other.id == entry.id) {
+                return Err(Error(format!("backend `{}` stands twice: rename one", entry.id)));
             }
-            backends.push(Arc::new(backend));
+            let origin = Origin {
+                config: entry.clone(),
+                key: keys.get(&entry.id).cloned(),
+                egress: config.egress.clone(),
+            };
+            let same = before.and_then(|pool| pool.backends.iter().find(|b| b.origin == origin));
+            backends.push(match same {
+                Some(backend) => backend.clone(),
+                None => Arc::new(Backend::new(origin)?),
+            });
         }
         let home = backends.iter().position(|backend| backend.is_home).unwrap_or(0);
         Ok(Self { backends, home, turn: AtomicUsize::new(0) })
@@ -121,7 +145,9 @@ impl Pool {
 }
 
 impl Backend {
-    fn new(config: &BackendConfig, keys: &BackendKeys, rules: EgressRules) -> Result<Self, Error> {
+    fn new(origin: Origin) -> Result<Self, Error> {
+        let Origin { config, key, egress } = &origin;
+        let rules = EgressRules::new(egress);
         let wrong = |what: String| Error(format!("backend `{}`: {what}", config.id));
         if config.id.is_empty() {
             return Err(Error(format!("a backend has no id: give `{}` one", config.base_url)));
@@ -132,7 +158,7 @@ impl Backend {
         })?;
         let client =
             Client::new(&uri, &config.connection, rules).map_err(|error| wrong(error.story()))?;
-        let key = match keys.get(&config.id) {
+        let key = match key {
             Some(secret) => Some(auth_value(config.kind, secret.expose()).ok_or_else(|| {
                 wrong("its key holds characters that no header can: check the secret".into())
             })?),
@@ -158,6 +184,8 @@ impl Backend {
                 wrong("probe.healthy_status takes statuses such as `401` or `200-399`".into())
             })?,
             health: Health::default(),
+            retired: CancellationToken::new(),
+            origin,
         })
     }
 
@@ -208,7 +236,7 @@ impl Backend {
         }
     }
 
-    /// Probes until stopped.
+    /// Probes until stopped or no longer in the settings.
     pub(crate) async fn watch(self: Arc<Self>, stop: CancellationToken) {
         if !self.probe.enabled {
             return;
@@ -221,6 +249,7 @@ impl Backend {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = self.retired.cancelled() => return,
                 () = tokio::time::sleep(interval) => {}
             }
         }

@@ -59,7 +59,7 @@ pub(crate) struct Door {
 impl Door {
     /// Serves a connection to its end.
     pub(crate) async fn serve(self, stream: TcpStream, peer: SocketAddr) {
-        let limit = Duration::from_millis(self.gateway.config.edge.head_timeout_ms);
+        let limit = Duration::from_millis(self.gateway.live.load().config.edge.head_timeout_ms);
         let stop = self.gateway.stop.child_token();
         let halt = self.gateway.halt.child_token();
         let served = async {
@@ -93,7 +93,8 @@ impl Door {
     ) -> io::Result<(Greeted, ConnectionFacts)> {
         let mut facts = ConnectionFacts { peer, tls_version: "" };
         let mut prefix = BytesMut::new();
-        let edge = &self.gateway.config.edge;
+        let live = self.gateway.live.load_full();
+        let edge = &live.config.edge;
         let ip = peer.ip().to_canonical();
         if self.proxy_protocol && edge.trusted_proxies.iter().any(|network| network.contains(&ip)) {
             loop {
@@ -147,7 +148,7 @@ impl Door {
         facts: ConnectionFacts,
         stop: &CancellationToken,
     ) -> io::Result<()> {
-        let limit = Duration::from_millis(self.gateway.config.edge.head_timeout_ms);
+        let limit = Duration::from_millis(self.gateway.live.load().config.edge.head_timeout_ms);
         let deadline = tokio::time::Instant::now() + limit;
         let is_http2 = loop {
             let seen = prefix.len().min(HTTP2_PREFACE.len());
@@ -204,7 +205,8 @@ impl Door {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let edge = &self.gateway.config.edge;
+        let live = self.gateway.live.load_full();
+        let edge = &live.config.edge;
         let head_bytes_max = edge.head_bytes_max as usize;
         let mut builder = http1::Builder::new();
         builder
@@ -216,6 +218,7 @@ impl Door {
             // Only another number than the library's own costs an allocation for each request.
             builder.max_headers(edge.header_count_max as usize);
         }
+        drop(live);
         let service = service_fn(|request| {
             watch.exchange_began();
             self.exchange(&facts, request, Some(watch.clone()))
@@ -242,7 +245,8 @@ impl Door {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let edge = &self.gateway.config.edge;
+        let live = self.gateway.live.load_full();
+        let edge = &live.config.edge;
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -253,6 +257,7 @@ impl Door {
             .max_send_buf_size(SEND_BUFFER_BYTES)
             .keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(20));
+        drop(live);
         let gateway = self.clone();
         let service = service_fn(move |request| gateway.exchange(&facts, request, None));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));

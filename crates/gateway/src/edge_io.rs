@@ -232,7 +232,7 @@ async fn refuse_head(
     let id = InteractionId::mint(received_at, rand::random());
     gateway.counters.received();
     gateway.counters.refused();
-    let (mut answer, body) = refusal.answer(gateway.config.edge.error_shape);
+    let (mut answer, body) = refusal.answer(gateway.live.load().config.edge.error_shape);
     headers::correlate(&mut answer, id);
     let refused = Refused {
         opened: opened(&facts, received_at, &head, head_bytes),
@@ -252,7 +252,7 @@ async fn refuse_head(
     match recorder.keep(vec![recorder.refused(refused)]).await {
         Ok(()) => wire(&refusal, &answer, &body),
         Err(down) => {
-            let (answer, body) = down.answer(gateway.config.edge.error_shape);
+            let (answer, body) = down.answer(gateway.live.load().config.edge.error_shape);
             wire(&down, &answer, &body)
         }
     }

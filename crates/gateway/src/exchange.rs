@@ -12,17 +12,18 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use ledger::Commit;
 use openai::Peeker;
-use policy::{DenialReason, Grant, Rules};
+use policy::{DenialReason, Grant};
 
 use crate::asked::{Asked, Intake};
 use crate::connection::ConnectionFacts;
 use crate::gateway::Inner;
+use crate::live::Live;
 use crate::record::{self, Recorder};
 use crate::refusal::{Kind, Refusal};
 use crate::reply::{Pieces, Reply};
 use crate::spool::{Spool, Stored};
 use crate::upload::{BodyLimits, Upload, next_piece};
-use crate::{address, credential, headers};
+use crate::{GatewayConfig, address, credential, headers};
 
 /// Bytes of a stored body that one append carries when the request is refused.
 const APPEND_BYTES: u64 = 1 << 20;
@@ -31,7 +32,8 @@ const APPEND_BYTES: u64 = 1 << 20;
 pub(crate) struct Exchange {
     pub(crate) gateway: Arc<Inner>,
     pub(crate) recorder: Arc<Recorder>,
-    rules: Arc<Rules>,
+    /// What holds for this request from its start to its end, whatever is reloaded meanwhile.
+    pub(crate) live: Arc<Live>,
     pub(crate) reply: Option<Reply>,
     pub(crate) tally: Tally,
     /// What will stand in `Opened` or `Refused`; gone once it is written.
@@ -93,14 +95,14 @@ impl Exchange {
     ) -> Self {
         let received_at = Timestamp::from(SystemTime::now());
         let id = InteractionId::mint(received_at, rand::random());
-        let opening = opening(&gateway, facts, parts, received_at);
+        let live = gateway.live.load_full();
+        let opening = opening(&live.config, facts, parts, received_at);
         let recorder = Arc::new(Recorder::new(gateway.ledger.clone(), id));
-        let rules = gateway.rules.load_full();
         let tally = Tally::new(opening.head_bytes);
         Self {
             gateway,
             recorder,
-            rules,
+            live,
             reply: Some(reply),
             tally,
             opening: Some(opening),
@@ -122,7 +124,7 @@ impl Exchange {
         let (parts, body) = request.into_parts();
         self.check_ledger()?;
         let mut asked =
-            Asked::new(&self.gateway.catalogue, &parts, self.gateway.config.edge.unknown_paths);
+            Asked::new(&self.gateway.catalogue, &parts, self.live.config.edge.unknown_paths);
         self.note_target(&asked);
         let grant = self.authenticate(&parts, &asked)?;
         self.note_grant(&grant);
@@ -164,7 +166,7 @@ impl Exchange {
             operation_id: &asked.target.operation_id,
             deployment,
         };
-        policy::admit(&self.rules, &request).map_err(|denial| {
+        policy::admit(&self.live.rules, &request).map_err(|denial| {
             Refusal::new(match denial.reason {
                 DenialReason::KeyMissing => Kind::KeyMissing,
                 DenialReason::KeyUnknown | DenialReason::SubscriptionInactive => Kind::KeyInvalid,
@@ -177,7 +179,7 @@ impl Exchange {
     fn check_head(&self, parts: &Parts, asked: &Asked) -> Result<(), Refusal> {
         let length = parts.headers.get(header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if length.is_some_and(|length| length > self.gateway.config.edge.body_bytes_max) {
+        if length.is_some_and(|length| length > self.live.config.edge.body_bytes_max) {
             return Err(Refusal::new(Kind::BodyTooLarge));
         }
         // A deployment in the path is known to be missing before the body is asked for.
@@ -206,7 +208,7 @@ impl Exchange {
         let limits = self.body_limits();
         let content_type = parts.headers.get(header::CONTENT_TYPE);
         let mut peeker = Peeker::new(content_type.and_then(|value| value.to_str().ok()));
-        let capture = &self.gateway.config.capture;
+        let capture = &self.live.config.capture;
         let mut spool = Spool::new(self.gateway.spool_dir.clone(), capture.spool_memory_bytes);
         let mut is_whole = false;
         let mut problem = None;
@@ -262,7 +264,7 @@ impl Exchange {
     }
 
     fn check_served(&self, asked: &Asked) -> Result<(), Refusal> {
-        if self.gateway.pool.knows(asked.deployment()) {
+        if self.live.pool.knows(asked.deployment()) {
             return Ok(());
         }
         Err(Refusal::new(Kind::DeploymentNotFound))
@@ -289,7 +291,7 @@ impl Exchange {
     }
 
     pub(crate) fn body_limits(&self) -> BodyLimits {
-        let edge = &self.gateway.config.edge;
+        let edge = &self.live.config.edge;
         BodyLimits {
             bytes_max: edge.body_bytes_max,
             gap: Duration::from_millis(edge.body_gap_timeout_ms),
@@ -337,7 +339,7 @@ impl Exchange {
             _ => Outcome::Refused,
         };
         self.gateway.counters.refused();
-        let (mut headers, body) = refusal.answer(self.gateway.config.edge.error_shape);
+        let (mut headers, body) = refusal.answer(self.live.config.edge.error_shape);
         headers::correlate(&mut headers, self.recorder.id);
         let mut head = Response::new(());
         *head.status_mut() = refusal.status();
@@ -384,7 +386,7 @@ impl Exchange {
         ending.outcome = Outcome::GatewayFailed;
         match std::mem::replace(&mut ending.release, Release::Nothing) {
             Release::Whole(reply, ..) => {
-                let (mut headers, body) = failed.answer(self.gateway.config.edge.error_shape);
+                let (mut headers, body) = failed.answer(self.live.config.edge.error_shape);
                 headers::correlate(&mut headers, self.recorder.id);
                 let mut head = Response::new(());
                 *head.status_mut() = failed.status();
@@ -465,7 +467,7 @@ impl Tally {
 
 /// What is known of a request from its head.
 fn opening(
-    gateway: &Inner,
+    config: &GatewayConfig,
     facts: &ConnectionFacts,
     parts: &Parts,
     received_at: Timestamp,
@@ -493,10 +495,10 @@ fn opening(
         url,
         protocol: record::protocol(parts.version).to_owned(),
         tls_version: facts.tls_version.to_owned(),
-        caller: address::caller(facts.peer, &parts.headers, &gateway.config.edge.trusted_proxies),
+        caller: address::caller(facts.peer, &parts.headers, &config.edge.trusted_proxies),
         headers: record::header_list(&parts.headers),
         head_bytes: headers::head_bytes(first_line, &parts.headers),
-        region: gateway.config.region.clone(),
+        region: config.region.clone(),
         ..Opened::default()
     }
 }

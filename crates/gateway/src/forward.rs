@@ -54,14 +54,14 @@ struct Failed {
 impl Exchange {
     pub(crate) async fn forward(&mut self, mut admitted: Admitted) -> Result<Ending, Refusal> {
         headers::towards_backend(&mut admitted.parts.headers);
-        let pool = &self.gateway.config.pool;
+        let pool = &self.live.config.pool;
         let budget = Duration::from_millis(pool.attempts_budget_ms);
         let attempts_max = pool.attempts_max.max(1);
         let began = Instant::now();
         let mut tried: Vec<String> = Vec::new();
         let mut last = Refusal::new(Kind::BackendsDown);
         for number in 1..=attempts_max {
-            let chosen = self.gateway.pool.choose(&admitted.grant, &admitted.asked, &tried);
+            let chosen = self.live.pool.choose(&admitted.grant, &admitted.asked, &tried);
             let Some(backend) = chosen else { break };
             tried.push(backend.id.clone());
             let attempt = self.prepare(number, backend, &admitted)?;
@@ -70,9 +70,9 @@ impl Exchange {
             match self.attempt(attempt, &mut admitted).await {
                 Ok(begun) => {
                     let status = begun.answer.status().as_u16();
-                    let is_failure = self.gateway.config.pool.failover_status.contains(&status);
+                    let is_failure = self.live.config.pool.failover_status.contains(&status);
                     let has_other = || {
-                        self.gateway.pool.choose(&admitted.grant, &admitted.asked, &tried).is_some()
+                        self.live.pool.choose(&admitted.grant, &admitted.asked, &tried).is_some()
                     };
                     let may_repeat = admitted.upload.is_replayable() && !begun.is_client_gone;
                     if is_failure && may_go_on && may_repeat && has_other() {
@@ -197,7 +197,7 @@ impl Exchange {
             biased;
             sent = &mut sending => (Some(sent), false),
             () = reply.gone() => {
-                let limit = Duration::from_millis(self.gateway.config.capture.drain_ms_max);
+                let limit = Duration::from_millis(self.live.config.capture.drain_ms_max);
                 (tokio::time::timeout(limit, sending).await.ok(), true)
             }
         }

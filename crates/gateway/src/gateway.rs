@@ -3,14 +3,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ledger::{Ledger, State};
 use openai::Catalogue;
-use policy::Rules;
 use rustls::ServerConfig;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -19,27 +18,22 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backend::Pool;
 use crate::config::{EdgeConfig, TlsConfig};
 use crate::connection::Door;
 use crate::health::Health;
-use crate::{BackendKeys, GatewayConfig};
+use crate::live::{Live, Settings};
 
 /// Time for exchanges to write their end records once the drain time is over.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
 
 /// What the gateway is made of.
 pub struct Wiring {
-    /// Settings.
-    pub config: GatewayConfig,
-    /// The decree; swapping it takes effect with the next request.
-    pub rules: Arc<ArcSwap<Rules>>,
+    /// What an administrator sets.
+    pub settings: Settings,
     /// The operations of the API.
     pub catalogue: Arc<Catalogue>,
     /// Where everything is recorded.
     pub ledger: Ledger,
-    /// Keys of the backends.
-    pub keys: BackendKeys,
     /// Folder for request bodies too long for memory; made if it is not there. The files have no
     /// names, so nothing stays behind.
     pub spool_dir: PathBuf,
@@ -91,11 +85,11 @@ pub struct Gateway {
 
 /// What all exchanges share.
 pub(crate) struct Inner {
-    pub(crate) config: GatewayConfig,
-    pub(crate) rules: Arc<ArcSwap<Rules>>,
+    pub(crate) live: ArcSwap<Live>,
+    /// Held while the settings are swapped: one reload at a time.
+    reloading: Mutex<()>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) ledger: Ledger,
-    pub(crate) pool: Pool,
     pub(crate) spool_dir: Arc<PathBuf>,
     pub(crate) counters: Counters,
     /// Exchanges, and what they started.
@@ -123,13 +117,12 @@ pub(crate) struct Counted(Arc<AtomicU64>);
 impl Gateway {
     /// Binds the listeners and begins to serve.
     pub async fn start(wiring: Wiring) -> Result<Self, Error> {
-        check(&wiring.config.edge)?;
-        let pool = Pool::new(&wiring.config, &wiring.keys)?;
+        let live = Live::new(wiring.settings, None)?;
         std::fs::create_dir_all(&wiring.spool_dir).map_err(|error| {
             Error(format!("cannot make the folder {}: {error}", wiring.spool_dir.display()))
         })?;
         let mut doors = Vec::new();
-        for listener in &wiring.config.edge.listeners {
+        for listener in &live.config.edge.listeners {
             let tls = listener.tls.as_ref().map(tls_acceptor).transpose()?;
             let bound = TcpListener::bind(listener.address).await.map_err(|error| {
                 let address = listener.address;
@@ -138,11 +131,10 @@ impl Gateway {
             doors.push((bound, tls, listener.proxy_protocol));
         }
         let inner = Arc::new(Inner {
-            config: wiring.config,
-            rules: wiring.rules,
+            live: ArcSwap::new(live.clone()),
+            reloading: Mutex::new(()),
             catalogue: wiring.catalogue,
             ledger: wiring.ledger,
-            pool,
             spool_dir: Arc::new(wiring.spool_dir),
             counters: Counters::default(),
             tasks: TaskTracker::new(),
@@ -150,7 +142,7 @@ impl Gateway {
             stop: CancellationToken::new(),
             halt: CancellationToken::new(),
         });
-        let room = Arc::new(Semaphore::new(inner.config.edge.connections_max.max(1) as usize));
+        let room = Arc::new(Semaphore::new(live.config.edge.connections_max.max(1) as usize));
         let mut addresses = Vec::new();
         for (listener, tls, proxy_protocol) in doors {
             let address = listener.local_addr().map_err(|error| Error(error.to_string()))?;
@@ -159,9 +151,7 @@ impl Gateway {
             let door = Door { gateway: inner.clone(), tls, proxy_protocol };
             inner.doors.spawn(accept(listener, door, room.clone()));
         }
-        for backend in inner.pool.backends() {
-            inner.doors.spawn(backend.clone().watch(inner.stop.child_token()));
-        }
+        inner.watch_new(&live, None);
         Ok(Self { inner, addresses })
     }
 
@@ -173,6 +163,17 @@ impl Gateway {
     /// How it stands.
     pub fn status(&self) -> Status {
         self.inner.status()
+    }
+
+    /// Swaps the settings: requests that have begun end with those they began with, later ones get
+    /// the new ones. Settings that contradict themselves are refused and change nothing.
+    pub fn reload(&self, settings: Settings) -> Result<(), Error> {
+        let _turn = self.inner.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.inner.live.load_full();
+        let live = Live::new(settings, Some(&before))?;
+        self.inner.live.store(live.clone());
+        self.inner.watch_new(&live, Some(&before));
+        Ok(())
     }
 
     /// Answers health questions on another listener.
@@ -191,7 +192,7 @@ impl Gateway {
             inner.doors.wait().await;
             inner.tasks.wait().await;
         };
-        let drain = Duration::from_millis(inner.config.edge.drain_timeout_ms);
+        let drain = Duration::from_millis(inner.live.load().config.edge.drain_timeout_ms);
         if tokio::time::timeout(drain, finish).await.is_ok() {
             return;
         }
@@ -206,6 +207,18 @@ impl Gateway {
 }
 
 impl Inner {
+    /// Watches the backends that have come and lets those go that have left.
+    fn watch_new(&self, live: &Live, before: Option<&Live>) {
+        let old = before.map_or(&[][..], |live| live.pool.backends());
+        let new = live.pool.backends();
+        for backend in new.iter().filter(|b| !old.iter().any(|o| Arc::ptr_eq(o, b))) {
+            self.doors.spawn(backend.clone().watch(self.stop.child_token()));
+        }
+        for backend in old.iter().filter(|b| !new.iter().any(|n| Arc::ptr_eq(n, b))) {
+            backend.retired.cancel();
+        }
+    }
+
     pub(crate) fn status(&self) -> Status {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let ledger_reason = self.ledger_reason();
@@ -216,7 +229,7 @@ impl Inner {
             refused: count(&self.counters.refused),
             ledger_serves: ledger_reason.is_empty(),
             ledger_reason,
-            backends: self.pool.status(),
+            backends: self.live.load().pool.status(),
         }
     }
 
@@ -300,7 +313,7 @@ async fn accept(listener: TcpListener, door: Door, room: Arc<Semaphore>) {
     }
 }
 
-fn check(edge: &EdgeConfig) -> Result<(), Error> {
+pub(crate) fn check(edge: &EdgeConfig) -> Result<(), Error> {
     if edge.listeners.is_empty() {
         return Err(Error("edge.listeners is empty: give at least one address".into()));
     }

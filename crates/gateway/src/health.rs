@@ -76,7 +76,7 @@ impl Health {
         if !status.ledger_serves {
             reasons.push(format!("the ledger takes no records: {}", status.ledger_reason));
         }
-        if !self.gateway.pool.is_any_up() {
+        if !self.gateway.live.load().pool.is_any_up() {
             reasons.push("no backend is up: see `backends`".to_owned());
         }
         if self.gateway.stop.is_cancelled() {

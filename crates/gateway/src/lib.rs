@@ -16,6 +16,7 @@ mod forward;
 mod gateway;
 mod headers;
 mod health;
+mod live;
 mod proxy_protocol;
 mod record;
 mod refusal;
@@ -32,3 +33,4 @@ pub use config::{
 };
 pub use gateway::{BackendStatus, Error, Gateway, Status, Wiring};
 pub use health::Health;
+pub use live::Settings;

@@ -99,11 +99,9 @@ async fn a_gateway_that_cannot_start_says_what_to_change() {
         let (ledger, _) = ledger::Ledger::open(dir.path(), setup.ledger, now).unwrap();
         let rules = policy::Rules::new(1, policy::KeyHasher::new(b"x"), &[], &[]).unwrap();
         let started = gateway::Gateway::start(gateway::Wiring {
-            config: setup.config,
-            rules: std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(rules)),
+            settings: gateway::Settings { config: setup.config, rules, keys: setup.keys },
             catalogue: std::sync::Arc::new(openai::Catalogue::builtin()),
             ledger,
-            keys: setup.keys,
             spool_dir: dir.path().join("spool"),
         })
         .await;

@@ -8,6 +8,7 @@ mod backends;
 mod edge;
 mod recording;
 mod refusals;
+mod reload;
 mod support;
 mod transports;
 mod uploads;

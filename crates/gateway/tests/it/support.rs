@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use event::{
     Answered, Closed, Dispatched, InteractionId, Objects, Opened, Record, Refused, Side, Timestamp,
 };
-use gateway::{BackendConfig, BackendKeys, Gateway, GatewayConfig, ListenerConfig, Secret, Wiring};
+use gateway::{
+    BackendConfig, BackendKeys, Gateway, GatewayConfig, ListenerConfig, Secret, Settings, Wiring,
+};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -86,11 +87,9 @@ impl Setup {
         let (ledger, _) =
             Ledger::open_on(Arc::new(disk.clone()), &folder, self.ledger, now).unwrap();
         let gateway = Gateway::start(Wiring {
-            config: self.config,
-            rules: Arc::new(ArcSwap::from_pointee(rules())),
+            settings: Settings { config: self.config, rules: rules(), keys: self.keys },
             catalogue: Arc::new(Catalogue::builtin()),
             ledger: ledger.clone(),
-            keys: self.keys,
             spool_dir: dir.path().join("spool"),
         })
         .await
@@ -103,7 +102,7 @@ pub(crate) fn listener() -> ListenerConfig {
     ListenerConfig { address: SocketAddr::from(([127, 0, 0, 1], 0)), ..ListenerConfig::default() }
 }
 
-fn rules() -> Rules {
+pub(crate) fn rules() -> Rules {
     let hasher = KeyHasher::new(b"a secret of thirty-two bytes.....");
     let product = ProductConfig {
         id: "narrow".into(),

@@ -1,0 +1,38 @@
+//! What may change while the gateway runs. One value of it serves a request from start to end.
+
+use std::sync::Arc;
+
+use policy::Rules;
+
+use crate::backend::Pool;
+use crate::gateway::Error;
+use crate::{BackendKeys, GatewayConfig};
+
+/// What an administrator sets: at the start, and again at every reload.
+pub struct Settings {
+    /// Settings of the gateway. A reload leaves `edge.listeners` and `edge.connections_max` as they
+    /// were at the start.
+    pub config: GatewayConfig,
+    /// The decree.
+    pub rules: Rules,
+    /// Keys of the backends.
+    pub keys: BackendKeys,
+}
+
+/// The settings in force.
+pub(crate) struct Live {
+    pub(crate) config: GatewayConfig,
+    pub(crate) rules: Rules,
+    pub(crate) pool: Pool,
+}
+
+impl Live {
+    /// Checks the settings as a whole. What `before` knows of backends that stay the same, their
+    /// connections and health, is kept.
+    pub(crate) fn new(settings: Settings, before: Option<&Self>) -> Result<Arc<Self>, Error> {
+        let Settings { config, rules, keys } = settings;
+        crate::gateway::check(&config.edge)?;
+        let pool = Pool::new(&config, &keys, before.map(|live| &live.pool))?;
+        Ok(Arc::new(Self { config, rules, pool }))
+    }
+}
