@@ -431,6 +431,7 @@ impl Exchange {
             chunks: tally.chunks,
             errors: self.errors.clone(),
             own_body: ending.own_body.clone(),
+            session: None,
         }
     }
 }
