@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use event::{
-    Answered, Closed, Dispatched, InteractionId, Objects, Opened, Record, Refused, Side, Timestamp,
+    Answered, Closed, Dispatched, InteractionId, MessageChunk, Objects, Opened, Record, Refused,
+    Side, Timestamp,
 };
 use gateway::{
     BackendConfig, BackendKeys, Gateway, GatewayConfig, ListenerConfig, Secret, Settings, Wiring,
@@ -329,6 +330,7 @@ pub(crate) struct Story {
     pub(crate) closed: Vec<Closed>,
     pub(crate) refused: Vec<Refused>,
     pub(crate) objects: Vec<Objects>,
+    pub(crate) messages: Vec<MessageChunk>,
 }
 
 impl Story {
@@ -369,6 +371,7 @@ impl Stories {
             Record::Closed(record) => story.closed.push(*record),
             Record::Refused(record) => story.refused.push(*record),
             Record::Objects(record) => story.objects.push(*record),
+            Record::MessageChunk(chunk) => story.messages.push(chunk),
             Record::BodyChunk(chunk) => match chunk.side {
                 Side::Request => story.request.extend_from_slice(&chunk.data),
                 Side::Response => story.response.extend_from_slice(&chunk.data),
