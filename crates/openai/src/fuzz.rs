@@ -4,7 +4,7 @@
 
 use crate::{
     Assembled, Body, Catalogue, Input, Kind, PathIds, Peek, Peeker, SseParser, StreamAssembler,
-    Tokenizer, extract, request_messages, response_messages,
+    Tokenizer, UsageFilter, extract, request_messages, response_messages,
 };
 
 /// Cuts the bytes behind the first one into pieces of the size that the first one tells.
@@ -47,9 +47,18 @@ pub fn peek(bytes: &[u8]) {
     }
 }
 
-/// Any event stream: however it is cut, the same events come out.
+/// Any event stream: however it is cut, the same events come out, and the same is left of it once
+/// what asking for usage added is taken out.
 pub fn sse(bytes: &[u8]) {
     let (size, stream) = pieces(bytes);
+    let filtered = |size: usize| {
+        let mut filter = UsageFilter::default();
+        let mut left: Vec<u8> = Vec::new();
+        stream.chunks(size).for_each(|piece| left.extend_from_slice(&filter.push(piece)));
+        left.extend(filter.finish());
+        left
+    };
+    assert_eq!(filtered(size), filtered(stream.len().max(1)));
     let seen = |size: usize| {
         let mut parser = SseParser::with_limit(4096);
         let mut events = Vec::new();

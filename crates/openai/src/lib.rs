@@ -29,7 +29,7 @@ pub use kind::{DeploymentSource, Family, Kind, Multipart, Pin, Statefulness, Str
 pub use multipart::{FormPart, FormReader};
 pub use peek::{
     AnswerPeek, AnswerPeeker, Malformed, PEEK_DEPTH_MAX, PEEK_VALUE_BYTES_MAX, Peek, PeekFormat,
-    Peeker,
+    Peeker, Splice,
 };
-pub use sse::{SSE_EVENT_BYTES_MAX, SseEvent, SseParser};
+pub use sse::{SSE_EVENT_BYTES_MAX, SseEvent, SseParser, USAGE_EVENT_BYTES_MAX, UsageFilter};
 pub use tokens::{Encoding, Tokenizer};

@@ -7,6 +7,7 @@
 mod answer;
 mod form;
 mod json;
+mod splice;
 mod token;
 mod utf8;
 
@@ -15,6 +16,8 @@ use std::ops::Range;
 pub use answer::{AnswerPeek, AnswerPeeker};
 use form::FormPeek;
 use json::JsonScanner;
+pub use splice::Splice;
+use splice::StreamOptions;
 
 /// Longest value kept; of longer ones only [`Peek::overlong`] tells.
 pub const PEEK_VALUE_BYTES_MAX: usize = 1024;
@@ -88,15 +91,12 @@ pub struct Peek {
     pub purpose: Option<String>,
     /// Where the value of `model` stands in the body, quotes included.
     pub model_span: Option<Range<u64>>,
-    /// Where the value of `stream_options` stands in the body.
-    pub stream_options_span: Option<Range<u64>>,
     /// Where the first member of the top-level object could be inserted: behind its brace.
     pub object_start: Option<u64>,
-    /// The top-level object has no members.
-    pub is_empty_object: bool,
     /// One of the values was longer than [`PEEK_VALUE_BYTES_MAX`].
     pub overlong: bool,
     pub(crate) malformed: Option<Malformed>,
+    pub(crate) stream_options: StreamOptions,
 }
 
 impl Peek {

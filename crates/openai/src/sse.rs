@@ -3,6 +3,10 @@
 //! Lines end in LF, CRLF or CR; pieces may be cut anywhere. An event that lies whole within one piece
 //! and has one line of data is handed on without a copy.
 
+mod usage;
+
+pub use usage::{USAGE_EVENT_BYTES_MAX, UsageFilter};
+
 /// Largest event handed on, unless told otherwise.
 pub const SSE_EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 

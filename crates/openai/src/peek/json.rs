@@ -1,5 +1,6 @@
 //! The JSON scanner: a checker of the whole grammar that keeps a few top-level values.
 
+use super::splice::StreamOptions;
 use super::token::{Number, Text, literal};
 use super::utf8::Utf8Check;
 use super::{Malformed, PEEK_DEPTH_MAX, PEEK_VALUE_BYTES_MAX, Peek, PeekFormat};
@@ -246,11 +247,13 @@ impl JsonScanner {
             State::Literal { word, at: place } => self.word(at, byte, word, place),
             _ if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') => {}
             State::Value => self.value(at, byte),
-            State::ValueOrEnd if byte == b']' => self.close(at),
+            State::ValueOrEnd if byte == b']' => self.close(),
             State::ValueOrEnd => self.value(at, byte),
             State::KeyOrEnd if byte == b'}' => {
-                self.peek.is_empty_object |= self.depth == 1;
-                self.close(at);
+                if let StreamOptions::Object { is_empty, .. } = &mut self.peek.stream_options {
+                    *is_empty |= self.depth == 2 && self.inside == Some(Field::StreamOptions);
+                }
+                self.close();
             }
             State::KeyOrEnd | State::Key if byte == b'"' => self.key(),
             State::KeyOrEnd | State::Key => self.fail(at, "a key is expected"),
@@ -318,6 +321,10 @@ impl JsonScanner {
         match self.field {
             Some(Field::StreamOptions | Field::Conversation) if self.depth == 2 => {
                 self.inside = self.field;
+                if is_object && self.field == Some(Field::StreamOptions) {
+                    let start = self.base + at as u64 + 1;
+                    self.peek.stream_options = StreamOptions::Object { start, is_empty: false };
+                }
             }
             Some(Field::Usage) if self.depth == 2 && is_object => {
                 self.inside = self.field;
@@ -330,23 +337,15 @@ impl JsonScanner {
         self.state = if is_object { State::KeyOrEnd } else { State::ValueOrEnd };
     }
 
-    fn close(&mut self, at: usize) {
+    fn close(&mut self) {
         if self.references_at == Some(self.depth) {
             self.references_at = None;
         }
         self.depth -= 1;
         if self.depth == 1 {
-            if self.inside == Some(Field::StreamOptions) {
-                self.peek.stream_options_span =
-                    Some(self.options_start()..self.base + at as u64 + 1);
-            }
             self.inside = None;
         }
         self.value_ended();
-    }
-
-    fn options_start(&self) -> u64 {
-        self.peek.stream_options_span.as_ref().map_or(self.started_at, |span| span.start)
     }
 
     fn value_ended(&mut self) {
@@ -358,7 +357,7 @@ impl JsonScanner {
         match (byte, self.in_object()) {
             (b',', true) => self.state = State::Key,
             (b',', false) => self.state = State::Value,
-            (b'}', true) | (b']', false) => self.close(at),
+            (b'}', true) | (b']', false) => self.close(),
             _ => self.fail(at, "a comma or the end is expected"),
         }
     }
@@ -490,12 +489,9 @@ impl JsonScanner {
         match self.field {
             Some(Field::Model) => (peek.model, peek.model_span) = (None, None),
             Some(Field::Stream) => peek.stream = None,
-            Some(Field::StreamOptions) => {
-                // The start is remembered here until the end is known.
-                let start = self.started_at;
-                (peek.include_usage, peek.stream_options_span) = (None, Some(start..start));
+            Some(Field::StreamOptions | Field::IncludeUsage) => {
+                (peek.include_usage, peek.stream_options) = (None, StreamOptions::Other);
             }
-            Some(Field::IncludeUsage) => peek.include_usage = None,
             Some(Field::PreviousResponse) => peek.previous_response_id = None,
             Some(Field::Conversation | Field::ConversationId) => peek.conversation = None,
             Some(Field::Assistant) => peek.assistant_id = None,
@@ -555,10 +551,17 @@ impl JsonScanner {
         let peek = &mut self.peek;
         match self.field {
             Some(Field::Stream) => peek.stream = value,
-            Some(Field::IncludeUsage) => peek.include_usage = value,
+            Some(Field::IncludeUsage) => {
+                peek.include_usage = value;
+                if value != Some(true) {
+                    peek.stream_options = StreamOptions::Declined(self.started_at..end);
+                }
+            }
             Some(Field::Store) => peek.store = value,
             Some(Field::Background) => peek.background = value,
-            Some(Field::StreamOptions) => peek.stream_options_span = Some(self.started_at..end),
+            Some(Field::StreamOptions) if value.is_none() => {
+                peek.stream_options = StreamOptions::Null(self.started_at..end);
+            }
             _ => {}
         }
     }

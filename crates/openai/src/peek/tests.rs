@@ -41,10 +41,7 @@ fn wanted_members_are_found_wherever_they_stand() {
             CHAT[span.start as usize..span.end as usize].to_owned()
         };
         assert_eq!(span(&peek.model_span), r#""gpt-\u0034o""#);
-        assert_eq!(
-            span(&peek.stream_options_span),
-            r#"{"x":{"include_usage":false},"include_usage":true}"#
-        );
+        assert_eq!(peek.ask_for_usage(), None);
     }
 }
 
@@ -54,7 +51,71 @@ fn the_last_of_two_members_counts() {
     assert_eq!(peek(r#"{"model":"a","model":7}"#).model, None);
     let twice = r#"{"stream_options":{"include_usage":true},"stream_options":null}"#;
     assert_eq!(peek(twice).include_usage, None);
-    assert_eq!(peek(twice).stream_options_span, Some(58..62));
+}
+
+fn spliced(body: &str, splice: &Splice) -> String {
+    let span = splice.span.start as usize..splice.span.end as usize;
+    format!("{}{}{}", &body[..span.start], splice.text, &body[span.end..])
+}
+
+#[test]
+fn a_body_is_made_to_ask_for_usage_by_one_splice() {
+    for (body, want) in [
+        (
+            r#" {"stream":true}"#,
+            Some(r#" {"stream_options":{"include_usage":true},"stream":true}"#),
+        ),
+        (
+            r#"{"stream":true,"stream_options" : null}"#,
+            Some(r#"{"stream":true,"stream_options" : {"include_usage":true}}"#),
+        ),
+        (
+            r#"{"stream_options":{ },"stream":true}"#,
+            Some(r#"{"stream_options":{"include_usage":true },"stream":true}"#),
+        ),
+        (
+            r#"{"stream":true,"stream_options":{"include_obfuscation":{}}}"#,
+            Some(
+                r#"{"stream":true,"stream_options":{"include_usage":true,"include_obfuscation":{}}}"#,
+            ),
+        ),
+        (
+            r#"{"stream":true,"stream_options":{"x":{},"include_usage": false}}"#,
+            Some(r#"{"stream":true,"stream_options":{"x":{},"include_usage": true}}"#),
+        ),
+        (
+            r#"{"stream":true,"stream_options":{"include_usage":null,"x":1}}"#,
+            Some(r#"{"stream":true,"stream_options":{"include_usage":true,"x":1}}"#),
+        ),
+        // The last of two counts.
+        (
+            r#"{"stream":true,"stream_options":{"include_usage":true},"stream_options":null}"#,
+            Some(
+                r#"{"stream":true,"stream_options":{"include_usage":true},"stream_options":{"include_usage":true}}"#,
+            ),
+        ),
+        (r#"{"stream":true,"stream_options":{"include_usage":true}}"#, None),
+        (r#"{"stream":true,"stream_options":{"include_usage":"yes"}}"#, None),
+        (r#"{"stream":true,"stream_options":{"include_usage":1}}"#, None),
+        (r#"{"stream":true,"stream_options":[]}"#, None),
+        (r#"{"stream":true,"stream_options":7}"#, None),
+        (r#"{"stream":true,"stream_options":false}"#, None),
+        (r#"{"stream":false}"#, None),
+        (r#"{"stream":null}"#, None),
+        (r#"{"stream":true,"stream":false}"#, None),
+        ("{}", None),
+        ("[true]", None),
+    ] {
+        for size in 1..=body.len() {
+            let splice = peek_pieces("application/json", body.as_bytes(), size).ask_for_usage();
+            let asked = splice.as_ref().map(|splice| spliced(body, splice));
+            assert_eq!(asked.as_deref(), want, "{body} in pieces of {size}");
+            if let (Some(splice), Some(asked)) = (splice, asked) {
+                assert_eq!(splice.length_of(body.len() as u64), asked.len() as u64);
+                assert_eq!(peek(&asked).include_usage, Some(true));
+            }
+        }
+    }
 }
 
 #[test]
@@ -222,6 +283,15 @@ proptest! {
         prop_assert_eq!(in_pieces.model.as_deref(), body["model"].as_str());
         prop_assert_eq!(in_pieces.stream, body["stream"].as_bool());
         prop_assert_eq!(in_pieces.include_usage, body["stream_options"]["include_usage"].as_bool());
+        if let Some(splice) = in_pieces.ask_for_usage() {
+            let asked: Value = serde_json::from_str(&spliced(&text, &splice)).expect("still JSON");
+            prop_assert_eq!(&asked["stream_options"]["include_usage"], &Value::Bool(true));
+            let without = |mut body: Value| {
+                body.as_object_mut().expect("an object").remove("stream_options");
+                body
+            };
+            prop_assert_eq!(without(asked), without(body.clone()));
+        }
         prop_assert_eq!(in_pieces.n, body["n"].as_u64());
         prop_assert_eq!(in_pieces.max_tokens, body["max_tokens"].as_u64());
         let conversation = body["conversation"].as_str().or(body["conversation"]["id"].as_str());
