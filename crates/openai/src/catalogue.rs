@@ -1,9 +1,9 @@
 //! The operations table: every operation of every surface, from a CSV file that is compiled in and
 //! may be replaced by another of the same columns.
 
-use crate::identify::Router;
+use crate::identify::{Router, below_prefix};
 use crate::kind::{DeploymentSource, Kind, Multipart, Pin, Statefulness, Streaming, Surface};
-use crate::{Error, Identified};
+use crate::{Error, Identified, ObjectRole};
 
 /// Operations as the API descriptions have them.
 const OPERATIONS: &str = include_str!("../data/operations.csv");
@@ -37,6 +37,8 @@ pub struct Operation {
     pub pin: Pin,
     /// Pointers to ids in the answer that belong to the backend from then on.
     pub creates_id: Vec<String>,
+    /// What it does with objects.
+    pub role: ObjectRole,
     /// How the answer may be streamed.
     pub streaming: Streaming,
     /// Whether the request is a multipart form.
@@ -143,6 +145,12 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn read(&self) -> Result<Operation, Error> {
+        let mut operation = self.read_columns()?;
+        operation.role = ObjectRole::of(&operation.method, &below_prefix(&operation).0);
+        Ok(operation)
+    }
+
+    fn read_columns(&self) -> Result<Operation, Error> {
         let path_template = self.text("path_template")?.to_owned();
         if !path_template.starts_with('/') {
             return Err(self.wrong("path_template", &path_template));
@@ -164,6 +172,7 @@ impl Row<'_> {
                 .into_iter()
                 .map(|text| text.split(' ').next().unwrap_or_default().to_owned())
                 .collect(),
+            role: ObjectRole::default(),
             streaming: self.named("streaming", streaming)?,
             multipart: self.named("multipart", |text| {
                 Multipart::from_name(text.split(" (").next().unwrap_or(text))

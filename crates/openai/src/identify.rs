@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 pub use hint::{Hint, Problem};
 pub use path::PathIds;
-pub(crate) use trie::Router;
+pub(crate) use trie::{Router, below_prefix};
 
 use crate::{Family, Operation, Surface};
 

@@ -1,7 +1,5 @@
 //! The words in which an operation is described: surface, kind, state, streaming.
 
-use std::fmt;
-
 /// Defines an enum together with the names it is written by.
 macro_rules! named {
     (
@@ -31,13 +29,15 @@ macro_rules! named {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.name())
             }
         }
     };
 }
+
+pub(crate) use named;
 
 named! {
     /// The API description an operation comes from.

@@ -12,6 +12,7 @@ pub mod fuzz;
 mod identify;
 mod kind;
 mod multipart;
+mod object;
 mod peek;
 mod sse;
 mod tokens;
@@ -27,9 +28,10 @@ pub use extract::{
 pub use identify::{Finding, Hint, Identified, PathIds, Problem};
 pub use kind::{DeploymentSource, Family, Kind, Multipart, Pin, Statefulness, Streaming, Surface};
 pub use multipart::{FormPart, FormReader};
+pub use object::{ObjectKind, ObjectRole, is_fine_tuned};
 pub use peek::{
-    AnswerPeek, AnswerPeeker, Malformed, PEEK_DEPTH_MAX, PEEK_VALUE_BYTES_MAX, Peek, PeekFormat,
-    Peeker, Splice,
+    AnswerPeek, AnswerPeeker, IdFinder, IdPlace, Malformed, PEEK_DEPTH_MAX, PEEK_VALUE_BYTES_MAX,
+    Peek, PeekFormat, Peeker, Splice,
 };
 pub use sse::{SSE_EVENT_BYTES_MAX, SseEvent, SseParser, USAGE_EVENT_BYTES_MAX, UsageFilter};
 pub use tokens::{Encoding, Tokenizer};

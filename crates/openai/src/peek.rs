@@ -6,6 +6,7 @@
 
 mod answer;
 mod form;
+mod ids;
 mod json;
 mod splice;
 mod token;
@@ -15,6 +16,7 @@ use std::ops::Range;
 
 pub use answer::{AnswerPeek, AnswerPeeker};
 use form::FormPeek;
+pub use ids::{IdFinder, IdPlace};
 use json::JsonScanner;
 pub use splice::Splice;
 use splice::StreamOptions;
@@ -71,8 +73,10 @@ pub struct Peek {
     /// `training_file` of a fine-tuning job.
     pub training_file: Option<String>,
     /// Ids of other objects named anywhere in the body: `file_id`, `file_ids`, `vector_store_ids`,
-    /// `container`, `validation_file`, and the `id` of items. At most 64.
+    /// `container`, `validation_file`, and the `id` of what an `item_reference` names. At most 1,024.
     pub references: Vec<String>,
+    /// There were more.
+    pub too_many_references: bool,
     /// `store`.
     pub store: Option<bool>,
     /// `background`.

@@ -344,7 +344,7 @@ fn family(prefix: Prefix<'_>, end: Option<End>) -> Family {
 }
 
 /// An operation's path without the prefix of its surface, and whether the prefix held a deployment.
-fn below_prefix(operation: &Operation) -> (Cow<'_, str>, bool) {
+pub(crate) fn below_prefix(operation: &Operation) -> (Cow<'_, str>, bool) {
     let path = operation.path_template.as_str();
     let prefix = match operation.surface {
         Surface::AzureDated => "/openai/",

@@ -3,6 +3,8 @@
 use super::splice::StreamOptions;
 use super::token::{Number, Text, literal};
 use super::utf8::Utf8Check;
+use crate::object::{ObjectKind, is_fine_tuned};
+
 use super::{Malformed, PEEK_DEPTH_MAX, PEEK_VALUE_BYTES_MAX, Peek, PeekFormat};
 
 /// Longest key that can be a wanted one, escapes included.
@@ -30,6 +32,11 @@ enum Field {
     StreamFormat,
     /// An id of an object, anywhere in the body.
     Reference,
+    /// `id` and `type` of something below the top level.
+    InnerId,
+    InnerType,
+    /// What users fill in at will: nothing in it counts.
+    Muted,
     /// Of answers: `id`, `thread_id`, `usage`.
     Id,
     Thread,
@@ -37,7 +44,7 @@ enum Field {
 }
 
 /// Most ids of objects kept of one body.
-const REFERENCES_MAX: usize = 64;
+const REFERENCES_MAX: usize = 1024;
 /// Longest usage object kept.
 const USAGE_BYTES_MAX: usize = 8 * 1024;
 
@@ -48,6 +55,17 @@ pub(crate) struct Told {
     pub(crate) thread_id: Option<String>,
     /// The usage object, raw.
     pub(crate) usage: Vec<u8>,
+    /// Ids of what lies inside the object: its items.
+    pub(crate) items: Vec<String>,
+}
+
+/// An object below the top level.
+#[derive(Debug, Default)]
+struct Inner {
+    id: Option<String>,
+    has_type: bool,
+    has_more: bool,
+    is_reference: bool,
 }
 
 impl Field {
@@ -78,6 +96,8 @@ impl Field {
             "thread_id" => Self::Thread,
             "usage" => Self::Usage,
             "validation_file" => Self::Reference,
+            // Not of interest here, unlike further down.
+            "type" => return None,
             _ => return Self::of_inner_key(key),
         })
     }
@@ -86,9 +106,15 @@ impl Field {
 impl Field {
     /// Members that name objects wherever they stand: in tools, attachments, content parts, items.
     fn of_inner_key(key: &str) -> Option<Self> {
-        let keys =
-            ["file_id", "file_ids", "vector_store_id", "vector_store_ids", "container", "id"];
-        keys.contains(&key).then_some(Self::Reference)
+        Some(match key {
+            "id" => Self::InnerId,
+            "type" => Self::InnerType,
+            "metadata" | "parameters" | "schema" => Self::Muted,
+            "file_id" | "file_ids" | "vector_store_id" | "vector_store_ids" | "container"
+            | "container_id" | "thread_id" | "output_file_id" | "error_file_id"
+            | "result_files" | "fine_tuned_model" => Self::Reference,
+            _ => return None,
+        })
     }
 }
 
@@ -137,6 +163,12 @@ pub(crate) struct JsonScanner {
     inside: Option<Field>,
     /// Level of a list whose texts are ids of objects.
     references_at: Option<usize>,
+    /// Level below which nothing counts.
+    muted_at: Option<usize>,
+    /// The objects we are in, but for the top-level one.
+    inner: Vec<Inner>,
+    /// It is an answer: ids of items are kept, which in a request are often just repeated.
+    is_answer: bool,
     /// Where in the piece being scanned the kept part of a usage object begins.
     usage_from: Option<usize>,
     /// Raw bytes of the key or value being kept.
@@ -159,6 +191,9 @@ impl Default for JsonScanner {
             field: None,
             inside: None,
             references_at: None,
+            muted_at: None,
+            inner: Vec::new(),
+            is_answer: false,
             usage_from: None,
             kept: Vec::new(),
             keeping: false,
@@ -168,6 +203,10 @@ impl Default for JsonScanner {
 }
 
 impl JsonScanner {
+    pub(crate) fn of_answer() -> Self {
+        Self { is_answer: true, ..Self::default() }
+    }
+
     /// White space went before.
     pub(crate) fn skip(&mut self, bytes: u64) {
         self.base += bytes;
@@ -331,7 +370,11 @@ impl JsonScanner {
                 self.usage_from = Some(at);
             }
             Some(Field::Reference) if !is_object => self.references_at = Some(self.depth),
+            Some(Field::Muted) => self.muted_at = Some(self.depth),
             _ => {}
+        }
+        if is_object && self.depth > 1 {
+            self.inner.push(Inner::default());
         }
         self.field = None;
         self.state = if is_object { State::KeyOrEnd } else { State::ValueOrEnd };
@@ -341,11 +384,31 @@ impl JsonScanner {
         if self.references_at == Some(self.depth) {
             self.references_at = None;
         }
+        if self.muted_at == Some(self.depth) {
+            self.muted_at = None;
+        }
+        if self.depth > 1 && self.in_object() {
+            self.close_inner();
+        }
         self.depth -= 1;
         if self.depth == 1 {
             self.inside = None;
         }
         self.value_ended();
+    }
+
+    /// `{"type": "item_reference", "id": "msg_1"}` names an item that the backend has, with or without
+    /// its type; other objects with an id bring along what they are.
+    fn close_inner(&mut self) {
+        let Some(Inner { id, has_type, has_more, is_reference }) = self.inner.pop() else { return };
+        if is_reference || (id.is_some() && !has_type && !has_more) {
+            self.refer(id);
+        } else if self.is_answer
+            && let Some(id) = id
+            && self.told.items.len() < REFERENCES_MAX
+        {
+            self.told.items.push(id);
+        }
     }
 
     fn value_ended(&mut self) {
@@ -458,15 +521,30 @@ impl JsonScanner {
     fn key_ended(&mut self) {
         self.state = State::Colon;
         if self.kept.len() > KEY_BYTES_MAX {
-            return;
+            return self.note_member();
         }
         self.field = match std::str::from_utf8(&self.kept) {
             Ok(key) if !key.contains('\\') => self.field_of(key),
             _ => unescaped(&self.kept).and_then(|key| self.field_of(&key)),
         };
+        self.note_member();
+    }
+
+    /// Tells the object we are in of a member.
+    fn note_member(&mut self) {
+        if self.depth > 1
+            && self.in_object()
+            && let Some(inner) = self.inner.last_mut()
+        {
+            inner.has_type |= self.field == Some(Field::InnerType);
+            inner.has_more |= !matches!(self.field, Some(Field::InnerType | Field::InnerId));
+        }
     }
 
     fn field_of(&self, key: &str) -> Option<Field> {
+        if self.muted_at.is_some() {
+            return None;
+        }
         match (self.depth, self.inside) {
             (1, _) => Field::of_key(key, None),
             (2, Some(Field::StreamOptions | Field::Conversation)) => {
@@ -507,7 +585,7 @@ impl JsonScanner {
             Some(Field::Id) => self.told.id = None,
             Some(Field::Thread) => self.told.thread_id = None,
             Some(Field::Usage) => self.told.usage.clear(),
-            Some(Field::Reference) | None => {}
+            Some(Field::Reference | Field::InnerId | Field::InnerType | Field::Muted) | None => {}
         }
     }
 
@@ -532,17 +610,39 @@ impl JsonScanner {
             Field::Id => self.told.id = text,
             Field::Thread => self.told.thread_id = text,
             Field::Reference => self.refer(text),
+            Field::InnerId => self.inner_id(text),
+            Field::InnerType if text.as_deref() == Some("item_reference") => {
+                if let Some(inner) = self.inner.last_mut() {
+                    inner.is_reference = true;
+                }
+            }
             _ => {}
         }
     }
 
     fn refer(&mut self, id: Option<String>) {
         let references = &mut self.peek.references;
-        if let Some(id) = id.filter(|id| is_object_id(id))
-            && references.len() < REFERENCES_MAX
-            && !references.contains(&id)
-        {
+        let Some(id) = id.filter(|id| is_object_id(id) || is_fine_tuned(id)) else { return };
+        if references.contains(&id) {
+            return;
+        }
+        if references.len() == REFERENCES_MAX {
+            self.peek.too_many_references = true;
+        } else {
             references.push(id);
+        }
+    }
+
+    fn inner_id(&mut self, id: Option<String>) {
+        let Some(id) = id.filter(|id| is_object_id(id)) else { return };
+        if ObjectKind::of_id(&id).is_some_and(ObjectKind::stands_alone) {
+            return self.refer(Some(id));
+        }
+        let Some(inner) = self.inner.last_mut() else { return };
+        // One that stands twice: a reader may take either.
+        let before = inner.id.replace(id);
+        if before.is_some() {
+            self.refer(before);
         }
     }
 

@@ -223,9 +223,34 @@ fn ids_of_objects_are_found_at_any_depth() {
         let found = ["msg_1", "file-9", "vs_1", "vs_2", "file-8", "cntr_1", "file-7"];
         assert_eq!(peek.references, found);
     }
-    let many: Vec<String> = (0..1000).map(|n| format!("file-{n}")).collect();
+    let many: Vec<String> = (0..2000).map(|n| format!("file-{n}")).collect();
     let body = serde_json::json!({ "file_ids": many }).to_string();
-    assert_eq!(peek(&body).references.len(), 64);
+    let peek = peek(&body);
+    assert_eq!((peek.references.len(), peek.too_many_references), (1024, true));
+}
+
+#[test]
+fn items_count_as_references_only_where_they_bring_nothing_along() {
+    for (item, want) in [
+        (r#"{"type":"item_reference","id":"msg_1"}"#, &["msg_1"][..]),
+        (r#"{"id":"msg_1","type":"item_reference","x":{"id":"rs_2","y":1}}"#, &["msg_1"]),
+        (r#"{"id":"rs_1"}"#, &["rs_1"]),
+        (r#"{"id":"rs_1","type":"reasoning","summary":[]}"#, &[]),
+        (r#"{"id":"msg_1","id":"msg_2","type":"message"}"#, &["msg_1"]),
+        (
+            r#"{"type":"message","metadata":{"file_id":"file-1","a":{"id":"vs_1"}},"file_id":"file-2"}"#,
+            &["file-2"],
+        ),
+        (r#"{"type":"file_id","id":"file-1"}"#, &["file-1"]),
+        (r#"{"type":"item_reference","id":"msg_1"}"#, &["msg_1"]),
+    ] {
+        let body = format!(r#"{{"input":[{item}],"metadata":{{"file_id":"file-9"}}}}"#);
+        for size in [1, 5, 1000] {
+            let peek = peek_pieces("application/json", body.as_bytes(), size);
+            assert_eq!(peek.references, want, "{body}");
+            assert_eq!(peek.malformed(), None);
+        }
+    }
 }
 
 fn json() -> impl Strategy<Value = Value> {
