@@ -52,6 +52,8 @@ pub struct Follower {
 #[derive(Default)]
 struct Shared {
     stopping: AtomicBool,
+    /// Somebody waits: what is at hand is applied now.
+    hurry: AtomicBool,
     applied: AtomicU64,
     moved: Condvar,
     lock: Mutex<()>,
@@ -122,8 +124,10 @@ impl Follower {
     /// Waits until all that is durable at this moment is in the snapshot; false if the time is up first.
     pub fn settle(&self, wait: Duration) -> bool {
         let target = *self.ledger.durable().borrow();
+        self.shared.hurry.store(true, Ordering::Release);
         let held = self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.shared.moved.wait_timeout_while(held, wait, |()| self.applied() < target);
+        self.shared.hurry.store(false, Ordering::Release);
         waited.is_ok_and(|(_, timeout)| !timeout.timed_out())
     }
 
@@ -245,7 +249,8 @@ impl Worker {
     fn is_due(&self) -> bool {
         match self.batch_since {
             Some(since) => {
-                since.elapsed() >= COMMIT_INTERVAL
+                self.shared.hurry.load(Ordering::Acquire)
+                    || since.elapsed() >= COMMIT_INTERVAL
                     || self.batch.len() >= BATCH_FRAMES_MAX
                     || self.batch_bytes >= BATCH_BYTES_MAX
             }

@@ -7,10 +7,12 @@
 
 mod error;
 mod follower;
+mod objects;
 mod snapshot;
 
 pub use error::{Error, ErrorKind};
 pub use follower::{Follower, Projection};
+pub use objects::{Known, LISTED_MAX, Objects, Owned};
 pub use snapshot::Snapshot;
 
 #[cfg(test)]

@@ -1,0 +1,287 @@
+//! Where objects are at home, and whose they are.
+//!
+//! What a backend makes is noted in the ledger, then [`Objects::remember`]ed, and only then is its id
+//! passed on. Memory holds what the snapshot does not have yet, and a bounded part of what it has.
+
+mod cache;
+mod table;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use event::{Kind, Timestamp};
+use ledger::Entry;
+use redb::WriteTransaction;
+use tokio::sync::Notify;
+
+use cache::Cache;
+
+use crate::{Error, ErrorKind, Projection, Snapshot};
+
+/// Most objects that wait to be in the snapshot.
+const PENDING_MAX: usize = 100_000;
+/// How long a new object may wait for room among them.
+const ROOM_WAIT: Duration = Duration::from_secs(5);
+/// Most objects that one list goes through, the newest.
+pub const LISTED_MAX: usize = 20_000;
+
+/// What is known of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// What it is, such as `file`.
+    pub kind: String,
+    /// Backend that has it.
+    pub backend_id: String,
+    /// Subscription it belongs to.
+    pub owner: String,
+    /// Id of the object it lies in; empty if it stands alone.
+    pub parent: String,
+    /// When its id was first seen.
+    pub made_at: Timestamp,
+}
+
+/// One of an owner's objects.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owned {
+    /// When its id was first seen.
+    pub made_at: Timestamp,
+    /// Its id.
+    pub id: String,
+    /// Backend that has it.
+    pub backend_id: String,
+}
+
+/// All objects known. Clones share it.
+#[derive(Clone)]
+pub struct Objects {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    snapshot: Arc<Snapshot>,
+    index: Mutex<Index>,
+    room: Notify,
+}
+
+/// What is in memory.
+struct Index {
+    /// Of the ledger, but not yet in the snapshot.
+    pending: HashMap<String, Pending>,
+    by_sequence: BTreeMap<u64, Vec<String>>,
+    /// Of the snapshot.
+    cache: Cache<Arc<Known>>,
+    /// The last sequence in the snapshot.
+    applied: u64,
+    /// Changes so far: what was read from the snapshot before one is not kept.
+    changes: u64,
+}
+
+/// An object made, or none if it is gone.
+struct Pending {
+    known: Option<Arc<Known>>,
+    sequence: u64,
+}
+
+impl Objects {
+    /// Objects of this snapshot, at most so many of which are held in memory besides those that the
+    /// snapshot does not have yet.
+    pub fn new(snapshot: Arc<Snapshot>, cached_max: usize) -> Self {
+        let index = Index {
+            pending: HashMap::new(),
+            by_sequence: BTreeMap::new(),
+            cache: Cache::new(cached_max),
+            applied: 0,
+            changes: 0,
+        };
+        let inner = Inner { snapshot, index: Mutex::new(index), room: Notify::new() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What makes the snapshot follow the ledger; for [`crate::Follower::start`].
+    pub fn projection(&self) -> Box<dyn Projection> {
+        Box::new(ObjectProjection { objects: self.clone() })
+    }
+
+    /// What is known of an id; none if nothing is.
+    pub async fn find(&self, id: &str) -> Result<Option<Arc<Known>>, Error> {
+        let changes = {
+            let mut index = self.inner.index();
+            if let Some(pending) = index.pending.get(id) {
+                return Ok(pending.known.clone());
+            }
+            if let Some(known) = index.cache.get(id) {
+                return Ok(Some(known));
+            }
+            index.changes
+        };
+        let read = {
+            let id = id.to_owned();
+            self.blocking(move |snapshot| snapshot.read(|read| table::get(read, &id))).await?
+        };
+        let Some(known) = read.map(Arc::new) else { return Ok(None) };
+        let mut index = self.inner.index();
+        if index.changes == changes {
+            index.cache.insert(id, known.clone());
+        }
+        Ok(Some(known))
+    }
+
+    /// Waits until there is room for new objects.
+    pub async fn room(&self) -> Result<(), Error> {
+        let has_room = || self.inner.index().pending.len() < PENDING_MAX;
+        let waiting = async {
+            loop {
+                let woken = self.inner.room.notified();
+                if has_room() {
+                    return;
+                }
+                woken.await;
+            }
+        };
+        tokio::time::timeout(ROOM_WAIT, waiting).await.map_err(|_| {
+            let text = "the object registry cannot take more objects: its snapshot is not written; \
+                        see the log";
+            Error::new(ErrorKind::Unavailable, text)
+        })
+    }
+
+    /// Takes over a record that is durable in the ledger at `sequence` or before.
+    pub fn remember(&self, record: &event::Objects, sequence: u64) {
+        let mut index = self.inner.index();
+        index.changes += 1;
+        for object in &record.made {
+            let known = Known {
+                kind: object.kind.clone(),
+                backend_id: record.backend_id.clone(),
+                owner: record.owner.clone(),
+                parent: object.parent.clone(),
+                made_at: record.noted_at,
+            };
+            if !index.holds(&object.id) {
+                index.put(&object.id, Some(Arc::new(known)), sequence);
+            }
+        }
+        for object in &record.gone {
+            index.cache.remove(&object.id);
+            index.put(&object.id, None, sequence);
+        }
+    }
+
+    /// The owner's objects of a kind, the newest [`LISTED_MAX`], oldest first.
+    pub async fn owned(&self, owner: &str, kind: &str) -> Result<Vec<Owned>, Error> {
+        // Memory is looked at before the snapshot: what moves over in between is then in both.
+        let (made, newer) = self.inner.index().pending_of(owner, kind);
+        let (owner, kind) = (owner.to_owned(), kind.to_owned());
+        let mut owned = self
+            .blocking(move |snapshot| {
+                snapshot.read(|read| table::owned(read, &owner, &kind, LISTED_MAX))
+            })
+            .await?;
+        owned.retain(|object| !newer.contains(&object.id));
+        owned.extend(made);
+        owned.sort_unstable();
+        let surplus = owned.len().saturating_sub(LISTED_MAX);
+        owned.drain(..surplus);
+        Ok(owned)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Snapshot) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = self.inner.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&inner.snapshot)).await;
+        looked.unwrap_or_else(|source| {
+            Err(Error::new(ErrorKind::Unavailable, "reading the snapshot failed")
+                .with_source(source))
+        })
+    }
+}
+
+impl Inner {
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Index {
+    fn holds(&mut self, id: &str) -> bool {
+        match self.pending.get(id) {
+            Some(pending) => pending.known.is_some(),
+            None => self.cache.get(id).is_some(),
+        }
+    }
+
+    fn put(&mut self, id: &str, known: Option<Arc<Known>>, sequence: u64) {
+        // The follower was faster: the snapshot has it.
+        if sequence <= self.applied {
+            self.cache.remove(id);
+            return;
+        }
+        self.pending.insert(id.to_owned(), Pending { known, sequence });
+        self.by_sequence.entry(sequence).or_default().push(id.to_owned());
+    }
+
+    fn applied(&mut self, sequence: u64) {
+        self.applied = self.applied.max(sequence);
+        self.changes += 1;
+        while let Some(first) = self.by_sequence.first_entry()
+            && *first.key() <= sequence
+        {
+            for id in first.remove() {
+                if self.pending.get(&id).is_some_and(|pending| pending.sequence <= sequence) {
+                    self.pending.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// The owner's objects that are pending, and all ids of which memory knows better than the snapshot.
+    fn pending_of(&self, owner: &str, kind: &str) -> (Vec<Owned>, HashSet<String>) {
+        let (mut made, mut newer) = (Vec::new(), HashSet::new());
+        for (id, pending) in &self.pending {
+            match &pending.known {
+                Some(known) if known.owner == owner && known.kind == kind => {
+                    made.push(Owned {
+                        made_at: known.made_at,
+                        id: id.clone(),
+                        backend_id: known.backend_id.clone(),
+                    });
+                    newer.insert(id.clone());
+                }
+                Some(_) => {}
+                None => {
+                    newer.insert(id.clone());
+                }
+            }
+        }
+        (made, newer)
+    }
+}
+
+/// Keeps the tables of objects.
+struct ObjectProjection {
+    objects: Objects,
+}
+
+impl Projection for ObjectProjection {
+    fn wants(&self, kind: Kind) -> bool {
+        kind == Kind::Objects
+    }
+
+    fn apply(&mut self, frames: &[Entry], transaction: &WriteTransaction) -> Result<(), Error> {
+        let applied = table::apply(frames, transaction);
+        applied.map_err(|error| {
+            Error::new(ErrorKind::Io, "cannot write the tables of objects").with_source(error)
+        })
+    }
+
+    fn committed(&mut self, sequence: u64) {
+        self.objects.inner.index().applied(sequence);
+        self.objects.inner.room.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests;
