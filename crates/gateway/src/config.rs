@@ -46,11 +46,19 @@ pub struct EdgeConfig {
     pub streams_max: u32,
     /// Longest request body; longer ones get 413.
     pub body_bytes_max: u64,
-    /// Time for TLS and the first request head, and for each later head, in milliseconds; it ends
-    /// idle connections too.
+    /// Time for each step before the first request (PROXY header, TLS, first byte), and for a request
+    /// head from its first byte to its last, in milliseconds; then 408.
     pub head_timeout_ms: u64,
+    /// How long a connection may rest between two requests, in milliseconds.
+    pub idle_timeout_ms: u64,
     /// Longest gap between two pieces of a request body, in milliseconds; then 408.
     pub body_gap_timeout_ms: u64,
+    /// Slowest pace of a request body, in bytes per second; a body that lags behind it by more than
+    /// the gap gets 408. Only time spent waiting for the client counts; 0 sets no pace.
+    pub body_rate_min: u32,
+    /// How long a client may take nothing of an answer that waits for it, in milliseconds; then the
+    /// connection ends.
+    pub answer_stall_timeout_ms: u64,
     /// Time that requests in flight get to finish when the gateway stops, in milliseconds.
     pub drain_timeout_ms: u64,
     /// Shape of the gateway's own errors.
@@ -69,8 +77,11 @@ impl Default for EdgeConfig {
             header_count_max: 100,
             streams_max: 256,
             body_bytes_max: 10 << 30,
-            head_timeout_ms: 75_000,
+            head_timeout_ms: 15_000,
+            idle_timeout_ms: 75_000,
             body_gap_timeout_ms: 60_000,
+            body_rate_min: 240,
+            answer_stall_timeout_ms: 60_000,
             drain_timeout_ms: 30_000,
             error_shape: ErrorShape::default(),
             unknown_paths: UnknownPaths::default(),

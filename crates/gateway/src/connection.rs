@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
+use bytes::BytesMut;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -15,11 +15,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::edge_io::EdgeIo;
 use crate::exchange::Exchange;
+use crate::gate;
 use crate::gateway::Inner;
+use crate::prefixed::Prefixed;
 use crate::proxy_protocol::{self, Parsed};
 use crate::reply::{Aborted, Reply, ReplyBody};
 use crate::watch::Watch;
@@ -59,22 +62,17 @@ pub(crate) struct Door {
 impl Door {
     /// Serves a connection to its end.
     pub(crate) async fn serve(self, stream: TcpStream, peer: SocketAddr) {
-        let limit = Duration::from_millis(self.gateway.live.load().config.edge.head_timeout_ms);
         let stop = self.gateway.stop.child_token();
         let halt = self.gateway.halt.child_token();
         let served = async {
-            let begun = tokio::time::timeout(limit, self.greet(stream, peer));
-            let (stream, facts) =
-                begun.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            match stream {
-                Greeted::Plain(stream, prefix) => self.speak(stream, prefix, facts, &stop).await,
-                Greeted::Tls(stream) => {
-                    let begun = tokio::time::timeout(limit, self.accept_tls(stream, facts));
-                    let (stream, facts, is_http2) =
-                        begun.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-                    let protocol = Protocol { is_http2, prefix: Bytes::new() };
-                    self.converse(stream, protocol, facts, &stop).await
-                }
+            // Nothing is lost if the gateway stops before there is a request.
+            let begun = tokio::select! {
+                begun = self.begin(stream, peer) => begun?,
+                () = stop.cancelled() => return Ok(()),
+            };
+            match begun {
+                (Begun::Plain(stream), facts) => self.converse(stream, facts, &stop).await,
+                (Begun::Tls(stream), facts) => self.converse(stream, facts, &stop).await,
             }
         };
         tokio::select! {
@@ -85,12 +83,31 @@ impl Door {
         }
     }
 
+    /// What comes before HTTP: the PROXY header, and TLS.
+    async fn begin(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> io::Result<(Begun, ConnectionFacts)> {
+        let limit = Duration::from_millis(self.gateway.live.load().config.edge.head_timeout_ms);
+        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+        let greeted = tokio::time::timeout(limit, self.greet(stream, peer));
+        let (stream, mut facts) = greeted.await.map_err(late)??;
+        let Some(tls) = &self.tls else { return Ok((Begun::Plain(stream), facts)) };
+        let stream = tokio::time::timeout(limit, tls.accept(stream)).await.map_err(late)??;
+        facts.tls_version = match stream.get_ref().1.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
+            _ => "1.3",
+        };
+        Ok((Begun::Tls(Box::new(stream)), facts))
+    }
+
     /// Reads the PROXY header, where one is due.
     async fn greet(
         &self,
         mut stream: TcpStream,
         peer: SocketAddr,
-    ) -> io::Result<(Greeted, ConnectionFacts)> {
+    ) -> io::Result<(Prefixed<TcpStream>, ConnectionFacts)> {
         let mut facts = ConnectionFacts { peer, tls_version: "" };
         let mut prefix = BytesMut::new();
         let live = self.gateway.live.load_full();
@@ -114,42 +131,22 @@ impl Door {
                 }
             }
         }
-        Ok((
-            match self.tls {
-                Some(_) => Greeted::Tls(EdgeIo::new(stream, prefix.freeze())),
-                None => Greeted::Plain(stream, prefix),
-            },
-            facts,
-        ))
+        Ok((Prefixed::new(stream, prefix.freeze()), facts))
     }
 
-    async fn accept_tls(
+    /// HTTP: the first bytes tell the version.
+    async fn converse<S>(
         &self,
-        stream: EdgeIo<TcpStream>,
-        mut facts: ConnectionFacts,
-    ) -> io::Result<(tokio_rustls::server::TlsStream<EdgeIo<TcpStream>>, ConnectionFacts, bool)>
-    {
-        let acceptor = self.tls.as_ref().ok_or_else(|| invalid("no certificate"))?;
-        let stream = acceptor.accept(stream).await?;
-        let session = stream.get_ref().1;
-        facts.tls_version = match session.protocol_version() {
-            Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
-            _ => "1.3",
-        };
-        let is_http2 = session.alpn_protocol() == Some(b"h2");
-        Ok((stream, facts, is_http2))
-    }
-
-    /// Plain text: the first bytes tell the protocol.
-    async fn speak(
-        &self,
-        mut stream: TcpStream,
-        mut prefix: BytesMut,
+        mut stream: S,
         facts: ConnectionFacts,
         stop: &CancellationToken,
-    ) -> io::Result<()> {
+    ) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let limit = Duration::from_millis(self.gateway.live.load().config.edge.head_timeout_ms);
         let deadline = tokio::time::Instant::now() + limit;
+        let mut prefix = BytesMut::new();
         let is_http2 = loop {
             let seen = prefix.len().min(HTTP2_PREFACE.len());
             if prefix[..seen] != HTTP2_PREFACE[..seen] {
@@ -167,30 +164,13 @@ impl Door {
                 Ok(read) => read?,
             };
         };
-        let protocol = Protocol { is_http2, prefix: prefix.freeze() };
-        self.converse(stream, protocol, facts, stop).await
-    }
-
-    async fn converse<S>(
-        &self,
-        stream: S,
-        protocol: Protocol,
-        facts: ConnectionFacts,
-        stop: &CancellationToken,
-    ) -> io::Result<()>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+        let stream = Prefixed::new(stream, prefix.freeze());
         let facts = Arc::new(facts);
-        if protocol.is_http2 {
-            self.http2(EdgeIo::new(stream, protocol.prefix), facts, stop).await
+        if is_http2 {
+            self.http2(stream, facts, stop).await
         } else {
             let watch = Arc::new(Watch::default());
-            let io = EdgeIo::new(stream, protocol.prefix).answering(
-                self.gateway.clone(),
-                facts.clone(),
-                watch.clone(),
-            );
+            let io = EdgeIo::new(stream, self.gateway.clone(), facts.clone(), watch.clone());
             self.http1(io, facts, watch, stop).await
         }
     }
@@ -209,19 +189,23 @@ impl Door {
         let edge = &live.config.edge;
         let head_bytes_max = edge.head_bytes_max as usize;
         let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_millis(edge.head_timeout_ms))
-            .max_header_size(head_bytes_max)
-            .max_buf_size(head_bytes_max.max(16 << 10));
-        if edge.header_count_max != 100 {
+        // The stream below holds heads to their time and their limits.
+        builder.header_read_timeout(None).max_buf_size(head_bytes_max.max(16 << 10));
+        if edge.header_count_max as usize > gate::HEADER_COUNT {
             // Only another number than the library's own costs an allocation for each request.
             builder.max_headers(edge.header_count_max as usize);
         }
         drop(live);
         let service = service_fn(|request| {
-            watch.exchange_began();
-            self.exchange(&facts, request, Some(watch.clone()))
+            let is_whole = watch.exchange_began();
+            let exchange = is_whole.then(|| self.exchange(&facts, request, Some(watch.clone())));
+            async {
+                match exchange {
+                    Some(exchange) => exchange.await,
+                    // The two readers of heads disagree: nothing is served.
+                    None => Err(Aborted),
+                }
+            }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
         let mut stopped = pin!(stop.cancelled());
@@ -238,7 +222,7 @@ impl Door {
 
     async fn http2<S>(
         &self,
-        io: EdgeIo<S>,
+        io: Prefixed<S>,
         facts: Arc<ConnectionFacts>,
         stop: &CancellationToken,
     ) -> io::Result<()>
@@ -292,19 +276,20 @@ impl Door {
         });
         async move {
             let answer = answer.await.map_err(|_| Aborted)?;
+            if let Some(watch) =
+                watch.as_ref().filter(|_| answer.status() == StatusCode::SWITCHING_PROTOCOLS)
+            {
+                watch.upgraded();
+            }
             Ok(answer.map(|body| body.watched(watch)))
         }
     }
 }
 
-enum Greeted {
-    Plain(TcpStream, BytesMut),
-    Tls(EdgeIo<TcpStream>),
-}
-
-struct Protocol {
-    is_http2: bool,
-    prefix: Bytes,
+/// A connection on which HTTP begins.
+enum Begun {
+    Plain(Prefixed<TcpStream>),
+    Tls(Box<TlsStream<Prefixed<TcpStream>>>),
 }
 
 fn invalid(what: &str) -> io::Error {

@@ -22,7 +22,7 @@ use crate::record::{self, Recorder};
 use crate::refusal::{Kind, Refusal};
 use crate::reply::{Pieces, Reply};
 use crate::spool::{Spool, Stored};
-use crate::upload::{BodyLimits, Upload, next_piece};
+use crate::upload::{BodyLimits, Pace, Upload};
 use crate::{GatewayConfig, address, credential, headers};
 
 /// Bytes of a stored body that one append carries when the request is refused.
@@ -206,6 +206,7 @@ impl Exchange {
         }
         let began = Instant::now();
         let limits = self.body_limits();
+        let mut pace = Pace::default();
         let content_type = parts.headers.get(header::CONTENT_TYPE);
         let mut peeker = Peeker::new(content_type.and_then(|value| value.to_str().ok()));
         let capture = &self.live.config.capture;
@@ -216,10 +217,9 @@ impl Exchange {
             if intake == Intake::UntilModel && spool.bytes() > 0 && asked.is_satisfied(&peeker) {
                 break;
             }
-            match next_piece(&mut body, limits.gap).await {
+            match pace.next_piece(&mut body, limits).await {
                 Ok(None) => is_whole = true,
-                Ok(Some(frame)) => {
-                    let Ok(data) = frame.into_data() else { continue };
+                Ok(Some(data)) => {
                     peeker.push(&data);
                     is_whole = body.is_end_stream();
                     problem = spool_piece(&mut spool, data, limits).await.err();
@@ -295,6 +295,7 @@ impl Exchange {
         BodyLimits {
             bytes_max: edge.body_bytes_max,
             gap: Duration::from_millis(edge.body_gap_timeout_ms),
+            rate_min: edge.body_rate_min,
         }
     }
 

@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     BodyMalformed,
     BodyTooLarge,
     BodyTimeout,
+    HeadTimeout,
     HeadMalformed,
     HeadTooLarge,
     UrlTooLong,
@@ -63,7 +64,7 @@ const fn row(
 }
 
 /// The table, in the order of the kinds.
-const TABLE: [Row; 21] = [
+const TABLE: &[Row] = &[
     row(
         Kind::KeyMissing,
         401,
@@ -143,6 +144,14 @@ const TABLE: [Row; 21] = [
         "edge",
         1,
         "The request body did not arrive in time.",
+    ),
+    row(
+        Kind::HeadTimeout,
+        408,
+        "RequestTimeout",
+        "edge",
+        1,
+        "The request head did not arrive in time (edge.head_timeout_ms).",
     ),
     row(
         Kind::HeadMalformed,

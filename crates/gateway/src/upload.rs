@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use event::Side;
@@ -23,7 +23,18 @@ use crate::spool::Stored;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
     pub(crate) bytes_max: u64,
+    /// Longest wait for one piece, and how far the body may lag behind `rate_min` in all.
     pub(crate) gap: Duration,
+    /// Bytes per second; 0 sets no pace.
+    pub(crate) rate_min: u32,
+}
+
+/// How long a client's body was waited for, and what came of it. Only waiting for the client counts:
+/// a slow backend does not make the client late.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    waited: Duration,
+    bytes: u64,
 }
 
 /// A body: what was taken in, and what is still to come from the client.
@@ -67,16 +78,50 @@ impl Upload {
     }
 }
 
-/// Reads the next piece of a client's body.
-pub(crate) async fn next_piece(
-    body: &mut Incoming,
-    gap: Duration,
-) -> Result<Option<Frame<Bytes>>, Refusal> {
-    match tokio::time::timeout(gap, body.frame()).await {
-        Ok(None) => Ok(None),
-        Ok(Some(Ok(frame))) => Ok(Some(frame)),
-        Ok(Some(Err(error))) => Err(Refusal::new(Kind::ClientGone).detail(error.to_string())),
-        Err(_) => Err(Refusal::new(Kind::BodyTimeout)),
+impl Pace {
+    /// Reads the next piece of a client's body; trailers are none, and go no further (RFC 9110,
+    /// section 6.5.1 allows it): no backend shall take them for headers.
+    pub(crate) async fn next_piece(
+        &mut self,
+        body: &mut Incoming,
+        limits: BodyLimits,
+    ) -> Result<Option<Bytes>, Refusal> {
+        loop {
+            let began = Instant::now();
+            let next = tokio::time::timeout(self.patience(limits), body.frame()).await;
+            self.waited += began.elapsed();
+            match next {
+                Ok(None) => return Ok(None),
+                Ok(Some(Ok(frame))) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    self.bytes += data.len() as u64;
+                    return Ok(Some(data));
+                }
+                Ok(Some(Err(error))) => return Err(broken(&error)),
+                Err(_) => return Err(Refusal::new(Kind::BodyTimeout)),
+            }
+        }
+    }
+
+    fn patience(&self, limits: BodyLimits) -> Duration {
+        if limits.rate_min == 0 {
+            return limits.gap;
+        }
+        let earned = Duration::from_secs(self.bytes / u64::from(limits.rate_min));
+        limits.gap.min((limits.gap + earned).saturating_sub(self.waited))
+    }
+}
+
+/// Why a body cannot be read on: its framing is wrong, or the client has gone.
+fn broken(error: &hyper::Error) -> Refusal {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    match source.map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
+            let why = source.map(ToString::to_string).unwrap_or_default();
+            Refusal::new(Kind::BodyMalformed)
+                .say(format!("The chunked request body is not well-formed: {why}."))
+        }
+        _ => Refusal::new(Kind::ClientGone).detail(error.to_string()),
     }
 }
 
@@ -119,34 +164,32 @@ impl Pump {
                 self.is_recorded = false;
                 return Ok(true);
             }
-            if !self.pass(Frame::data(piece)).await? {
+            if !self.pass(piece).await? {
                 return Ok(false);
             }
         }
     }
 
     async fn pass_rest(&mut self, mut rest: Incoming) -> Result<(), Refusal> {
-        while let Some(frame) = next_piece(&mut rest, self.limits.gap).await? {
-            let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-            self.from_client.fetch_add(bytes, Ordering::Relaxed);
-            if !self.pass(frame).await? {
+        let mut pace = Pace::default();
+        while let Some(data) = pace.next_piece(&mut rest, self.limits).await? {
+            self.from_client.fetch_add(data.len() as u64, Ordering::Relaxed);
+            if !self.pass(data).await? {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    async fn pass(&mut self, frame: Frame<Bytes>) -> Result<bool, Refusal> {
-        if let Some(data) = frame.data_ref() {
-            self.bytes += data.len() as u64;
-            if self.bytes > self.limits.bytes_max {
-                return Err(Refusal::new(Kind::BodyTooLarge));
-            }
-            if !self.is_recorded && !data.is_empty() {
-                self.recorder.append_chunk(Side::Request, data).await?;
-            }
+    async fn pass(&mut self, data: Bytes) -> Result<bool, Refusal> {
+        self.bytes += data.len() as u64;
+        if self.bytes > self.limits.bytes_max {
+            return Err(Refusal::new(Kind::BodyTooLarge));
         }
-        Ok(self.sender.send(Ok(frame)).await.is_ok())
+        if !self.is_recorded && !data.is_empty() {
+            self.recorder.append_chunk(Side::Request, &data).await?;
+        }
+        Ok(self.sender.send(Ok(Frame::data(data))).await.is_ok())
     }
 }
 

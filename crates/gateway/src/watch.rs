@@ -1,37 +1,50 @@
-//! Whose bytes a connection is writing: an exchange's answer, or the HTTP library's own.
+//! Where an HTTP/1.1 connection stands between two requests, shared by its stream and its exchanges.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 const IDLE: u8 = 0;
-const BUSY: u8 = 1;
-const FLUSHING: u8 = 2;
+const PASSED: u8 = 1;
+const BUSY: u8 = 2;
+const UPGRADED: u8 = 3;
 
-/// Shared by an HTTP/1.1 connection and its exchanges. What is written while no exchange has begun
-/// can only be the library's own answer to a head that it could not read.
+/// Shared by an HTTP/1.1 connection's stream and its exchanges.
 #[derive(Debug, Default)]
 pub(crate) struct Watch(AtomicU8);
 
 impl Watch {
-    /// A request was read.
-    pub(crate) fn exchange_began(&self) {
-        self.0.store(BUSY, Ordering::Relaxed);
+    /// A head was let pass to the library.
+    pub(crate) fn head_passed(&self) {
+        self.0.store(PASSED, Ordering::Relaxed);
+    }
+
+    /// The library read a request; false if no head was let pass for it.
+    pub(crate) fn exchange_began(&self) -> bool {
+        self.0.swap(BUSY, Ordering::Relaxed) == PASSED
     }
 
     /// The answer's body was handed over, or is not wanted any more.
     pub(crate) fn answer_handed_over(&self) {
-        self.0.store(FLUSHING, Ordering::Relaxed);
+        // What speaks another protocol now stays so.
+        let _ = self.0.compare_exchange(BUSY, IDLE, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Everything written has left.
-    pub(crate) fn flushed(&self) {
-        // The connection's task is the only one that flushes, and begins no exchange meanwhile.
-        if self.0.load(Ordering::Relaxed) == FLUSHING {
-            self.0.store(IDLE, Ordering::Relaxed);
-        }
+    /// What follows is no HTTP.
+    pub(crate) fn upgraded(&self) {
+        self.0.store(UPGRADED, Ordering::Relaxed);
     }
 
-    /// No exchange is under way.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == IDLE
+    /// A head was let pass and no exchange has begun with it.
+    pub(crate) fn has_passed(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == PASSED
+    }
+
+    /// An exchange is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == BUSY
+    }
+
+    /// The connection speaks another protocol now.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == UPGRADED
     }
 }

@@ -6,6 +6,7 @@
 mod answers;
 mod backends;
 mod edge;
+mod edge_limits;
 mod recording;
 mod refusals;
 mod reload;

@@ -39,7 +39,7 @@ async fn both_protocols_meet_on_either_side() {
 }
 
 /// A certificate for localhost, in files.
-fn certificate(dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
+pub(crate) fn certificate(dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
     let made =
         rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()]).unwrap();
     let (certificate, key) = (dir.join("certificate.pem"), dir.join("key.pem"));
