@@ -156,6 +156,8 @@ impl Deployment {
             "gpt-4o-transcribe",
             "tts-1",
             "gpt-4o-mini-tts",
+            "gpt-realtime",
+            "gpt-4o-realtime-preview",
         ];
         models.iter().map(|model| Self::new(model, model)).collect()
     }

@@ -44,6 +44,8 @@ pub enum Fault {
     NoUsage,
     /// `duplicate-usage`: a stream carries its usage chunk twice.
     DuplicateUsage,
+    /// `close=1011`: a WebSocket is closed with this code after the first delta of an answer.
+    Close(u16),
 }
 
 /// A fault that could not be read.
@@ -80,6 +82,9 @@ fn parse(text: &str) -> Option<Fault> {
         ("reset-before-head", None) => Fault::ResetBeforeHead,
         ("no-usage", None) => Fault::NoUsage,
         ("duplicate-usage", None) => Fault::DuplicateUsage,
+        ("close", Some(value)) => {
+            Fault::Close(value.parse().ok().filter(|code| (1000..5000).contains(code))?)
+        }
         ("cut-after", Some(value)) => Fault::CutAfter(value.parse().ok()?),
         ("stall", Some(value)) => Fault::Stall(milliseconds(value)?),
         ("slow-head", Some(value)) => Fault::SlowHead(milliseconds(value)?),
@@ -155,6 +160,12 @@ impl Faults {
         self.list
             .iter()
             .find_map(|fault| if let Fault::Stall(wait) = fault { Some(*wait) } else { None })
+    }
+
+    pub(crate) fn close(&self) -> Option<u16> {
+        self.list
+            .iter()
+            .find_map(|fault| if let Fault::Close(code) = fault { Some(*code) } else { None })
     }
 
     pub(crate) fn drip(&self) -> Option<(usize, Duration)> {

@@ -44,6 +44,9 @@ pub(crate) struct Instance {
     pub(crate) limits: Limits,
     pub(crate) journal: Journal,
     pub(crate) fault: watch::Sender<Option<Fault>>,
+    /// WebSocket sessions.
+    pub(crate) sessions: TaskTracker,
+    pub(crate) stopping: CancellationToken,
     id_seed: u64,
     next_id: AtomicU64,
 }
@@ -59,6 +62,8 @@ impl Instance {
             limits: Limits::default(),
             journal: Journal::new(config.requests_kept_max),
             fault: watch::Sender::new(None),
+            sessions: TaskTracker::new(),
+            stopping: CancellationToken::new(),
             id_seed: hash(config.seed, config.name.as_bytes()),
             next_id: AtomicU64::new(0),
             config,
@@ -98,7 +103,7 @@ impl Simulator {
         let listener = TcpListener::bind(config.listen).await?;
         let addr = listener.local_addr()?;
         let instance = Arc::new(Instance::new(config));
-        let stopping = CancellationToken::new();
+        let stopping = instance.stopping.clone();
         let connections = TaskTracker::new();
         let accepting = Accepting {
             instance: Arc::clone(&instance),
@@ -160,6 +165,8 @@ impl Simulator {
         }
         self.connections.close();
         self.connections.wait().await;
+        self.instance.sessions.close();
+        self.instance.sessions.wait().await;
     }
 }
 
@@ -302,7 +309,7 @@ impl Connection {
         } else {
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder.timer(TokioTimer::new());
-            let connection = builder.serve_connection(io, service);
+            let connection = builder.serve_connection(io, service).with_upgrades();
             tokio::pin!(connection);
             let grace = tokio::select! {
                 done = connection.as_mut() => return Ok(done?),

@@ -8,6 +8,8 @@
 //!   trigger the content filter on Azure's paths;
 //! - a tool is called when `tool_choice` demands it, or the last user message names it, a part of its name, or
 //!   the word `tool`;
+//! - realtime sessions answer over a WebSocket, as the Responses API does; speech is committed by the client, there
+//!   is no voice detection;
 //! - jobs (batches, fine-tuning, runs, background responses) move on each time they are asked for.
 //!
 //! Nothing is kept beyond the limits in [`SimulatorConfig`]; the content of files above
@@ -40,8 +42,11 @@ mod operations;
 mod others;
 mod paging;
 mod payload;
+mod realtime;
+mod realtime_secrets;
 mod record;
 mod responses;
+mod responses_socket;
 mod responses_stream;
 mod route;
 mod runs;
@@ -53,6 +58,7 @@ mod text;
 mod tokens;
 mod uploads;
 mod vector_stores;
+mod websocket;
 
 pub use config::{
     Deployment, DeploymentKind, LatencyModel, SimulatorConfig, Strictness, TlsIdentity, Tokenizer,

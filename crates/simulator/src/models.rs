@@ -23,6 +23,7 @@ pub(crate) enum Task {
     Speech,
     Moderation,
     Video,
+    Realtime,
 }
 
 impl Task {
@@ -37,12 +38,15 @@ impl Task {
             Self::Speech => "speech",
             Self::Moderation => "moderations",
             Self::Video => "videos",
+            Self::Realtime => "realtime",
         }
     }
 
     fn of(model: &str) -> Self {
         let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| model.starts_with(prefix));
-        if model.contains("embedding") || starts(&["embed", "cohere-embed"]) {
+        if model.contains("realtime") {
+            Self::Realtime
+        } else if model.contains("embedding") || starts(&["embed", "cohere-embed"]) {
             Self::Embedding
         } else if starts(&["dall-e", "gpt-image"]) {
             Self::Image

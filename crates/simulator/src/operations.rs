@@ -8,7 +8,7 @@ use crate::images::Work;
 use crate::route::Dialect;
 use crate::{
     assistants, audio, batches, chat, completions, conversations, embeddings, files, fine_tuning,
-    images, models, others, responses, uploads, vector_stores,
+    images, models, others, realtime_secrets, responses, uploads, vector_stores,
 };
 
 /// Does what a request asks for.
@@ -43,6 +43,7 @@ pub(crate) fn perform(call: &Call<'_>) -> Result<Reply, Failure> {
         ["vector_stores", rest @ ..] => vector_stores::perform(call, rest),
         ["conversations", rest @ ..] => conversations::perform(call, rest),
         ["chat", "completions", rest @ ..] => others::stored(call, rest),
+        ["realtime" | "realtimeapi", kind] if post => realtime_secrets::create(call, kind),
         ["moderations"] if post => others::moderate(call),
         ["containers", rest @ ..] => others::containers(call, rest),
         ["evals", rest @ ..] => others::evals(call, rest),

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::call::{Call, Reply};
@@ -17,13 +17,15 @@ use crate::operations;
 use crate::payload::{self, Payload, Room};
 use crate::route::{self, Dialect, Route, Table};
 use crate::script::{Script, ScriptBody};
+use crate::websocket;
 
 /// Answers one request.
 pub(crate) async fn answer(
     instance: Arc<Instance>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<ScriptBody>, io::Error> {
     let sequence = instance.journal.begin();
+    let upgrade = websocket::is_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let content_type = text(&head.headers, &header::CONTENT_TYPE);
     let room = Room {
@@ -45,9 +47,10 @@ pub(crate) async fn answer(
             (Faults::default(), Some(Failure::bad_request(error.to_string()).param("x-sim-fault")))
         }
     };
-    let done = match bad_fault {
-        Some(failure) => Err(failure),
-        None => perform(&instance, &head, read.payload, read.triggers, &faults),
+    let done = match (bad_fault, upgrade) {
+        (Some(failure), _) => Err(failure),
+        (None, Some(upgrade)) => websocket::accept(&instance, &head, upgrade, &faults),
+        (None, None) => perform(&instance, &head, read.payload, read.triggers, &faults),
     };
     let dialect = Table::dialect(head.uri.path());
     let reply = match done {
@@ -81,22 +84,36 @@ fn perform(
     let query = route::query(head.uri.query().unwrap_or_default());
     let route = instance.table.route(&head.method, path, &query)?;
     authenticate(instance, &head.headers, &route)?;
-    let call = Call {
+    let call = call(instance, head, (head.method.clone(), route, query), faults);
+    operations::perform(&Call { payload: payload?, triggers, ..call })
+}
+
+/// A call without a body.
+pub(crate) fn call<'a>(
+    instance: &'a Instance,
+    head: &'a http::request::Parts,
+    (method, route, query): (Method, Route, Vec<(String, String)>),
+    faults: &'a Faults,
+) -> Call<'a> {
+    Call {
         instance,
-        method: head.method.clone(),
+        method,
         route,
         query,
         headers: &head.headers,
         host: host(head).to_owned(),
-        payload: payload?,
+        payload: Payload::Empty,
         faults,
-        triggers,
+        triggers: false,
         now: instance.now(),
-    };
-    operations::perform(&call)
+    }
 }
 
-fn authenticate(instance: &Instance, headers: &HeaderMap, route: &Route) -> Result<(), Failure> {
+pub(crate) fn authenticate(
+    instance: &Instance,
+    headers: &HeaderMap,
+    route: &Route,
+) -> Result<(), Failure> {
     let config = &instance.config;
     if config.api_keys.is_empty() {
         return Ok(());
@@ -172,7 +189,9 @@ async fn dress(
         reply.script.end_with_error(&Failure::of_status(500, None).body(Dialect::OpenAi));
     }
     let mut map = headers::of(instance, head, &reply, dialect, (draw, model_wait));
-    map.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if !reply.content_type.is_empty() {
+        map.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    }
     for (name, value) in reply.headers {
         map.insert(name, value);
     }
@@ -192,7 +211,7 @@ fn model_wait(latency: &LatencyModel, draw: u64, tokens: u64) -> Duration {
 }
 
 /// From the header, or in HTTP/2 from the target.
-fn host(head: &http::request::Parts) -> &str {
+pub(crate) fn host(head: &http::request::Parts) -> &str {
     head.uri.authority().map_or_else(|| text(&head.headers, &header::HOST), |name| name.as_str())
 }
 

@@ -9,6 +9,7 @@ mod faults;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod sockets;
 mod state;
 #[cfg(test)]
 mod streams;
