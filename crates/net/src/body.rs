@@ -97,6 +97,15 @@ impl AnswerBody {
         answer
     }
 
+    /// The empty body of an answer that hands its connection over.
+    pub(crate) fn switching(body: Incoming, lease: Lease) -> Self {
+        Self { body, lease: Some(lease) }
+    }
+
+    pub(crate) fn into_lease(self) -> Option<Lease> {
+        self.lease
+    }
+
     fn end(&mut self) {
         if let Some(lease) = self.lease.take() {
             lease.give_back();

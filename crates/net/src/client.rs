@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::HOST;
+use http::header::{HOST, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Response, Uri, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 
 use crate::pool::{Checkout, Pool, Sender};
 use crate::{AnswerBody, Body, ClientConfig, Connector, EgressRules, Error, ErrorKind};
@@ -46,7 +46,14 @@ impl Client {
 
     /// Sends a request whose URI is a path and query; answers as soon as the answer's head is there.
     /// Host, scheme and version are set here. The protocol spoken is the answer's version.
+    ///
+    /// A request with `Upgrade` goes over HTTP/1.1 on a connection of its own; if the answer is 101,
+    /// [`Upgraded::from_answer`](crate::Upgraded::from_answer) takes the connection over.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<AnswerBody>, Error> {
+        if request.headers().contains_key(UPGRADE) {
+            let connection = Box::pin(self.pool.connect_alone()).await?;
+            return self.exchange(connection, request).await.map_err(|(error, _)| error);
+        }
         let mut request = request;
         for stale in 0..=STALE_MAX {
             let connection = self.pool.checkout().await?;
@@ -84,6 +91,9 @@ impl Client {
         match sent {
             Ok(Ok(answer)) => {
                 let lease = connection.into_lease(&self.pool);
+                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    return Ok(answer.map(|body| AnswerBody::switching(body, lease)));
+                }
                 Ok(answer.map(|body| AnswerBody::new(body, lease)))
             }
             Ok(Err(mut failed)) => {

@@ -62,6 +62,18 @@ impl Connector {
         Ok(Self { host: host.into(), port, tls, http2: config.http2, rules })
     }
 
+    /// The same origin, asked for HTTP/1.1 alone.
+    pub(crate) fn over_http1(&self) -> Self {
+        let mut connector = self.clone();
+        connector.http2 = Http2Mode::Never;
+        if let Some((tls, _)) = &mut connector.tls {
+            let mut config = rustls::ClientConfig::clone(tls.config());
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            *tls = TlsConnector::from(Arc::new(config));
+        }
+        connector
+    }
+
     pub(crate) async fn connect(&self) -> Result<Connected, Error> {
         let addresses = self.resolve().await?;
         let tcp = self.dial(&addresses).await?;

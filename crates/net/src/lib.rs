@@ -12,6 +12,7 @@ mod egress;
 mod error;
 mod pool;
 mod tls;
+mod upgrade;
 
 pub use body::{AnswerBody, Body, BodyError};
 pub use client::Client;
@@ -20,3 +21,4 @@ pub use connector::Connector;
 pub use egress::EgressRules;
 pub use error::{Error, ErrorKind};
 pub use tls::{certificates, private_key};
+pub use upgrade::Upgraded;

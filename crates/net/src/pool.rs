@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use crate::connector::Connected;
+use crate::connector::{Connected, Stream};
 use crate::{Body, ClientConfig, Connector, Error, ErrorKind};
 
 /// What one HTTP/1.1 connection buffers at most, and so the largest piece of an answer.
@@ -96,11 +96,19 @@ impl Pool {
         // Seldom needed and large: kept out of the future of every request.
         match tokio::time::timeout(limit, Box::pin(self.open())).await {
             Ok(opened) => opened,
-            Err(_) => Err(Error::new(
-                ErrorKind::Connect,
-                format!("no connection within {} ms", limit.as_millis()),
-            )),
+            Err(_) => Err(too_slow(limit)),
         }
+    }
+
+    /// A new HTTP/1.1 connection that may be handed over to another protocol.
+    pub(crate) async fn connect_alone(&self) -> Result<Checkout, Error> {
+        let limit = Duration::from_millis(self.config.connect_timeout_ms);
+        let connecting = async {
+            let permit = self.permit().await?;
+            let stream = self.connector.over_http1().connect().await?.stream;
+            self.http1(stream, permit).await
+        };
+        tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(too_slow(limit)))
     }
 
     /// Waits for the connection tasks once nobody can start another request.
@@ -169,28 +177,13 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<Checkout, Error> {
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| {
-            Error::new(ErrorKind::Busy, "the connection pool is closed: the gateway is stopping")
-        })?;
+        let permit = self.permit().await?;
         let Connected { stream, is_http2 } = self.connector.connect().await?;
         self.lock().is_http2 = Some(is_http2);
-        let failed =
-            |source| Error::caused(ErrorKind::Connect, "the HTTP handshake failed", source);
-        let io = TokioIo::new(stream);
         if !is_http2 {
-            let (sender, connection) = http1::Builder::new()
-                .max_buf_size(BUFFER_BYTES_MAX)
-                .handshake(io)
-                .await
-                .map_err(failed)?;
-            self.tasks.spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "connection to a backend ended");
-                }
-            });
-            let sender = Sender::Http1(sender);
-            return Ok(Checkout { sender, is_reused: false, permit: Some(permit) });
+            return self.http1(stream, permit).await;
         }
+        let io = TokioIo::new(stream);
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -199,7 +192,7 @@ impl Pool {
             .keep_alive_interval(Duration::from_secs(20))
             .handshake(io)
             .await
-            .map_err(failed)?;
+            .map_err(no_handshake)?;
         self.tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection to a backend ended");
@@ -209,6 +202,27 @@ impl Pool {
         let checkout = shared.checkout(false);
         self.lock().shared.push(shared);
         Ok(checkout)
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.permits.clone().acquire_owned().await.map_err(|_| {
+            Error::new(ErrorKind::Busy, "the connection pool is closed: the gateway is stopping")
+        })
+    }
+
+    async fn http1(&self, stream: Stream, permit: OwnedSemaphorePermit) -> Result<Checkout, Error> {
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(no_handshake)?;
+        self.tasks.spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "connection to a backend ended");
+            }
+        });
+        let sender = Sender::Http1(sender);
+        Ok(Checkout { sender, is_reused: false, permit: Some(permit) })
     }
 
     fn give_back(&self, sender: http1::SendRequest<Body>, permit: OwnedSemaphorePermit) {
@@ -226,6 +240,14 @@ impl Pool {
         // Nothing that holds the lock can leave the lists half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn no_handshake(source: hyper::Error) -> Error {
+    Error::caused(ErrorKind::Connect, "the HTTP handshake failed", source)
+}
+
+fn too_slow(limit: Duration) -> Error {
+    Error::new(ErrorKind::Connect, format!("no connection within {} ms", limit.as_millis()))
 }
 
 impl Shared {

@@ -167,3 +167,42 @@ async fn closing_waits_for_the_connections() {
     tokio::time::timeout(Duration::from_secs(10), client.close()).await.expect("it ends");
     assert!(client.send(get()).await.is_err());
 }
+
+#[tokio::test]
+async fn a_connection_is_handed_over_and_counts_until_it_is_dropped() {
+    let (uri, connections) = server(|number, mut stream| async move {
+        read_head(&mut stream).await;
+        let status: &[u8] = if number == 0 { b"101 Switching Protocols" } else { b"403 No" };
+        let rest = b"\r\nconnection: upgrade\r\nupgrade: echo\r\ncontent-length: 0\r\n\r\nhello";
+        let head = [b"HTTP/1.1 ", status, &rest[..rest.len() - if number == 0 { 0 } else { 5 }]];
+        stream.write_all(&head.concat()).await.unwrap();
+        let mut byte = [0];
+        while stream.read(&mut byte).await.is_ok_and(|read| read > 0) {
+            stream.write_all(&byte).await.unwrap();
+        }
+    })
+    .await;
+    let client = client(&uri, |config| {
+        config.connections_max = 1;
+        config.connect_timeout_ms = 300;
+    });
+    let request = || {
+        let request = Request::get("/path").header("connection", "upgrade");
+        request.header("upgrade", "echo").body(Body::empty()).unwrap()
+    };
+    let answer = client.send(request()).await.unwrap();
+    assert_eq!(answer.status(), 101);
+    let mut upgraded = net::Upgraded::from_answer(answer).await.unwrap();
+    let mut read = [0; 5];
+    upgraded.read_exact(&mut read).await.unwrap();
+    assert_eq!(&read, b"hello");
+    upgraded.write_all(b"again").await.unwrap();
+    upgraded.read_exact(&mut read).await.unwrap();
+    assert_eq!(&read, b"again");
+    let error = client.send(get()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect, "the only connection is in use");
+    drop(upgraded);
+    let refused = client.send(request()).await.unwrap();
+    assert_eq!(refused.status(), 403, "an answer like any other");
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}

@@ -10,6 +10,7 @@ mod faults;
 mod load;
 #[cfg(test)]
 mod sockets;
+#[cfg(test)]
 mod state;
 #[cfg(test)]
 mod streams;

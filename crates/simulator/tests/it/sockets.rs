@@ -101,6 +101,7 @@ async fn a_realtime_session_answers_in_text() {
     assert_eq!(response["output"][0]["content"][0]["text"], deltas.as_str());
     assert_eq!(response["usage"]["output_tokens"], 7);
     assert!(response["usage"]["input_tokens"].as_u64().unwrap() > 3);
+    socket.until("rate_limits.updated").await;
     socket.stream.close(None).await.unwrap();
     assert!(socket.hear().await.is_none());
 }
@@ -172,7 +173,8 @@ async fn a_running_answer_can_be_cancelled() {
     socket.say(json!({"type": "response.create"})).await;
     socket.say(json!({"type": "response.cancel"})).await;
     let events = socket.until("response.done").await;
-    assert_eq!(events[0]["error"]["code"], "conversation_already_has_active_response");
+    let codes: Vec<&Value> = events.iter().map(|event| &event["error"]["code"]).collect();
+    assert!(codes.contains(&&json!("conversation_already_has_active_response")), "{events:?}");
     assert_eq!(events.last().unwrap()["response"]["status"], "cancelled");
 }
 
@@ -247,7 +249,8 @@ async fn keys_are_found_wherever_a_browser_puts_them() {
     let azure = "/openai/realtime?api-version=2024-10-01-preview&deployment=gpt-realtime";
     let with_key = format!("{azure}&api-key=k");
     let protocols = "realtime, openai-insecure-api-key.k";
-    let checks: [(&str, &[(&str, &str)], Option<&str>); 4] = [
+    type Check<'a> = (&'a str, &'a [(&'static str, &'a str)], Option<&'a str>);
+    let checks: [Check<'_>; 4] = [
         (&with_key, &[("sec-websocket-protocol", "realtime")], Some("realtime")),
         (
             "/v1/realtime?model=gpt-realtime",
