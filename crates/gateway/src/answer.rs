@@ -64,7 +64,7 @@ impl Exchange {
         admitted: &Admitted,
         begun: Begun,
     ) -> Result<Ending, Refusal> {
-        let Begun { answer, mut upload, flight, is_client_gone } = begun;
+        let Begun { answer, mut upload, chosen, is_client_gone } = begun;
         let (parts, body) = answer.into_parts();
         let answered = self.recorder.answered(Answered {
             answered_at: Timestamp::from(SystemTime::now()),
@@ -83,7 +83,10 @@ impl Exchange {
                 Box::pin(self.pass_stream(admitted, answer, is_client_gone)).await
             }
         };
-        drop(flight);
+        if ending.as_ref().is_ok_and(|ending| ending.outcome == Outcome::BackendFailed) {
+            chosen.broke_off("an answer broke off", Instant::now());
+        }
+        drop(chosen);
         self.end_upload(&mut upload).await;
         ending
     }

@@ -144,6 +144,11 @@ impl Asked {
         !matches!(self.stateful, Statefulness::None | Statefulness::Conditional)
     }
 
+    /// Sent twice, it does no more than sent once: it changes nothing, or only costs.
+    pub(crate) fn is_repeatable(&self, method: &Method) -> bool {
+        method.is_idempotent() || (self.is_known && !self.is_stateful())
+    }
+
     /// The deployment or model that a backend must have; empty if any will do.
     pub(crate) fn deployment(&self) -> &str {
         match self.target.deployment.as_str() {

@@ -1,13 +1,20 @@
-//! Settings of the gateway: listeners, limits of a client, backends, the pool, what is recorded.
+//! Settings of the gateway: listeners, limits of a client, what is recorded; backends in a file of
+//! their own.
+
+mod backends;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use net::{ClientConfig, EgressConfig};
+use net::EgressConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use backends::{
+    BackendConfig, BackendKind, Balance, BreakerConfig, PoolConfig, ProbeConfig, Tier,
+};
 
 /// Everything the gateway is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -139,58 +146,6 @@ pub enum UnknownPaths {
     Refuse,
 }
 
-/// A service that answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct BackendConfig {
-    /// Name that stands in `BackendId`.
-    pub id: String,
-    /// Scheme, host and port, as `https://name.openai.azure.com`; a path such as `/openai/v1` or
-    /// `/v1` at its end is understood.
-    pub base_url: String,
-    /// What it speaks.
-    pub kind: BackendKind,
-    /// Where its key is found.
-    pub api_key: Option<SecretRef>,
-    /// Deployments (or models) it serves, exact names; empty means every one.
-    pub deployments: Vec<String>,
-    /// Lower is tried first; within one priority the one with the fewest calls in flight.
-    pub priority: u32,
-    /// Stateful calls (threads, files, responses, …) go here; without any such, to the first backend.
-    pub home: bool,
-    /// How it is connected to.
-    pub connection: ClientConfig,
-    /// Whether and how it is probed.
-    pub probe: ProbeConfig,
-}
-
-impl Default for BackendConfig {
-    fn default() -> Self {
-        Self {
-            id: String::new(),
-            base_url: String::new(),
-            kind: BackendKind::default(),
-            api_key: None,
-            deployments: Vec::new(),
-            priority: 1,
-            home: false,
-            connection: ClientConfig::default(),
-            probe: ProbeConfig::default(),
-        }
-    }
-}
-
-/// What a backend speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BackendKind {
-    /// Azure OpenAI: `/openai/…`, key in `api-key`.
-    #[default]
-    Azure,
-    /// OpenAI or what speaks like it: `/v1/…`, key as bearer token.
-    Openai,
-}
-
 /// Where a secret is found; the secret itself never stands in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -199,60 +154,6 @@ pub enum SecretRef {
     Env(String),
     /// File; white space at its end does not count.
     File(PathBuf),
-}
-
-/// Regular unbilled calls that tell whether a backend is up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProbeConfig {
-    /// Probe at all.
-    pub enabled: bool,
-    /// Path called with GET, below the host of the backend.
-    pub path: String,
-    /// Time between two probes, in milliseconds.
-    pub interval_ms: u64,
-    /// Longest wait for an answer, in milliseconds.
-    pub timeout_ms: u64,
-    /// Failures in a row after which the backend counts as down; one success brings it back.
-    pub unhealthy_threshold: u32,
-    /// Statuses that count as success, as `200-399` or `401`. By default 401, 403 and 404 are among
-    /// them: they prove that the backend is reached.
-    pub healthy_status: Vec<String>,
-}
-
-impl Default for ProbeConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            path: "/".into(),
-            interval_ms: 30_000,
-            timeout_ms: 30_000,
-            unhealthy_threshold: 3,
-            healthy_status: ["200-399", "401", "403", "404"].map(str::to_owned).to_vec(),
-        }
-    }
-}
-
-/// How a backend is chosen and left.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct PoolConfig {
-    /// Backends that one request may be sent to.
-    pub attempts_max: u32,
-    /// Time from the first attempt after which no other is begun, in milliseconds.
-    pub attempts_budget_ms: u64,
-    /// Answers that are discarded in favour of another backend, while there is one.
-    pub failover_status: Vec<u16>,
-}
-
-impl Default for PoolConfig {
-    fn default() -> Self {
-        Self {
-            attempts_max: 3,
-            attempts_budget_ms: 30_000,
-            failover_status: vec![429, 500, 502, 503, 504],
-        }
-    }
 }
 
 /// What is recorded, and how long an abandoned answer is read on.

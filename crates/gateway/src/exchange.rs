@@ -18,6 +18,7 @@ use crate::asked::{Asked, Intake};
 use crate::connection::ConnectionFacts;
 use crate::gateway::Inner;
 use crate::live::Live;
+use crate::pool::Home;
 use crate::record::{self, Recorder};
 use crate::refusal::{Kind, Refusal};
 use crate::reply::{Pieces, Reply};
@@ -82,7 +83,10 @@ pub(crate) enum Release {
 pub(crate) struct Admitted {
     pub(crate) parts: Parts,
     pub(crate) asked: Asked,
+    #[expect(dead_code, reason = "limits are about to use it")]
     pub(crate) grant: Grant,
+    /// The backend that holds what the call is about, if one does.
+    pub(crate) home: Home,
     pub(crate) upload: Upload,
 }
 
@@ -139,7 +143,7 @@ impl Exchange {
             Ok(grant) => grant,
             Err(refusal) => return Box::pin(self.refuse_body(refusal, upload.stored)).await,
         };
-        self.forward(Admitted { parts, asked, grant, upload }).await
+        self.forward(Admitted { parts, asked, grant, home: Home::Any, upload }).await
     }
 
     fn check_ledger(&self) -> Result<(), Refusal> {

@@ -1,5 +1,5 @@
-//! From an admitted request to the head of an answer: open the record, choose, send, try another
-//! backend where that is allowed.
+//! From an admitted request to the head of an answer: open the record, choose, send, try again
+//! where that is allowed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,17 +7,24 @@ use std::time::{Duration, Instant, SystemTime};
 
 use event::{Dispatched, Frame, Side, Timestamp};
 use http::{HeaderMap, Request, Response, Uri};
+use http_body_util::BodyExt;
 use ledger::Durability;
 use net::{AnswerBody, Body, ErrorKind};
 use tokio::task::JoinHandle;
 
-use crate::backend::{Backend, Flight};
+use crate::backend::Backend;
+use crate::config::PoolConfig;
 use crate::exchange::{Admitted, Ending, Exchange};
+use crate::pool::{Chosen, Unavailable};
 use crate::refusal::{Kind, Refusal};
 use crate::{headers, record};
 
 /// How long an upload whose answer has ended may take to notice it.
 const UPLOAD_END_WAIT: Duration = Duration::from_millis(100);
+/// Bytes of a discarded answer's body that stand in the record.
+const EXCERPT_BYTES_MAX: usize = 2 << 10;
+/// How long they may take to come.
+const EXCERPT_WAIT: Duration = Duration::from_millis(250);
 
 /// A request body on its way.
 pub(crate) struct Uploading {
@@ -31,7 +38,7 @@ pub(crate) struct Begun {
     pub(crate) answer: Response<AnswerBody>,
     /// The request's body, where it is still on its way.
     pub(crate) upload: Option<Uploading>,
-    pub(crate) flight: Flight,
+    pub(crate) chosen: Chosen,
     /// The client was gone before the answer began.
     pub(crate) is_client_gone: bool,
 }
@@ -39,7 +46,7 @@ pub(crate) struct Begun {
 /// One attempt.
 struct Attempt {
     number: u32,
-    backend: Arc<Backend>,
+    chosen: Chosen,
     uri: Uri,
     headers: HeaderMap,
 }
@@ -47,61 +54,207 @@ struct Attempt {
 /// Why an attempt gave no answer.
 struct Failed {
     refusal: Refusal,
-    /// Another backend may be tried.
+    /// It may be made again.
     may_repeat: bool,
+}
+
+/// The attempts of one request: how many, where, and for how long.
+struct Course {
+    attempts: u32,
+    attempts_max: u32,
+    /// No attempt begins after this.
+    ends_at: Instant,
+    tried: Vec<Arc<Backend>>,
+    /// What is left of the time to wait while no backend is available.
+    patience: Duration,
+    pause: Duration,
+    pause_max: Duration,
+}
+
+impl Course {
+    fn new(config: &PoolConfig) -> Self {
+        Self {
+            attempts: 0,
+            attempts_max: config.attempts_max.max(1),
+            ends_at: Instant::now() + Duration::from_millis(config.attempts_budget_ms),
+            tried: Vec::new(),
+            patience: Duration::from_millis(config.wait_ms_max),
+            pause: Duration::from_millis(config.retry_pause_ms),
+            pause_max: Duration::from_millis(config.retry_pause_ms_max),
+        }
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.attempts < self.attempts_max && Instant::now() < self.ends_at
+    }
+
+    /// The pause before a backend is tried again; up to half of it is taken off by chance, so that
+    /// callers that failed together do not come back together.
+    fn next_pause(&mut self) -> Option<Duration> {
+        let whole = self.pause.min(self.pause_max);
+        self.pause = whole.saturating_mul(2);
+        let pause = whole.mul_f64(rand::random_range(0.5..=1.0));
+        (Instant::now() + pause < self.ends_at).then_some(pause)
+    }
+
+    /// The time to wait for a backend that comes back at a moment, if it is worth it.
+    fn wait_until(&mut self, until: Instant, now: Instant) -> Option<Duration> {
+        // A little later, and not all at the same moment.
+        let wait = until.saturating_duration_since(now) + Duration::from_millis(1);
+        let wait = wait.mul_f64(rand::random_range(1.0..=1.1));
+        if wait > self.patience || (self.attempts > 0 && now + wait >= self.ends_at) {
+            return None;
+        }
+        self.patience -= wait;
+        Some(wait)
+    }
 }
 
 impl Exchange {
     pub(crate) async fn forward(&mut self, mut admitted: Admitted) -> Result<Ending, Refusal> {
         headers::towards_backend(&mut admitted.parts.headers);
-        let pool = &self.live.config.pool;
-        let budget = Duration::from_millis(pool.attempts_budget_ms);
-        let attempts_max = pool.attempts_max.max(1);
-        let began = Instant::now();
-        let mut tried: Vec<String> = Vec::new();
-        let mut last = Refusal::new(Kind::BackendsDown);
-        for number in 1..=attempts_max {
-            let chosen = self.live.pool.choose(&admitted.grant, &admitted.asked, &tried);
-            let Some(backend) = chosen else { break };
-            tried.push(backend.id.clone());
-            let attempt = self.prepare(number, backend, &admitted)?;
+        let mut course = Course::new(&self.live.config.pool);
+        let mut chosen = match self.choose(&admitted, &mut course).await {
+            Ok(chosen) => chosen,
+            Err(refusal) => {
+                return Box::pin(self.refuse_body(refusal, admitted.upload.stored)).await;
+            }
+        };
+        loop {
+            course.attempts += 1;
+            course.tried.push(chosen.backend.clone());
+            let attempt = self.prepare(course.attempts, chosen, &admitted)?;
             self.open(&attempt, &mut admitted).await?;
-            let may_go_on = number < attempts_max && began.elapsed() < budget;
             match self.attempt(attempt, &mut admitted).await {
-                Ok(begun) => {
-                    let status = begun.answer.status().as_u16();
-                    let is_failure = self.live.config.pool.failover_status.contains(&status);
-                    let has_other = || {
-                        self.live.pool.choose(&admitted.grant, &admitted.asked, &tried).is_some()
-                    };
-                    let may_repeat = admitted.upload.is_replayable() && !begun.is_client_gone;
-                    if is_failure && may_go_on && may_repeat && has_other() {
-                        self.note_discarded(status);
-                        continue;
+                Ok(begun) => match self.instead_of(&begun, &admitted, &mut course).await {
+                    Some(other) => {
+                        Box::pin(self.discard(begun)).await;
+                        chosen = other;
                     }
-                    return self.answer(&admitted, begun).await;
-                }
-                Err(failed) if failed.may_repeat && may_go_on => {
+                    None => return self.answer(&admitted, begun).await,
+                },
+                Err(failed) => {
+                    let again = self.again(&failed, &admitted, &mut course);
+                    // Seldom needed: kept out of the future of every exchange.
+                    let Some(other) = Box::pin(again).await else { return Err(failed.refusal) };
                     self.errors.push(failed.refusal.record(self.tally.started.elapsed()));
-                    last = failed.refusal;
+                    chosen = other;
                 }
-                Err(failed) => return Err(failed.refusal),
             }
         }
-        if tried.is_empty() {
-            return Box::pin(self.refuse_body(last, admitted.upload.stored)).await;
+    }
+
+    /// A backend that has not been tried; waits for the first to come back if that is soon.
+    async fn choose(
+        &mut self,
+        admitted: &Admitted,
+        course: &mut Course,
+    ) -> Result<Chosen, Refusal> {
+        loop {
+            let now = Instant::now();
+            let pool = &self.live.pool;
+            let chosen = pool.choose(&admitted.asked, &admitted.home, &course.tried, now);
+            let away = match chosen {
+                Ok(chosen) => return Ok(chosen),
+                Err(away) => away,
+            };
+            let wait = away.until.and_then(|until| course.wait_until(until, now));
+            let Some(wait) = wait else { return Err(unavailable(away, now)) };
+            Box::pin(self.pause(wait)).await?;
         }
-        // It stands among the errors already; the answer to the client is the last one's.
-        self.errors.pop_if(|error| error.reason == last.code());
-        Err(last)
+    }
+
+    async fn pause(&mut self, wait: Duration) -> Result<(), Refusal> {
+        let Some(reply) = &mut self.reply else { return Err(Refusal::new(Kind::ClientGone)) };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = reply.gone() => Err(Refusal::new(Kind::ClientGone)),
+        }
+    }
+
+    /// Another backend in place of one whose answer is a failure. The last one's answer is the
+    /// client's, unchanged.
+    async fn instead_of(
+        &mut self,
+        begun: &Begun,
+        admitted: &Admitted,
+        course: &mut Course,
+    ) -> Option<Chosen> {
+        let status = begun.answer.status().as_u16();
+        if !self.live.config.pool.failover_status.contains(&status) {
+            return None;
+        }
+        // What refuses has done nothing; after another failure nobody knows.
+        let is_refusal = matches!(status, 429 | 503);
+        let may_repeat = admitted.upload.is_replayable()
+            && (is_refusal || admitted.asked.is_repeatable(&admitted.parts.method));
+        if !may_repeat || begun.is_client_gone || !course.may_go_on() {
+            return None;
+        }
+        Box::pin(self.choose(admitted, course)).await.ok()
+    }
+
+    /// A backend for another attempt after one that gave no answer: one that was not tried, or else
+    /// the same again after a pause.
+    async fn again(
+        &mut self,
+        failed: &Failed,
+        admitted: &Admitted,
+        course: &mut Course,
+    ) -> Option<Chosen> {
+        if !failed.may_repeat || !course.may_go_on() {
+            return None;
+        }
+        let pool = &self.live.pool;
+        let now = Instant::now();
+        let untried = pool.choose(&admitted.asked, &admitted.home, &course.tried, now);
+        if let Ok(chosen) = untried {
+            return Some(chosen);
+        }
+        let pause = course.next_pause()?;
+        self.pause(pause).await.ok()?;
+        course.tried.clear();
+        self.choose(admitted, course).await.ok()
+    }
+
+    /// An answer gives way to another backend's; what it said stands among the errors.
+    async fn discard(&mut self, begun: Begun) {
+        let Begun { answer, mut upload, chosen, .. } = begun;
+        let began = Instant::now();
+        let (parts, mut body) = answer.into_parts();
+        let mut excerpt = Vec::new();
+        let reading = async {
+            // One byte more than is kept tells whether it was all; read to its end, the connection
+            // can be used again.
+            while excerpt.len() <= EXCERPT_BYTES_MAX
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                excerpt.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+            }
+        };
+        // What came in time is enough.
+        let _ = tokio::time::timeout(EXCERPT_WAIT, reading).await;
+        let cut = if excerpt.len() > EXCERPT_BYTES_MAX { "…" } else { "" };
+        excerpt.truncate(EXCERPT_BYTES_MAX);
+        let text = String::from_utf8_lossy(&excerpt);
+        let detail = format!(
+            "{}: answer with status {} discarded, another backend is tried: {text}{cut}",
+            chosen.backend.id,
+            parts.status.as_u16(),
+        );
+        let refusal = Refusal::new(Kind::BackendFailed).detail(detail);
+        self.errors.push(refusal.record(self.tally.started.elapsed()));
+        self.tally.backend += began.elapsed();
+        self.end_upload(&mut upload).await;
     }
 
     fn prepare(
         &self,
         number: u32,
-        backend: Arc<Backend>,
+        chosen: Chosen,
         admitted: &Admitted,
     ) -> Result<Attempt, Refusal> {
+        let backend = &chosen.backend;
         let uri = &admitted.parts.uri;
         let path =
             admitted.asked.upstream_path(backend.kind, uri.path(), uri.query().unwrap_or_default());
@@ -110,7 +263,7 @@ impl Exchange {
         })?;
         let mut headers = admitted.parts.headers.clone();
         backend.authorize(&mut headers);
-        Ok(Attempt { number, backend, uri, headers })
+        Ok(Attempt { number, chosen, uri, headers })
     }
 
     /// Records that the request goes to a backend; the first time also that it was accepted, with its
@@ -125,9 +278,9 @@ impl Exchange {
         frames.push(self.recorder.dispatched(Dispatched {
             sent_at: Timestamp::from(SystemTime::now()),
             attempt: attempt.number,
-            backend_id: attempt.backend.id.clone(),
+            backend_id: attempt.chosen.backend.id.clone(),
             method: admitted.parts.method.as_str().to_owned(),
-            url: attempt.backend.url(&attempt.uri.to_string()),
+            url: attempt.chosen.backend.url(&attempt.uri.to_string()),
             headers: record::header_list(&attempt.headers),
         }));
         let commit = self.recorder.append(frames).await?;
@@ -146,23 +299,23 @@ impl Exchange {
         attempt: Attempt,
         admitted: &mut Admitted,
     ) -> Result<Begun, Failed> {
-        let flight = attempt.backend.flight();
+        let Attempt { mut chosen, uri, headers, .. } = attempt;
         let (body, mut upload) = self.body_of(admitted);
         let mut request = Request::new(body);
         *request.method_mut() = admitted.parts.method.clone();
-        *request.uri_mut() = attempt.uri;
-        *request.headers_mut() = attempt.headers;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
         let began = Instant::now();
-        let (sent, is_client_gone) = self.send(&attempt.backend, request).await;
+        let (sent, is_client_gone) = self.send(&chosen.backend, request).await;
         self.tally.backend += began.elapsed();
         match sent {
             Some(Ok(answer)) => {
-                attempt.backend.succeeded();
-                Ok(Begun { answer, upload, flight, is_client_gone })
+                chosen.answered(answer.status().as_u16(), answer.headers(), Instant::now());
+                Ok(Begun { answer, upload, chosen, is_client_gone })
             }
             Some(Err(error)) => {
                 let sent = self.end_upload(&mut upload).await;
-                Err(self.failure(&attempt.backend, &error, sent, admitted))
+                Err(failure(&mut chosen, &error, sent, admitted))
             }
             None => {
                 self.end_upload(&mut upload).await;
@@ -218,37 +371,45 @@ impl Exchange {
         self.tally.request_bytes += bytes.load(Ordering::Relaxed);
         ended.ok()?.ok()
     }
+}
 
-    fn failure(
-        &self,
-        backend: &Backend,
-        error: &net::Error,
-        sent: Option<Result<(), Refusal>>,
-        admitted: &Admitted,
-    ) -> Failed {
-        let story = error.story();
-        tracing::warn!(backend = backend.id, error = story, "a call to a backend failed");
-        if let Some(Err(refusal)) = sent {
-            return Failed { refusal, may_repeat: false };
-        }
-        let detail = format!("{}: {story}", backend.id);
-        let kind = match error.kind() {
-            ErrorKind::Timeout => Kind::BackendTimeout,
-            ErrorKind::Denied => Kind::AddressForbidden,
-            ErrorKind::Body => Kind::ClientGone,
-            _ => Kind::BackendFailed,
-        };
-        if error.kind() != ErrorKind::Body {
-            backend.failed(&story);
-        }
-        // Nothing has been answered, so what can be sent again may be.
-        let may_repeat = admitted.upload.is_replayable() && error.kind() != ErrorKind::Body;
-        Failed { refusal: Refusal::new(kind).detail(detail), may_repeat }
+fn failure(
+    chosen: &mut Chosen,
+    error: &net::Error,
+    sent: Option<Result<(), Refusal>>,
+    admitted: &Admitted,
+) -> Failed {
+    let story = error.story();
+    tracing::warn!(backend = chosen.backend.id, error = story, "a call to a backend failed");
+    if let Some(Err(refusal)) = sent {
+        return Failed { refusal, may_repeat: false };
     }
+    chosen.failed(error, Instant::now());
+    let detail = format!("{}: {story}", chosen.backend.id);
+    let kind = match error.kind() {
+        ErrorKind::Timeout => Kind::BackendTimeout,
+        ErrorKind::Denied => Kind::AddressForbidden,
+        ErrorKind::Body => Kind::ClientGone,
+        _ => Kind::BackendFailed,
+    };
+    let can_repeat = match error.kind() {
+        // None of it has left.
+        ErrorKind::Connect | ErrorKind::Busy | ErrorKind::Denied => true,
+        ErrorKind::Broken | ErrorKind::Timeout => {
+            admitted.asked.is_repeatable(&admitted.parts.method)
+        }
+        ErrorKind::Body | ErrorKind::Config => false,
+    };
+    let may_repeat = can_repeat && admitted.upload.is_replayable();
+    Failed { refusal: Refusal::new(kind).detail(detail), may_repeat }
+}
 
-    fn note_discarded(&mut self, status: u16) {
-        let refusal = Refusal::new(Kind::BackendFailed)
-            .detail(format!("answer with status {status} discarded, another backend is tried"));
-        self.errors.push(refusal.record(self.tally.started.elapsed()));
+/// No backend takes the call: when to come back.
+fn unavailable(away: Unavailable, now: Instant) -> Refusal {
+    let kind = if away.is_throttled { Kind::BackendsBusy } else { Kind::BackendsDown };
+    let refusal = Refusal::new(kind).detail(away.why);
+    match away.until {
+        Some(until) => refusal.retry_after(until.saturating_duration_since(now)),
+        None => refusal,
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ledger::{Ledger, State};
@@ -22,6 +22,7 @@ use crate::config::{EdgeConfig, TlsConfig};
 use crate::connection::Door;
 use crate::health::Health;
 use crate::live::{Live, Settings};
+use crate::pool::{Drain, Lane};
 
 /// Time for exchanges to write their end records once the drain time is over.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
@@ -48,14 +49,47 @@ pub struct Error(pub(crate) String);
 pub struct BackendStatus {
     /// Its id.
     pub id: String,
-    /// Calls are sent to it.
+    /// Calls reach it: its probes do not fail, and the circuit of its connections is not open.
     pub is_up: bool,
+    /// Which calls it gets.
+    pub drain: Drain,
     /// Calls in flight.
     pub in_flight: u32,
+    /// Connections that failed since the last that did not.
+    pub failures: u32,
+    /// The last failure; empty if there was none.
+    pub last_failure: String,
+    /// The circuit of its connections.
+    pub connections: CircuitStatus,
+    /// The circuits of its deployments that are not closed, or whose last call failed.
+    pub circuits: Vec<CircuitStatus>,
+}
+
+/// The state of one circuit breaker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CircuitStatus {
+    /// Deployment; empty for calls that name none, and for connections.
+    pub deployment: String,
+    /// `closed`, `open`, `half_open` or `throttled`.
+    pub state: &'static str,
+    /// Milliseconds until calls pass again; none if they do.
+    pub back_in_ms: Option<u64>,
     /// Failures since the last success.
     pub failures: u32,
-    /// The last failure; empty if there was none since the last success.
-    pub last_failure: String,
+}
+
+impl CircuitStatus {
+    pub(crate) fn of(lane: &Lane, now: Instant) -> Self {
+        let breaker = lane.breaker();
+        let state = breaker.state(now);
+        let back_in = state.until().map(|until| until.saturating_duration_since(now));
+        Self {
+            deployment: lane.deployment.clone(),
+            state: state.name(),
+            back_in_ms: back_in.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            failures: breaker.failures_in_a_row(),
+        }
+    }
 }
 
 /// The state of the gateway at one moment.
@@ -176,6 +210,17 @@ impl Gateway {
         Ok(())
     }
 
+    /// Sends a backend fewer calls, or none; those in flight finish. It holds until
+    /// [`undrain`](Self::undrain), whatever is reloaded meanwhile, but not beyond a restart.
+    pub fn drain(&self, id: &str, drain: Drain) -> Result<(), Error> {
+        self.inner.live.load().pool.drain(id, drain)
+    }
+
+    /// Sends a backend its calls again.
+    pub fn undrain(&self, id: &str) -> Result<(), Error> {
+        self.inner.live.load().pool.drain(id, Drain::Undrained)
+    }
+
     /// Answers health questions on another listener.
     pub fn health(&self) -> Health {
         Health { gateway: self.inner.clone() }
@@ -229,7 +274,7 @@ impl Inner {
             refused: count(&self.counters.refused),
             ledger_serves: ledger_reason.is_empty(),
             ledger_reason,
-            backends: self.live.load().pool.status(),
+            backends: self.live.load().pool.status(Instant::now()),
         }
     }
 

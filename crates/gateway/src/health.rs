@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -76,7 +76,7 @@ impl Health {
         if !status.ledger_serves {
             reasons.push(format!("the ledger takes no records: {}", status.ledger_reason));
         }
-        if !self.gateway.live.load().pool.is_any_up() {
+        if !self.gateway.live.load().pool.is_any_up(Instant::now()) {
             reasons.push("no backend is up: see `backends`".to_owned());
         }
         if self.gateway.stop.is_cancelled() {

@@ -18,7 +18,9 @@ mod gateway;
 mod headers;
 mod health;
 mod live;
+mod pool;
 mod prefixed;
+mod probe;
 mod proxy_protocol;
 mod record;
 mod refusal;
@@ -31,9 +33,11 @@ mod watch;
 
 pub use asked::examine;
 pub use config::{
-    BackendConfig, BackendKeys, BackendKind, CaptureConfig, EdgeConfig, ErrorShape, GatewayConfig,
-    ListenerConfig, PoolConfig, ProbeConfig, Secret, SecretRef, TlsConfig, UnknownPaths,
+    BackendConfig, BackendKeys, BackendKind, Balance, BreakerConfig, CaptureConfig, EdgeConfig,
+    ErrorShape, GatewayConfig, ListenerConfig, PoolConfig, ProbeConfig, Secret, SecretRef, Tier,
+    TlsConfig, UnknownPaths,
 };
-pub use gateway::{BackendStatus, Error, Gateway, Status, Wiring};
+pub use gateway::{BackendStatus, CircuitStatus, Error, Gateway, Status, Wiring};
 pub use health::Health;
 pub use live::Settings;
+pub use pool::Drain;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use policy::Rules;
 
-use crate::backend::Pool;
 use crate::gateway::Error;
+use crate::pool::Pool;
 use crate::{BackendKeys, GatewayConfig};
 
 /// What an administrator sets: at the start, and again at every reload.

@@ -30,6 +30,7 @@ pub(crate) enum Kind {
     WebSocket,
     LedgerDown,
     BackendsDown,
+    BackendsBusy,
     BackendFailed,
     BackendTimeout,
     AddressForbidden,
@@ -202,6 +203,14 @@ const TABLE: &[Row] = &[
         "No backend for this deployment is available at the moment. Try again later.",
     ),
     row(
+        Kind::BackendsBusy,
+        429,
+        "BackendsThrottled",
+        "choose",
+        1,
+        "Every backend for this deployment is at its rate limit at the moment. Try again later.",
+    ),
+    row(
         Kind::BackendFailed,
         502,
         "BackendConnectionFailure",
@@ -289,7 +298,6 @@ impl Refusal {
     }
 
     /// The same request may succeed after this time.
-    #[cfg_attr(not(test), expect(dead_code, reason = "pools and limits are about to use it"))]
     pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self

@@ -45,7 +45,8 @@ impl Client {
     }
 
     /// Sends a request whose URI is a path and query; answers as soon as the answer's head is there.
-    /// Host, scheme and version are set here. The protocol spoken is the answer's version.
+    /// Scheme and version are set here, and the host where the request names none. The protocol spoken is
+    /// the answer's version.
     ///
     /// A request with `Upgrade` goes over HTTP/1.1 on a connection of its own; if the answer is 101,
     /// [`Upgraded::from_answer`](crate::Upgraded::from_answer) takes the connection over.
@@ -123,15 +124,16 @@ fn to_http1(request: &mut Request<Body>, host: &HeaderValue) {
     if request.uri().authority().is_some() {
         *request.uri_mut() = Uri::from(path_of(request));
     }
-    request.headers_mut().insert(HOST, host.clone());
+    request.headers_mut().entry(HOST).or_insert_with(|| host.clone());
 }
 
 fn to_http2(request: &mut Request<Body>, scheme: &Scheme, authority: &Authority) {
     *request.version_mut() = Version::HTTP_2;
-    request.headers_mut().remove(HOST);
+    let named = request.headers_mut().remove(HOST);
+    let named = named.and_then(|host| Authority::from_maybe_shared(host).ok());
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(scheme.clone());
-    parts.authority = Some(authority.clone());
+    parts.authority = Some(named.unwrap_or_else(|| authority.clone()));
     parts.path_and_query = Some(path_of(request));
     *request.uri_mut() =
         Uri::from_parts(parts).expect("scheme, authority and path make an absolute URI");

@@ -13,13 +13,13 @@ use crate::support::{
 async fn another_backend_takes_over_before_the_first_byte_of_an_answer() {
     let first = named_simulator("first").await;
     let second = named_simulator("second").await;
-    let world = Setup::before(&[first.url(), second.url()]).start().await;
     let faults = ["status=503", "status=429;retry-after-ms=1500", "refuse", "reset-before-head"];
-    for (place, fault) in faults.into_iter().enumerate() {
+    for fault in faults {
+        let world = Setup::before(&[first.url(), second.url()]).start().await;
         first.set_fault(Some(fault.parse().unwrap()));
         let answer = world.post(CHAT, HELLO).await;
         assert_eq!(answer.status, 200, "{fault}: {}", answer.text());
-        let story = world.stories().remove(place);
+        let story = world.story();
         let backends: Vec<_> =
             story.dispatched.iter().map(|d| (d.attempt, d.backend_id.as_str())).collect();
         assert_eq!(backends, [(1, "b0"), (2, "b1")], "{fault}");
@@ -49,16 +49,23 @@ async fn with_every_backend_out_of_reach_the_answer_is_clear_and_recorded() {
     let url = only.url();
     only.stop().await;
     let world = Setup::before(&[url]).start().await;
-    for body in [HELLO, HELLO_STREAM] {
+    let calls = [
+        (HELLO, 502, "BackendConnectionFailure"),
+        // By now the circuit is open: nothing is tried in vain.
+        (HELLO_STREAM, 503, "BackendsUnavailable"),
+    ];
+    for (body, status, code) in calls {
         let answer = world.post(CHAT, body).await;
-        assert_eq!((answer.status, answer.code().as_str()), (502, "BackendConnectionFailure"));
+        assert_eq!((answer.status, answer.code().as_str()), (status, code));
         assert_eq!(answer.headers["retry-after"], "1");
         assert!(!answer.text().contains("127.0.0.1"), "no topology: {}", answer.text());
     }
-    for story in world.stories() {
-        assert_eq!(story.end().outcome, Outcome::BackendFailed);
-        assert!(story.end().errors[0].message.contains("cannot connect"), "{story:?}");
-    }
+    let stories = world.stories();
+    let [tried, refused] = &stories[..] else { panic!("{stories:?}") };
+    assert_eq!((tried.dispatched.len(), tried.end().errors.len()), (3, 3), "tried again");
+    assert!(tried.end().errors.iter().all(|error| error.message.contains("cannot connect")));
+    assert_eq!(tried.end().outcome, Outcome::BackendFailed);
+    assert_eq!((refused.dispatched.len(), refused.end().outcome), (0, Outcome::Refused));
 }
 
 #[tokio::test(flavor = "multi_thread")]

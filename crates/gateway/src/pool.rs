@@ -1,0 +1,339 @@
+//! All backends, and which one takes a call.
+//!
+//! Backends that serve a deployment form groups of the same priority and tier. The first group with
+//! an available backend is used, and inside it calls are shared by weight. A call that depends on
+//! what one backend holds goes there or nowhere.
+
+mod breaker;
+mod chosen;
+mod standing;
+mod wish;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
+
+pub(crate) use breaker::{Change, State};
+pub(crate) use chosen::Chosen;
+pub use standing::Drain;
+pub(crate) use standing::{Lane, Standing};
+
+use crate::asked::Asked;
+use crate::backend::{Backend, Origin};
+use crate::config::{BackendKeys, Balance, GatewayConfig, Tier};
+use crate::gateway::{BackendStatus, Error};
+
+/// Deployments whose backends are remembered; those of further ones are looked up for every call.
+const ROUTES_MAX: usize = 1_024;
+
+/// All backends.
+pub(crate) struct Pool {
+    backends: Vec<Arc<Backend>>,
+    /// Where stateful calls go whose home is not known.
+    home: usize,
+    balance: Balance,
+    routes: RwLock<HashMap<String, Arc<Route>>>,
+}
+
+/// Where a call must go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// Wherever its kind of call may go.
+    #[default]
+    Any,
+    /// To the backend of this id, which holds what the call is about.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the object registry is about to tell it"))]
+    Backend(Arc<str>),
+}
+
+/// No backend takes the call now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unavailable {
+    /// When the first comes back, where that is known.
+    pub(crate) until: Option<Instant>,
+    /// The first to come back is not broken but was asked too much.
+    pub(crate) is_throttled: bool,
+    /// For the record.
+    pub(crate) why: &'static str,
+}
+
+/// The backends of one deployment, best first.
+struct Route {
+    members: Vec<Member>,
+    /// Of each member: what smooth weighted choice owes it.
+    credits: Mutex<Vec<i64>>,
+}
+
+struct Member {
+    backend: Arc<Backend>,
+    lane: Arc<Lane>,
+}
+
+impl Pool {
+    /// The backends of a configuration; one that stays the same is taken over from `before`, with
+    /// its connections. What is known of a backend stays with its id.
+    pub(crate) fn new(
+        config: &GatewayConfig,
+        keys: &BackendKeys,
+        before: Option<&Self>,
+    ) -> Result<Self, Error> {
+        let mut backends: Vec<Arc<Backend>> = Vec::with_capacity(config.backends.len());
+        for entry in &config.backends {
+            if backends.iter().any(|other| other.id == entry.id) {
+                return Err(Error(format!("backend `{}` stands twice: rename one", entry.id)));
+            }
+            let origin = Origin {
+                config: entry.clone(),
+                key: keys.get(&entry.id).cloned(),
+                egress: config.egress.clone(),
+                breaker: config.pool.breaker.clone(),
+            };
+            let same_id = before.and_then(|pool| pool.backends.iter().find(|b| b.id == entry.id));
+            backends.push(match same_id {
+                Some(backend) if backend.origin == origin => backend.clone(),
+                former => Arc::new(Backend::new(origin, former.map(|backend| &**backend))?),
+            });
+        }
+        check_fine_tuned(&backends)?;
+        let home = backends.iter().position(|backend| backend.is_home).unwrap_or(0);
+        Ok(Self { backends, home, balance: config.pool.balance, routes: RwLock::default() })
+    }
+
+    /// The backend for the next attempt of a call, which counts as in flight there from now on.
+    pub(crate) fn choose(
+        &self,
+        asked: &Asked,
+        home: &Home,
+        tried: &[Arc<Backend>],
+        now: Instant,
+    ) -> Result<Chosen, Unavailable> {
+        let deployment = asked.deployment();
+        let nowhere = |why| Unavailable { until: None, is_throttled: false, why };
+        if self.backends.is_empty() {
+            return Err(nowhere("there are no backends"));
+        }
+        let pinned = match home {
+            Home::Backend(id) => {
+                let found = self.backends.iter().find(|backend| *backend.id == **id);
+                Some(found.ok_or_else(|| nowhere("the backend that holds it is not configured"))?)
+            }
+            Home::Any => self.only_home(asked, deployment),
+        };
+        if let Some(backend) = pinned {
+            let lane = backend.standing.lane(deployment);
+            let member = Member { backend: backend.clone(), lane };
+            member.availability(true, tried, now)?;
+            return Chosen::enter(&member.backend, &member.lane, now).map_err(Unavailable::from);
+        }
+        self.route(deployment).choose(self.balance, tried, now)
+    }
+
+    /// Whether any backend has the deployment; with no backends at all, the answer comes later.
+    pub(crate) fn knows(&self, deployment: &str) -> bool {
+        self.backends.is_empty() || self.backends.iter().any(|backend| backend.serves(deployment))
+    }
+
+    pub(crate) fn status(&self, now: Instant) -> Vec<BackendStatus> {
+        self.backends.iter().map(|backend| backend.status(now)).collect()
+    }
+
+    pub(crate) fn is_any_up(&self, now: Instant) -> bool {
+        self.backends.iter().any(|backend| backend.is_up(now))
+    }
+
+    pub(crate) fn backends(&self) -> &[Arc<Backend>] {
+        &self.backends
+    }
+
+    /// Changes which calls a backend gets.
+    pub(crate) fn drain(&self, id: &str, drain: Drain) -> Result<(), Error> {
+        let backend = self.backends.iter().find(|backend| backend.id == id).ok_or_else(|| {
+            let ids: Vec<_> = self.backends.iter().map(|backend| backend.id.as_str()).collect();
+            Error(format!("there is no backend `{id}`: there are {}", ids.join(", ")))
+        })?;
+        backend.drain(drain);
+        Ok(())
+    }
+
+    /// The one backend of a call that is never balanced though nobody said where it belongs.
+    fn only_home(&self, asked: &Asked, deployment: &str) -> Option<&Arc<Backend>> {
+        let tuned = self.backends.iter().find(|backend| backend.is_fine_tuned(deployment));
+        if tuned.is_some() {
+            return tuned;
+        }
+        // OpenAI names fine-tuned models so.
+        if !asked.is_stateful() && !deployment.starts_with("ft:") {
+            return None;
+        }
+        // What is new may be made elsewhere while its place is drained: it is looked for where it is.
+        let declared = &self.backends[self.home];
+        let all = std::iter::once(declared).chain(&self.backends);
+        let serving = || all.clone().filter(|backend| backend.serves(deployment));
+        serving().find(|b| b.standing.drain() == Drain::Undrained).or_else(|| serving().next())
+    }
+
+    fn route(&self, deployment: &str) -> Arc<Route> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = routes.get(deployment) {
+            return route.clone();
+        }
+        let has_room = routes.len() < ROUTES_MAX;
+        drop(routes);
+        let route = Arc::new(Route::new(&self.backends, deployment));
+        if has_room {
+            let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+            return routes.entry(deployment.to_owned()).or_insert(route).clone();
+        }
+        route
+    }
+}
+
+impl Route {
+    fn new(backends: &[Arc<Backend>], deployment: &str) -> Self {
+        let serving = backends.iter().filter(|backend| backend.serves(deployment));
+        let mut members: Vec<Member> = serving
+            .map(|backend| Member {
+                backend: backend.clone(),
+                lane: backend.standing.lane(deployment),
+            })
+            .collect();
+        members.sort_by_key(Member::rank);
+        let credits = Mutex::new(vec![0; members.len()]);
+        Self { members, credits }
+    }
+
+    fn choose(
+        &self,
+        balance: Balance,
+        tried: &[Arc<Backend>],
+        now: Instant,
+    ) -> Result<Chosen, Unavailable> {
+        let mut away: Option<Unavailable> = None;
+        let mut from = 0;
+        while let Some(first) = self.members.get(from) {
+            let rank = first.rank();
+            let count = self.members[from..].iter().take_while(|m| m.rank() == rank).count();
+            let mut ready: Vec<usize> = Vec::with_capacity(count);
+            for place in from..from + count {
+                match self.members[place].availability(false, tried, now) {
+                    Ok(()) => ready.push(place),
+                    Err(this) => away = Some(away.map_or(this, |other| other.sooner(this))),
+                }
+            }
+            // Another call may have taken the last place of a trial meanwhile.
+            while let Some(place) = self.pick(balance, &ready) {
+                let member = &self.members[place];
+                match Chosen::enter(&member.backend, &member.lane, now) {
+                    Ok(chosen) => return Ok(chosen),
+                    Err(this) => {
+                        let this = Unavailable::from(this);
+                        away = Some(away.map_or(this, |other| other.sooner(this)));
+                        ready.retain(|&other| other != place);
+                    }
+                }
+            }
+            from += count;
+        }
+        let why = "no backend serves the deployment";
+        Err(away.unwrap_or(Unavailable { until: None, is_throttled: false, why }))
+    }
+
+    /// Smooth weighted choice, as nginx has it: each gets its weight as credit, the one with the most
+    /// is taken and pays for all.
+    fn pick(&self, balance: Balance, ready: &[usize]) -> Option<usize> {
+        let weight = |place: usize| u64::from(self.members[place].backend.weight);
+        let load = |place: usize| {
+            let calls = u64::from(self.members[place].backend.standing.in_flight()) + 1;
+            // In thousandths, so that weights divide finely enough.
+            calls * 1_000_000 / weight(place)
+        };
+        let least = match balance {
+            Balance::Weighted => u64::MAX,
+            Balance::LeastOutstanding => ready.iter().map(|&place| load(place)).min()?,
+        };
+        let mut credits = self.credits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut total = 0;
+        let mut best: Option<usize> = None;
+        for &place in ready {
+            if least != u64::MAX && load(place) > least {
+                continue;
+            }
+            let weight = i64::from(self.members[place].backend.weight);
+            credits[place] += weight;
+            total += weight;
+            if best.is_none_or(|best| credits[place] > credits[best]) {
+                best = Some(place);
+            }
+        }
+        let best = best.or_else(|| ready.first().copied())?;
+        credits[best] -= total;
+        Some(best)
+    }
+}
+
+impl Member {
+    fn rank(&self) -> (u32, Tier) {
+        (self.backend.priority, self.backend.tier)
+    }
+
+    /// Whether it takes a call; `is_pinned` if the call can go nowhere else.
+    fn availability(
+        &self,
+        is_pinned: bool,
+        tried: &[Arc<Backend>],
+        now: Instant,
+    ) -> Result<(), Unavailable> {
+        let nowhere = |why| Err(Unavailable { until: None, is_throttled: false, why });
+        let backend = &self.backend;
+        if tried.iter().any(|other| Arc::ptr_eq(other, backend)) {
+            return nowhere("it was tried already");
+        }
+        match backend.standing.drain() {
+            Drain::Balanced if !is_pinned => return nowhere("it is drained"),
+            Drain::Everything => return nowhere("it is drained"),
+            Drain::Balanced | Drain::Undrained => {}
+        }
+        if backend.standing.is_down() {
+            return nowhere("its probes fail");
+        }
+        backend.standing.connecting().check(&backend.origin.breaker, now)?;
+        self.lane.check(&backend.origin.breaker, now)?;
+        Ok(())
+    }
+}
+
+impl Unavailable {
+    /// Of two, the one that comes back first.
+    fn sooner(self, other: Self) -> Self {
+        match (self.until, other.until) {
+            (Some(this), Some(that)) if that < this => other,
+            (None, Some(_)) => other,
+            _ => self,
+        }
+    }
+}
+
+impl From<breaker::Away> for Unavailable {
+    fn from(away: breaker::Away) -> Self {
+        let why = if away.is_throttled { "it is throttled" } else { "its circuit is open" };
+        Self { until: Some(away.until), is_throttled: away.is_throttled, why }
+    }
+}
+
+/// A fine-tuned deployment exists once.
+fn check_fine_tuned(backends: &[Arc<Backend>]) -> Result<(), Error> {
+    for (place, backend) in backends.iter().enumerate() {
+        for name in &backend.origin.config.fine_tuned {
+            if let Some(other) = backends[..place].iter().find(|other| other.is_fine_tuned(name)) {
+                return Err(Error(format!(
+                    "fine-tuned deployment `{name}` stands at `{}` and at `{}`: it has one home, take it from the other's fine_tuned",
+                    other.id, backend.id
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
