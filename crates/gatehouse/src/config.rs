@@ -13,7 +13,7 @@ use gateway::{
     BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig, PoolConfig, SecretRef,
     Settings,
 };
-use policy::{KeyHasher, Prices, ProductConfig, Rules, SubscriptionConfig};
+use policy::{KeyHasher, LimitConfig, Prices, ProductConfig, Rules, SubscriptionConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) products: Vec<ProductConfig>,
     /// Who may call, by hashed key.
     pub(crate) subscriptions: Vec<SubscriptionConfig>,
+    /// What every subscription may use, beside the limits of products and subscriptions.
+    pub(crate) limits: Vec<LimitConfig>,
     /// The log of everything, and when a record counts as kept.
     pub(crate) ledger: ledger::LedgerConfig,
     /// How interactions become rows.
@@ -92,6 +94,7 @@ impl Default for Config {
             capture: CaptureConfig::default(),
             products: Vec::new(),
             subscriptions: Vec::new(),
+            limits: Vec::new(),
             ledger: ledger::LedgerConfig::default(),
             pipeline: pipeline::PipelineConfig::default(),
             store: store::StoreConfig::default(),
@@ -169,6 +172,7 @@ impl Config {
         let hasher = KeyHasher::new(self.key_hash_secret()?.as_bytes());
         // One file, one version: there is no history of decrees before the control plane keeps one.
         Rules::new(1, hasher, &self.products, &self.subscriptions)
+            .and_then(|rules| rules.limited(&self.limits))
             .map_err(|error| ExitWith::error(Exit::BadConfig, error.to_string()))
     }
 

@@ -1,9 +1,11 @@
 //! The decision: may this caller make this call?
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::SubscriptionState;
+use crate::limits::Allowance;
 use crate::rules::Rules;
 
 /// What the decision looks at.
@@ -28,6 +30,8 @@ pub struct Grant {
     pub user_id: String,
     /// Version of the rules that admitted it.
     pub rules_version: u64,
+    /// What the subscription may use.
+    pub allowance: Arc<Allowance>,
 }
 
 /// The call may not go on.
@@ -50,7 +54,7 @@ pub enum DenialReason {
     SubscriptionInactive,
     /// The product does not hold the operation.
     OperationNotAllowed,
-    /// The product does not hold the deployment.
+    /// The product or the subscription does not hold the deployment.
     DeploymentNotAllowed,
 }
 
@@ -83,11 +87,15 @@ pub fn admit(rules: &Rules, request: &Request<'_>) -> Result<Grant, Denial> {
             return Err(deny(DenialReason::DeploymentNotAllowed));
         }
     }
+    if !subscription.allows_deployment(request.deployment) {
+        return Err(deny(DenialReason::DeploymentNotAllowed));
+    }
     Ok(Grant {
         product_id: product.map(|product| product.id.clone()).unwrap_or_default(),
         subscription_id: subscription.id.clone(),
         user_id: subscription.owner.clone(),
         rules_version: rules.version(),
+        allowance: subscription.allowance.clone(),
     })
 }
 
@@ -110,6 +118,7 @@ mod tests {
             id: "chat".into(),
             operations: vec!["ChatCompletions_Create".into()],
             deployments: vec!["gpt-4o".into()],
+            ..ProductConfig::default()
         };
         let subscription = |id: &str, product: &str, state| SubscriptionConfig {
             id: id.into(),
@@ -118,6 +127,7 @@ mod tests {
             state,
             primary_key_hash: hasher.hash(&format!("{id}-1")).to_string(),
             secondary_key_hash: hasher.hash(&format!("{id}-2")).to_string(),
+            ..SubscriptionConfig::default()
         };
         let subscriptions = [
             subscription("all", "", SubscriptionState::Active),

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::LimitConfig;
+
 /// What a set of subscriptions may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -13,6 +15,12 @@ pub struct ProductConfig {
     pub operations: Vec<String>,
     /// Deployments (or models) allowed, exact names; empty allows all.
     pub deployments: Vec<String>,
+    /// What its subscriptions may use.
+    pub limits: Vec<LimitConfig>,
+    /// Most answer tokens that a call may ask for.
+    pub max_tokens: Option<u64>,
+    /// Longest request body; longer ones get 413.
+    pub body_bytes_max: Option<u64>,
 }
 
 /// Whether a subscription may be used.
@@ -44,4 +52,12 @@ pub struct SubscriptionConfig {
     pub primary_key_hash: String,
     /// Hash of the second key; empty if there is none. Two keys let callers rotate without a gap.
     pub secondary_key_hash: String,
+    /// Deployments (or models) allowed, of those that the product allows; empty allows all of them.
+    pub deployments: Vec<String>,
+    /// What it may use, beside the limits of its product.
+    pub limits: Vec<LimitConfig>,
+    /// Most answer tokens that a call may ask for.
+    pub max_tokens: Option<u64>,
+    /// Longest request body; longer ones get 413.
+    pub body_bytes_max: Option<u64>,
 }

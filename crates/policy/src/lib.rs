@@ -6,11 +6,16 @@
 mod admit;
 mod config;
 mod keys;
+mod limits;
 mod prices;
 mod rules;
 
 pub use admit::{Denial, DenialReason, Grant, Request, admit};
 pub use config::{ProductConfig, SubscriptionConfig, SubscriptionState};
 pub use keys::{KeyHash, KeyHashError, KeyHasher};
+pub use limits::{
+    Allowance, Applied, CallKey, Counter, Exceeded, Fit, KeyPart, Limit, LimitConfig, LimitHeaders,
+    Measure, Need, QuotaPeriod, Usd, Window,
+};
 pub use prices::{DeploymentScope, Meter, PriceError, Priced, Prices};
 pub use rules::{Rules, RulesError};

@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use crate::config::{ProductConfig, SubscriptionConfig, SubscriptionState};
 use crate::keys::{KeyHash, KeyHasher};
+use crate::limits::{Allowance, Limit, LimitConfig, Measure};
 
 /// All that an administrator decrees, in one immutable snapshot.
 #[derive(Clone, Debug)]
@@ -21,6 +23,7 @@ pub(crate) struct Product {
     pub(crate) id: String,
     operations: HashSet<String>,
     deployments: HashSet<String>,
+    allowance: Allowance,
 }
 
 #[derive(Clone, Debug)]
@@ -29,6 +32,9 @@ pub(crate) struct Subscription {
     pub(crate) owner: String,
     pub(crate) state: SubscriptionState,
     pub(crate) product: Option<usize>,
+    deployments: HashSet<String>,
+    /// Its own, its product's and everybody's limits.
+    pub(crate) allowance: Arc<Allowance>,
 }
 
 /// A decree that contradicts itself; the text names the fix.
@@ -59,6 +65,21 @@ impl Rules {
         Ok(rules)
     }
 
+    /// Adds limits that hold for every subscription.
+    pub fn limited(mut self, limits: &[LimitConfig]) -> Result<Self, RulesError> {
+        let everybody = Allowance { limits: read("limits", limits)?, ..Allowance::default() };
+        for subscription in &mut self.subscriptions {
+            Arc::make_mut(&mut subscription.allowance).narrow(&everybody);
+        }
+        Ok(self)
+    }
+
+    /// Some call may be counted in tokens or money.
+    pub fn count_tokens(&self) -> bool {
+        let mut limits = self.subscriptions.iter().flat_map(|all| &all.allowance.limits);
+        limits.any(|limit| limit.measure != Measure::Calls)
+    }
+
     /// The version given at construction.
     pub fn version(&self) -> u64 {
         self.version
@@ -80,10 +101,14 @@ impl Rules {
         if self.products.iter().any(|product| product.id == config.id) {
             return Err(RulesError(format!("product `{}` stands twice: rename one", config.id)));
         }
+        let place = format!("product `{}`", config.id);
+        let allowance =
+            allowance(&place, &config.limits, config.max_tokens, config.body_bytes_max)?;
         self.products.push(Product {
             id: config.id.clone(),
             operations: config.operations.iter().map(|id| id.to_ascii_lowercase()).collect(),
             deployments: config.deployments.iter().cloned().collect(),
+            allowance,
         });
         Ok(())
     }
@@ -109,11 +134,19 @@ impl Rules {
                 }
             }
         }
+        let place = format!("subscription `{id}`");
+        let mut allowance =
+            allowance(&place, &config.limits, config.max_tokens, config.body_bytes_max)?;
+        if let Some(product) = product {
+            allowance.narrow(&self.products[product].allowance);
+        }
         self.subscriptions.push(Subscription {
             id: id.clone(),
             owner: config.owner.clone(),
             state: config.state,
             product,
+            deployments: config.deployments.iter().cloned().collect(),
+            allowance: Arc::new(allowance),
         });
         Ok(())
     }
@@ -142,6 +175,36 @@ impl Product {
             || deployment.is_empty()
             || self.deployments.contains(deployment)
     }
+}
+
+impl Subscription {
+    pub(crate) fn allows_deployment(&self, deployment: &str) -> bool {
+        self.deployments.is_empty()
+            || deployment.is_empty()
+            || self.deployments.contains(deployment)
+    }
+}
+
+fn allowance(
+    place: &str,
+    limits: &[LimitConfig],
+    max_tokens: Option<u64>,
+    body_bytes_max: Option<u64>,
+) -> Result<Allowance, RulesError> {
+    if max_tokens == Some(0) {
+        return Err(RulesError(format!("{place}: max_tokens: 0 leaves no answer: use at least 1")));
+    }
+    Ok(Allowance { limits: read(place, limits)?, max_tokens, body_bytes_max })
+}
+
+fn read(place: &str, limits: &[LimitConfig]) -> Result<Vec<Arc<Limit>>, RulesError> {
+    let mut all = Vec::new();
+    for (number, config) in limits.iter().enumerate() {
+        let limits = Limit::read(config)
+            .map_err(|error| RulesError(format!("{place}: limit {}: {error}", number + 1)))?;
+        all.extend(limits.into_iter().map(Arc::new));
+    }
+    Ok(all)
 }
 
 impl fmt::Display for RulesError {

@@ -109,6 +109,7 @@ pub(crate) fn rules() -> Rules {
         id: "narrow".into(),
         operations: vec!["Embeddings_Create".into()],
         deployments: vec!["text-embedding-3-small".into()],
+        ..ProductConfig::default()
     };
     let subscription = |id: &str, key: &str| SubscriptionConfig {
         id: id.into(),
