@@ -12,9 +12,9 @@ mod time;
 
 pub use id::InteractionId;
 pub use record::{
-    Answered, BodyChunk, CallerAddress, Closed, DecodeError, Dispatched, ErrorDetail, Frame,
-    HeaderList, Kind, MessageChunk, Object, Objects, Opcode, Opened, Outcome, Record, Refused,
-    SessionEnd, Side, Target,
+    Answered, BodyChunk, CallerAddress, Charge, ChargeStep, Charges, Closed, DecodeError,
+    Dispatched, ErrorDetail, Frame, HeaderList, Kind, MessageChunk, Object, Objects, Opcode,
+    Opened, Outcome, Record, Refused, SessionEnd, Side, Target,
 };
 pub use rows::{BodyText, Interaction, Json, Message, Money};
 pub use sink::{Batch, BlobWriter, Cursor, Sink, SinkError};

@@ -2,10 +2,10 @@
 //!
 //! An interaction is `Opened`, request `BodyChunk`s, one `Dispatched` per attempt, `Answered`,
 //! response `BodyChunk`s and exactly one `Closed`; `Objects` stand in between where a backend made
-//! some. A WebSocket session has `MessageChunk`s of both sides in place of bodies. What is refused
-//! before it was opened is a single `Refused`. A frame's payload is JSON, but for `BodyChunk`, which
-//! is the raw bytes as they passed, and `MessageChunk`, which has a short head of its own. Fields
-//! may be added; a changed meaning takes a new `Kind`.
+//! some, `Charges` where limits count. A WebSocket session has `MessageChunk`s of both sides in place
+//! of bodies. What is refused before it was opened is a single `Refused`. A frame's payload is JSON,
+//! but for `BodyChunk`, which is the raw bytes as they passed, and `MessageChunk`, which has a short
+//! head of its own. Fields may be added; a changed meaning takes a new `Kind`.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,8 @@ pub enum Kind {
     ClientMessage = 10,
     /// [`MessageChunk`] of [`Side::Response`].
     ServerMessage = 11,
+    /// [`Charges`].
+    Charges = 12,
 }
 
 impl Kind {
@@ -52,6 +54,7 @@ impl Kind {
             8 => Self::Objects,
             10 => Self::ClientMessage,
             11 => Self::ServerMessage,
+            12 => Self::Charges,
             _ => return None,
         })
     }
@@ -87,6 +90,8 @@ pub enum Record {
     Refused(Box<Refused>),
     /// A backend made objects, or they are gone.
     Objects(Box<Objects>),
+    /// Limits count an interaction.
+    Charges(Box<Charges>),
 }
 
 /// Header names (lower case) and values chosen for the record, in the order received; secrets redacted.
@@ -438,6 +443,44 @@ pub struct Object {
     pub parent: String,
 }
 
+/// What an interaction counts against limits. It is written with the records that it belongs to, so
+/// that counters can be made anew from the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Charges {
+    /// When.
+    pub charged_at: Timestamp,
+    /// Which step of the interaction's account this is.
+    pub step: ChargeStep,
+    /// What was used was not told but estimated.
+    pub is_estimated: bool,
+    /// By counter.
+    pub charges: Vec<Charge>,
+}
+
+/// A step of an interaction's account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChargeStep {
+    /// So much is set aside before the request is sent. Without a later step it counts as used.
+    #[default]
+    Reserved,
+    /// So much was used besides, and there may be more.
+    Added,
+    /// So much was used in place of what was set aside.
+    Settled,
+}
+
+/// An amount on one counter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Charge {
+    /// Name of the counter, such as `tokens/60s|subscription=team`.
+    pub counter: String,
+    /// Calls, tokens or nanodollars.
+    pub amount: u64,
+}
+
 /// A payload that is not what its kind says.
 #[derive(Debug)]
 pub struct DecodeError {
@@ -471,6 +514,7 @@ impl Record {
             Self::Closed(_) => Kind::Closed,
             Self::Refused(_) => Kind::Refused,
             Self::Objects(_) => Kind::Objects,
+            Self::Charges(_) => Kind::Charges,
         }
     }
 
@@ -485,6 +529,7 @@ impl Record {
             Self::Closed(record) => json(record),
             Self::Refused(record) => json(record),
             Self::Objects(record) => json(record),
+            Self::Charges(record) => json(record),
         };
         Frame { interaction, kind: self.kind(), payload }
     }
@@ -507,6 +552,7 @@ impl Record {
             Kind::Objects => Self::Objects(serde_json::from_slice(payload).map_err(wrong)?),
             Kind::ClientMessage => message(Side::Request)?,
             Kind::ServerMessage => message(Side::Response)?,
+            Kind::Charges => Self::Charges(serde_json::from_slice(payload).map_err(wrong)?),
         })
     }
 }
@@ -555,6 +601,11 @@ mod tests {
             Record::Objects(Box::new(Objects {
                 made: vec![Object { id: "file-1".into(), ..Object::default() }],
                 ..Objects::default()
+            })),
+            Record::Charges(Box::new(Charges {
+                step: ChargeStep::Settled,
+                charges: vec![Charge { counter: "calls/60s".into(), amount: 1 }],
+                ..Charges::default()
             })),
         ];
         for record in records {

@@ -103,8 +103,8 @@ impl Assembler {
             Ok(Record::Answered(answered)) => self.answered(id, sequence, *answered),
             Ok(Record::Closed(closed)) => return self.end(id, sequence, *closed),
             Ok(Record::Refused(refused)) => return self.refused(id, sequence, *refused),
-            // Of the object registry, which reads the ledger itself.
-            Ok(Record::Objects(_)) => {}
+            // Of the object registry and of limits, which read the ledger themselves.
+            Ok(Record::Objects(_) | Record::Charges(_)) => {}
             Err(error) => return self.damaged(id, sequence, frame.kind, &error),
         }
         Ok(None)
@@ -255,7 +255,8 @@ impl Assembler {
             | Kind::ServerMessage
             | Kind::Dispatched
             | Kind::Answered
-            | Kind::Objects => {
+            | Kind::Objects
+            | Kind::Charges => {
                 if let Some(open) = self.find(id, sequence) {
                     open.damage.push(damage);
                 }

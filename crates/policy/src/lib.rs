@@ -14,8 +14,8 @@ pub use admit::{Denial, DenialReason, Grant, Request, admit};
 pub use config::{ProductConfig, SubscriptionConfig, SubscriptionState};
 pub use keys::{KeyHash, KeyHashError, KeyHasher};
 pub use limits::{
-    Allowance, Applied, CallKey, Counter, Exceeded, Fit, KeyPart, Limit, LimitConfig, LimitHeaders,
-    Measure, Need, QuotaPeriod, Usd, Window,
+    Allowance, Applied, CallKey, Counter, Estimate, Exceeded, Fit, KeyPart, Limit, LimitConfig,
+    LimitHeaders, Measure, Need, QuotaPeriod, Usd, Used, Window,
 };
 pub use prices::{DeploymentScope, Meter, PriceError, Priced, Prices};
 pub use rules::{Rules, RulesError};

@@ -15,7 +15,7 @@ pub use allowance::{Allowance, Applied, CallKey};
 pub use config::{KeyPart, LimitConfig, QuotaPeriod, Usd};
 pub use counter::Counter;
 pub use exceeded::Exceeded;
-pub use limit::{Fit, Limit, LimitHeaders, Measure, Need};
+pub use limit::{Estimate, Fit, Limit, LimitHeaders, Measure, Need, Used};
 pub use window::Window;
 
 #[cfg(test)]

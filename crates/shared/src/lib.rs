@@ -7,11 +7,13 @@
 
 mod error;
 mod follower;
+mod limits;
 mod objects;
 mod snapshot;
 
 pub use error::{Error, ErrorKind};
 pub use follower::{Follower, Projection};
+pub use limits::{COUNTERS_MAX, CounterState, LimitProjection, Limiter, Reservation, Settlement};
 pub use objects::{Known, LISTED_MAX, Objects, Owned};
 pub use snapshot::Snapshot;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use event::{
-    Answered, Closed, Dispatched, InteractionId, MessageChunk, Objects, Opened, Record, Refused,
-    Side, Timestamp,
+    Answered, Charges, Closed, Dispatched, InteractionId, MessageChunk, Objects, Opened, Record,
+    Refused, Side, Timestamp,
 };
 use gateway::{
     BackendConfig, BackendKeys, Gateway, GatewayConfig, ListenerConfig, Secret, Settings, Wiring,
@@ -332,6 +332,7 @@ pub(crate) struct Story {
     pub(crate) refused: Vec<Refused>,
     pub(crate) objects: Vec<Objects>,
     pub(crate) messages: Vec<MessageChunk>,
+    pub(crate) charges: Vec<Charges>,
 }
 
 impl Story {
@@ -373,6 +374,7 @@ impl Stories {
             Record::Refused(record) => story.refused.push(*record),
             Record::Objects(record) => story.objects.push(*record),
             Record::MessageChunk(chunk) => story.messages.push(chunk),
+            Record::Charges(record) => story.charges.push(*record),
             Record::BodyChunk(chunk) => match chunk.side {
                 Side::Request => story.request.extend_from_slice(&chunk.data),
                 Side::Response => story.response.extend_from_slice(&chunk.data),

@@ -54,6 +54,61 @@ pub struct Need {
     pub soft: u64,
 }
 
+/// What a call is expected to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// Tokens of the prompt.
+    pub prompt_tokens: u64,
+    /// Most tokens of one answer, where the call states it.
+    pub completion_tokens_max: Option<u64>,
+    /// Answers asked for.
+    pub choices: u64,
+    /// Cost of the prompt.
+    pub prompt_nanodollars: u64,
+    /// Cost of each answer token.
+    pub nanodollars_per_completion_token: u64,
+}
+
+impl Estimate {
+    /// What a limit must have left for it.
+    pub fn need(&self, limit: &Limit) -> Need {
+        let answer = self.completion_tokens_max.unwrap_or(limit.completion_tokens_assumed);
+        let answers = answer.saturating_mul(self.choices);
+        match limit.measure {
+            Measure::Calls => Need { firm: 1, soft: 0 },
+            Measure::Tokens => Need { firm: self.prompt_tokens, soft: answers },
+            Measure::Money => Need {
+                firm: self.prompt_nanodollars,
+                soft: answers.saturating_mul(self.nanodollars_per_completion_token),
+            },
+        }
+    }
+}
+
+/// What a call has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// 1 if it counts as a call.
+    pub calls: u64,
+    /// Tokens of prompt and answer.
+    pub tokens: u64,
+    /// Cost.
+    pub nanodollars: u64,
+    /// Not told by the backend, but estimated.
+    pub is_estimated: bool,
+}
+
+impl Used {
+    /// As a measure counts it.
+    pub fn of(&self, measure: Measure) -> u64 {
+        match measure {
+            Measure::Calls => self.calls,
+            Measure::Tokens => self.tokens,
+            Measure::Money => self.nanodollars,
+        }
+    }
+}
+
 /// Whether a call fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
