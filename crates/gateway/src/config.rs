@@ -49,8 +49,15 @@ pub struct EdgeConfig {
     pub head_bytes_max: u32,
     /// Most header lines in a request; more get 431.
     pub header_count_max: u32,
-    /// Requests at once on one HTTP/2 connection.
+    /// Requests at once on one HTTP/2 connection. Those that the client reset go on; if with them
+    /// twice as many are under way, more get 429.
     pub streams_max: u32,
+    /// Streams that a client may reset within ten seconds on one HTTP/2 connection; with more the
+    /// connection ends.
+    pub stream_resets_max: u32,
+    /// Frames without use (PING, SETTINGS, PRIORITY, CONTINUATION, empty ones, unknown ones) that a
+    /// client may send within ten seconds on one HTTP/2 connection; with more the connection ends.
+    pub control_frames_max: u32,
     /// Longest request body; longer ones get 413.
     pub body_bytes_max: u64,
     /// Time for each step before the first request (PROXY header, TLS, first byte), and for a request
@@ -83,6 +90,8 @@ impl Default for EdgeConfig {
             head_bytes_max: 32_768,
             header_count_max: 100,
             streams_max: 256,
+            stream_resets_max: 500,
+            control_frames_max: 5_000,
             body_bytes_max: 10 << 30,
             head_timeout_ms: 15_000,
             idle_timeout_ms: 75_000,

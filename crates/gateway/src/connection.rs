@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -20,21 +20,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::edge_io::EdgeIo;
 use crate::exchange::Exchange;
-use crate::gate;
-use crate::gateway::Inner;
+use crate::gateway::{Counted, Inner};
 use crate::prefixed::Prefixed;
 use crate::proxy_protocol::{self, Parsed};
+use crate::refusal::{Kind, Refusal};
 use crate::reply::{Aborted, Reply, ReplyBody};
 use crate::watch::Watch;
+use crate::{gate, head};
 
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Window of one HTTP/2 stream: what an upload may hold in memory.
-const STREAM_WINDOW_BYTES: u32 = 64 << 10;
-/// Window of one HTTP/2 connection.
-const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
-/// What is buffered for one HTTP/2 stream towards the client.
-const SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// What is known of a connection.
 #[derive(Clone, Debug)]
@@ -198,7 +193,8 @@ impl Door {
         drop(live);
         let service = service_fn(|request| {
             let is_whole = watch.exchange_began();
-            let exchange = is_whole.then(|| self.exchange(&facts, request, Some(watch.clone())));
+            let exchange =
+                is_whole.then(|| self.exchange(&facts, request, Turn::Http1(watch.clone())));
             async {
                 match exchange {
                     Some(exchange) => exchange.await,
@@ -220,59 +216,35 @@ impl Door {
         result.map_err(io::Error::other)
     }
 
-    async fn http2<S>(
-        &self,
-        io: Prefixed<S>,
-        facts: Arc<ConnectionFacts>,
-        stop: &CancellationToken,
-    ) -> io::Result<()>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let live = self.gateway.live.load_full();
-        let edge = &live.config.edge;
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(edge.streams_max)
-            .max_header_list_size(edge.head_bytes_max)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_send_buf_size(SEND_BUFFER_BYTES)
-            .keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(20));
-        drop(live);
-        let gateway = self.clone();
-        let service = service_fn(move |request| gateway.exchange(&facts, request, None));
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-        let mut stopped = pin!(stop.cancelled());
-        let result = tokio::select! {
-            biased;
-            result = connection.as_mut() => result,
-            () = &mut stopped => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        result.map_err(io::Error::other)
-    }
-
     /// Starts an exchange in a task of its own and waits for the head of its answer.
-    fn exchange(
+    pub(crate) fn exchange(
         &self,
         facts: &ConnectionFacts,
         request: Request<Incoming>,
-        watch: Option<Arc<Watch>>,
+        turn: Turn,
     ) -> impl Future<Output = Result<Response<ReplyBody>, Aborted>> + Send + use<> {
         let (reply, answer) = Reply::new();
         let gateway = &self.gateway;
         gateway.counters.received();
         let (parts, body) = request.into_parts();
         let exchange = Exchange::new(gateway.clone(), facts, &parts, reply);
+        let mut checked = head::check(&exchange.live.config.edge, &parts);
+        let (watch, stream) = match turn {
+            Turn::Http1(watch) => (Some(watch), None),
+            Turn::Http2 { counted, is_over } => {
+                if is_over {
+                    checked = Err(Refusal::new(Kind::StreamsBusy));
+                }
+                (None, Some(counted))
+            }
+        };
         let counted = gateway.counters.in_flight();
         gateway.tasks.spawn(async move {
-            exchange.run(Request::from_parts(parts, body)).await;
-            drop(counted);
+            match checked {
+                Ok(()) => exchange.run(Request::from_parts(parts, body)).await,
+                Err(refusal) => Box::pin(exchange.decline(refusal)).await,
+            }
+            drop((counted, stream));
         });
         async move {
             let answer = answer.await.map_err(|_| Aborted)?;
@@ -284,6 +256,14 @@ impl Door {
             Ok(answer.map(|body| body.watched(watch)))
         }
     }
+}
+
+/// Whose turn it is on a connection.
+pub(crate) enum Turn {
+    /// The one request's.
+    Http1(Arc<Watch>),
+    /// One of several; `is_over` if it is one too many.
+    Http2 { counted: Counted, is_over: bool },
 }
 
 /// A connection on which HTTP begins.

@@ -124,6 +124,12 @@ impl Exchange {
         self.close(ending).await;
     }
 
+    /// Records and answers a request that is not even looked at.
+    pub(crate) async fn decline(mut self, refusal: Refusal) {
+        let ending = self.refuse(refusal, Vec::new());
+        self.close(ending).await;
+    }
+
     async fn serve(&mut self, request: Request<Incoming>) -> Result<Ending, Refusal> {
         let (parts, body) = request.into_parts();
         self.check_ledger()?;

@@ -303,7 +303,7 @@ impl Counters {
 }
 
 impl Counted {
-    fn new(counter: &Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(counter: &Arc<AtomicU64>) -> Self {
         counter.fetch_add(1, Ordering::Relaxed);
         Self(counter.clone())
     }

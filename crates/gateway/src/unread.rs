@@ -38,6 +38,20 @@ pub(crate) async fn refuse_head(
     }
 }
 
+/// Records HTTP/2 requests that the library refused or that were reset before they were read. What they
+/// asked for is not known.
+pub(crate) async fn refuse_streams(
+    gateway: Arc<Inner>,
+    facts: Arc<ConnectionFacts>,
+    refusal: Refusal,
+) {
+    gateway.counters.received();
+    let opened = Opened { protocol: "HTTP/2".into(), ..nameless(&facts) };
+    if let Err(down) = keep(&gateway, &refusal, opened, (HeaderMap::new(), &Bytes::new())).await {
+        tracing::warn!(peer = %facts.peer, code = down.code(), "refused requests are not recorded");
+    }
+}
+
 /// Writes the record; the answer's headers then name the interaction.
 async fn keep(
     gateway: &Inner,

@@ -7,6 +7,8 @@ mod answers;
 mod backends;
 mod edge;
 mod edge_limits;
+mod frames;
+mod http2_floods;
 mod recording;
 mod refusals;
 mod reload;
