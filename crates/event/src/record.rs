@@ -283,6 +283,9 @@ pub struct Dispatched {
     pub url: String,
     /// Headers sent, secrets redacted.
     pub headers: HeaderList,
+    /// Members of the body that the gateway changed, such as `stream_options.include_usage`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub body_changes: Vec<String>,
 }
 
 /// The backend's answer began; its body follows.

@@ -165,6 +165,8 @@ table_row! {
         backend_url: String => "BackendUrl",
         /// Headers to the backend, secrets redacted.
         backend_request_headers: Json => "BackendRequestHeaders",
+        /// Members of the body that the gateway changed for the backend, with spaces between them, such as stream_options.include_usage.
+        backend_request_changes: String => "BackendRequestChanges",
         /// Status from the backend; null if it did not answer.
         backend_response_code: Option<i32> => "BackendResponseCode",
         /// Headers from the backend.

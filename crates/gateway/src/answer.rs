@@ -6,6 +6,7 @@
 //! (HTTP/1.1's last chunk, HTTP/2's END_STREAM). A `[DONE]` that is not soon followed by the end of
 //! the body is passed on as well, so that no stream waits for a slow close.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -15,6 +16,7 @@ use http::{Method, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use net::AnswerBody;
+use openai::UsageFilter;
 
 use crate::exchange::{Admitted, Ending, Exchange, Release};
 use crate::forward::Begun;
@@ -46,6 +48,8 @@ struct Streaming {
     remaining: Option<u64>,
     is_event_stream: bool,
     can_add_events: bool,
+    /// Takes out what only the gateway asked for.
+    filter: Option<UsageFilter>,
     tail: Tail,
     held: Option<Frame<Bytes>>,
     last_at: Instant,
@@ -64,7 +68,7 @@ impl Exchange {
         admitted: &Admitted,
         begun: Begun,
     ) -> Result<Ending, Refusal> {
-        let Begun { answer, mut upload, chosen, is_client_gone } = begun;
+        let Begun { answer, mut upload, chosen, adds_usage, is_client_gone } = begun;
         let (parts, body) = answer.into_parts();
         let answered = self.recorder.answered(Answered {
             answered_at: Timestamp::from(SystemTime::now()),
@@ -80,7 +84,8 @@ impl Exchange {
             }
             _ => {
                 let answer = (answered, parts, body, length);
-                Box::pin(self.pass_stream(admitted, answer, is_client_gone)).await
+                let filter = adds_usage.then(UsageFilter::default);
+                Box::pin(self.pass_stream(admitted, answer, filter, is_client_gone)).await
             }
         };
         if ending.as_ref().is_ok_and(|ending| ending.outcome == Outcome::BackendFailed) {
@@ -184,11 +189,16 @@ impl Exchange {
     async fn pass_stream(
         &mut self,
         admitted: &Admitted,
-        (answered, parts, body, remaining): (Record, Parts, AnswerBody, Option<u64>),
+        (answered, mut parts, body, remaining): (Record, Parts, AnswerBody, Option<u64>),
+        filter: Option<UsageFilter>,
         is_client_gone: bool,
     ) -> Result<Ending, Refusal> {
         let is_event_stream = is_event_stream(&parts);
         let is_plain = !parts.headers.contains_key(header::CONTENT_ENCODING);
+        let filter = filter.filter(|_| is_event_stream && is_plain);
+        if filter.is_some() {
+            parts.headers.remove(header::CONTENT_LENGTH);
+        }
         let status = parts.status.as_u16();
         drop(self.recorder.append(vec![answered]).await?);
         // In `overlap` the start record is still on its way: no answer byte leaves before it is kept.
@@ -204,7 +214,10 @@ impl Exchange {
             gone: None,
             remaining,
             is_event_stream: is_event_stream && is_plain,
-            can_add_events: is_event_stream && is_plain && remaining.is_none(),
+            can_add_events: is_event_stream
+                && is_plain
+                && (remaining.is_none() || filter.is_some()),
+            filter,
             tail: Tail::default(),
             held: None,
             last_at: Instant::now(),
@@ -257,9 +270,13 @@ impl Exchange {
             let next = self.next(streaming).await;
             self.tally.backend += began.elapsed();
             match next {
-                Next::End => return Ok(()),
+                Next::End => {
+                    streaming.end_filter();
+                    return Ok(());
+                }
                 Next::Broken(why) => {
                     // What was held was not the end after all.
+                    streaming.end_filter();
                     self.let_held_pass(streaming).await;
                     return Err(Refusal::new(Kind::BackendFailed).detail(why));
                 }
@@ -273,13 +290,16 @@ impl Exchange {
                     if let Some(data) = frame.data_ref() {
                         self.note_piece(streaming, data).await?;
                     }
-                    if streaming.is_last(&frame) {
-                        streaming.held = Some(frame);
-                        if streaming.remaining == Some(0) {
-                            return Ok(());
-                        }
-                    } else {
+                    let is_last = streaming.is_last(&frame);
+                    let frame = streaming.filtered(frame);
+                    if !is_last {
                         self.pass_piece(streaming, frame).await;
+                        continue;
+                    }
+                    streaming.held = Some(frame);
+                    if streaming.remaining == Some(0) {
+                        streaming.end_filter();
+                        return Ok(());
                     }
                 }
             }
@@ -347,6 +367,9 @@ impl Exchange {
     async fn pass_piece(&mut self, streaming: &mut Streaming, frame: Frame<Bytes>) {
         let Some(pieces) = &streaming.pieces else { return };
         let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+        if bytes == 0 && frame.is_data() {
+            return;
+        }
         let began = Instant::now();
         let has_client = pieces.send(frame).await;
         self.tally.client += began.elapsed();
@@ -376,6 +399,25 @@ impl Streaming {
         frame.is_trailers()
             || self.remaining == Some(0)
             || (self.is_event_stream && self.tail.is_done())
+    }
+
+    /// A piece without what only the gateway asked for.
+    fn filtered(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let Some(filter) = &mut self.filter else { return frame };
+        frame.map_data(|data| match filter.push(&data) {
+            Cow::Borrowed(part) => data.slice_ref(part),
+            Cow::Owned(part) => part.into(),
+        })
+    }
+
+    /// Nothing more comes: what the filter holds goes with the piece that is held.
+    fn end_filter(&mut self) {
+        let rest = self.filter.take().map(|mut filter| filter.finish()).unwrap_or_default();
+        if rest.is_empty() {
+            return;
+        }
+        let held = self.held.take().and_then(|held| held.into_data().ok()).unwrap_or_default();
+        self.held = Some(Frame::data(joined(held, rest.into())));
     }
 }
 

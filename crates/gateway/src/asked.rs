@@ -4,13 +4,16 @@ use event::Target;
 use http::request::Parts;
 use http::{Method, header};
 use openai::{
-    Catalogue, DeploymentSource, Family, Finding, Identified, Multipart, Peek, Peeker,
-    Statefulness, Surface,
+    Catalogue, DeploymentSource, Family, Finding, Identified, Kind, Multipart, Peek, Peeker,
+    Splice, Statefulness, Surface,
 };
 
 use crate::config::{BackendKind, UnknownPaths};
 use crate::credential;
-use crate::refusal::{Kind, Refusal};
+use crate::refusal::{self, Refusal};
+
+/// Azure's first version with `stream_options`: 2024-09-01-preview, and 2024-10-21 of the stable ones.
+const STREAM_OPTIONS_SINCE: &str = "2024-09-01";
 
 /// A request, identified.
 #[derive(Clone, Debug)]
@@ -27,6 +30,10 @@ pub(crate) struct Asked {
     wants_model: bool,
     multipart: Multipart,
     streams: bool,
+    /// Its streams tell their usage if they are asked to.
+    tells_usage: bool,
+    /// The change to the body that asks for it.
+    usage_splice: Option<Splice>,
     /// Why it will not be served, whoever asks.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -49,9 +56,9 @@ impl Asked {
         let query = parts.uri.query();
         let found = catalogue.identify(parts.method.as_str(), path, query);
         let mut asked = Self::from_identified(&found);
-        asked.refusal = refusal(&found, unknown);
+        asked.refusal = refuse(&found, unknown);
         if parts.headers.contains_key(header::UPGRADE) && parts.method == Method::GET {
-            asked.refusal = Some(Refusal::new(Kind::WebSocket));
+            asked.refusal = Some(Refusal::new(refusal::Kind::WebSocket));
         }
         asked
     }
@@ -91,6 +98,13 @@ impl Asked {
             wants_model: takes_model && found.deployment.is_none(),
             multipart: operation.map_or(Multipart::Either, |op| op.multipart),
             streams: operation.is_none_or(openai::Operation::streams_events),
+            tells_usage: operation.is_some_and(|op| {
+                matches!(
+                    (op.kind, op.subkind.as_str()),
+                    (Kind::Chat, "chat") | (Kind::Completion, _)
+                )
+            }),
+            usage_splice: None,
             refusal: None,
         }
     }
@@ -121,6 +135,9 @@ impl Asked {
             self.target.model = model.clone();
         }
         self.target.is_stream = peek.wants_stream();
+        if self.tells_usage {
+            self.usage_splice = peek.ask_for_usage();
+        }
         if !self.has_path_deployment && self.wants_model {
             self.target.deployment = self.target.model.clone();
         }
@@ -155,6 +172,17 @@ impl Asked {
             "" => &self.target.model,
             deployment => deployment,
         }
+    }
+
+    /// The change to the body that makes its stream tell its usage, if the caller did not ask for that
+    /// and the API at this path of a backend knows how.
+    pub(crate) fn usage_splice(&self, upstream_path: &str) -> Option<&Splice> {
+        let splice = self.usage_splice.as_ref()?;
+        let is_versionless = ["/openai/v1/", "/v1/"].iter().any(|p| upstream_path.starts_with(p));
+        let is_dated = upstream_path.starts_with("/openai/");
+        let version = self.target.api_version.as_str();
+        let is_late = version.starts_with('2') && version >= STREAM_OPTIONS_SINCE;
+        (is_versionless || (is_dated && is_late)).then_some(splice)
     }
 
     /// Path and query as this kind of backend knows them. Within a family they stay as they are.
@@ -208,17 +236,17 @@ fn names_an_object(peek: &Peek) -> bool {
     ids.into_iter().any(Option::is_some)
 }
 
-fn refusal(found: &Identified<'_>, unknown: UnknownPaths) -> Option<Refusal> {
+fn refuse(found: &Identified<'_>, unknown: UnknownPaths) -> Option<Refusal> {
     let hint = found.hint.as_ref();
     match &found.finding {
         Finding::Known => None,
         Finding::MethodNotAllowed(methods) => {
-            Some(Refusal::new(Kind::MethodNotAllowed).allow(methods))
+            Some(Refusal::new(refusal::Kind::MethodNotAllowed).allow(methods))
         }
         // A path that looks like a mistake is never passed on: no backend would know it either.
         Finding::UnknownPath if unknown == UnknownPaths::Proxy && hint.is_none() => None,
         Finding::UnknownPath | Finding::UnknownFamily => {
-            let refusal = Refusal::new(Kind::UnknownPath);
+            let refusal = Refusal::new(refusal::Kind::UnknownPath);
             Some(match hint {
                 Some(hint) => refusal
                     .finding(hint.problem.name())
@@ -235,7 +263,7 @@ pub fn examine(catalogue: &Catalogue, head: &[u8], body: &[u8]) -> Result<Target
     let mut lines = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Request::new(&mut lines);
     if !matches!(parsed.parse(head), Ok(httparse::Status::Complete(_))) {
-        return Err(Refusal::new(Kind::HeadMalformed).code());
+        return Err(Refusal::new(refusal::Kind::HeadMalformed).code());
     }
     let mut builder = http::Request::builder()
         .method(parsed.method.unwrap_or_default())
@@ -243,7 +271,8 @@ pub fn examine(catalogue: &Catalogue, head: &[u8], body: &[u8]) -> Result<Target
     for line in parsed.headers.iter() {
         builder = builder.header(line.name, line.value);
     }
-    let request = builder.body(()).map_err(|_| Refusal::new(Kind::HeadMalformed).code())?;
+    let request =
+        builder.body(()).map_err(|_| Refusal::new(refusal::Kind::HeadMalformed).code())?;
     let (parts, ()) = request.into_parts();
     let mut asked = Asked::new(catalogue, &parts, UnknownPaths::Proxy);
     if let Some(refusal) = &asked.refusal {
@@ -259,7 +288,7 @@ pub fn examine(catalogue: &Catalogue, head: &[u8], body: &[u8]) -> Result<Target
         }
         let peek = peeker.finish();
         if asked.demands_json() && peek.malformed().is_some() {
-            return Err(Refusal::new(Kind::BodyMalformed).code());
+            return Err(Refusal::new(refusal::Kind::BodyMalformed).code());
         }
         asked.learn(&peek);
     }
@@ -313,6 +342,49 @@ mod tests {
             BackendKind::Azure,
             "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
         );
+    }
+
+    #[test]
+    fn usage_is_asked_for_where_the_api_knows_it() {
+        let catalogue = Catalogue::builtin();
+        let asks = |uri: &str, kind| {
+            let mut asked = asked(&catalogue, "POST", uri);
+            let mut peeker = Peeker::new(Some("application/json"));
+            peeker.push(br#"{"stream":true}"#);
+            asked.learn(&peeker.finish());
+            let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+            asked.usage_splice(&asked.upstream_path(kind, path, query)).is_some()
+        };
+        let dated =
+            |version| format!("/openai/deployments/d/chat/completions?api-version={version}");
+        for (version, knows) in [
+            ("2023-05-15", false),
+            ("2024-02-01", false),
+            ("2024-06-01", false),
+            ("2024-08-01-preview", false),
+            ("2024-09-01-preview", true),
+            ("2024-10-21", true),
+            ("2025-04-01-preview", true),
+            ("", false),
+            ("latest", false),
+        ] {
+            assert_eq!(asks(&dated(version), BackendKind::Azure), knows, "{version}");
+            // There the path has no version.
+            assert!(asks(&dated(version), BackendKind::Openai), "{version}");
+        }
+        for (uri, knows) in [
+            ("/openai/v1/chat/completions", true),
+            ("/openai/v1/completions?api-version=preview", true),
+            ("/v1/chat/completions", true),
+            ("/chat/completions", true),
+            ("/openai/deployments/d/completions?api-version=2024-10-21", true),
+            ("/models/chat/completions?api-version=2024-05-01-preview", false),
+            ("/v1/responses", false),
+            ("/v1/threads/t/runs", false),
+            ("/v1/images/generations", false),
+        ] {
+            assert_eq!(asks(uri, BackendKind::Azure), knows, "{uri}");
+        }
     }
 
     #[test]

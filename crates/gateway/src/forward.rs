@@ -10,6 +10,7 @@ use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::BodyExt;
 use ledger::Durability;
 use net::{AnswerBody, Body, ErrorKind};
+use openai::Splice;
 use tokio::task::JoinHandle;
 
 use crate::backend::Backend;
@@ -17,6 +18,7 @@ use crate::config::PoolConfig;
 use crate::exchange::{Admitted, Ending, Exchange};
 use crate::pool::{Chosen, Unavailable};
 use crate::refusal::{Kind, Refusal};
+use crate::upload::changed;
 use crate::{headers, record};
 
 /// How long an upload whose answer has ended may take to notice it.
@@ -39,6 +41,8 @@ pub(crate) struct Begun {
     /// The request's body, where it is still on its way.
     pub(crate) upload: Option<Uploading>,
     pub(crate) chosen: Chosen,
+    /// The stream tells its usage though the client did not ask for it.
+    pub(crate) adds_usage: bool,
     /// The client was gone before the answer began.
     pub(crate) is_client_gone: bool,
 }
@@ -49,6 +53,8 @@ struct Attempt {
     chosen: Chosen,
     uri: Uri,
     headers: HeaderMap,
+    /// Changes to the body, in their order.
+    changes: Vec<Splice>,
 }
 
 /// Why an attempt gave no answer.
@@ -258,12 +264,17 @@ impl Exchange {
         let uri = &admitted.parts.uri;
         let path =
             admitted.asked.upstream_path(backend.kind, uri.path(), uri.query().unwrap_or_default());
+        let usage = admitted.asked.usage_splice(&path).filter(|_| backend.ask_for_usage);
+        let changes: Vec<Splice> = usage.into_iter().cloned().collect();
         let uri = backend.path(&path).map_err(|error| {
             Refusal::new(Kind::HeadMalformed).detail(format!("upstream path: {error}"))
         })?;
         let mut headers = admitted.parts.headers.clone();
         backend.authorize(&mut headers);
-        Ok(Attempt { number, chosen, uri, headers })
+        if !changes.is_empty() {
+            headers::of_changed_body(&mut headers, &changes);
+        }
+        Ok(Attempt { number, chosen, uri, headers, changes })
     }
 
     /// Records that the request goes to a backend; the first time also that it was accepted, with its
@@ -282,6 +293,7 @@ impl Exchange {
             method: admitted.parts.method.as_str().to_owned(),
             url: attempt.chosen.backend.url(&attempt.uri.to_string()),
             headers: record::header_list(&attempt.headers),
+            body_changes: attempt.changes.iter().map(|change| change.member.to_owned()).collect(),
         }));
         let commit = self.recorder.append(frames).await?;
         match self.gateway.ledger.durability() {
@@ -299,8 +311,9 @@ impl Exchange {
         attempt: Attempt,
         admitted: &mut Admitted,
     ) -> Result<Begun, Failed> {
-        let Attempt { mut chosen, uri, headers, .. } = attempt;
-        let (body, mut upload) = self.body_of(admitted);
+        let Attempt { mut chosen, uri, headers, changes, .. } = attempt;
+        let adds_usage = !changes.is_empty();
+        let (body, mut upload) = self.body_of(admitted, changes);
         let mut request = Request::new(body);
         *request.method_mut() = admitted.parts.method.clone();
         *request.uri_mut() = uri;
@@ -311,7 +324,7 @@ impl Exchange {
         match sent {
             Some(Ok(answer)) => {
                 chosen.answered(answer.status().as_u16(), answer.headers(), Instant::now());
-                Ok(Begun { answer, upload, chosen, is_client_gone })
+                Ok(Begun { answer, upload, chosen, adds_usage, is_client_gone })
             }
             Some(Err(error)) => {
                 let sent = self.end_upload(&mut upload).await;
@@ -326,13 +339,18 @@ impl Exchange {
     }
 
     /// The body to send, and the task that feeds it where it is not at hand.
-    fn body_of(&mut self, admitted: &mut Admitted) -> (Body, Option<Uploading>) {
+    fn body_of(
+        &mut self,
+        admitted: &mut Admitted,
+        changes: Vec<Splice>,
+    ) -> (Body, Option<Uploading>) {
         if let Some(whole) = admitted.upload.whole() {
-            return (Body::whole(whole.clone()), None);
+            return (Body::whole(changed(whole.clone(), 0, &changes)), None);
         }
         let limits = self.body_limits();
         let bytes = Arc::new(AtomicU64::new(0));
-        let (body, pump) = admitted.upload.start(self.recorder.clone(), limits, bytes.clone());
+        let (body, pump) =
+            admitted.upload.start(self.recorder.clone(), limits, bytes.clone(), changes);
         (body, Some(Uploading { task: self.gateway.tasks.spawn(pump), bytes }))
     }
 

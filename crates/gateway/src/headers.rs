@@ -2,10 +2,11 @@
 
 use event::InteractionId;
 use http::header::{
-    CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
+use openai::Splice;
 
 use crate::credential;
 
@@ -31,6 +32,16 @@ pub(crate) fn towards_backend(headers: &mut HeaderMap) {
         debug_assert!(credential::is_secret(&name));
         headers.remove(name);
     }
+}
+
+/// The body changes on its way, and so will the answer: it must come readable.
+pub(crate) fn of_changed_body(headers: &mut HeaderMap, changes: &[Splice]) {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if let Some(length) = length {
+        let length = changes.iter().fold(length, |length, change| change.length_of(length));
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 
 /// Removes what is the backend's connection's own, and names the interaction.

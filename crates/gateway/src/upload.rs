@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use event::Side;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use net::{Body, BodyError};
+use openai::Splice;
 use tokio::sync::mpsc;
 
 use crate::record::Recorder;
@@ -56,12 +57,14 @@ impl Upload {
         if self.rest.is_none() { self.stored.memory() } else { None }
     }
 
-    /// A body for a request, and the work that fills it.
+    /// A body for a request, and the work that fills it. It is recorded as it came and sent
+    /// with the changes.
     pub(crate) fn start(
         &mut self,
         recorder: Arc<Recorder>,
         limits: BodyLimits,
         from_client: Arc<AtomicU64>,
+        changes: Vec<Splice>,
     ) -> (Body, impl Future<Output = Result<(), Refusal>> + Send + use<>) {
         let (sender, receiver) = mpsc::channel(1);
         let pump = Pump {
@@ -71,6 +74,7 @@ impl Upload {
             is_recorded: std::mem::replace(&mut self.is_recorded, true),
             bytes: 0,
             from_client,
+            changes,
         };
         let stored = self.stored.clone();
         let rest = self.rest.take();
@@ -134,6 +138,7 @@ struct Pump {
     is_recorded: bool,
     bytes: u64,
     from_client: Arc<AtomicU64>,
+    changes: Vec<Splice>,
 }
 
 impl Pump {
@@ -182,6 +187,7 @@ impl Pump {
     }
 
     async fn pass(&mut self, data: Bytes) -> Result<bool, Refusal> {
+        let offset = self.bytes;
         self.bytes += data.len() as u64;
         if self.bytes > self.limits.bytes_max {
             return Err(Refusal::new(Kind::BodyTooLarge));
@@ -189,8 +195,34 @@ impl Pump {
         if !self.is_recorded && !data.is_empty() {
             self.recorder.append_chunk(Side::Request, &data).await?;
         }
+        let data = changed(data, offset, &self.changes);
         Ok(self.sender.send(Ok(Frame::data(data))).await.is_ok())
     }
+}
+
+/// A piece of a body, which begins at `offset`, after changes to the body. They stand in their order
+/// and do not overlap.
+pub(crate) fn changed(piece: Bytes, offset: u64, changes: &[Splice]) -> Bytes {
+    let end = offset + piece.len() as u64;
+    let is_here = |change: &Splice| {
+        change.span.start < end && change.span.end.max(change.span.start + 1) > offset
+    };
+    if !changes.iter().any(is_here) {
+        return piece;
+    }
+    let place =
+        |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX).min(piece.len());
+    let mut out = BytesMut::with_capacity(piece.len() + 64);
+    let mut from = 0;
+    for change in changes.iter().filter(|change| is_here(change)) {
+        out.extend_from_slice(&piece[from..place(change.span.start)]);
+        if change.span.start >= offset {
+            out.extend_from_slice(change.text.as_bytes());
+        }
+        from = place(change.span.end);
+    }
+    out.extend_from_slice(&piece[from..]);
+    out.freeze()
 }
 
 struct Pumped(mpsc::Receiver<PumpedFrame>);
@@ -201,5 +233,39 @@ impl http_body::Body for Pumped {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<PumpedFrame>> {
         self.get_mut().0.poll_recv(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_made_however_the_body_is_cut() {
+        let body = Bytes::from_static(b"0123456789");
+        for (changes, want) in [
+            (vec![(0..0, "ab")], "ab0123456789"),
+            (vec![(3..3, "ab")], "012ab3456789"),
+            (vec![(3..8, "ab")], "012ab89"),
+            (vec![(2..3, "")], "013456789"),
+            (vec![(1..2, "one"), (2..2, "+"), (9..10, "x")], "0one+2345678x"),
+        ] {
+            let splice = |(span, text): (std::ops::Range<u64>, &'static str)| Splice {
+                span,
+                text: text.into(),
+                member: "m",
+            };
+            let changes: Vec<Splice> = changes.into_iter().map(splice).collect();
+            for size in 1..=10 {
+                let mut out = Vec::new();
+                for offset in (0..10).step_by(size) {
+                    let piece = body.slice(offset..(offset + size).min(10));
+                    out.extend_from_slice(&changed(piece, offset as u64, &changes));
+                }
+                assert_eq!(String::from_utf8(out).unwrap(), want, "in pieces of {size}");
+            }
+            let length = changes.iter().fold(10, |length, change| change.length_of(length));
+            assert_eq!(length, want.len() as u64);
+        }
     }
 }

@@ -125,6 +125,7 @@ fn dispatched(row: &mut Interaction, dispatched: &Dispatched) {
     row.backend_method = dispatched.method.clone();
     row.backend_url = dispatched.url.clone();
     row.backend_request_headers = header::object(&dispatched.headers);
+    row.backend_request_changes = dispatched.body_changes.join(" ");
 }
 
 fn answered(row: &mut Interaction, answered: &Answered) {

@@ -35,6 +35,10 @@ pub struct BackendConfig {
     pub priority: u32,
     /// Share of the calls among backends of the same priority and tier. 1 to 1,000.
     pub weight: u32,
+    /// Chat streams are asked for their usage (`stream_options.include_usage`) where the API knows it,
+    /// and what that adds to them is taken out again unless the caller asked for it too. Turned off, or
+    /// where the API does not know it, tokens are counted here and marked as estimated.
+    pub ask_for_usage: bool,
     /// Stateful calls whose object's home is not known (new threads, files, …) go here; without any
     /// such, to the first backend.
     pub home: bool,
@@ -57,6 +61,7 @@ impl Default for BackendConfig {
             tier: Tier::default(),
             priority: 1,
             weight: 1,
+            ask_for_usage: true,
             home: false,
             connection: ClientConfig::default(),
             probe: ProbeConfig::default(),

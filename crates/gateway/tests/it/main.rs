@@ -15,3 +15,4 @@ mod reload;
 mod support;
 mod transports;
 mod uploads;
+mod usage;

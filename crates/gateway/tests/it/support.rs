@@ -37,9 +37,8 @@ pub(crate) const NARROW_KEY: &str = "a-narrow-key";
 pub(crate) const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
 /// A body for it.
 pub(crate) const HELLO: &str = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
-/// The same, streamed.
-pub(crate) const HELLO_STREAM: &str =
-    r#"{"stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
+/// The same, streamed with its usage.
+pub(crate) const HELLO_STREAM: &str = r#"{"stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hello"}]}"#;
 
 pub(crate) struct World {
     pub(crate) gateway: Gateway,

@@ -1,5 +1,6 @@
-//! Asking for the usage of a stream: the one change that is made to a request body.
+//! Changes to a request body, which is never written anew: some of its bytes are exchanged.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Peek;
@@ -10,7 +11,9 @@ pub struct Splice {
     /// The bytes that go; none where only something is added.
     pub span: Range<u64>,
     /// What stands there instead.
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
+    /// The member that is changed, for the record.
+    pub member: &'static str,
 }
 
 /// What a body says under `stream_options`, and where.
@@ -36,24 +39,23 @@ impl Peek {
         if self.stream != Some(true) {
             return None;
         }
-        let insert = |at: u64, text| Splice { span: at..at, text };
-        Some(match &self.stream_options {
+        let (span, text) = match &self.stream_options {
             // There is at least one member more: `stream`.
             StreamOptions::Absent => {
-                insert(self.object_start?, r#""stream_options":{"include_usage":true},"#)
+                let start = self.object_start?;
+                (start..start, r#""stream_options":{"include_usage":true},"#)
             }
-            StreamOptions::Null(span) => {
-                Splice { span: span.clone(), text: r#"{"include_usage":true}"# }
-            }
+            StreamOptions::Null(span) => (span.clone(), r#"{"include_usage":true}"#),
             StreamOptions::Object { start, is_empty: true } => {
-                insert(*start, r#""include_usage":true"#)
+                (*start..*start, r#""include_usage":true"#)
             }
             StreamOptions::Object { start, is_empty: false } => {
-                insert(*start, r#""include_usage":true,"#)
+                (*start..*start, r#""include_usage":true,"#)
             }
-            StreamOptions::Declined(span) => Splice { span: span.clone(), text: "true" },
+            StreamOptions::Declined(span) => (span.clone(), "true"),
             StreamOptions::Other => return None,
-        })
+        };
+        Some(Splice { span, text: text.into(), member: "stream_options.include_usage" })
     }
 }
 

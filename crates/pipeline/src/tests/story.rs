@@ -180,6 +180,7 @@ pub(crate) fn dispatched(attempt: u32) -> Dispatched {
         method: "POST".into(),
         url: "https://b.example/openai".into(),
         headers: headers(&[("accept", "*/*")]),
+        body_changes: Vec::new(),
     }
 }
 
