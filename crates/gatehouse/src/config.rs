@@ -170,9 +170,11 @@ impl Config {
     /// The decree of this configuration.
     pub(crate) fn rules(&self) -> anyhow::Result<Rules> {
         let hasher = KeyHasher::new(self.key_hash_secret()?.as_bytes());
+        let prices = self.prices()?;
         // One file, one version: there is no history of decrees before the control plane keeps one.
         Rules::new(1, hasher, &self.products, &self.subscriptions)
             .and_then(|rules| rules.limited(&self.limits))
+            .map(|rules| rules.priced(prices))
             .map_err(|error| ExitWith::error(Exit::BadConfig, error.to_string()))
     }
 

@@ -13,6 +13,7 @@ use ledger::Ledger;
 use openai::Catalogue;
 use pipeline::Pipeline;
 use portal::{Portal, Token};
+use shared::{Follower, LimitProjection, Limiter, Snapshot};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -31,6 +32,7 @@ pub(crate) struct Running {
     pipeline: Pipeline,
     store: Arc<Store>,
     ledger: Ledger,
+    follower: Follower,
     stop: CancellationToken,
     listeners: Vec<JoinHandle<()>>,
 }
@@ -47,6 +49,7 @@ impl Running {
             let config = config.clone();
             tokio::task::spawn_blocking(move || open(&config)).await??
         };
+        let (limiter, follower) = follow(&config, &ledger).await?;
         let pipeline = Pipeline::start(
             ledger.clone(),
             store.clone(),
@@ -58,6 +61,7 @@ impl Running {
             settings: config.settings()?,
             catalogue: Arc::new(Catalogue::builtin()),
             ledger: ledger.clone(),
+            limiter,
             spool_dir: config.work_dir().join("gateway"),
         };
         let gateway = Gateway::start(wiring).await?;
@@ -68,7 +72,7 @@ impl Running {
             tokio::spawn(serve_portal(portal, admin, stop.clone())),
             tokio::spawn(gateway.health().serve(health, stop.clone())),
         ];
-        Ok(Self { gateway, pipeline, store, ledger, stop, listeners })
+        Ok(Self { gateway, pipeline, store, ledger, follower, stop, listeners })
     }
 
     /// Where clients connect.
@@ -89,7 +93,7 @@ impl Running {
         for listener in self.listeners {
             listener.await.context("a listener panicked")?;
         }
-        let (pipeline, store) = (self.pipeline, self.store);
+        let (pipeline, store, follower) = (self.pipeline, self.store, self.follower);
         tokio::task::spawn_blocking(move || {
             if !pipeline.settle(SETTLE_WAIT) {
                 tracing::warn!(
@@ -97,6 +101,7 @@ impl Running {
                 );
             }
             pipeline.stop();
+            follower.stop();
             store.close()
         })
         .await??;
@@ -123,6 +128,19 @@ fn open(config: &Config) -> anyhow::Result<(Ledger, Arc<Store>)> {
     let store = Store::open(&config.store_dir(), config.store.clone(), now())
         .with_context(|| format!("tables in {}", config.store_dir().display()))?;
     Ok((ledger, store))
+}
+
+/// Brings what requests know together up to the end of the ledger, and lets it follow from there.
+async fn follow(config: &Config, ledger: &Ledger) -> anyhow::Result<(Limiter, Follower)> {
+    let (file, ledger) = (config.data_dir.join("shared.redb"), ledger.clone());
+    let followed = tokio::task::spawn_blocking(move || {
+        let snapshot = Arc::new(Snapshot::open(file)?);
+        let projections: Vec<Box<dyn shared::Projection>> = vec![Box::new(LimitProjection::new())];
+        let follower = Follower::start(&ledger, snapshot.clone(), projections)?;
+        let limiter = Limiter::load(&snapshot, now())?;
+        Ok::<_, shared::Error>((limiter, follower))
+    });
+    Ok(followed.await??)
 }
 
 async fn serve_portal(portal: Portal, listener: TcpListener, stop: CancellationToken) {

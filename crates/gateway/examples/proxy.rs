@@ -55,6 +55,7 @@ async fn serve(
         settings: Settings { config, rules, keys: BackendKeys::new() },
         catalogue: Arc::new(openai::Catalogue::builtin()),
         ledger: ledger.clone(),
+        limiter: shared::Limiter::new(),
         spool_dir: dir.path().join("spool"),
     })
     .await?;

@@ -76,6 +76,7 @@ impl Exchange {
             status: parts.status.as_u16(),
             headers: record::header_list(&parts.headers),
         });
+        self.note_answer(parts.status.as_u16(), &parts.headers);
         let length = body_length(&admitted.parts.method, &parts);
         let whole_max = u64::from(self.live.config.capture.whole_answer_bytes_max);
         let ending = match length {
@@ -155,11 +156,13 @@ impl Exchange {
     fn whole_ending(
         &mut self,
         frames: Vec<Record>,
-        parts: Parts,
+        mut parts: Parts,
         data: Bytes,
         is_client_gone: bool,
     ) -> Ending {
         let status = parts.status.as_u16();
+        self.note_answer_bytes(&data);
+        self.settle(&mut parts.headers, Outcome::Complete);
         let head = self.head(parts);
         self.tally.first_byte = Some(self.tally.started.elapsed());
         self.tally.response_bytes += data.len() as u64;
@@ -205,6 +208,7 @@ impl Exchange {
         if let Some(opened) = self.opened.take() {
             record::kept(opened).await?;
         }
+        self.say_remaining(&mut parts.headers);
         let head = self.head(parts);
         let headers = head.headers().clone();
         self.tally.first_byte = Some(self.tally.started.elapsed());
@@ -349,6 +353,7 @@ impl Exchange {
         if streaming.is_event_stream {
             streaming.tail.push(data);
         }
+        self.note_answer_bytes(data);
         if let Some(gone) = &mut streaming.gone {
             gone.bytes_left = gone.bytes_left.saturating_sub(data.len() as u64);
             if gone.bytes_left == 0 {

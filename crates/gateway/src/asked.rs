@@ -34,6 +34,10 @@ pub(crate) struct Asked {
     tells_usage: bool,
     /// The change to the body that asks for it.
     usage_splice: Option<Splice>,
+    /// Most tokens of one answer, where the body states it.
+    pub(crate) output_tokens_max: Option<u64>,
+    /// Answers asked for, where the body states it.
+    pub(crate) choices: Option<u64>,
     /// Why it will not be served, whoever asks.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -105,6 +109,8 @@ impl Asked {
                 )
             }),
             usage_splice: None,
+            output_tokens_max: None,
+            choices: None,
             refusal: None,
         }
     }
@@ -138,6 +144,8 @@ impl Asked {
         if self.tells_usage {
             self.usage_splice = peek.ask_for_usage();
         }
+        self.output_tokens_max = peek.output_tokens_max();
+        self.choices = peek.n;
         if !self.has_path_deployment && self.wants_model {
             self.target.deployment = self.target.model.clone();
         }
@@ -154,6 +162,11 @@ impl Asked {
     /// Whether a body that is no JSON is refused.
     pub(crate) fn demands_json(&self) -> bool {
         self.is_known && self.multipart != Multipart::Yes
+    }
+
+    /// A model does the work: it costs tokens.
+    pub(crate) fn takes_model(&self) -> bool {
+        self.wants_model || self.has_path_deployment
     }
 
     /// It depends on what earlier calls left at one backend.

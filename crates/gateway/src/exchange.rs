@@ -14,6 +14,7 @@ use ledger::Commit;
 use openai::Peeker;
 use policy::{DenialReason, Grant};
 
+use crate::account::Account;
 use crate::asked::{Asked, Intake};
 use crate::connection::ConnectionFacts;
 use crate::gateway::Inner;
@@ -42,6 +43,10 @@ pub(crate) struct Exchange {
     /// The start record, while it need not be awaited yet.
     pub(crate) opened: Option<Commit>,
     pub(crate) errors: Vec<ErrorDetail>,
+    /// What limits count.
+    pub(crate) account: Account,
+    /// Longest body that the subscription may send.
+    body_bytes_max: u64,
 }
 
 /// Counts of one exchange.
@@ -112,6 +117,8 @@ impl Exchange {
             opening: Some(opening),
             opened: None,
             errors: Vec::new(),
+            account: Account::default(),
+            body_bytes_max: u64::MAX,
         }
     }
 
@@ -149,6 +156,12 @@ impl Exchange {
             Ok(grant) => grant,
             Err(refusal) => return Box::pin(self.refuse_body(refusal, upload.stored)).await,
         };
+        if grant.allowance.is_limited()
+            && let Err(refusal) =
+                Box::pin(self.reserve(&parts, &asked, &grant, &upload.stored)).await
+        {
+            return Box::pin(self.refuse_body(refusal, upload.stored)).await;
+        }
         self.forward(Admitted { parts, asked, grant, home: Home::Any, upload }).await
     }
 
@@ -189,7 +202,7 @@ impl Exchange {
     fn check_head(&self, parts: &Parts, asked: &Asked) -> Result<(), Refusal> {
         let length = parts.headers.get(header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if length.is_some_and(|length| length > self.live.config.edge.body_bytes_max) {
+        if length.is_some_and(|length| length > self.body_limits().bytes_max) {
             return Err(Refusal::new(Kind::BodyTooLarge));
         }
         // A deployment in the path is known to be missing before the body is asked for.
@@ -287,6 +300,7 @@ impl Exchange {
     }
 
     fn note_grant(&mut self, grant: &Grant) {
+        self.body_bytes_max = grant.allowance.body_bytes_max.unwrap_or(u64::MAX);
         if let Some(opening) = &mut self.opening {
             opening.product_id.clone_from(&grant.product_id);
             opening.subscription_id.clone_from(&grant.subscription_id);
@@ -303,7 +317,7 @@ impl Exchange {
     pub(crate) fn body_limits(&self) -> BodyLimits {
         let edge = &self.live.config.edge;
         BodyLimits {
-            bytes_max: edge.body_bytes_max,
+            bytes_max: edge.body_bytes_max.min(self.body_bytes_max),
             gap: Duration::from_millis(edge.body_gap_timeout_ms),
             rate_min: edge.body_rate_min,
         }
@@ -369,6 +383,8 @@ impl Exchange {
     /// The last phase: the end record is kept, and only then the client gets the end of its answer.
     async fn close(mut self, mut ending: Ending) {
         let mut frames = std::mem::take(&mut ending.frames);
+        self.settle(&mut HeaderMap::new(), ending.outcome);
+        frames.extend(self.settled_frame());
         if self.opening.is_none() && self.recorder.may_have_lost_pieces() {
             let lost = Refusal::new(Kind::LedgerDown).detail(
                 "the ledger failed meanwhile: pieces of the bodies may be missing".to_owned(),

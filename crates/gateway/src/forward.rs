@@ -283,6 +283,9 @@ impl Exchange {
         let is_first = attempt.number == 1;
         let mut frames: Vec<Frame> = Vec::with_capacity(3);
         frames.extend(self.opened_frame());
+        if is_first {
+            frames.extend(self.reserved_frame());
+        }
         if let Some(body) = admitted.upload.whole().filter(|body| is_first && !body.is_empty()) {
             frames.push(self.recorder.chunk(Side::Request, body.clone()));
         }

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ledger::{Ledger, State};
-use openai::Catalogue;
+use openai::{Catalogue, Tokenizer};
 use rustls::ServerConfig;
 use serde::Serialize;
+use shared::Limiter;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -35,6 +36,8 @@ pub struct Wiring {
     pub catalogue: Arc<Catalogue>,
     /// Where everything is recorded.
     pub ledger: Ledger,
+    /// What has been used of the limits.
+    pub limiter: Limiter,
     /// Folder for request bodies too long for memory; made if it is not there. The files have no
     /// names, so nothing stays behind.
     pub spool_dir: PathBuf,
@@ -124,6 +127,8 @@ pub(crate) struct Inner {
     reloading: Mutex<()>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) ledger: Ledger,
+    pub(crate) limiter: Limiter,
+    pub(crate) tokenizer: Tokenizer,
     pub(crate) spool_dir: Arc<PathBuf>,
     pub(crate) counters: Counters,
     /// Exchanges, and what they started.
@@ -169,6 +174,8 @@ impl Gateway {
             reloading: Mutex::new(()),
             catalogue: wiring.catalogue,
             ledger: wiring.ledger,
+            limiter: wiring.limiter,
+            tokenizer: Tokenizer::new(),
             spool_dir: Arc::new(wiring.spool_dir),
             counters: Counters::default(),
             tasks: TaskTracker::new(),

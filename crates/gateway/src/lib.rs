@@ -3,6 +3,7 @@
 //! An exchange runs in a task of its own and ends with its `Closed` record, whatever becomes of the
 //! client's connection. Not here: what the record means (pipeline), how it is kept (ledger).
 
+mod account;
 mod address;
 mod answer;
 mod asked;

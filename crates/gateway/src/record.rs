@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use event::{
-    Answered, BodyChunk, Closed, Dispatched, Frame, HeaderList, InteractionId, Opened, Record,
-    Refused, Side,
+    Answered, BodyChunk, Charges, Closed, Dispatched, Frame, HeaderList, InteractionId, Opened,
+    Record, Refused, Side,
 };
 use http::{HeaderMap, Version};
 use ledger::{Commit, Ledger, State};
@@ -55,6 +55,10 @@ impl Recorder {
 
     pub(crate) fn refused(&self, refused: Refused) -> Frame {
         Record::Refused(Box::new(refused)).encode(self.id)
+    }
+
+    pub(crate) fn charges(&self, charges: Charges) -> Frame {
+        Record::Charges(Box::new(charges)).encode(self.id)
     }
 
     pub(crate) fn chunk(&self, side: Side, data: Bytes) -> Frame {

@@ -38,6 +38,11 @@ pub(crate) enum Kind {
     AddressForbidden,
     ClientGone,
     GatewayFailed,
+    RateExceeded,
+    TokenRateExceeded,
+    QuotaExceeded,
+    TokenQuotaExceeded,
+    MaxTokens,
 }
 
 /// One line of the table.
@@ -261,6 +266,32 @@ const TABLE: &[Row] = &[
         1,
         "The gateway failed. Try again.",
     ),
+    row(Kind::RateExceeded, 429, "RateLimitExceeded", "limits", 1, "Rate limit is exceeded."),
+    row(
+        Kind::TokenRateExceeded,
+        429,
+        "OpenAITokenLimitExceeded",
+        "limits",
+        1,
+        "Token limit is exceeded.",
+    ),
+    row(Kind::QuotaExceeded, 403, "QuotaExceeded", "limits", 0, "Quota is exceeded."),
+    row(
+        Kind::TokenQuotaExceeded,
+        403,
+        "OpenAITokenLimitExceeded",
+        "limits",
+        0,
+        "Token quota is exceeded.",
+    ),
+    row(
+        Kind::MaxTokens,
+        400,
+        "MaxTokensTooLarge",
+        "limits",
+        0,
+        "The call asks for more answer tokens than its subscription may have at once.",
+    ),
 ];
 
 impl Kind {
@@ -429,6 +460,7 @@ const fn kind_name(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",
         403 => "permission_error",
+        429 => "rate_limit_error",
         500.. => "server_error",
         _ => "invalid_request_error",
     }

@@ -119,6 +119,26 @@ impl Stored {
         }
     }
 
+    /// How much it is.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Memory(data) => data.len() as u64,
+            Self::File(_, length) => *length,
+        }
+    }
+
+    /// All of it. Blocks, and is only for what is known to be short enough.
+    pub(crate) fn read_whole(&self) -> io::Result<Bytes> {
+        match self {
+            Self::Memory(data) => Ok(data.clone()),
+            Self::File(file, length) => {
+                let mut data = vec![0; usize::try_from(*length).map_err(io::Error::other)?];
+                file.read_exact_at(&mut data, 0)?;
+                Ok(data.into())
+            }
+        }
+    }
+
     /// The piece at this offset; empty at the end.
     pub(crate) async fn piece(&self, offset: u64) -> io::Result<Bytes> {
         match self {

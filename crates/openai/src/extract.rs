@@ -9,6 +9,7 @@ mod files;
 mod media;
 mod messages;
 mod parameters;
+mod prompt;
 mod responses;
 mod session;
 mod text;
@@ -18,6 +19,7 @@ mod verdicts;
 use serde_json::Value;
 
 pub use messages::{request_messages, response_messages};
+pub use prompt::prompt_tokens;
 pub use session::{SESSION_TEXT_BYTES_MAX, Session, SessionEvent, SessionReader};
 pub use usage::{Usage, UsageSource};
 

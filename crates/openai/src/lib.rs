@@ -23,7 +23,7 @@ pub use catalogue::{Catalogue, Operation};
 pub use error::{Error, ErrorKind};
 pub use extract::{
     Direction, Extraction, Input, PARTS_MAX, Part, SESSION_TEXT_BYTES_MAX, Session, SessionEvent,
-    SessionReader, Usage, UsageSource, extract, request_messages, response_messages,
+    SessionReader, Usage, UsageSource, extract, prompt_tokens, request_messages, response_messages,
 };
 pub use identify::{Finding, Hint, Identified, PathIds, Problem};
 pub use kind::{DeploymentSource, Family, Kind, Multipart, Pin, Statefulness, Streaming, Surface};

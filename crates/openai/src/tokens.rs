@@ -71,6 +71,11 @@ impl Tokenizer {
         Self::default()
     }
 
+    /// The vocabulary of a model is built: counting does not begin with a wait.
+    pub fn is_ready(&self, model: &str) -> bool {
+        self.cell(Encoding::of_model(model)).get().is_some()
+    }
+
     /// Tokens of a text for a model. Of a vocabulary that cannot be built, a quarter of the bytes.
     pub fn count(&self, model: &str, text: &str) -> usize {
         match self.vocabulary(Encoding::of_model(model)) {
@@ -105,13 +110,22 @@ impl Tokenizer {
     }
 
     fn vocabulary(&self, encoding: Encoding) -> Option<&CoreBPE> {
-        let (cell, build): (_, fn() -> _) = match encoding {
-            Encoding::O200k => (&self.shared.o200k, || tiktoken_rs::o200k_base().ok()),
-            Encoding::Cl100k => (&self.shared.cl100k, || tiktoken_rs::cl100k_base().ok()),
-            Encoding::P50k => (&self.shared.p50k, || tiktoken_rs::p50k_base().ok()),
-            Encoding::R50k => (&self.shared.r50k, || tiktoken_rs::r50k_base().ok()),
+        let build: fn() -> _ = match encoding {
+            Encoding::O200k => || tiktoken_rs::o200k_base().ok(),
+            Encoding::Cl100k => || tiktoken_rs::cl100k_base().ok(),
+            Encoding::P50k => || tiktoken_rs::p50k_base().ok(),
+            Encoding::R50k => || tiktoken_rs::r50k_base().ok(),
         };
-        cell.get_or_init(build).as_ref()
+        self.cell(encoding).get_or_init(build).as_ref()
+    }
+
+    fn cell(&self, encoding: Encoding) -> &OnceLock<Option<CoreBPE>> {
+        match encoding {
+            Encoding::O200k => &self.shared.o200k,
+            Encoding::Cl100k => &self.shared.cl100k,
+            Encoding::P50k => &self.shared.p50k,
+            Encoding::R50k => &self.shared.r50k,
+        }
     }
 }
 

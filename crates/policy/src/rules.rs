@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::config::{ProductConfig, SubscriptionConfig, SubscriptionState};
 use crate::keys::{KeyHash, KeyHasher};
 use crate::limits::{Allowance, Limit, LimitConfig, Measure};
+use crate::prices::{Meter, Prices};
 
 /// All that an administrator decrees, in one immutable snapshot.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub struct Rules {
     products: Vec<Product>,
     subscriptions: Vec<Subscription>,
     by_key: HashMap<KeyHash, usize>,
+    prices: Option<Arc<Prices>>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +57,7 @@ impl Rules {
             products: Vec::with_capacity(products.len()),
             subscriptions: Vec::with_capacity(subscriptions.len()),
             by_key: HashMap::with_capacity(2 * subscriptions.len()),
+            prices: None,
         };
         for product in products {
             rules.add_product(product)?;
@@ -72,6 +75,24 @@ impl Rules {
             Arc::make_mut(&mut subscription.allowance).narrow(&everybody);
         }
         Ok(self)
+    }
+
+    /// Sets the prices that money quotas count by; without them nothing costs anything.
+    pub fn priced(mut self, prices: Arc<Prices>) -> Self {
+        self.prices = Some(prices);
+        self
+    }
+
+    /// What a call costs, in nanodollars, rounded up; 0 if it has no price.
+    pub fn nanodollars(&self, meter: &Meter<'_>) -> u64 {
+        let priced = self.prices.as_ref().and_then(|prices| prices.price(meter));
+        // Prices count in picodollars.
+        priced.map_or(0, |priced| {
+            u64::try_from(
+                priced.cost.0.max(0).div_euclid(1_000) + i128::from(priced.cost.0 % 1_000 > 0),
+            )
+            .unwrap_or(u64::MAX)
+        })
     }
 
     /// Some call may be counted in tokens or money.

@@ -102,6 +102,7 @@ async fn a_gateway_that_cannot_start_says_what_to_change() {
             settings: gateway::Settings { config: setup.config, rules, keys: setup.keys },
             catalogue: std::sync::Arc::new(openai::Catalogue::builtin()),
             ledger,
+            limiter: shared::Limiter::new(),
             spool_dir: dir.path().join("spool"),
         })
         .await;

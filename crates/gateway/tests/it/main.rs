@@ -9,6 +9,7 @@ mod edge;
 mod edge_limits;
 mod frames;
 mod http2_floods;
+mod limits;
 mod recording;
 mod refusals;
 mod reload;

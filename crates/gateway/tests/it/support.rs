@@ -52,6 +52,9 @@ pub(crate) struct Setup {
     pub(crate) config: GatewayConfig,
     pub(crate) ledger: LedgerConfig,
     pub(crate) keys: BackendKeys,
+    /// Rules in place of [`rules`].
+    pub(crate) rules: Option<Rules>,
+    pub(crate) limiter: shared::Limiter,
 }
 
 impl Setup {
@@ -87,9 +90,14 @@ impl Setup {
         let (ledger, _) =
             Ledger::open_on(Arc::new(disk.clone()), &folder, self.ledger, now).unwrap();
         let gateway = Gateway::start(Wiring {
-            settings: Settings { config: self.config, rules: rules(), keys: self.keys },
+            settings: Settings {
+                config: self.config,
+                rules: self.rules.unwrap_or_else(rules),
+                keys: self.keys,
+            },
             catalogue: Arc::new(Catalogue::builtin()),
             ledger: ledger.clone(),
+            limiter: self.limiter,
             spool_dir: dir.path().join("spool"),
         })
         .await

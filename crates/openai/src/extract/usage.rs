@@ -164,7 +164,7 @@ fn is_lookup(operation_id: &str) -> bool {
         .any(|prefix| starts(prefix))
 }
 
-fn estimate(input: &Input<'_>, out: &Extraction) -> Option<Usage> {
+pub(super) fn estimate(input: &Input<'_>, out: &Extraction) -> Option<Usage> {
     let id = input.operation_id;
     if !ESTIMATED.iter().any(|known| known.eq_ignore_ascii_case(id)) {
         return None;

@@ -39,6 +39,11 @@ pub struct Applied {
 }
 
 impl Allowance {
+    /// Something is limited that is told from the whole call.
+    pub fn is_limited(&self) -> bool {
+        self.max_tokens.is_some() || !self.limits.is_empty()
+    }
+
     /// The limits that a call meets: of several on one counter the strictest. One that `spends_tokens`
     /// not meets those of calls only.
     pub fn applied(&self, call: &CallKey<'_>, spends_tokens: bool) -> Vec<Applied> {
