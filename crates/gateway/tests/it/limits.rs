@@ -172,7 +172,7 @@ async fn sixty_four_callers_spend_no_more_than_their_budget_and_one_short_reserv
 fn usage_of_stream(text: &str) -> u64 {
     let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
     let json = events.filter_map(|event| serde_json::from_str::<serde_json::Value>(event).ok());
-    json.filter_map(|event| event["usage"]["total_tokens"].as_u64()).last().unwrap()
+    json.filter_map(|event| event["usage"]["total_tokens"].as_u64()).next_back().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
