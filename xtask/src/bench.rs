@@ -10,7 +10,7 @@ mod report;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -40,7 +40,7 @@ const KEY: &str = "bench-key";
 /// Builds, measures and prints.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for (program, package) in [("nginx", "nginx"), ("wrk", "wrk"), ("taskset", "util-linux")] {
-        install(program, package)?;
+        shell::install(program, package)?;
     }
     shell::run(&mut shell::cargo(&["build", "--profile", "bench", "--package", "gatehouse"]))?;
     let binary = shell::target_folder().join("release/gatehouse");
@@ -78,18 +78,6 @@ fn measure_all(binary: &Path, work: &Path, seconds: Duration) -> anyhow::Result<
         gateway.process.stop()?;
     }
     Ok(samples)
-}
-
-fn install(program: &str, package: &str) -> anyhow::Result<()> {
-    let found = Command::new("sh")
-        .args(["-c", &format!("command -v {program}")])
-        .stdout(Stdio::null())
-        .status()?;
-    if found.success() {
-        return Ok(());
-    }
-    shell::run(Command::new("apt-get").args(["install", "-y", "--no-install-recommends", package]))
-        .with_context(|| format!("`{program}` is not installed: install the package `{package}`"))
 }
 
 fn free_port() -> anyhow::Result<u16> {

@@ -14,10 +14,18 @@ pub(crate) struct Arguments {
     no_conformance: bool,
 }
 
+/// Real servers that tests run against, and the packages that bring them.
+const SERVERS: [(&str, &str); 2] = [("nginx", "nginx"), ("node", "nodejs")];
+
 /// Runs every test and prints the sum.
 pub(crate) fn test(arguments: &Arguments) -> anyhow::Result<()> {
     shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))?;
     tidy::run()?;
+    for (program, package) in SERVERS {
+        if let Err(error) = shell::install(program, package) {
+            shell::say(&format!("the tests against {program} will be skipped: {error:#}"));
+        }
+    }
     let rust = rust_tests();
     let outside = if arguments.no_conformance {
         shell::say("conformance: skipped, as asked by --no-conformance");

@@ -60,6 +60,19 @@ pub(crate) fn exists(program: &str) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
+/// Installs a Debian package, unless its program is there.
+pub(crate) fn install(program: &str, package: &str) -> anyhow::Result<()> {
+    let found = Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .stdout(Stdio::null())
+        .status()?;
+    if found.success() {
+        return Ok(());
+    }
+    run(Command::new("apt-get").args(["install", "-y", "--no-install-recommends", package]))
+        .with_context(|| format!("`{program}` is not installed: install the package `{package}`"))
+}
+
 /// Progress goes to standard error; standard output is for results.
 #[expect(clippy::print_stderr, reason = "a command line tool speaks here and nowhere else")]
 pub(crate) fn say(text: &str) {

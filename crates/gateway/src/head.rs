@@ -2,11 +2,22 @@
 //! looked at already costs little to look at again, and HTTP/2 has no gate.
 
 use http::request::Parts;
-use http::{Version, header};
+use http::{Method, Version, header};
 use percent_encoding::percent_decode_str;
 
 use crate::refusal::{Kind, Refusal};
 use crate::{EdgeConfig, headers};
+
+/// Methods that the API may have; any other means something else to each server.
+const METHODS: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
 
 /// Refuses a head over the limits, and one that a backend might read in another way.
 pub(crate) fn check(edge: &EdgeConfig, parts: &Parts) -> Result<(), Refusal> {
@@ -20,7 +31,15 @@ pub(crate) fn check(edge: &EdgeConfig, parts: &Parts) -> Result<(), Refusal> {
         }
         check_framing(parts)?;
     }
+    if !METHODS.contains(&parts.method) {
+        let methods: Vec<&str> = METHODS.iter().map(Method::as_str).collect();
+        return Err(Refusal::new(Kind::MethodNotAllowed).allow(&methods));
+    }
     check_authority(parts)?;
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    if target.bytes().any(|byte| byte >= 0x7f) {
+        return Err(malformed("its target holds bytes that must be percent-encoded"));
+    }
     check_path(parts.uri.path())
 }
 
@@ -67,6 +86,11 @@ fn check_path(path: &str) -> Result<(), Refusal> {
     }
     if !path.bytes().any(|byte| matches!(byte, b'.' | b'%' | b'\\')) {
         return Ok(());
+    }
+    let is_code =
+        |code: &str| code.get(..2).is_some_and(|two| two.bytes().all(|b| b.is_ascii_hexdigit()));
+    if !path.split('%').skip(1).all(is_code) {
+        return Err(malformed("its path holds a percent sign that encodes nothing"));
     }
     let decoded: Vec<u8> = percent_decode_str(path).collect();
     if decoded.iter().any(u8::is_ascii_control) {
@@ -118,6 +142,10 @@ mod tests {
             "/a/..;x=1/b",
             "/a%00b",
             "/a%0d%0ab",
+            "/a/\u{e4}",
+            "/a%",
+            "/a%zz",
+            "/a%2/b",
             "*",
         ] {
             assert!(check(&edge, &parts(Version::HTTP_11, path, &[])).is_err(), "{path}");

@@ -71,7 +71,10 @@ pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
     pub(crate) async fn connect(world: &World) -> Self {
-        let mut stream = TcpStream::connect(world.address()).await.unwrap();
+        Self::begin(TcpStream::connect(world.address()).await.unwrap()).await
+    }
+
+    pub(crate) async fn begin(mut stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();

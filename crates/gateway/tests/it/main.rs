@@ -13,6 +13,7 @@ mod limits;
 mod recording;
 mod refusals;
 mod reload;
+mod smuggling;
 mod support;
 mod transports;
 mod uploads;
