@@ -12,11 +12,11 @@ mod time;
 
 pub use id::InteractionId;
 pub use record::{
-    Answered, BodyChunk, CallerAddress, Charge, ChargeStep, Charges, Closed, DecodeError,
-    Dispatched, ErrorDetail, Frame, HeaderList, Kind, MessageChunk, Object, Objects, Opcode,
-    Opened, Outcome, Record, Refused, SessionEnd, Side, Target,
+    Answered, BackendState, BodyChunk, CallerAddress, Charge, ChargeStep, Charges, Closed,
+    DecodeError, Dispatched, ErrorDetail, Frame, HeaderList, Kind, MessageChunk, Object, Objects,
+    Opcode, Opened, Outcome, Record, Refused, SessionEnd, Side, Target,
 };
-pub use rows::{BodyText, Interaction, Json, Message, Money};
+pub use rows::{BackendHealth, BodyText, Interaction, Json, Message, Money};
 pub use sink::{Batch, BlobWriter, Cursor, Sink, SinkError};
 pub use table::{Column, ColumnType, Table, TableRow, Value, table, tables};
 pub use time::Timestamp;

@@ -32,6 +32,8 @@ pub enum Kind {
     Refused = 7,
     /// [`Objects`].
     Objects = 8,
+    /// [`BackendState`].
+    BackendState = 9,
     /// [`MessageChunk`] of [`Side::Request`].
     ClientMessage = 10,
     /// [`MessageChunk`] of [`Side::Response`].
@@ -52,6 +54,7 @@ impl Kind {
             6 => Self::Closed,
             7 => Self::Refused,
             8 => Self::Objects,
+            9 => Self::BackendState,
             10 => Self::ClientMessage,
             11 => Self::ServerMessage,
             12 => Self::Charges,
@@ -90,6 +93,8 @@ pub enum Record {
     Refused(Box<Refused>),
     /// A backend made objects, or they are gone.
     Objects(Box<Objects>),
+    /// A backend stands otherwise than before, or as before; it belongs to no interaction.
+    BackendState(Box<BackendState>),
     /// Limits count an interaction.
     Charges(Box<Charges>),
 }
@@ -446,6 +451,45 @@ pub struct Object {
     pub parent: String,
 }
 
+/// How a backend stands, or one of its circuits: told when it changes, and from time to time. Its
+/// frame has an id of its own and belongs to no interaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BackendState {
+    /// When.
+    pub noted_at: Timestamp,
+    /// Id of the backend.
+    pub backend_id: String,
+    /// Its base URL.
+    pub backend_url: String,
+    /// What stands so: `probe`, `drain`, `connections` or `deployment`.
+    pub scope: String,
+    /// The deployment, where the scope is one; empty for calls that name none.
+    pub deployment: String,
+    /// The state, such as `open`.
+    pub state: String,
+    /// The state before; the same where nothing changed.
+    pub former_state: String,
+    /// Why, as a word.
+    pub reason: String,
+    /// Why, as a text.
+    pub message: String,
+    /// Status of the answer that told it.
+    pub status: Option<u16>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Calls in flight at the backend.
+    pub in_flight: u32,
+    /// Until when it gets no calls.
+    pub until: Option<Timestamp>,
+    /// It only tells how things stand.
+    pub is_periodic: bool,
+    /// Changes since the one noted before that are not noted one by one.
+    pub unnoted: u64,
+    /// Region this gateway is in.
+    pub region: String,
+}
+
 /// What an interaction counts against limits. It is written with the records that it belongs to, so
 /// that counters can be made anew from the ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -517,6 +561,7 @@ impl Record {
             Self::Closed(_) => Kind::Closed,
             Self::Refused(_) => Kind::Refused,
             Self::Objects(_) => Kind::Objects,
+            Self::BackendState(_) => Kind::BackendState,
             Self::Charges(_) => Kind::Charges,
         }
     }
@@ -532,6 +577,7 @@ impl Record {
             Self::Closed(record) => json(record),
             Self::Refused(record) => json(record),
             Self::Objects(record) => json(record),
+            Self::BackendState(record) => json(record),
             Self::Charges(record) => json(record),
         };
         Frame { interaction, kind: self.kind(), payload }
@@ -553,6 +599,9 @@ impl Record {
             Kind::Closed => Self::Closed(serde_json::from_slice(payload).map_err(wrong)?),
             Kind::Refused => Self::Refused(serde_json::from_slice(payload).map_err(wrong)?),
             Kind::Objects => Self::Objects(serde_json::from_slice(payload).map_err(wrong)?),
+            Kind::BackendState => {
+                Self::BackendState(serde_json::from_slice(payload).map_err(wrong)?)
+            }
             Kind::ClientMessage => message(Side::Request)?,
             Kind::ServerMessage => message(Side::Response)?,
             Kind::Charges => Self::Charges(serde_json::from_slice(payload).map_err(wrong)?),
@@ -601,6 +650,11 @@ mod tests {
             Record::Answered(Box::new(Answered { status: 200, ..Answered::default() })),
             Record::Closed(Box::new(Closed { outcome: Outcome::ClientGone, ..Closed::default() })),
             Record::Refused(Box::default()),
+            Record::BackendState(Box::new(BackendState {
+                state: "open".into(),
+                status: Some(503),
+                ..BackendState::default()
+            })),
             Record::Objects(Box::new(Objects {
                 made: vec![Object { id: "file-1".into(), ..Object::default() }],
                 ..Objects::default()

@@ -292,6 +292,46 @@ table_row! {
     }
 }
 
+table_row! {
+    /// One row per change of a backend's state or of one of its circuits, and one per backend from time to time.
+    BackendHealth in "BackendHealth" {
+        /// UTC instant of the change, or of the look.
+        time_generated: Timestamp => "TimeGenerated",
+        /// Backend.
+        backend_id: String => "BackendId",
+        /// Its base URL.
+        backend_url: String => "BackendUrl",
+        /// What stands so: probe (what probes say of the backend), drain, connections (the circuit of all connections to it) or deployment (the circuit of one deployment).
+        scope: String => "Scope",
+        /// Deployment, where the scope is one; empty for calls that name none.
+        deployment_name: String => "DeploymentName",
+        /// Of a probe: healthy or unhealthy. Of a drain: undrained, balanced or everything. Of a circuit: closed, open, half_open or throttled.
+        state: String => "State",
+        /// State before; the same where nothing changed.
+        former_state: String => "FormerState",
+        /// Why: probe_failed, probe_succeeded, connection_failed, address_forbidden, timeout, connection_broke, answer_broke_off, server_error, throttled, retry_after, rate_limit_used_up, answered, time_passed, operator or periodic.
+        reason: String => "Reason",
+        /// What was said of it, such as the text of the failure.
+        message: String => "Message",
+        /// Status of the answer that told it; null if none did.
+        response_code: Option<i32> => "ResponseCode",
+        /// Failures in a row.
+        failures: i64 => "Failures",
+        /// Calls in flight at the backend.
+        in_flight: i64 => "InFlight",
+        /// UTC instant until which it gets no calls; null if it gets them.
+        until: Option<Timestamp> => "Until",
+        /// The row tells how things stand and no change.
+        is_periodic: bool => "IsPeriodic",
+        /// Changes since the row before that have no rows of their own, because they came too fast.
+        unnoted_changes: i64 => "UnnotedChanges",
+        /// Region the gateway is in.
+        region: String => "Region",
+        /// Sequence number of its frame in the ledger.
+        ledger_sequence: i64 => "LedgerSequence",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

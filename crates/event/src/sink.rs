@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::{BodyText, Interaction, Message};
+use crate::{BackendHealth, BodyText, Interaction, Message};
 
 /// Why a sink could not take something.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
@@ -23,8 +23,17 @@ pub struct Batch {
     pub interactions: Vec<Interaction>,
     /// Rows of `Messages`.
     pub messages: Vec<Message>,
+    /// Rows of `BackendHealth`.
+    pub backend_health: Vec<BackendHealth>,
     /// The cursor after them.
     pub cursor: Cursor,
+}
+
+impl Batch {
+    /// Rows, but for those that come with an interaction.
+    pub fn rows(&self) -> usize {
+        self.interactions.len() + self.backend_health.len()
+    }
 }
 
 /// A destination of rows. Calls block; the pipeline has a thread of its own.

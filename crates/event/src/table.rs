@@ -1,6 +1,6 @@
 //! Tables: names, columns, types and meaning, defined once for store, KQL and documents.
 
-use crate::{Interaction, Message, Timestamp};
+use crate::{BackendHealth, Interaction, Message, Timestamp};
 
 /// Kusto's scalar types, as columns have them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,8 +76,8 @@ pub trait TableRow {
 }
 
 /// The stored tables.
-pub const fn tables() -> [Table; 2] {
-    [Interaction::TABLE, Message::TABLE]
+pub const fn tables() -> [Table; 3] {
+    [Interaction::TABLE, Message::TABLE, BackendHealth::TABLE]
 }
 
 /// The stored table of this name (exact case).

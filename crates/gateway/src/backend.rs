@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use event::Timestamp;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use net::{Client, EgressConfig, EgressRules};
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{BackendConfig, BackendKind, BreakerConfig, Secret, Tier};
 use crate::gateway::{BackendStatus, CircuitStatus, Error};
-use crate::pool::{Change, Drain, Lane, Standing, State};
+use crate::pool::{Change, Drain, HealthLog, Lane, Standing, State};
 use crate::probe::Probe;
 
 /// Largest weight of a backend.
@@ -38,6 +39,7 @@ pub(crate) struct Backend {
     key: Option<HeaderValue>,
     deployments: HashSet<String>,
     names: BTreeMap<String, String>,
+    log: HealthLog,
 }
 
 /// What a backend was made of: the same again means the same backend.
@@ -47,6 +49,7 @@ pub(crate) struct Origin {
     pub(crate) key: Option<Secret>,
     pub(crate) egress: EgressConfig,
     pub(crate) breaker: BreakerConfig,
+    pub(crate) region: String,
 }
 
 /// Why a state changed.
@@ -71,7 +74,11 @@ impl<'a> Cause<'a> {
 
 impl Backend {
     /// `former` is the one that had this id before.
-    pub(crate) fn new(origin: Origin, former: Option<&Self>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        origin: Origin,
+        former: Option<&Self>,
+        log: HealthLog,
+    ) -> Result<Self, Error> {
         let Origin { config, key, egress, .. } = &origin;
         let wrong = |what: String| Error(format!("backend `{}`: {what}", config.id));
         if config.id.is_empty() {
@@ -129,6 +136,7 @@ impl Backend {
             probe: Probe::new(&config.probe).map_err(wrong)?,
             standing,
             retired: CancellationToken::new(),
+            log,
             origin,
         })
     }
@@ -178,41 +186,107 @@ impl Backend {
 
     /// Changes which calls it gets.
     pub(crate) fn drain(&self, drain: Drain) {
-        if self.standing.set_drain(drain) {
-            tracing::info!(backend = self.id, ?drain, "drained or undrained");
+        let former = self.standing.set_drain(drain);
+        if former != drain {
+            let (backend, drain, former) = (self.id.as_str(), drain.name(), former.name());
+            tracing::info!(backend, drain, former, "drained or undrained");
+            let cause = Cause::new("operator", None, "");
+            self.log.note(self.state("drain", (former, drain), cause));
         }
     }
 
+    /// Probes say whether it is up.
+    pub(crate) fn set_down(&self, is_down: bool, cause: Cause<'_>) {
+        if !self.standing.set_down(is_down) {
+            return;
+        }
+        let (backend, why) = (self.id.as_str(), cause.message);
+        if is_down {
+            tracing::warn!(backend, why, "probes fail: calls go to others");
+        } else {
+            tracing::info!(backend, "probes succeed: calls come again");
+        }
+        let former = probe_state(!is_down);
+        self.log.note(self.state("probe", (former, probe_state(is_down)), cause));
+    }
+
     /// A circuit changed its state.
-    pub(crate) fn note(
+    pub(crate) fn note(&self, lane: &Lane, change: Option<Change>, cause: Cause<'_>, now: Instant) {
+        let Some(Change { from, to }) = change else { return };
+        let backend = self.id.as_str();
+        let deployment = lane.deployment.as_deref();
+        let Cause { reason, status, message } = cause;
+        if matches!(to, State::Open(_)) {
+            tracing::warn!(backend, deployment, reason, status, message, "circuit is open");
+        } else {
+            let (from, to) = (from.name(), to.name());
+            tracing::debug!(backend, deployment, from, to, reason, status, "circuit changed");
+        }
+        let is_often = matches!((from, to), (State::Throttled(_), State::Closed))
+            || matches!(to, State::Throttled(_));
+        let unnoted = if is_often { lane.is_noted(now) } else { Some(0) };
+        let Some(unnoted) = unnoted else { return };
+        let state = self.circuit_state(lane, (from.name(), to), cause, now);
+        self.log.note(event::BackendState { unnoted, ..state });
+    }
+
+    /// Notes how it stands, though nothing has changed.
+    pub(crate) fn note_standing(&self, now: Instant) {
+        let last = self.standing.last_failure();
+        let cause = Cause::new("periodic", None, &last);
+        let noted = |state| self.log.note(event::BackendState { is_periodic: true, ..state });
+        let probe = probe_state(self.standing.is_down());
+        noted(self.state("probe", (probe, probe), cause));
+        let drain = self.standing.drain();
+        if drain != Drain::Undrained {
+            noted(self.state("drain", (drain.name(), drain.name()), cause));
+        }
+        let lanes = self.standing.lanes();
+        for lane in lanes.iter().map(|lane| &**lane).chain([self.standing.connecting()]) {
+            let state = lane.breaker().state(now);
+            if state != State::Closed {
+                noted(self.circuit_state(lane, (state.name(), state), cause, now));
+            }
+        }
+    }
+
+    fn circuit_state(
         &self,
         lane: &Lane,
-        change: Option<Change>,
+        (from, to): (&str, State),
         cause: Cause<'_>,
-        _now: Instant,
-    ) {
-        let Some(Change { from, to }) = change else { return };
-        let (backend, deployment) = (self.id.as_str(), lane.deployment.as_str());
-        let (from, Cause { reason, status, message }) = (from.name(), cause);
-        match to {
-            State::Open(_) => tracing::warn!(
-                backend,
-                deployment,
-                from,
-                reason,
-                status,
-                message,
-                "circuit is open, calls go to others"
-            ),
-            to => tracing::info!(
-                backend,
-                deployment,
-                from,
-                to = to.name(),
-                reason,
-                status,
-                "circuit changed"
-            ),
+        now: Instant,
+    ) -> event::BackendState {
+        let scope = if lane.deployment.is_some() { "deployment" } else { "connections" };
+        let until =
+            to.until().map(|until| SystemTime::now() + until.saturating_duration_since(now));
+        event::BackendState {
+            deployment: lane.deployment.clone().unwrap_or_default(),
+            failures: lane.breaker().failures_in_a_row(),
+            until: until.map(Timestamp::from),
+            ..self.state(scope, (from, to.name()), cause)
+        }
+    }
+
+    fn state(
+        &self,
+        scope: &str,
+        (from, to): (&str, &str),
+        cause: Cause<'_>,
+    ) -> event::BackendState {
+        event::BackendState {
+            noted_at: Timestamp::from(SystemTime::now()),
+            backend_id: self.id.clone(),
+            backend_url: self.base.clone(),
+            scope: scope.to_owned(),
+            state: to.to_owned(),
+            former_state: from.to_owned(),
+            reason: cause.reason.to_owned(),
+            message: cause.message.to_owned(),
+            status: cause.status,
+            in_flight: self.standing.in_flight(),
+            region: self.origin.region.clone(),
+            ..event::BackendState::default()
         }
     }
 
@@ -238,6 +312,10 @@ impl Backend {
             circuits,
         }
     }
+}
+
+const fn probe_state(is_down: bool) -> &'static str {
+    if is_down { "unhealthy" } else { "healthy" }
 }
 
 /// People paste base URLs with the path that their client wanted; the gateway adds it itself.

@@ -87,7 +87,7 @@ impl CircuitStatus {
         let state = breaker.state(now);
         let back_in = state.until().map(|until| until.saturating_duration_since(now));
         Self {
-            deployment: lane.deployment.clone(),
+            deployment: lane.deployment.clone().unwrap_or_default(),
             state: state.name(),
             back_in_ms: back_in.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             failures: breaker.failures_in_a_row(),
@@ -193,6 +193,9 @@ impl Gateway {
             inner.doors.spawn(accept(listener, door, room.clone()));
         }
         inner.watch_new(&live, None);
+        let log = live.pool.log().clone();
+        inner.doors.spawn(log.write(inner.ledger.clone(), inner.stop.child_token()));
+        inner.doors.spawn(tell_standing(inner.clone()));
         Ok(Self { inner, addresses })
     }
 
@@ -329,6 +332,18 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Notes how the backends stand, from time to time.
+async fn tell_standing(gateway: Arc<Inner>) {
+    loop {
+        let interval = gateway.live.load().config.pool.health_interval_ms.max(100);
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(interval)) => {}
+            () = gateway.stop.cancelled() => return,
+        }
+        gateway.live.load().pool.note_standing(Instant::now());
+    }
+}
 
 /// Accepts connections while there is room for them.
 async fn accept(listener: TcpListener, door: Door, room: Arc<Semaphore>) {

@@ -6,6 +6,7 @@
 
 mod breaker;
 mod chosen;
+mod log;
 mod standing;
 mod wish;
 
@@ -15,6 +16,7 @@ use std::time::Instant;
 
 pub(crate) use breaker::{Change, State};
 pub(crate) use chosen::Chosen;
+pub(crate) use log::HealthLog;
 pub use standing::Drain;
 pub(crate) use standing::{Lane, Standing};
 
@@ -33,6 +35,7 @@ pub(crate) struct Pool {
     home: usize,
     balance: Balance,
     routes: RwLock<HashMap<String, Arc<Route>>>,
+    log: HealthLog,
 }
 
 /// Where a call must go.
@@ -77,6 +80,7 @@ impl Pool {
         keys: &BackendKeys,
         before: Option<&Self>,
     ) -> Result<Self, Error> {
+        let log = before.map_or_else(HealthLog::new, |pool| pool.log.clone());
         let mut backends: Vec<Arc<Backend>> = Vec::with_capacity(config.backends.len());
         for entry in &config.backends {
             if backends.iter().any(|other| other.id == entry.id) {
@@ -87,16 +91,20 @@ impl Pool {
                 key: keys.get(&entry.id).cloned(),
                 egress: config.egress.clone(),
                 breaker: config.pool.breaker.clone(),
+                region: config.region.clone(),
             };
             let same_id = before.and_then(|pool| pool.backends.iter().find(|b| b.id == entry.id));
             backends.push(match same_id {
                 Some(backend) if backend.origin == origin => backend.clone(),
-                former => Arc::new(Backend::new(origin, former.map(|backend| &**backend))?),
+                former => {
+                    Arc::new(Backend::new(origin, former.map(|backend| &**backend), log.clone())?)
+                }
             });
         }
         check_fine_tuned(&backends)?;
         let home = backends.iter().position(|backend| backend.is_home).unwrap_or(0);
-        Ok(Self { backends, home, balance: config.pool.balance, routes: RwLock::default() })
+        let balance = config.pool.balance;
+        Ok(Self { backends, home, balance, routes: RwLock::default(), log })
     }
 
     /// The backend for the next attempt of a call, which counts as in flight there from now on.
@@ -143,6 +151,18 @@ impl Pool {
 
     pub(crate) fn backends(&self) -> &[Arc<Backend>] {
         &self.backends
+    }
+
+    /// Where changes of health are noted.
+    pub(crate) fn log(&self) -> &HealthLog {
+        &self.log
+    }
+
+    /// Notes how everything stands.
+    pub(crate) fn note_standing(&self, now: Instant) {
+        for backend in &self.backends {
+            backend.note_standing(now);
+        }
     }
 
     /// Changes which calls a backend gets.

@@ -98,12 +98,11 @@ impl Backend {
                 *row = Row { failures: 0, successes: row.successes.saturating_add(1) };
                 let is_enough = row.successes >= self.probe.config.healthy_threshold.max(1);
                 if is_enough {
-                    if self.standing.set_down(false) {
-                        tracing::info!(backend = self.id, "probes succeed: backend is up again");
-                    }
+                    let cause = Cause::new("probe_succeeded", None, "");
+                    self.set_down(false, cause);
                     let connecting = self.standing.connecting();
                     let change = connecting.breaker().close();
-                    self.note(connecting, change, Cause::new("probe_succeeded", None, ""), now);
+                    self.note(connecting, change, cause, now);
                 }
                 is_enough
             }
@@ -111,8 +110,8 @@ impl Backend {
                 self.standing.set_last_failure(why);
                 *row = Row { failures: row.failures.saturating_add(1), successes: 0 };
                 let is_enough = row.failures >= self.probe.config.unhealthy_threshold.max(1);
-                if is_enough && self.standing.set_down(true) {
-                    tracing::warn!(backend = self.id, why, "probes fail: calls go to others");
+                if is_enough {
+                    self.set_down(true, Cause::new("probe_failed", None, why));
                 }
                 is_enough
             }

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use event::{
-    Answered, BodyChunk, Closed, Cursor, DecodeError, Dispatched, ErrorDetail, InteractionId, Kind,
-    MessageChunk, Opened, Outcome, Record, Refused, Side, Timestamp,
+    Answered, BackendState, BodyChunk, Closed, Cursor, DecodeError, Dispatched, ErrorDetail,
+    InteractionId, Kind, MessageChunk, Opened, Outcome, Record, Refused, Side, Timestamp,
 };
 use ledger::Entry;
 use openai::Session;
@@ -32,6 +32,13 @@ pub(crate) struct Ended {
     /// What was said, if it was a WebSocket session.
     pub(crate) session: Option<Box<Session>>,
     pub(crate) closed: Closed,
+}
+
+/// What a frame completes.
+pub(crate) enum Whole {
+    Interaction(Box<Ended>),
+    /// With the sequence of its frame.
+    BackendState(Box<BackendState>, u64),
 }
 
 /// Holds what has begun and not ended.
@@ -90,9 +97,9 @@ impl Assembler {
         std::mem::take(&mut self.damaged_frames)
     }
 
-    /// Takes the next frame; answers the interaction that it ends. An error means that bytes could
-    /// not be put anywhere: begin again from the last cursor.
-    pub(crate) fn accept(&mut self, entry: Entry) -> Result<Option<Box<Ended>>, Error> {
+    /// Takes the next frame; answers what is complete with it. An error means that bytes could not be
+    /// put anywhere: begin again from the last cursor.
+    pub(crate) fn accept(&mut self, entry: Entry) -> Result<Option<Whole>, Error> {
         let Entry { sequence, frame } = entry;
         let id = frame.interaction;
         match Record::decode(frame.kind, &frame.payload) {
@@ -101,13 +108,29 @@ impl Assembler {
             Ok(Record::MessageChunk(chunk)) => self.message(id, sequence, &chunk)?,
             Ok(Record::Dispatched(dispatched)) => self.dispatched(id, sequence, *dispatched),
             Ok(Record::Answered(answered)) => self.answered(id, sequence, *answered),
-            Ok(Record::Closed(closed)) => return self.end(id, sequence, *closed),
-            Ok(Record::Refused(refused)) => return self.refused(id, sequence, *refused),
+            Ok(Record::Closed(closed)) => {
+                return Ok(self.end(id, sequence, *closed)?.map(Whole::Interaction));
+            }
+            Ok(Record::Refused(refused)) => {
+                return Ok(self.refused(id, sequence, *refused)?.map(Whole::Interaction));
+            }
+            Ok(Record::BackendState(state)) => return Ok(self.backend_state(sequence, state)),
             // Of the object registry and of limits, which read the ledger themselves.
             Ok(Record::Objects(_) | Record::Charges(_)) => {}
-            Err(error) => return self.damaged(id, sequence, frame.kind, &error),
+            Err(error) => {
+                let ended = self.damaged(id, sequence, frame.kind, &error)?;
+                return Ok(ended.map(Whole::Interaction));
+            }
         }
         Ok(None)
+    }
+
+    fn backend_state(&mut self, sequence: u64, state: Box<BackendState>) -> Option<Whole> {
+        if sequence <= self.skip_to {
+            return None;
+        }
+        self.applied = sequence;
+        Some(Whole::BackendState(state, sequence))
     }
 
     fn begin(
@@ -256,7 +279,8 @@ impl Assembler {
             | Kind::Dispatched
             | Kind::Answered
             | Kind::Objects
-            | Kind::Charges => {
+            | Kind::Charges
+            | Kind::BackendState => {
                 if let Some(open) = self.find(id, sequence) {
                     open.damage.push(damage);
                 }

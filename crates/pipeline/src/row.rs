@@ -1,6 +1,9 @@
 //! The row of one interaction, but for what only its bodies tell.
 
-use event::{Answered, Closed, Dispatched, ErrorDetail, Interaction, Json, Opened, Outcome};
+use event::{
+    Answered, BackendHealth, BackendState, Closed, Dispatched, ErrorDetail, Interaction, Json,
+    Opened, Outcome,
+};
 use serde_json::{Value, json};
 
 use crate::assemble::Ended;
@@ -36,6 +39,29 @@ pub(crate) fn build(ended: &mut Ended) -> Interaction {
         row.request_size = signed(ended.opened.head_bytes + ended.request.bytes);
     }
     row
+}
+
+/// The row of a backend's state.
+pub(crate) fn backend_health(state: BackendState, sequence: u64) -> BackendHealth {
+    BackendHealth {
+        time_generated: state.noted_at,
+        backend_id: state.backend_id,
+        backend_url: state.backend_url,
+        scope: state.scope,
+        deployment_name: state.deployment,
+        state: state.state,
+        former_state: state.former_state,
+        reason: state.reason,
+        message: state.message,
+        response_code: state.status.map(i32::from),
+        failures: i64::from(state.failures),
+        in_flight: i64::from(state.in_flight),
+        until: state.until,
+        is_periodic: state.is_periodic,
+        unnoted_changes: signed(state.unnoted),
+        region: state.region,
+        ledger_sequence: signed(sequence),
+    }
 }
 
 /// Writes all errors, and the last one into columns of its own.

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use event::{Batch, Cursor};
 use ledger::{Entry, Ledger, Reader};
 
-use crate::assemble::Assembler;
+use crate::assemble::{Assembler, Whole};
 use crate::depot::Depot;
 use crate::enrich::{Enricher, Rows};
 use crate::pipeline::Shared;
+use crate::row;
 use crate::{Error, ErrorKind, State};
 
 /// How long the thread waits for a frame before it looks whether it shall stop.
@@ -177,9 +178,18 @@ impl Line {
     /// Takes the next frame.
     pub(crate) fn take(&mut self, entry: Entry, now: Instant) -> Result<(), Error> {
         let sequence = entry.sequence;
-        if let Some(ended) = self.assembler.accept(entry)? {
-            let rows = self.enricher.rows(&self.depot, *ended, &self.shared.prices())?;
-            self.add(rows, now);
+        match self.assembler.accept(entry)? {
+            Some(Whole::Interaction(ended)) => {
+                let rows = self.enricher.rows(&self.depot, *ended, &self.shared.prices())?;
+                self.add(rows, now);
+            }
+            Some(Whole::BackendState(state, sequence)) => {
+                let row = row::backend_health(*state, sequence);
+                self.pending_bytes += (size_of_val(&row) + row.message.len()) as u64;
+                self.pending.backend_health.push(row);
+                self.pending_since.get_or_insert(now);
+            }
+            None => {}
         }
         self.read = sequence;
         Ok(())
@@ -196,7 +206,7 @@ impl Line {
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         let config = &self.depot.config;
         let Some(since) = self.pending_since else { return false };
-        self.pending.interactions.len() >= config.batch_rows_max as usize
+        self.pending.rows() >= config.batch_rows_max as usize
             || self.pending_bytes >= config.batch_bytes_max
             || now.saturating_duration_since(since) >= config.flush_interval()
     }
@@ -210,7 +220,7 @@ impl Line {
 
     /// Writes what is pending. What the sink refuses stays pending, the same batch to the same cursor.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
-        if self.pending.interactions.is_empty() {
+        if self.pending.rows() == 0 {
             self.report();
             return Ok(());
         }
@@ -277,7 +287,7 @@ impl Line {
         let damaged = self.assembler.take_damaged_frames();
         let open = self.assembler.open_count() as u64;
         let memory = self.depot.budget.used();
-        let applied = self.pending.interactions.is_empty().then_some(self.read);
+        let applied = (self.pending.rows() == 0).then_some(self.read);
         self.shared.board.update(|status| {
             status.damaged_frames += damaged;
             status.open = open;

@@ -78,6 +78,7 @@ impl Rows {
             Self { tables: [const { Vec::new() }; TABLE_COUNT], bytes: 0, cursor: batch.cursor };
         rows.add(batch.interactions);
         rows.add(batch.messages);
+        rows.add(batch.backend_health);
         if rows.bytes > BATCH_BYTES_MAX {
             let text = format!(
                 "a batch of {} bytes is too large, the most is {BATCH_BYTES_MAX}: write fewer rows \

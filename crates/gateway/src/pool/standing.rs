@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -14,6 +14,9 @@ use crate::config::BreakerConfig;
 
 /// Deployments of one backend with a circuit of their own; calls to further ones share one.
 const LANES_MAX: usize = 1_024;
+
+/// Time between two notes that one circuit is throttled or not any more.
+const NOTE_GAP: Duration = Duration::from_secs(1);
 
 /// Which calls a drained backend still gets. Calls in flight always finish.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -46,9 +49,36 @@ pub(crate) struct Standing {
 /// A circuit: of one deployment, or of all connections to a backend.
 #[derive(Default)]
 pub(crate) struct Lane {
-    /// Empty for calls that name none, and for the connections.
-    pub(crate) deployment: String,
+    /// Empty for calls that name none; none for the connections.
+    pub(crate) deployment: Option<String>,
     breaker: Mutex<Breaker>,
+    pace: Mutex<Pace>,
+}
+
+/// How often changes of one circuit are noted.
+#[derive(Default)]
+struct Pace {
+    noted_at: Option<Instant>,
+    unnoted: u64,
+}
+
+impl Drain {
+    /// Its name in tables and status.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Undrained => "undrained",
+            Self::Balanced => "balanced",
+            Self::Everything => "everything",
+        }
+    }
+
+    fn of_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::Balanced,
+            2 => Self::Everything,
+            _ => Self::Undrained,
+        }
+    }
 }
 
 impl Standing {
@@ -65,7 +95,7 @@ impl Standing {
         if let Some(lane) = lanes.get(name) {
             return lane.clone();
         }
-        let lane = Arc::new(Lane { deployment: name.to_owned(), breaker: Mutex::default() });
+        let lane = Arc::new(Lane { deployment: Some(name.to_owned()), ..Lane::default() });
         lanes.insert(name.to_owned(), lane.clone());
         lane
     }
@@ -97,21 +127,17 @@ impl Standing {
     }
 
     pub(crate) fn drain(&self) -> Drain {
-        match self.drain.load(Ordering::Relaxed) {
-            1 => Drain::Balanced,
-            2 => Drain::Everything,
-            _ => Drain::Undrained,
-        }
+        Drain::of_byte(self.drain.load(Ordering::Relaxed))
     }
 
-    /// True if it was drained otherwise before.
-    pub(crate) fn set_drain(&self, drain: Drain) -> bool {
+    /// Answers how it was drained before.
+    pub(crate) fn set_drain(&self, drain: Drain) -> Drain {
         let byte = match drain {
             Drain::Undrained => 0,
             Drain::Balanced => 1,
             Drain::Everything => 2,
         };
-        self.drain.swap(byte, Ordering::Relaxed) != byte
+        Drain::of_byte(self.drain.swap(byte, Ordering::Relaxed))
     }
 
     pub(crate) fn last_failure(&self) -> String {
@@ -140,6 +166,17 @@ impl Lane {
 
     pub(crate) fn check(&self, limits: &BreakerConfig, now: Instant) -> Result<(), Away> {
         self.breaker().check(limits, now)
+    }
+
+    /// Whether a change that may come often is noted now: then with how many others were not.
+    pub(crate) fn is_noted(&self, now: Instant) -> Option<u64> {
+        let mut pace = lock(&self.pace);
+        if pace.noted_at.is_some_and(|at| now.saturating_duration_since(at) < NOTE_GAP) {
+            pace.unnoted += 1;
+            return None;
+        }
+        pace.noted_at = Some(now);
+        Some(std::mem::take(&mut pace.unnoted))
     }
 
     pub(crate) fn abandon(&self, entry: Entry) {

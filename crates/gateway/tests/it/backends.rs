@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use event::Outcome;
+use event::{BackendState, Outcome};
 use simulator::Fault;
 
 use crate::support::{
-    CHAT, HELLO, HELLO_STREAM, LIMIT, Setup, named_simulator, post, simulator, with_header,
+    CHAT, HELLO, HELLO_STREAM, LIMIT, Setup, World, named_simulator, post, simulator, with_header,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,6 +149,58 @@ async fn every_dialect_reaches_an_azure_backend_and_an_openai_one() {
             assert_eq!(story.start().target.operation_id, "ChatCompletions_Create");
             assert_eq!(story.start().target.model, "gpt-4o");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_of_a_backends_health_is_recorded() {
+    let first = named_simulator("first").await;
+    let second = named_simulator("second").await;
+    let world = Setup::before(&[first.url(), second.url()])
+        .with(|config| {
+            config.region = "here".into();
+            config.pool.breaker.failures_in_a_row = 1;
+            config.pool.breaker.open_ms = 10;
+            config.pool.health_interval_ms = 100;
+        })
+        .start()
+        .await;
+    let told = |state: &BackendState| {
+        (state.scope.clone(), state.former_state.clone(), state.state.clone(), state.reason.clone())
+    };
+    let is = |scope: &str, from: &str, to: &str, reason: &str| {
+        (scope.to_owned(), from.to_owned(), to.to_owned(), reason.to_owned())
+    };
+    first.set_fault(Some("status=500".parse().unwrap()));
+    assert_eq!(world.post(CHAT, HELLO).await.status, 200);
+    first.set_fault(None);
+    // The open circuit lets a trial through when its time is over.
+    until_answered_by(&world, &first).await;
+    first.set_fault(Some("status=429;retry-after-ms=60000".parse().unwrap()));
+    assert_eq!(world.post(CHAT, HELLO).await.status, 200);
+    world.gateway.drain("b0", gateway::Drain::Everything).unwrap();
+    let notes = world.health(|note| note.scope == "drain" && note.is_periodic).await;
+    let changes: Vec<_> = notes.iter().filter(|note| !note.is_periodic).map(told).collect();
+    let expected = [
+        is("deployment", "closed", "open", "server_error"),
+        is("deployment", "open", "half_open", "time_passed"),
+        is("deployment", "half_open", "closed", "answered"),
+        is("deployment", "closed", "throttled", "throttled"),
+        is("drain", "undrained", "everything", "operator"),
+    ];
+    assert_eq!(changes, expected);
+    let opened = notes.iter().find(|note| note.state == "open").unwrap();
+    assert_eq!((opened.backend_id.as_str(), opened.deployment.as_str()), ("b0", "gpt-4o"));
+    assert_eq!((opened.status, opened.failures, opened.region.as_str()), (Some(500), 1, "here"));
+    assert!((5..=10).contains(&opened.until.unwrap().millis_since(opened.noted_at)));
+    let periodic: Vec<_> = notes.iter().filter(|note| note.is_periodic).map(told).collect();
+    assert!(periodic.contains(&is("probe", "healthy", "healthy", "periodic")), "{periodic:?}");
+}
+
+async fn until_answered_by(world: &World, simulator: &simulator::Simulator) {
+    let before = simulator.requests();
+    while simulator.requests() == before {
+        assert_eq!(world.post(CHAT, HELLO).await.status, 200);
     }
 }
 

@@ -7,6 +7,7 @@ mod answers;
 mod backends;
 mod edge;
 mod edge_limits;
+mod failover;
 mod frames;
 mod http2_floods;
 mod limits;

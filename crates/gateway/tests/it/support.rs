@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use event::{
-    Answered, Charges, Closed, Dispatched, InteractionId, MessageChunk, Objects, Opened, Record,
-    Refused, Side, Timestamp,
+    Answered, BackendState, Charges, Closed, Dispatched, InteractionId, MessageChunk, Objects,
+    Opened, Record, Refused, Side, Timestamp,
 };
 use gateway::{
     BackendConfig, BackendKeys, Gateway, GatewayConfig, ListenerConfig, Secret, Settings, Wiring,
@@ -243,6 +243,24 @@ impl World {
         stories.list
     }
 
+    /// What has been noted of backends up to the first note that `is_last`.
+    pub(crate) async fn health(
+        &self,
+        is_last: impl Fn(&BackendState) -> bool + Send + 'static,
+    ) -> Vec<BackendState> {
+        let mut reader = self.ledger.reader(1).unwrap();
+        let waiting = tokio::task::spawn_blocking(move || {
+            let mut stories = Stories::default();
+            while !stories.health.last().is_some_and(&is_last) {
+                let entry = reader.next(LIMIT).unwrap();
+                let entry = entry.unwrap_or_else(|| panic!("not noted: {:?}", stories.health));
+                stories.add(entry.frame);
+            }
+            stories.health
+        });
+        waiting.await.unwrap()
+    }
+
     /// The only story.
     pub(crate) fn story(&self) -> Story {
         let mut stories = self.stories();
@@ -363,17 +381,23 @@ impl Story {
 struct Stories {
     places: BTreeMap<InteractionId, usize>,
     list: Vec<Story>,
+    health: Vec<BackendState>,
 }
 
 impl Stories {
     fn add(&mut self, frame: event::Frame) {
+        let record = Record::decode(frame.kind, &frame.payload).unwrap();
+        if let Record::BackendState(state) = record {
+            return self.health.push(*state);
+        }
         let list = &mut self.list;
         let place = *self.places.entry(frame.interaction).or_insert_with(|| {
             list.push(Story::default());
             list.len() - 1
         });
         let story = &mut self.list[place];
-        match Record::decode(frame.kind, &frame.payload).unwrap() {
+        match record {
+            Record::BackendState(_) => unreachable!("it has no story"),
             Record::Opened(record) => story.opened.push(*record),
             Record::Dispatched(record) => story.dispatched.push(*record),
             Record::Answered(record) => story.answered.push(*record),

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use event::{Batch, Frame, Interaction, Message, Outcome};
+use event::{
+    BackendHealth, BackendState, Batch, Frame, Interaction, InteractionId, Message, Outcome,
+    Record, Timestamp,
+};
 use proptest::prelude::*;
 
 use crate::PipelineConfig;
@@ -31,6 +34,7 @@ fn story(number: u8, shape: u8) -> Vec<Frame> {
         1 => story.answers("text/event-stream", chat_stream()).in_pieces(200).frames(),
         2 => vec![story.ends(Outcome::Refused, 429).refused_frame()],
         3 => story.asks("z".repeat(3_000)).in_pieces(400).frames(),
+        4 => vec![backend_state(number)],
         // Still open when all is read: it is in no table, and nothing waits for it.
         _ => {
             let mut frames = story.frames();
@@ -38,6 +42,20 @@ fn story(number: u8, shape: u8) -> Vec<Frame> {
             frames
         }
     }
+}
+
+fn backend_state(number: u8) -> Frame {
+    let at = Timestamp::from_unix_micros(i64::from(number));
+    let state = BackendState {
+        noted_at: at,
+        backend_id: format!("b{number}"),
+        state: "open".into(),
+        former_state: "closed".into(),
+        status: Some(503),
+        until: Some(at),
+        ..BackendState::default()
+    };
+    Record::BackendState(Box::new(state)).encode(InteractionId::mint(at, [number; 10]))
 }
 
 /// Interleaves stories: each pick takes the next frame of one that is not at its end.
@@ -96,8 +114,9 @@ fn run(enricher: &Arc<Enricher>, frames: &[Frame], events: &[Event]) -> MemorySi
     sink
 }
 
-fn rows(sink: &MemorySink) -> (Vec<Interaction>, Vec<Message>) {
-    (sink.interactions(), sink.messages())
+fn rows(sink: &MemorySink) -> (Vec<Interaction>, Vec<Message>, Vec<BackendHealth>) {
+    let health = sink.state().batches.iter().flat_map(|b| b.backend_health.clone()).collect();
+    (sink.interactions(), sink.messages(), health)
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -114,7 +133,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 #[test]
 fn every_interaction_is_in_the_tables_once_whatever_crashes() {
     let enricher = Arc::new(Enricher::new());
-    let shapes = prop::collection::vec(0u8..5, 1..7);
+    let shapes = prop::collection::vec(0u8..6, 1..7);
     let picks = prop::collection::vec(any::<prop::sample::Index>(), 1..40);
     let check = |(shapes, picks, events): (Vec<u8>, Vec<_>, Vec<Event>)| {
         let ended = shapes.iter().filter(|shape| **shape < 4).count();
@@ -122,6 +141,7 @@ fn every_interaction_is_in_the_tables_once_whatever_crashes() {
         let frames = interleave(stories, &picks);
         let calm = rows(&run(&enricher, &frames, &[]));
         prop_assert_eq!(calm.0.len(), ended);
+        prop_assert_eq!(calm.2.len(), shapes.iter().filter(|shape| **shape == 4).count());
         let sink = run(&enricher, &frames, &events);
         prop_assert_eq!(rows(&sink), calm);
         // A cursor never goes back, and never past what is still open.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use event::{Outcome, Record, Timestamp};
+use event::{BackendState, InteractionId, Outcome, Record, Timestamp};
 
 use crate::tests::sink::MemorySink;
 use crate::tests::story::{
@@ -102,6 +102,40 @@ fn an_error_inside_a_stream_becomes_the_last_error() {
     let (row, _, _) = one(&Story::chat(1).answers("text/event-stream", stream));
     assert_eq!(row.last_error_reason, "overloaded");
     assert_eq!(row.stream_outcome, "backend_abort");
+}
+
+#[test]
+fn a_backends_state_is_a_row_of_its_own_table() {
+    let at = Timestamp::from_unix_micros(START_MICROS);
+    let state = BackendState {
+        noted_at: at,
+        backend_id: "east".into(),
+        backend_url: "https://east.test".into(),
+        scope: "deployment".into(),
+        deployment: "gpt-4o".into(),
+        state: "open".into(),
+        former_state: "closed".into(),
+        reason: "server_error".into(),
+        message: "three in a row".into(),
+        status: Some(503),
+        failures: 3,
+        in_flight: 7,
+        until: Some(Timestamp::from_unix_micros(START_MICROS + 1_000_000)),
+        is_periodic: false,
+        unnoted: 2,
+        region: "here".into(),
+    };
+    let id = InteractionId::mint(at, [1; 10]);
+    let sink = run([Record::BackendState(Box::new(state)).encode(id)]);
+    assert!(sink.interactions().is_empty());
+    let batch = sink.state().batches[0].clone();
+    let [row] = &batch.backend_health[..] else { panic!("{batch:?}") };
+    assert_eq!((row.backend_id.as_str(), row.deployment_name.as_str()), ("east", "gpt-4o"));
+    assert_eq!((row.state.as_str(), row.former_state.as_str()), ("open", "closed"));
+    assert_eq!((row.response_code, row.failures, row.in_flight), (Some(503), 3, 7));
+    assert_eq!(row.until.map(|until| until.millis_since(at)), Some(1_000));
+    assert_eq!((row.unnoted_changes, row.ledger_sequence), (2, 1));
+    assert_eq!(batch.cursor.applied, 1);
 }
 
 #[test]
