@@ -4,14 +4,18 @@ use event::Target;
 use http::request::Parts;
 use http::{Method, header};
 use openai::{
-    Catalogue, DeploymentSource, Family, Finding, Identified, Kind, Multipart, Peek, Peeker,
-    Splice, Statefulness, Surface,
+    Catalogue, DeploymentSource, Family, Finding, Identified, Kind, ModelPlace, Multipart, Peek,
+    Peeker, Splice, Statefulness, Surface,
 };
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::config::{BackendKind, UnknownPaths};
 use crate::credential;
 use crate::refusal::{self, Refusal};
 
+/// What stands in a path as it is (RFC 3986, section 2.3).
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Azure's first version with `stream_options`: 2024-09-01-preview, and 2024-10-21 of the stable ones.
 const STREAM_OPTIONS_SINCE: &str = "2024-09-01";
 
@@ -27,6 +31,7 @@ pub(crate) struct Asked {
     is_dated_path: bool,
     is_known: bool,
     has_path_deployment: bool,
+    takes_model: bool,
     wants_model: bool,
     multipart: Multipart,
     streams: bool,
@@ -38,6 +43,8 @@ pub(crate) struct Asked {
     pub(crate) output_tokens_max: Option<u64>,
     /// Answers asked for, where the body states it.
     pub(crate) choices: Option<u64>,
+    /// Where the body names its model.
+    model_place: Option<ModelPlace>,
     /// Why it will not be served, whoever asks.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -99,6 +106,7 @@ impl Asked {
             }),
             is_known: operation.is_some(),
             has_path_deployment: found.deployment.is_some(),
+            takes_model,
             wants_model: takes_model && found.deployment.is_none(),
             multipart: operation.map_or(Multipart::Either, |op| op.multipart),
             streams: operation.is_none_or(openai::Operation::streams_events),
@@ -111,6 +119,7 @@ impl Asked {
             usage_splice: None,
             output_tokens_max: None,
             choices: None,
+            model_place: None,
             refusal: None,
         }
     }
@@ -141,6 +150,9 @@ impl Asked {
             self.target.model = model.clone();
         }
         self.target.is_stream = peek.wants_stream();
+        if self.takes_model {
+            self.model_place = peek.model_place();
+        }
         if self.tells_usage {
             self.usage_splice = peek.ask_for_usage();
         }
@@ -196,6 +208,53 @@ impl Asked {
         let version = self.target.api_version.as_str();
         let is_late = version.starts_with('2') && version >= STREAM_OPTIONS_SINCE;
         (is_versionless || (is_dated && is_late)).then_some(splice)
+    }
+
+    /// The change to the body that makes it name the model as a backend knows it: where callers know
+    /// it by another name, and where the deployment was in the path and OpenAI's path has no place for it.
+    pub(crate) fn model_splice(&self, kind: BackendKind, own_name: &str) -> Option<Splice> {
+        let place = self.model_place.as_ref()?;
+        let is_due = match (self.has_path_deployment, kind) {
+            (false, _) => own_name != self.deployment(),
+            (true, BackendKind::Openai) => own_name != self.target.model,
+            (true, BackendKind::Azure) => false,
+        };
+        is_due.then(|| place.put(own_name))
+    }
+
+    /// Path and query with a backend's own name of the deployment.
+    pub(crate) fn renamed(&self, target: String, own_name: &str) -> String {
+        let deployment = self.deployment();
+        if own_name == deployment || !self.has_path_deployment {
+            return target;
+        }
+        let own_name = utf8_percent_encode(own_name, PLAIN).to_string();
+        let is_named = |text: &str| percent_decode_str(text).eq(deployment.bytes());
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let mut full = String::with_capacity(target.len() + own_name.len());
+        let mut former = "";
+        for (place, segment) in path.split('/').enumerate() {
+            if place > 0 {
+                full.push('/');
+            }
+            let is_it = former == "deployments" && is_named(segment);
+            full.push_str(if is_it { &own_name } else { segment });
+            former = segment;
+        }
+        for (place, pair) in query.split('&').filter(|pair| !pair.is_empty()).enumerate() {
+            full.push(if place == 0 { '?' } else { '&' });
+            match pair.split_once('=') {
+                Some((name @ ("deployment" | "deployment_id" | "model"), value))
+                    if is_named(value) =>
+                {
+                    full.push_str(name);
+                    full.push('=');
+                    full.push_str(&own_name);
+                }
+                _ => full.push_str(pair),
+            }
+        }
+        full
     }
 
     /// Path and query as this kind of backend knows them. Within a family they stay as they are.
@@ -355,6 +414,41 @@ mod tests {
             BackendKind::Azure,
             "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
         );
+    }
+
+    #[test]
+    fn names_are_exchanged_where_a_backend_has_its_own() {
+        let catalogue = Catalogue::builtin();
+        let check = |uri: &str, want: &str| {
+            let asked = asked(&catalogue, "POST", uri);
+            assert_eq!(asked.renamed(uri.to_owned(), "own/1"), want);
+            assert_eq!(asked.renamed(uri.to_owned(), asked.deployment()), uri);
+        };
+        check(
+            "/openai/deployments/gpt%2D4o/chat/completions?api-version=2024-10-21",
+            "/openai/deployments/own%2F1/chat/completions?api-version=2024-10-21",
+        );
+        check("/openai/v1/responses?x=1", "/openai/v1/responses?x=1");
+        let body = |uri: &str, kind, body: &str, own: &str| {
+            let mut asked = asked(&catalogue, "POST", uri);
+            let mut peeker = Peeker::new(Some("application/json"));
+            peeker.push(body.as_bytes());
+            asked.learn(&peeker.finish());
+            asked.model_splice(kind, own).map(|splice| splice.text.into_owned())
+        };
+        let (azure, openai) = (BackendKind::Azure, BackendKind::Openai);
+        let dated = "/openai/deployments/d/chat/completions?api-version=2024-10-21";
+        assert_eq!(body(dated, azure, r#"{"model":"x"}"#, "own"), None, "the path tells it");
+        assert_eq!(body(dated, openai, r#"{"model":"d"}"#, "d"), None);
+        assert_eq!(body(dated, openai, r#"{"model":"x"}"#, "d").as_deref(), Some("\"d\""));
+        assert_eq!(body(dated, openai, r#"{"n":1}"#, "d").as_deref(), Some(r#""model":"d","#));
+        for kind in [azure, openai] {
+            let chat = "/v1/chat/completions";
+            assert_eq!(body(chat, kind, r#"{"model":"m"}"#, "m"), None);
+            assert_eq!(body(chat, kind, r#"{"model":"m"}"#, "o").as_deref(), Some("\"o\""));
+        }
+        let threads = "/openai/deployments/d/threads?api-version=2024-05-01-preview";
+        assert_eq!(body(threads, openai, "{}", "own"), None, "it has no model");
     }
 
     #[test]

@@ -142,7 +142,6 @@ impl Backend {
     }
 
     /// Its own name of a deployment.
-    #[expect(dead_code, reason = "URLs and bodies are about to be rewritten")]
     pub(crate) fn own_name<'a>(&'a self, deployment: &'a str) -> &'a str {
         self.names.get(deployment).map_or(deployment, String::as_str)
     }

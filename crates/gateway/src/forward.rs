@@ -264,8 +264,13 @@ impl Exchange {
         let uri = &admitted.parts.uri;
         let path =
             admitted.asked.upstream_path(backend.kind, uri.path(), uri.query().unwrap_or_default());
-        let usage = admitted.asked.usage_splice(&path).filter(|_| backend.ask_for_usage);
-        let changes: Vec<Splice> = usage.into_iter().cloned().collect();
+        let asked = &admitted.asked;
+        let own_name = backend.own_name(asked.deployment());
+        let usage = asked.usage_splice(&path).filter(|_| backend.ask_for_usage).cloned();
+        let mut changes: Vec<Splice> =
+            usage.into_iter().chain(asked.model_splice(backend.kind, own_name)).collect();
+        changes.sort_by_key(|change| change.span.start);
+        let path = asked.renamed(path, own_name);
         let uri = backend.path(&path).map_err(|error| {
             Refusal::new(Kind::HeadMalformed).detail(format!("upstream path: {error}"))
         })?;
@@ -315,7 +320,7 @@ impl Exchange {
         admitted: &mut Admitted,
     ) -> Result<Begun, Failed> {
         let Attempt { mut chosen, uri, headers, changes, .. } = attempt;
-        let adds_usage = !changes.is_empty();
+        let adds_usage = changes.iter().any(Splice::asks_for_usage);
         let (body, mut upload) = self.body_of(admitted, changes);
         let mut request = Request::new(body);
         *request.method_mut() = admitted.parts.method.clone();

@@ -34,14 +34,17 @@ pub(crate) fn towards_backend(headers: &mut HeaderMap) {
     }
 }
 
-/// The body changes on its way, and so will the answer: it must come readable.
+/// The body changes on its way. Where it is made to ask for the usage, the answer will be changed too,
+/// so it must come readable.
 pub(crate) fn of_changed_body(headers: &mut HeaderMap, changes: &[Splice]) {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if let Some(length) = length {
         let length = changes.iter().fold(length, |length, change| change.length_of(length));
         headers.insert(CONTENT_LENGTH, length.into());
     }
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if changes.iter().any(Splice::asks_for_usage) {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
 }
 
 /// Removes what is the backend's connection's own, and names the interaction.

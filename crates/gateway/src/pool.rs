@@ -181,8 +181,7 @@ impl Pool {
         if tuned.is_some() {
             return tuned;
         }
-        // OpenAI names fine-tuned models so.
-        if !asked.is_stateful() && !deployment.starts_with("ft:") {
+        if !asked.is_stateful() && !openai::is_fine_tuned(deployment) {
             return None;
         }
         // What is new may be made elsewhere while its place is drained: it is looked for where it is.

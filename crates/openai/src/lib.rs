@@ -30,8 +30,8 @@ pub use kind::{DeploymentSource, Family, Kind, Multipart, Pin, Statefulness, Str
 pub use multipart::{FormPart, FormReader};
 pub use object::{ObjectKind, ObjectRole, is_fine_tuned};
 pub use peek::{
-    AnswerPeek, AnswerPeeker, IdFinder, IdPlace, Malformed, PEEK_DEPTH_MAX, PEEK_VALUE_BYTES_MAX,
-    Peek, PeekFormat, Peeker, Splice,
+    AnswerPeek, AnswerPeeker, IdFinder, IdPlace, Malformed, ModelPlace, PEEK_DEPTH_MAX,
+    PEEK_VALUE_BYTES_MAX, Peek, PeekFormat, Peeker, Splice,
 };
 pub use sse::{SSE_EVENT_BYTES_MAX, SseEvent, SseParser, USAGE_EVENT_BYTES_MAX, UsageFilter};
 pub use tokens::{Encoding, Tokenizer};

@@ -5,6 +5,7 @@
 use memchr::memmem;
 use sha2::{Digest, Sha256};
 
+const LINE_END: &[u8] = b"\r\n";
 /// Longest head of a part.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Longest boundary (RFC 2046 allows 70).
@@ -24,8 +25,8 @@ pub(crate) struct PartHead {
 
 /// Whoever wants the parts of a form.
 pub(crate) trait PartSink {
-    /// A part begins.
-    fn open(&mut self, head: PartHead);
+    /// A part begins, its content at this byte of the form.
+    fn open(&mut self, head: PartHead, at: u64);
     /// The next piece of its content.
     fn data(&mut self, bytes: &[u8]);
     /// It has ended.
@@ -38,6 +39,10 @@ pub(crate) struct Multipart {
     delimiter: Vec<u8>,
     /// The end of the last piece, where it may be the beginning of something.
     carry: Vec<u8>,
+    /// Bytes of the form up to the end of the last piece, and two for the line end put before it.
+    pushed: u64,
+    /// Where what is being looked at begins, counted so.
+    at: u64,
     state: State,
 }
 
@@ -64,10 +69,13 @@ impl Multipart {
         }
         let delimiter = format!("\r\n--{boundary}").into_bytes();
         // The first boundary may stand at the very start, without a line end before it.
-        Some(Self { delimiter, carry: b"\r\n".to_vec(), state: State::Preamble })
+        let carry = LINE_END.to_vec();
+        Some(Self { delimiter, carry, pushed: 2, at: 0, state: State::Preamble })
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8], sink: &mut impl PartSink) {
+        self.at = self.pushed - self.carry.len() as u64;
+        self.pushed += bytes.len() as u64;
         if self.carry.is_empty() {
             self.run(bytes, sink);
         } else {
@@ -97,7 +105,10 @@ impl Multipart {
                 State::End | State::Broken(_) => return,
             };
             match taken {
-                Some(taken) => bytes = &bytes[taken..],
+                Some(taken) => {
+                    bytes = &bytes[taken..];
+                    self.at += taken as u64;
+                }
                 None => return,
             }
         }
@@ -171,7 +182,7 @@ impl Multipart {
             }
             return None;
         };
-        sink.open(part_head(head));
+        sink.open(part_head(head), self.at + taken as u64 - LINE_END.len() as u64);
         self.state = State::Content;
         // An empty part is followed at once by its delimiter, whose line end is that of the head.
         Some(taken)
@@ -181,7 +192,7 @@ impl Multipart {
 struct Ignore;
 
 impl PartSink for Ignore {
-    fn open(&mut self, _: PartHead) {}
+    fn open(&mut self, _: PartHead, _: u64) {}
     fn data(&mut self, _: &[u8]) {}
     fn close(&mut self) {}
 }
@@ -316,7 +327,7 @@ struct OpenPart {
 }
 
 impl PartSink for Parts {
-    fn open(&mut self, head: PartHead) {
+    fn open(&mut self, head: PartHead, _: u64) {
         if self.done.len() >= PARTS_MAX {
             return;
         }

@@ -18,8 +18,8 @@ pub use answer::{AnswerPeek, AnswerPeeker};
 use form::FormPeek;
 pub use ids::{IdFinder, IdPlace};
 use json::JsonScanner;
-pub use splice::Splice;
 use splice::StreamOptions;
+pub use splice::{ModelPlace, Splice};
 
 /// Longest value kept; of longer ones only [`Peek::overlong`] tells.
 pub const PEEK_VALUE_BYTES_MAX: usize = 1024;
@@ -93,10 +93,12 @@ pub struct Peek {
     pub stream_format: Option<String>,
     /// `purpose` of an uploaded file.
     pub purpose: Option<String>,
-    /// Where the value of `model` stands in the body, quotes included.
+    /// Where the value of `model` stands in the body, quotes included; a null too.
     pub model_span: Option<Range<u64>>,
     /// Where the first member of the top-level object could be inserted: behind its brace.
     pub object_start: Option<u64>,
+    /// The top-level object has no members.
+    pub(crate) is_empty_object: bool,
     /// One of the values was longer than [`PEEK_VALUE_BYTES_MAX`].
     pub overlong: bool,
     pub(crate) malformed: Option<Malformed>,

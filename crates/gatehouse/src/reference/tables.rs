@@ -7,7 +7,7 @@ use query::TableInfo;
 use super::{cell, title};
 
 const INTRODUCTION: &str = "\
-`Interactions` and `Messages` are stored. `ApiManagementGatewayLogs` and `ApiManagementGatewayLlmLog`
+`Interactions`, `Messages` and `BackendHealth` are stored. `ApiManagementGatewayLogs` and `ApiManagementGatewayLlmLog`
 are views of `Interactions` with the columns, types and order that Azure Monitor documents, so that
 queries written for Azure run unchanged. Times are UTC.
 

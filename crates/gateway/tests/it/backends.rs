@@ -153,6 +153,66 @@ async fn every_dialect_reaches_an_azure_backend_and_an_openai_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backends_own_names_reach_it_and_nothing_else_changes() {
+    let config = simulator::SimulatorConfig {
+        deployments: vec![
+            simulator::Deployment::new("own name", "gpt-4o"),
+            simulator::Deployment::new("own-whisper", "whisper-1"),
+        ],
+        ..simulator::SimulatorConfig::default()
+    };
+    let backend = simulator::Simulator::start(config).await.unwrap();
+    let names = [("gpt-4o", "own name"), ("whisper", "own-whisper")];
+    let no_model = r#"{"messages":[{"role":"user","content":"hello"}], "n" : 1}"#;
+    let with_model =
+        r#"{"messages":[{"role":"user","content":"hello"}],"model":"gpt-4o", "n" : 1}"#;
+    let form = "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--x\r\n\
+        Content-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\nRIFF\r\n--x--\r\n";
+    let mut form_call = post("/v1/audio/transcriptions", form);
+    let form_type = "multipart/form-data; boundary=x".parse().unwrap();
+    form_call.headers_mut().insert("content-type", form_type);
+    let azure = gateway::BackendKind::Azure;
+    let openai = gateway::BackendKind::Openai;
+    let in_path = "/openai/deployments/own%20name/chat/completions?api-version=2024-10-21";
+    for (kind, call, target, body) in [
+        (azure, post(CHAT, no_model), in_path, no_model.to_owned()),
+        (
+            openai,
+            post(CHAT, no_model),
+            "/v1/chat/completions",
+            no_model.replacen('{', r#"{"model":"own name","#, 1),
+        ),
+        (
+            azure,
+            post("/v1/chat/completions", with_model),
+            "/openai/v1/chat/completions",
+            with_model.replace("gpt-4o", "own name"),
+        ),
+        (openai, form_call, "/v1/audio/transcriptions", form.replace("whisper", "own-whisper")),
+    ] {
+        let sent = call.body().clone();
+        let world = Setup::before(&[backend.url()])
+            .with(|config| {
+                let entry = &mut config.backends[0];
+                entry.kind = kind;
+                entry.names = names.map(|(theirs, own)| (theirs.to_owned(), own.to_owned())).into();
+            })
+            .start()
+            .await;
+        let answer = world.call(call).await;
+        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+        let received = backend.received().pop().unwrap();
+        assert_eq!(received.target, target);
+        assert_eq!(String::from_utf8_lossy(&received.body_start), body);
+        let story = world.story();
+        let whole = http_body_util::BodyExt::collect(sent).await.unwrap().to_bytes();
+        assert_eq!(story.request, whole, "recorded as the caller sent it");
+        let changes = if body.as_bytes() == whole { vec![] } else { vec!["model".to_owned()] };
+        assert_eq!(story.dispatched[0].body_changes, changes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_change_of_a_backends_health_is_recorded() {
     let first = named_simulator("first").await;
     let second = named_simulator("second").await;

@@ -15,6 +15,8 @@ struct Fields {
     peek: Peek,
     name: String,
     value: Vec<u8>,
+    /// Where the value begins.
+    at: u64,
     wanted: bool,
 }
 
@@ -45,8 +47,9 @@ impl FormPeek {
 }
 
 impl PartSink for Fields {
-    fn open(&mut self, head: PartHead) {
+    fn open(&mut self, head: PartHead, at: u64) {
         self.value.clear();
+        self.at = at;
         self.wanted = head.file_name.is_none() && WANTED.contains(&head.name.as_str());
         self.name = head.name;
     }
@@ -68,7 +71,10 @@ impl PartSink for Fields {
         }
         let Ok(value) = std::str::from_utf8(&self.value) else { return };
         match self.name.as_str() {
-            "model" => self.peek.model = Some(value.to_owned()),
+            "model" => {
+                self.peek.model = Some(value.to_owned());
+                self.peek.model_span = Some(self.at..self.at + self.value.len() as u64);
+            }
             "stream" => self.peek.stream = truth(value.trim()),
             "stream_format" => self.peek.stream_format = Some(value.to_owned()),
             "n" => self.peek.n = value.trim().parse().ok(),

@@ -292,6 +292,7 @@ impl JsonScanner {
                 if let StreamOptions::Object { is_empty, .. } = &mut self.peek.stream_options {
                     *is_empty |= self.depth == 2 && self.inside == Some(Field::StreamOptions);
                 }
+                self.peek.is_empty_object |= self.depth == 1;
                 self.close();
             }
             State::KeyOrEnd | State::Key if byte == b'"' => self.key(),
@@ -657,6 +658,7 @@ impl JsonScanner {
                     peek.stream_options = StreamOptions::Declined(self.started_at..end);
                 }
             }
+            Some(Field::Model) if value.is_none() => peek.model_span = Some(self.started_at..end),
             Some(Field::Store) => peek.store = value,
             Some(Field::Background) => peek.background = value,
             Some(Field::StreamOptions) if value.is_none() => {

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::Peek;
+use super::{Peek, PeekFormat};
+
+/// The member that asks for the usage of a stream.
+const INCLUDE_USAGE: &str = "stream_options.include_usage";
 
 /// A change to a body: `text` stands in the place of these bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +35,57 @@ pub(crate) enum StreamOptions {
     Other,
 }
 
+/// Where a body names its model, or could.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelPlace {
+    span: Range<u64>,
+    shape: Shape,
+}
+
+/// What stands at the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// A JSON value.
+    Value,
+    /// Nothing: a first member of the JSON object, before others.
+    FirstMember,
+    /// Nothing: the only member.
+    OnlyMember,
+    /// The text of a field of a form.
+    Field,
+}
+
+impl ModelPlace {
+    /// The change that puts this name there.
+    pub fn put(&self, name: &str) -> Splice {
+        let quoted = || serde_json::Value::from(name).to_string();
+        let text = match self.shape {
+            Shape::Value => quoted(),
+            Shape::FirstMember => format!(r#""model":{},"#, quoted()),
+            Shape::OnlyMember => format!(r#""model":{}"#, quoted()),
+            Shape::Field => name.to_owned(),
+        };
+        Splice { span: self.span.clone(), text: text.into(), member: "model" }
+    }
+}
+
 impl Peek {
+    /// Where the body names its model, or could; none if it is neither JSON object nor form, or a form
+    /// that names none.
+    pub fn model_place(&self) -> Option<ModelPlace> {
+        let named = self.model_span.clone();
+        Some(match (self.format, named, self.object_start) {
+            (PeekFormat::Form, Some(span), _) => ModelPlace { span, shape: Shape::Field },
+            (PeekFormat::Json, Some(span), _) => ModelPlace { span, shape: Shape::Value },
+            (PeekFormat::Json, None, Some(at)) => {
+                let shape =
+                    if self.is_empty_object { Shape::OnlyMember } else { Shape::FirstMember };
+                ModelPlace { span: at..at, shape }
+            }
+            _ => return None,
+        })
+    }
+
     /// How to make the body ask for the usage of its stream (`stream_options.include_usage`); none if
     /// it does already, streams nothing, or is not understood.
     pub fn ask_for_usage(&self) -> Option<Splice> {
@@ -55,11 +108,16 @@ impl Peek {
             StreamOptions::Declined(span) => (span.clone(), "true"),
             StreamOptions::Other => return None,
         };
-        Some(Splice { span, text: text.into(), member: "stream_options.include_usage" })
+        Some(Splice { span, text: text.into(), member: INCLUDE_USAGE })
     }
 }
 
 impl Splice {
+    /// It makes the body ask for the usage of its stream.
+    pub fn asks_for_usage(&self) -> bool {
+        self.member == INCLUDE_USAGE
+    }
+
     /// Length of a body of `bytes` once this is done.
     pub fn length_of(&self, bytes: u64) -> u64 {
         bytes - (self.span.end - self.span.start) + self.text.len() as u64

@@ -53,6 +53,28 @@ fn the_last_of_two_members_counts() {
     assert_eq!(peek(twice).include_usage, None);
 }
 
+#[test]
+fn a_body_is_made_to_name_a_model_and_nothing_else_changes() {
+    for (body, want) in [
+        (r#" {"model":"a","n":1}"#, r#" {"model":"b\"c","n":1}"#),
+        (r#"{"n":1, "model" : null }"#, r#"{"n":1, "model" : "b\"c" }"#),
+        (r#"{"model":"x","model":"a"}"#, r#"{"model":"x","model":"b\"c"}"#),
+        (r#"{"messages":[{"model":"no"}]}"#, r#"{"model":"b\"c","messages":[{"model":"no"}]}"#),
+        (r#"{}"#, r#"{"model":"b\"c"}"#),
+    ] {
+        let place = peek(body).model_place().expect("there is one");
+        assert_eq!(spliced(body, &place.put("b\"c")), want);
+    }
+    assert_eq!(peek("[1]").model_place(), None);
+    let form = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n\r\n--\r\n--x\r\n\
+                Content-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--x--\r\n";
+    for size in 1..form.len() {
+        let peek = peek_pieces("multipart/form-data; boundary=x", form.as_bytes(), size);
+        let place = peek.model_place().expect("the form names one");
+        assert_eq!(spliced(form, &place.put("w2")), form.replace("whisper", "w2"), "{size}");
+    }
+}
+
 fn spliced(body: &str, splice: &Splice) -> String {
     let span = splice.span.start as usize..splice.span.end as usize;
     format!("{}{}{}", &body[..span.start], splice.text, &body[span.end..])

@@ -64,7 +64,7 @@ fn the_schema_is_that_of_the_table() {
     let error = store.provider("interactions").err().unwrap();
     assert_eq!(
         error.to_string(),
-        "there is no table interactions; there are Interactions, Messages"
+        "there is no table interactions; there are Interactions, Messages, BackendHealth"
     );
 }
 
