@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod conformance;
 mod demo;
+mod replay;
 mod shell;
 mod tidy;
 
@@ -38,6 +39,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Run the official SDKs through a gateway (part of `test`).
     Conformance,
+    /// Send captured requests of clients through a gateway and check answers and records.
+    Replay(replay::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -59,5 +62,6 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Fix => check::fix(),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Conformance => conformance::build_and_run(),
+        Command::Replay(arguments) => replay::run(arguments),
     }
 }

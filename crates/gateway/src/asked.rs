@@ -31,7 +31,9 @@ pub(crate) struct Asked {
     is_dated_path: bool,
     is_known: bool,
     has_path_deployment: bool,
+    /// The body has a `model`.
     takes_model: bool,
+    /// It is the deployment.
     wants_model: bool,
     multipart: Multipart,
     streams: bool,
@@ -67,6 +69,8 @@ impl Asked {
         let query = parts.uri.query();
         let found = catalogue.identify(parts.method.as_str(), path, query);
         let mut asked = Self::from_identified(&found);
+        // A response that is looked up can be streamed again.
+        asked.target.is_stream = asked.streams && query.is_some_and(asks_for_stream);
         asked.refusal = refuse(&found, unknown);
         if parts.headers.contains_key(header::UPGRADE) && parts.method == Method::GET {
             asked.refusal = Some(Refusal::new(refusal::Kind::WebSocket));
@@ -131,17 +135,19 @@ impl Asked {
         let is_form =
             content_type.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"));
         if is_form {
-            let wants_peek = self.wants_model || self.streams;
+            let wants_peek = self.takes_model || self.streams;
             return if wants_peek { Intake::UntilModel } else { Intake::Through };
         }
         let is_json = content_type.is_empty() || content_type.to_ascii_lowercase().contains("json");
         if is_json { Intake::Whole } else { Intake::Through }
     }
 
-    /// A form has named what routing needs.
-    pub(crate) fn is_satisfied(&self, peeker: &Peeker) -> bool {
-        peeker.is_settled()
-            || peeker.so_far().is_some_and(|peek| peek.model.is_some() || !self.wants_model)
+    /// A form has named what routing needs, and what the record wants if that is among the first
+    /// bytes. `is_full` if no more of it is held in memory.
+    pub(crate) fn is_satisfied(&self, peeker: &Peeker, is_full: bool) -> bool {
+        let Some(peek) = peeker.so_far() else { return peeker.is_settled() };
+        let names_model = peek.model.is_some() || !self.wants_model;
+        peeker.is_settled() || (names_model && (is_full || peek.stream.is_some()))
     }
 
     /// Takes over what the body says. The URL's deployment beats the body's model.
@@ -149,7 +155,7 @@ impl Asked {
         if let Some(model) = &peek.model {
             self.target.model = model.clone();
         }
-        self.target.is_stream = peek.wants_stream();
+        self.target.is_stream |= peek.wants_stream();
         if self.takes_model {
             self.model_place = peek.model_place();
         }
@@ -266,9 +272,14 @@ impl Asked {
             (_, Family::AzureDeployment | Family::AzureV1 | Family::Inference) => {
                 (path.to_owned(), true)
             }
-            (_, Family::AzureResource) if self.is_dated_path || !self.is_known => {
-                (path.to_owned(), true)
+            (_, Family::AzureResource) if !self.is_known => (path.to_owned(), true),
+            // Without a version there is no dated operation, but the same one of `v1`.
+            (_, Family::AzureResource | Family::DeploymentPrefixed)
+                if self.target.api_version.is_empty() =>
+            {
+                (format!("/openai/v1/{relative}"), false)
             }
+            (_, Family::AzureResource) if self.is_dated_path => (path.to_owned(), true),
             (_, Family::DeploymentPrefixed) if self.is_dated_path => {
                 (format!("/openai/{relative}"), true)
             }
@@ -295,6 +306,10 @@ impl Asked {
         }
         full
     }
+}
+
+fn asks_for_stream(query: &str) -> bool {
+    query.split('&').any(|pair| pair == "stream=true")
 }
 
 fn names_an_object(peek: &Peek) -> bool {
@@ -399,6 +414,8 @@ mod tests {
             BackendKind::Azure,
             "/openai/files?api-version=2024-10-21",
         );
+        check("/openai/responses", BackendKind::Azure, "/openai/v1/responses");
+        check("/openai/deployments/d/threads", BackendKind::Azure, "/openai/v1/threads");
         check(
             "/openai/deployments/gpt-4o/threads?api-version=2024-05-01-preview",
             BackendKind::Azure,

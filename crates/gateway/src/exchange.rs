@@ -144,7 +144,6 @@ impl Exchange {
             Asked::new(&self.gateway.catalogue, &parts, self.live.config.edge.unknown_paths);
         self.note_target(&asked);
         let grant = self.authenticate(&parts, &asked)?;
-        self.note_grant(&grant);
         self.check_head(&parts, &asked)?;
         let upload = match self.take_in(&parts, &mut asked, body).await {
             Ok(upload) => upload,
@@ -172,8 +171,11 @@ impl Exchange {
         Err(Refusal::new(Kind::LedgerDown).detail(self.gateway.ledger_reason()))
     }
 
-    fn authenticate(&self, parts: &Parts, asked: &Asked) -> Result<Grant, Refusal> {
+    fn authenticate(&mut self, parts: &Parts, asked: &Asked) -> Result<Grant, Refusal> {
         let admitted = self.admit(parts, asked, &asked.target.deployment);
+        if let Ok(grant) = &admitted {
+            self.note_grant(grant);
+        }
         match (admitted, &asked.refusal) {
             // What a URL is wrong about is more helpful than that its operation is not allowed.
             (Ok(_), Some(refusal)) => Err(refusal.clone()),
@@ -237,7 +239,8 @@ impl Exchange {
         let mut is_whole = false;
         let mut problem = None;
         while problem.is_none() && !is_whole {
-            if intake == Intake::UntilModel && spool.bytes() > 0 && asked.is_satisfied(&peeker) {
+            let is_full = spool.bytes() >= u64::from(capture.spool_memory_bytes);
+            if intake == Intake::UntilModel && asked.is_satisfied(&peeker, is_full) {
                 break;
             }
             match pace.next_piece(&mut body, limits).await {

@@ -222,6 +222,7 @@ pub enum Tokenizer {
 pub enum Strictness {
     /// As Azure: an operation exists only in its versions and on its path, else 404.
     Faithful,
-    /// Any known version serves every operation, and the paths that misconfigured clients use work too.
+    /// Any known version serves every operation, any model does any work, and the paths that
+    /// misconfigured clients use work too.
     Lenient,
 }

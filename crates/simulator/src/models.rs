@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply, model_label};
-use crate::config::{Deployment, DeploymentKind};
+use crate::config::{Deployment, DeploymentKind, Strictness};
 use crate::failure::Failure;
 use crate::limits::{self, Allowance};
 use crate::route::Dialect;
@@ -75,7 +75,8 @@ pub(crate) fn serve(
     task: Task,
 ) -> Result<Arc<Deployment>, Failure> {
     let deployment = call.deployment(model)?;
-    if Task::of(&deployment.model) == task {
+    let is_lenient = call.instance.config.strictness == Strictness::Lenient;
+    if is_lenient || Task::of(&deployment.model) == task {
         return Ok(deployment);
     }
     Err(Failure::operation_not_supported(task.operation(), &deployment.model))

@@ -14,6 +14,7 @@ mod limits;
 mod recording;
 mod refusals;
 mod reload;
+mod replay;
 mod smuggling;
 mod support;
 mod transports;

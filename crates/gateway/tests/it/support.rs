@@ -348,6 +348,8 @@ impl Answer {
 /// One interaction, as recorded.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Story {
+    /// Its id, as the answer names it.
+    pub(crate) id: String,
     pub(crate) opened: Vec<Opened>,
     pub(crate) request: Vec<u8>,
     pub(crate) dispatched: Vec<Dispatched>,
@@ -392,7 +394,7 @@ impl Stories {
         }
         let list = &mut self.list;
         let place = *self.places.entry(frame.interaction).or_insert_with(|| {
-            list.push(Story::default());
+            list.push(Story { id: frame.interaction.to_string(), ..Story::default() });
             list.len() - 1
         });
         let story = &mut self.list[place];
