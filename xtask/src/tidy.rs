@@ -42,6 +42,27 @@ const SIDEWAYS: [(&str, &str); 4] =
 const PURE: [&str; 5] = ["event", "openai", "policy", "waf", "kql"];
 const NOT_IN_PURE: [&str; 6] = ["tokio", "hyper", "rustls", "redb", "tempfile", "rustix"];
 const ONLY_STORE_AND_QUERY: [&str; 3] = ["datafusion", "arrow", "parquet"];
+/// What stands in code only where it may: the text, the files that may hold it, and why.
+const PLACES: [(&str, &[&str], &str); 4] = [
+    (
+        "TcpStream::connect",
+        // The command line asks the admin listener of its own machine.
+        &[
+            "crates/net/",
+            "crates/gatehouse/src/http.rs",
+            "crates/gatehouse/src/doctor.rs",
+            "xtask/",
+        ],
+        "sockets leave only through net, where the egress rules are",
+    ),
+    ("TcpSocket::new", &["crates/net/"], "sockets leave only through net"),
+    ("UdpSocket", &["crates/net/"], "sockets leave only through net"),
+    (
+        "event::Sink",
+        &["crates/event/", "crates/pipeline/", "crates/store/"],
+        "only the pipeline feeds the store",
+    ),
+];
 const LINES_MAX: usize = 800;
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "manager"];
 
@@ -144,6 +165,9 @@ fn check_file(path: &Path, findings: &mut Vec<String>) -> anyhow::Result<()> {
             "{shown}: nothing lives in a `static`: pass it, so that one snapshot serves a request"
         ));
     }
+    if !is_test_file(&shown) {
+        findings.extend(out_of_place(&shown, code));
+    }
     if stem == "mod" {
         findings.push(format!("{shown}: `foo.rs` beside `foo/`, no mod.rs"));
     }
@@ -156,6 +180,18 @@ fn check_file(path: &Path, findings: &mut Vec<String>) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+fn out_of_place(shown: &str, code: &str) -> Vec<String> {
+    // `use event::{Batch, Sink}` names it as well.
+    let imports = code.split("use event::{").nth(1).and_then(|rest| rest.split('}').next());
+    let imports_sink =
+        imports.is_some_and(|list| list.split(',').any(|name| name.trim() == "Sink"));
+    let holds = |text: &str| code.contains(text) || (text == "event::Sink" && imports_sink);
+    let misplaced = PLACES.iter().filter(|(text, places, _)| {
+        holds(text) && !places.iter().any(|place| shown.starts_with(place))
+    });
+    misplaced.map(|(text, _, why)| format!("{shown}: `{text}` may not stand here: {why}")).collect()
 }
 
 fn is_test_file(shown: &str) -> bool {

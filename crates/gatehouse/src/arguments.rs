@@ -36,6 +36,11 @@ pub(crate) enum Command {
     /// Subscription keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// The services behind a running gateway.
+    #[command(subcommand)]
+    Backend(BackendCommand),
+    /// Have a running gateway read its configuration again; taken as a whole or not at all.
+    Reload(ConfigFile),
     /// Check this machine, the configuration and a running gateway; every finding names its fix.
     Doctor(ConfigFile),
     /// Print versions of the program and of its formats.
@@ -177,6 +182,33 @@ pub(crate) struct VerifyArguments {
     /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum BackendCommand {
+    /// Every backend: whether it takes calls, its circuits, its calls in flight.
+    List(ConfigFile),
+    /// Send it no new calls; those in flight finish.
+    Drain(DrainArguments),
+    /// Send it calls again.
+    Undrain(BackendArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DrainArguments {
+    #[command(flatten)]
+    pub(crate) backend: BackendArguments,
+    /// Also hold off calls about objects that live on it, which no other backend can answer.
+    #[arg(long)]
+    pub(crate) stateful: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BackendArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// Id of the backend.
+    pub(crate) id: String,
 }
 
 #[derive(Subcommand, Debug)]

@@ -44,13 +44,18 @@ impl Client {
     /// Runs a query.
     pub(crate) fn query(&self, query: &str) -> anyhow::Result<Answer> {
         let body = json!({ "db": "gatehouse", "csl": query }).to_string();
+        self.ask("POST", "/v1/rest/query", body.as_bytes()).map(Answer)
+    }
+
+    /// Asks something of the administration.
+    pub(crate) fn admin(&self, method: &str, target: &str) -> anyhow::Result<Value> {
+        self.ask(method, target, b"")
+    }
+
+    fn ask(&self, method: &str, target: &str, body: &[u8]) -> anyhow::Result<Value> {
         let authorization = format!("Bearer {}", self.token);
-        let request = http::Request {
-            method: "POST",
-            target: "/v1/rest/query",
-            headers: &[("Authorization", &authorization), ("Content-Type", "application/json")],
-            body: body.as_bytes(),
-        };
+        let headers = [("Authorization", &*authorization), ("Content-Type", "application/json")];
+        let request = http::Request { method, target, headers: &headers, body };
         let response = http::send(self.address, &request).map_err(|error| {
             ExitWith::error(
                 Exit::Unreachable,
@@ -63,16 +68,16 @@ impl Client {
         let answer: Value = serde_json::from_slice(&response.body)
             .with_context(|| format!("{} does not answer as a gateway does", self.address))?;
         match response.status {
-            200 => Ok(Answer(answer)),
+            200 => Ok(answer),
             401 => Err(ExitWith::error(Exit::Denied, message(&answer))),
+            422 => Err(ExitWith::error(Exit::BadConfig, message(&answer))),
             _ => Err(anyhow::anyhow!(message(&answer))),
         }
     }
 }
 
+/// The reason in a Kusto error or in problem details (RFC 9457).
 fn message(answer: &Value) -> String {
-    answer["error"]["@message"]
-        .as_str()
-        .unwrap_or("the gateway refused without a reason")
-        .to_owned()
+    let kusto = answer["error"]["@message"].as_str();
+    kusto.or(answer["detail"].as_str()).unwrap_or("the gateway refused without a reason").to_owned()
 }

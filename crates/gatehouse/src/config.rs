@@ -171,11 +171,19 @@ impl Config {
     pub(crate) fn rules(&self) -> anyhow::Result<Rules> {
         let hasher = KeyHasher::new(self.key_hash_secret()?.as_bytes());
         let prices = self.prices()?;
-        // One file, one version: there is no history of decrees before the control plane keeps one.
-        Rules::new(1, hasher, &self.products, &self.subscriptions)
+        let version = self.rules_version(&hasher)?;
+        Rules::new(version, hasher, &self.products, &self.subscriptions)
             .and_then(|rules| rules.limited(&self.limits))
             .map(|rules| rules.priced(prices))
             .map_err(|error| ExitWith::error(Exit::BadConfig, error.to_string()))
+    }
+
+    /// The same decree has the same version, also after a restart: 48 bits of a hash of its content.
+    fn rules_version(&self, hasher: &KeyHasher) -> anyhow::Result<u64> {
+        let decree = serde_json::to_string(&(&self.products, &self.subscriptions, &self.limits))?;
+        let hash = hasher.hash(&decree).to_string();
+        let digits = &hash[hash.len() - 12..];
+        u64::from_str_radix(digits, 16).context("a key hash ends in hexadecimal digits")
     }
 
     /// The price list.
@@ -218,6 +226,21 @@ impl Config {
             region: self.region.clone(),
         };
         Ok(Settings { config, rules: self.rules()?, keys: self.backend_keys()? })
+    }
+
+    /// Files whose change makes a reload worth while, beside the configuration itself.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        if !self.prices_file.as_os_str().is_empty() {
+            files.push(self.prices_file.clone());
+        }
+        let keys = self.backends.iter().filter_map(|backend| backend.api_key.as_ref());
+        for reference in keys.chain([&self.key_hash_secret]) {
+            if let SecretRef::File(path) = reference {
+                files.push(path.clone());
+            }
+        }
+        files
     }
 
     pub(crate) fn ledger_dir(&self) -> PathBuf {

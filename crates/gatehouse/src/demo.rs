@@ -5,7 +5,6 @@ mod script;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use policy::KeyHasher;
@@ -15,6 +14,7 @@ use tempfile::TempDir;
 use crate::arguments::{DemoArguments, OutputFormat};
 use crate::client::Client;
 use crate::config::{Config, LogConfig};
+use crate::serve::LogLevel;
 use crate::terminal::{print, say};
 use crate::wire::{Running, write_secret};
 use crate::{audit, keys, serve};
@@ -26,7 +26,7 @@ const INSTANCES: [(&str, &str); 2] = [("eastus", "East US"), ("westeurope", "Wes
 
 /// A demo that runs.
 struct Demo {
-    running: Arc<Running>,
+    running: Running,
     simulators: Vec<Simulator>,
     address: SocketAddr,
     key: String,
@@ -39,9 +39,9 @@ struct Demo {
 /// Runs the command.
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     let level = if arguments.script { "error" } else { "warn" };
-    serve::start_log(&LogConfig { level: level.into(), json: false })?;
+    let log = serve::start_log(&LogConfig { level: level.into(), json: false })?;
     serve::runtime()?.block_on(async {
-        let demo = Demo::start(arguments).await?;
+        let demo = Demo::start(arguments, log).await?;
         if let Some(file) = &arguments.write_env {
             demo.write_env(file)?;
         }
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
 }
 
 impl Demo {
-    async fn start(arguments: &DemoArguments) -> anyhow::Result<Self> {
+    async fn start(arguments: &DemoArguments, log: LogLevel) -> anyhow::Result<Self> {
         let (folder, data) = match &arguments.data_dir {
             Some(data) => (None, data.clone()),
             None => {
@@ -74,7 +74,7 @@ impl Demo {
         }
         let (config_file, key) = write_config(&data, &simulators, &backend_key, arguments.port)?;
         let config = Config::load(&config_file)?;
-        let running = Arc::new(Running::start(config.clone()).await?);
+        let running = Running::start(config.clone(), &config_file, log).await?;
         let address = running.address().context("the configuration has a listener")?;
         Ok(Self { running, simulators, address, key, config_file, config, _folder: folder })
     }
@@ -146,8 +146,7 @@ Ctrl-C ends the demo.
     }
 
     async fn stop(self) -> anyhow::Result<()> {
-        let running = Arc::into_inner(self.running).context("the script is over")?;
-        running.shutdown().await?;
+        self.running.shutdown().await?;
         for simulator in self.simulators {
             simulator.stop().await;
         }

@@ -1,5 +1,6 @@
 //! Gatehouse: the command line, and the wiring of everything behind it.
 
+mod admin;
 mod arguments;
 mod audit;
 mod client;
@@ -13,6 +14,7 @@ mod keys;
 mod output;
 mod query;
 mod reference;
+mod reload;
 mod serve;
 mod simulate;
 mod tail;
@@ -61,6 +63,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tail(arguments) => tail::run(&arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(&arguments),
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(&arguments),
+        Command::Backend(command) => admin::backend(&command),
+        Command::Reload(file) => admin::reload(&file),
         Command::Doctor(file) => doctor::run(&file),
         Command::Version => {
             print(&format!("gatehouse {}\n", env!("CARGO_PKG_VERSION")));

@@ -2,7 +2,9 @@
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::arguments::ConfigFile;
 use crate::config::{Config, LogConfig};
@@ -12,9 +14,9 @@ use crate::wire::Running;
 /// Runs the command.
 pub(crate) fn run(file: &ConfigFile) -> anyhow::Result<()> {
     let config = Config::load(&file.config)?;
-    start_log(&config.log)?;
+    let log = start_log(&config.log)?;
     runtime()?.block_on(async {
-        let running = Running::start(config).await?;
+        let running = Running::start(config, &file.config, log).await?;
         let address = running.address();
         tracing::info!(address = address.map(tracing::field::display), "serving");
         stop_signal().await?;
@@ -32,17 +34,30 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// The gateway's own log goes to standard error.
-pub(crate) fn start_log(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.level).map_err(|error| {
-        ExitWith::error(Exit::BadConfig, format!("log.level: `{}`: {error}", config.level))
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+pub(crate) fn start_log(config: &LogConfig) -> anyhow::Result<LogLevel> {
+    let (filter, handle) = reload::Layer::new(filter(&config.level)?);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = tracing_subscriber::registry().with(filter);
     if config.json {
-        log.json().init();
+        log.with(lines.json()).init();
     } else {
-        log.with_ansi(false).init();
+        log.with(lines.with_ansi(false)).init();
     }
-    Ok(())
+    Ok(LogLevel(handle))
+}
+
+/// What is logged; it can be changed.
+pub(crate) struct LogLevel(reload::Handle<EnvFilter, Registry>);
+
+impl LogLevel {
+    pub(crate) fn set(&self, level: &str) -> anyhow::Result<()> {
+        Ok(self.0.reload(filter(level)?)?)
+    }
+}
+
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(level)
+        .map_err(|error| ExitWith::error(Exit::BadConfig, format!("log.level: `{level}`: {error}")))
 }
 
 /// SIGTERM or SIGINT.

@@ -7,12 +7,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use event::Timestamp;
-use gateway::{Gateway, Wiring};
+use gateway::{Drain, Gateway, Wiring};
+use kql::{Frame, Options, QueryError};
 use ledger::Ledger;
 use openai::Catalogue;
 use pipeline::Pipeline;
-use portal::{Portal, Token};
+use portal::{Operations, Portal, Problem, Token};
+use serde_json::{Value, json};
 use shared::{Follower, LimitProjection, Limiter, Snapshot};
 use store::Store;
 use tokio::net::TcpListener;
@@ -21,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::keys;
+use crate::reload::Reloader;
+use crate::serve::LogLevel;
 
 /// How long the pipeline may take to catch up when the gateway stops; the rest is read again at the
 /// next start.
@@ -28,18 +34,34 @@ const SETTLE_WAIT: Duration = Duration::from_secs(10);
 
 /// A running gateway with everything around it.
 pub(crate) struct Running {
-    gateway: Gateway,
-    pipeline: Pipeline,
-    store: Arc<Store>,
+    parts: Arc<Parts>,
     ledger: Ledger,
     follower: Follower,
     stop: CancellationToken,
     listeners: Vec<JoinHandle<()>>,
 }
 
+/// What takes a changed configuration while it runs.
+pub(crate) struct Parts {
+    gateway: Gateway,
+    pipeline: Pipeline,
+    store: Arc<Store>,
+    engine: Arc<CurrentEngine>,
+    log: LogLevel,
+}
+
+/// Queries that run end with the engine they began with; a reload may put another in its place.
+struct CurrentEngine(ArcSwap<query::Engine>);
+
+/// What an administrator asks over HTTP.
+struct Administration {
+    parts: Arc<Parts>,
+    reloader: Arc<Reloader>,
+}
+
 impl Running {
-    /// Opens the data folder and starts every part.
-    pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
+    /// Opens the data folder and starts every part. `file` is what a reload reads.
+    pub(crate) async fn start(config: Config, file: &Path, log: LogLevel) -> anyhow::Result<Self> {
         config.validate()?;
         make_folders(&config)?;
         let token = admin_token(&config.admin_token_file())?;
@@ -65,49 +87,119 @@ impl Running {
             spool_dir: config.work_dir().join("gateway"),
         };
         let gateway = Gateway::start(wiring).await?;
+        let engine = query::Engine::new(store.clone(), config.query.clone())?;
+        let engine = Arc::new(CurrentEngine(ArcSwap::from_pointee(engine)));
+        let parts = Arc::new(Parts { gateway, pipeline, store, engine, log });
+        let reloader = Arc::new(Reloader::new(file.to_owned(), config.clone(), parts.clone()));
         let stop = CancellationToken::new();
-        let engine = Arc::new(query::Engine::new(store.clone(), config.query.clone())?);
-        let portal = Portal::new(&config.admin, engine, token);
+        let administration =
+            Arc::new(Administration { parts: parts.clone(), reloader: reloader.clone() });
+        let portal = Portal::new(&config.admin, parts.engine.clone(), administration, token);
         let listeners = vec![
             tokio::spawn(serve_portal(portal, admin, stop.clone())),
-            tokio::spawn(gateway.health().serve(health, stop.clone())),
+            tokio::spawn(parts.gateway.health().serve(health, stop.clone())),
+            tokio::spawn(watch_configuration(reloader, stop.clone())),
         ];
-        Ok(Self { gateway, pipeline, store, ledger, follower, stop, listeners })
+        Ok(Self { parts, ledger, follower, stop, listeners })
     }
 
     /// Where clients connect.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.gateway.addresses().first().copied()
+        self.parts.gateway.addresses().first().copied()
     }
 
     /// Waits until everything recorded so far is in the tables.
-    pub(crate) async fn settle(self: &Arc<Self>) -> anyhow::Result<bool> {
-        let running = self.clone();
-        Ok(tokio::task::spawn_blocking(move || running.pipeline.settle(SETTLE_WAIT)).await?)
+    pub(crate) async fn settle(&self) -> anyhow::Result<bool> {
+        let parts = self.parts.clone();
+        Ok(tokio::task::spawn_blocking(move || parts.pipeline.settle(SETTLE_WAIT)).await?)
     }
 
     /// Lets exchanges finish, then closes each part behind the one that feeds it.
     pub(crate) async fn shutdown(self) -> anyhow::Result<()> {
-        self.gateway.shutdown().await;
+        self.parts.gateway.shutdown().await;
         self.stop.cancel();
         for listener in self.listeners {
             listener.await.context("a listener panicked")?;
         }
-        let (pipeline, store, follower) = (self.pipeline, self.store, self.follower);
+        let (parts, follower) = (self.parts, self.follower);
         tokio::task::spawn_blocking(move || {
-            if !pipeline.settle(SETTLE_WAIT) {
+            if !parts.pipeline.settle(SETTLE_WAIT) {
                 tracing::warn!(
                     "the tables are behind the ledger; the rest follows at the next start"
                 );
             }
-            pipeline.stop();
+            parts.pipeline.stop();
             follower.stop();
-            store.close()
+            parts.store.close()
         })
         .await??;
         self.ledger.close().await?;
         Ok(())
     }
+}
+
+impl Parts {
+    /// Puts a checked configuration in force. What can fail comes first and changes nothing if it does.
+    pub(crate) fn apply(&self, current: &Config, next: &Config) -> anyhow::Result<()> {
+        let prices = next.prices()?;
+        let engine = match next.query == current.query {
+            true => None,
+            false => Some(query::Engine::new(self.store.clone(), next.query.clone())?),
+        };
+        if next.log.level != current.log.level {
+            self.log.set(&next.log.level)?;
+        }
+        self.gateway.reload(next.settings()?)?;
+        self.store.reconfigure(next.store.clone())?;
+        self.pipeline.set_prices(prices);
+        if let Some(engine) = engine {
+            self.engine.0.store(Arc::new(engine));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl kql::Engine for CurrentEngine {
+    async fn run(&self, query: &str, options: &Options) -> Result<Frame, QueryError> {
+        kql::Engine::run(&*self.0.load_full(), query, options).await
+    }
+
+    fn catalogue(&self) -> Arc<dyn kql::Catalogue> {
+        kql::Engine::catalogue(&**self.0.load())
+    }
+}
+
+#[async_trait]
+impl Operations for Administration {
+    async fn reload(&self) -> Result<Value, Problem> {
+        match self.reloader.reload().await {
+            Ok(report) => Ok(json!(report)),
+            Err(error) => Err(Problem {
+                status: 422,
+                detail: format!("{error:#}; the configuration before stays in force"),
+            }),
+        }
+    }
+
+    fn backends(&self) -> Value {
+        json!({ "backends": self.parts.gateway.status().backends })
+    }
+
+    fn drain(&self, backend: &str, with_stateful: bool) -> Result<Value, Problem> {
+        let drain = if with_stateful { Drain::Everything } else { Drain::Balanced };
+        self.parts.gateway.drain(backend, drain).map_err(no_such)?;
+        Ok(self.backends())
+    }
+
+    fn undrain(&self, backend: &str) -> Result<Value, Problem> {
+        self.parts.gateway.undrain(backend).map_err(no_such)?;
+        Ok(self.backends())
+    }
+}
+
+fn no_such(error: gateway::Error) -> Problem {
+    Problem { status: 404, detail: error.to_string() }
 }
 
 /// Where the command line finds the admin listener of a running gateway.
@@ -141,6 +233,16 @@ async fn follow(config: &Config, ledger: &Ledger) -> anyhow::Result<(Limiter, Fo
         Ok::<_, shared::Error>((limiter, follower))
     });
     Ok(followed.await??)
+}
+
+async fn watch_configuration(reloader: Arc<Reloader>, stop: CancellationToken) {
+    if let Err(error) = reloader.watch(stop).await {
+        let error = format!("{error:#}");
+        tracing::error!(
+            error,
+            "changes of the configuration file are not noticed; reload by SIGHUP or `gatehouse reload`"
+        );
+    }
 }
 
 async fn serve_portal(portal: Portal, listener: TcpListener, stop: CancellationToken) {

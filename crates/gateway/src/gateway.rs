@@ -238,8 +238,8 @@ impl Gateway {
 
     /// Accepts nothing new, lets what is in flight finish within the drain time, then ends. The
     /// ledger is to be closed after this.
-    pub async fn shutdown(self) {
-        let inner = self.inner;
+    pub async fn shutdown(&self) {
+        let inner = &self.inner;
         inner.stop.cancel();
         inner.doors.close();
         inner.tasks.close();

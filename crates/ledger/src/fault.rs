@@ -1,10 +1,10 @@
 //! A disk that fails on command, and that forgets like a machine that loses power: for the tests of
 //! this crate and of those above it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::disk::{Disk, DiskFile, RealDisk, Source};
 
@@ -27,11 +27,13 @@ pub enum Call {
 #[derive(Clone, Debug, Default)]
 pub struct FaultyDisk {
     faults: Arc<Mutex<Faults>>,
+    released: Arc<Condvar>,
 }
 
 #[derive(Debug, Default)]
 struct Faults {
     failing: HashMap<Call, io::ErrorKind>,
+    held: HashSet<Call>,
     /// Calls made, failed ones included.
     calls: HashMap<Call, u64>,
     /// What stood where something was written that is not synced yet, newest last.
@@ -54,9 +56,17 @@ impl FaultyDisk {
         self.lock().failing.insert(call, error);
     }
 
-    /// From now on, nothing fails.
+    /// From now on, calls of this kind wait until the disk heals.
+    pub fn hold(&self, call: Call) {
+        self.lock().held.insert(call);
+    }
+
+    /// From now on, nothing fails or waits.
     pub fn heal(&self) {
-        self.lock().failing.clear();
+        let mut faults = self.lock();
+        faults.failing.clear();
+        faults.held.clear();
+        self.released.notify_all();
     }
 
     /// Calls of this kind so far, failed ones included.
@@ -93,6 +103,9 @@ impl FaultyDisk {
     fn check(&self, call: Call) -> io::Result<()> {
         let mut faults = self.lock();
         *faults.calls.entry(call).or_default() += 1;
+        while faults.held.contains(&call) {
+            faults = self.released.wait(faults).expect("no call panics while it holds this lock");
+        }
         match faults.failing.get(&call) {
             Some(kind) => Err((*kind).into()),
             None => Ok(()),

@@ -1,9 +1,8 @@
 //! The handle: start, look, stop.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::{Error, ErrorKind, PipelineConfig, Status};
 pub struct Pipeline {
     ledger: Ledger,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the handle and the thread share.
@@ -62,7 +61,7 @@ impl Pipeline {
             .map_err(|source| {
                 Error::from_source(ErrorKind::Thread, "cannot start the pipeline's thread", source)
             })?;
-        Ok(Self { ledger, shared, thread: Some(thread) })
+        Ok(Self { ledger, shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Prices what ends from now on by this list.
@@ -87,7 +86,7 @@ impl Pipeline {
     }
 
     /// Writes the rows of what has ended so far, and ends the thread.
-    pub fn stop(mut self) {
+    pub fn stop(&self) {
         self.end();
     }
 
@@ -95,9 +94,10 @@ impl Pipeline {
         *self.ledger.durable().borrow()
     }
 
-    fn end(&mut self) {
+    fn end(&self) {
         self.shared.stopping.store(true, Ordering::Release);
-        let Some(thread) = self.thread.take() else { return };
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(thread) = thread.take() else { return };
         thread.thread().unpark();
         if thread.join().is_err() {
             tracing::error!(

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{self, Operations};
 use crate::config::PortalConfig;
 use crate::kusto::{self, QueryRequest};
 
@@ -43,16 +44,22 @@ impl fmt::Debug for Token {
 #[derive(Clone)]
 pub struct Portal {
     engine: Arc<dyn Engine>,
-    token: Token,
+    pub(crate) operations: Arc<dyn Operations>,
+    pub(crate) token: Token,
     running: Arc<Semaphore>,
     query_bytes_max: usize,
 }
 
 impl Portal {
-    /// A portal that asks `engine` for whoever presents `token`.
-    pub fn new(config: &PortalConfig, engine: Arc<dyn Engine>, token: Token) -> Self {
+    /// A portal that asks `engine` and `operations` for whoever presents `token`.
+    pub fn new(
+        config: &PortalConfig,
+        engine: Arc<dyn Engine>,
+        operations: Arc<dyn Operations>,
+        token: Token,
+    ) -> Self {
         let running = Arc::new(Semaphore::new(config.queries_max));
-        Self { engine, token, running, query_bytes_max: config.query_bytes_max }
+        Self { engine, operations, token, running, query_bytes_max: config.query_bytes_max }
     }
 
     /// Serves until `stop`, then lets running queries end.
@@ -70,6 +77,7 @@ impl Portal {
         let limit = DefaultBodyLimit::max(self.query_bytes_max);
         Router::new()
             .route("/v1/rest/query", post(query))
+            .merge(admin::routes())
             .fallback(unknown)
             .layer(limit)
             .with_state(self)
@@ -106,11 +114,11 @@ async fn query(State(portal): State<Portal>, headers: HeaderMap, body: Bytes) ->
 }
 
 async fn unknown(headers: HeaderMap) -> Response {
-    let message = "this listener holds POST /v1/rest/query";
+    let message = "this listener holds POST /v1/rest/query and what stands below /admin/v1";
     refuse(StatusCode::NOT_FOUND, "NotFound", message, text(&headers, "x-ms-client-request-id"))
 }
 
-fn is_authorised(token: &Token, headers: &HeaderMap) -> bool {
+pub(crate) fn is_authorised(token: &Token, headers: &HeaderMap) -> bool {
     let presented = text(headers, header::AUTHORIZATION.as_str());
     presented.strip_prefix("Bearer ").is_some_and(|presented| token.opens(presented))
 }

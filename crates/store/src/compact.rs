@@ -48,7 +48,7 @@ impl Shared {
     fn groups(&self, extents: &[Arc<Extent>], today: Day) -> Vec<Group> {
         let mut days: BTreeMap<Day, Group> = BTreeMap::new();
         for extent in extents {
-            if extent.record.bytes < self.config.compact_bytes_max {
+            if extent.record.bytes < self.config.load().compact_bytes_max {
                 days.entry(extent.record.day).or_default().push(extent.clone());
             }
         }
@@ -63,7 +63,7 @@ impl Shared {
                 let tier = extent.record.bytes.max(1).ilog2() / 3;
                 tiers.entry(tier).or_default().push(extent);
             }
-            let enough = self.config.compact_extents as usize;
+            let enough = self.config.load().compact_extents as usize;
             let full = tiers.into_values().filter(|tier| tier.len() >= enough);
             groups.extend(full.flat_map(|tier| self.split_by_size(tier)).filter(|g| g.len() >= 2));
         }
@@ -82,7 +82,7 @@ impl Shared {
                     group.push(extent);
                 }
                 _ => {
-                    room = self.config.compact_bytes_max.saturating_sub(bytes);
+                    room = self.config.load().compact_bytes_max.saturating_sub(bytes);
                     groups.push(vec![extent]);
                 }
             }

@@ -49,7 +49,7 @@ impl Shared {
 
     /// Gives up the days that ended longer ago than the retention.
     pub(crate) fn give_up_old_days(&self, now: Timestamp) -> Result<u64, Error> {
-        let days = i64::from(self.config.retention_days);
+        let days = i64::from(self.config.load().retention_days);
         if days == 0 {
             return Ok(0);
         }
@@ -59,7 +59,7 @@ impl Shared {
 
     /// Gives up the oldest days until the rest is within the limit; the newest day always stays.
     fn give_up_beyond_bytes(&self, now: Timestamp) -> Result<u64, Error> {
-        let limit = self.config.retention_bytes;
+        let limit = self.config.load().retention_bytes;
         if limit == 0 {
             return Ok(0);
         }
@@ -196,7 +196,7 @@ impl Shared {
     /// Blobs written before this moment may be judged.
     fn grace_start(&self, now: Timestamp) -> SystemTime {
         let micros = u64::try_from(now.unix_micros()).unwrap_or(0);
-        let grace = Duration::from_secs(self.config.blob_grace_seconds);
+        let grace = Duration::from_secs(self.config.load().blob_grace_seconds);
         UNIX_EPOCH + Duration::from_micros(micros).saturating_sub(grace)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use datafusion::catalog::TableProvider;
 use event::{Batch, BlobWriter, Cursor, Sink, SinkError, Timestamp};
 
@@ -35,7 +36,7 @@ pub struct Store {
 /// What the store, its thread and its readers have in common.
 pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
-    pub(crate) config: StoreConfig,
+    pub(crate) config: ArcSwap<StoreConfig>,
     pub(crate) manifest: Manifest,
     pub(crate) blobs: Arc<Blobs>,
     pub(crate) files: Arc<Files>,
@@ -107,7 +108,7 @@ impl Store {
             blobs: Blobs::open(folder.join("blobs"))?,
             files: Files::new(config.metadata_cache_bytes),
             folder,
-            config,
+            config: ArcSwap::from_pointee(config),
             manifest,
             state: Mutex::new(state),
             sealing: Mutex::new(()),
@@ -122,6 +123,13 @@ impl Store {
         shared.give_up_old_days(now)?;
         let upkeep = spawn_upkeep(&shared)?;
         Ok(Arc::new(Self { shared, upkeep: Mutex::new(Some(upkeep)) }))
+    }
+
+    /// Goes on with other settings; all but `metadata_cache_bytes` take effect at once.
+    pub fn reconfigure(&self, config: StoreConfig) -> Result<(), Error> {
+        config.validate()?;
+        self.shared.config.store(Arc::new(config));
+        Ok(())
     }
 
     /// Writes the rows in memory to disk; [`durable_cursor`](Sink::durable_cursor) passes them.
@@ -237,7 +245,7 @@ impl Shared {
     }
 
     fn push(&self, rows: &Rows) -> bool {
-        let config = &self.config;
+        let config = self.config.load();
         let mut state = lock(&self.state);
         let held = state.tail.bytes + state.sealing_bytes;
         if held > 0 && (held + rows.bytes) as u64 > config.tail_bytes_max {
@@ -281,7 +289,7 @@ impl Shared {
     /// True once the rows in memory have waited long enough.
     pub(crate) fn is_seal_due(&self) -> bool {
         let state = lock(&self.state);
-        state.tail.since.is_some_and(|since| since.elapsed() >= self.config.seal_age())
+        state.tail.since.is_some_and(|since| since.elapsed() >= self.config.load().seal_age())
     }
 }
 
@@ -338,11 +346,12 @@ fn spawn_upkeep(shared: &Arc<Shared>) -> Result<JoinHandle<()>, Error> {
 impl Shared {
     /// Seals and maintains until told to stop.
     fn keep_up(&self) {
-        let interval = self.config.maintain_interval();
-        let look_every = self.config.seal_age().min(interval).min(Duration::from_secs(1));
-        let mut maintain_at = Instant::now() + interval;
+        let mut maintained_at = Instant::now();
         let mut retry_at = Instant::now();
         loop {
+            let config = self.config.load_full();
+            let interval = config.maintain_interval();
+            let look_every = config.seal_age().min(interval).min(Duration::from_secs(1));
             let mut wishes = lock(&self.wishes);
             if !wishes.stop && !wishes.seal {
                 let waited = self.wake.wait_timeout(wishes, look_every);
@@ -361,8 +370,8 @@ impl Shared {
                 retry_at = now + RETRY_AFTER;
                 tracing::warn!(%error, kind = ?error.kind(), "rows stay in memory");
             }
-            if now >= maintain_at {
-                maintain_at = now + interval;
+            if now.saturating_duration_since(maintained_at) >= interval {
+                maintained_at = now;
                 if let Err(error) = self.maintain(SystemTime::now().into()) {
                     tracing::warn!(%error, kind = ?error.kind(), "the upkeep of the store failed");
                 }

@@ -10,6 +10,7 @@ mod full_disk;
 mod invariants;
 mod reference;
 mod refusals;
+mod reload;
 mod seed_table;
 mod size;
 mod support;

@@ -7,6 +7,7 @@ use event::Outcome;
 use http_body_util::BodyExt;
 use ledger::Durability;
 use ledger::fault::Call;
+use tokio::io::AsyncWriteExt;
 
 use crate::support::{
     CHAT, HELLO, HELLO_STREAM, LIMIT, Setup, post, scripted, simulator, with_header,
@@ -94,6 +95,39 @@ async fn the_end_of_an_answer_waits_for_its_end_record() {
             assert_eq!(stories[place].response, answer.body);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_overlap_the_call_starts_before_its_record_is_kept_but_no_byte_of_the_answer_leaves() {
+    let (arrived, mut arrivals) = tokio::sync::mpsc::channel(2);
+    let url = scripted(move |_, mut stream| {
+        let arrived = arrived.clone();
+        async move {
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(b"data: {}\n\ndata: [DONE]\n\n").await.unwrap();
+            arrived.send(()).await.unwrap();
+        }
+    })
+    .await;
+    let mut setup = Setup::before(&[url]);
+    setup.ledger.durability = Durability::Overlap;
+    let world = setup.start().await;
+    world.disk.hold(Call::Sync);
+    let mut open = Box::pin(world.open(post(CHAT, HELLO_STREAM)));
+    tokio::select! {
+        answer = &mut open => panic!("its start is not kept, and yet: {answer:?}"),
+        arrival = arrivals.recv() => arrival.unwrap(),
+    }
+    // The backend has answered in full; what the gateway does with it takes far less than this.
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut open).await;
+    assert!(early.is_err(), "its start is not kept, and yet: {early:?}");
+    world.disk.heal();
+    let answer = tokio::time::timeout(LIMIT, open).await.unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(&body[..], b"data: {}\n\ndata: [DONE]\n\n");
+    assert_eq!(world.stories()[0].end().outcome, Outcome::Complete);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,191 @@
+//! A changed configuration takes effect without a restart: on SIGHUP, when the file changes, or when
+//! an administrator says so. It is taken as a whole or not at all.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::wire::Parts;
+
+/// An editor writes a file in several steps; they are taken as one change.
+const CALM: Duration = Duration::from_millis(250);
+
+/// Settings that need a restart: they name sockets, folders and what is sized at the start.
+const RESTART: &[&str] = &[
+    "/data_dir",
+    "/edge/listeners",
+    "/edge/connections_max",
+    "/ledger",
+    "/pipeline",
+    "/store/metadata_cache_bytes",
+    "/admin",
+    "/health",
+    "/log/json",
+];
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Report {
+    /// Top-level settings that changed and are in force now.
+    pub(crate) changed: Vec<String>,
+    /// Settings that changed in the file and wait for a restart.
+    pub(crate) restart_needed: Vec<String>,
+}
+
+/// Reads the configuration again.
+pub(crate) struct Reloader {
+    file: PathBuf,
+    parts: Arc<Parts>,
+    /// What is in force; held while a reload runs, so that there is one at a time.
+    current: tokio::sync::Mutex<Config>,
+}
+
+impl Reloader {
+    pub(crate) fn new(file: PathBuf, config: Config, parts: Arc<Parts>) -> Self {
+        Self { file, parts, current: tokio::sync::Mutex::new(config) }
+    }
+
+    /// Swaps the configuration for what the file holds now. An error changes nothing.
+    pub(crate) async fn reload(&self) -> anyhow::Result<Report> {
+        let mut current = self.current.lock().await;
+        let file = self.file.clone();
+        let next = tokio::task::spawn_blocking(move || {
+            let config = Config::load(&file)?;
+            config.validate()?;
+            Ok::<_, anyhow::Error>(config)
+        })
+        .await??;
+        let report = compare(&current, &next)?;
+        self.parts.apply(&current, &next)?;
+        tracing::info!(
+            changed = report.changed.join(", "),
+            restart_needed = report.restart_needed.join(", "),
+            "configuration reloaded"
+        );
+        *current = next;
+        Ok(report)
+    }
+
+    /// Reloads on SIGHUP and whenever the file or what it refers to changes, until stopped.
+    pub(crate) async fn watch(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let touched = Arc::new(Notify::new());
+        let _watcher = self.watcher(touched.clone()).await?;
+        let mut seen = self.contents().await;
+        loop {
+            let is_signal = tokio::select! {
+                _ = hangup.recv() => true,
+                () = touched.notified() => false,
+                () = stop.cancelled() => return Ok(()),
+            };
+            if !is_signal {
+                tokio::time::sleep(CALM).await;
+            }
+            let contents = self.contents().await;
+            if !is_signal && contents == seen {
+                continue;
+            }
+            seen = contents;
+            if let Err(error) = self.reload().await {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the configuration was not reloaded, the one before stays in force"
+                );
+            }
+        }
+    }
+
+    /// Watches the folders: editors and orchestrators replace files rather than write them.
+    async fn watcher(&self, touched: Arc<Notify>) -> anyhow::Result<RecommendedWatcher> {
+        let mut watcher = notify::recommended_watcher(move |_| touched.notify_one())
+            .context("cannot watch the configuration")?;
+        let mut folders: Vec<PathBuf> =
+            self.files().await.iter().map(|file| folder(file)).collect();
+        folders.sort();
+        folders.dedup();
+        for folder in folders {
+            watcher
+                .watch(&folder, RecursiveMode::NonRecursive)
+                .with_context(|| format!("cannot watch {}", folder.display()))?;
+        }
+        Ok(watcher)
+    }
+
+    async fn files(&self) -> Vec<PathBuf> {
+        let mut files = self.current.lock().await.files();
+        files.push(self.file.clone());
+        files
+    }
+
+    /// What the files hold; one that cannot be read holds nothing.
+    async fn contents(&self) -> Vec<Option<Vec<u8>>> {
+        let files = self.files().await;
+        let read = move || files.iter().map(|file| std::fs::read(file).ok()).collect();
+        tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    }
+}
+
+fn folder(file: &std::path::Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Which settings differ, by whether they are in force at once.
+fn compare(current: &Config, next: &Config) -> anyhow::Result<Report> {
+    let (mut old, mut new) = (serde_json::to_value(current)?, serde_json::to_value(next)?);
+    let mut report = Report::default();
+    for pointer in RESTART {
+        if old.pointer(pointer) != new.pointer(pointer) {
+            report.restart_needed.push(pointer[1..].replace('/', "."));
+        }
+        for value in [&mut old, &mut new] {
+            if let Some(place) = value.pointer_mut(pointer) {
+                *place = Value::Null;
+            }
+        }
+    }
+    for (name, value) in new.as_object().into_iter().flatten() {
+        if old.get(name) != Some(value) {
+            report.changed.push(name.clone());
+        }
+    }
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_is_told_apart_from_what_waits_for_a_restart() {
+        let before = Config::default();
+        let mut after = before.clone();
+        assert_eq!(compare(&before, &after).expect("compares"), Report::default());
+        after.edge.body_bytes_max = 1;
+        after.edge.listeners.clear();
+        after.store.retention_days = 7;
+        after.ledger.compress = false;
+        let report = compare(&before, &after).expect("compares");
+        assert_eq!(report.changed, ["edge", "store"]);
+        assert_eq!(report.restart_needed, ["edge.listeners", "ledger"]);
+    }
+
+    #[test]
+    fn every_setting_that_needs_a_restart_exists() {
+        let config = serde_json::to_value(Config::default()).expect("serialises");
+        for pointer in RESTART {
+            assert!(config.pointer(pointer).is_some(), "{pointer}");
+        }
+    }
+}
