@@ -5,19 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::wire::Parts;
 
-/// An editor writes a file in several steps; they are taken as one change.
-const CALM: Duration = Duration::from_millis(250);
+/// Time between two looks at the files.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Settings that need a restart: they name sockets, folders and what is sized at the start.
 const RESTART: &[&str] = &[
@@ -75,23 +72,24 @@ impl Reloader {
         Ok(report)
     }
 
-    /// Reloads on SIGHUP and whenever the file or what it refers to changes, until stopped.
+    /// Reloads on SIGHUP and whenever the file or what it refers to changes, until stopped. It looks
+    /// rather than waits for news from the kernel: that works on every file system, and for files
+    /// that are replaced as well as for those that are written.
     pub(crate) async fn watch(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
-        let touched = Arc::new(Notify::new());
-        let _watcher = self.watcher(touched.clone()).await?;
         let mut seen = self.contents().await;
+        // Contents that differ from those in force must be the same twice: somebody may be writing.
+        let mut before = seen.clone();
         loop {
             let is_signal = tokio::select! {
                 _ = hangup.recv() => true,
-                () = touched.notified() => false,
+                () = tokio::time::sleep(LOOK) => false,
                 () = stop.cancelled() => return Ok(()),
             };
-            if !is_signal {
-                tokio::time::sleep(CALM).await;
-            }
             let contents = self.contents().await;
-            if !is_signal && contents == seen {
+            let is_settled = contents == before;
+            before.clone_from(&contents);
+            if !is_signal && (contents == seen || !is_settled) {
                 continue;
             }
             seen = contents;
@@ -102,22 +100,6 @@ impl Reloader {
                 );
             }
         }
-    }
-
-    /// Watches the folders: editors and orchestrators replace files rather than write them.
-    async fn watcher(&self, touched: Arc<Notify>) -> anyhow::Result<RecommendedWatcher> {
-        let mut watcher = notify::recommended_watcher(move |_| touched.notify_one())
-            .context("cannot watch the configuration")?;
-        let mut folders: Vec<PathBuf> =
-            self.files().await.iter().map(|file| folder(file)).collect();
-        folders.sort();
-        folders.dedup();
-        for folder in folders {
-            watcher
-                .watch(&folder, RecursiveMode::NonRecursive)
-                .with_context(|| format!("cannot watch {}", folder.display()))?;
-        }
-        Ok(watcher)
     }
 
     async fn files(&self) -> Vec<PathBuf> {
@@ -131,13 +113,6 @@ impl Reloader {
         let files = self.files().await;
         let read = move || files.iter().map(|file| std::fs::read(file).ok()).collect();
         tokio::task::spawn_blocking(read).await.unwrap_or_default()
-    }
-}
-
-fn folder(file: &std::path::Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
     }
 }
 

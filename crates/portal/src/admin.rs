@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::server::{Portal, is_authorised};
@@ -48,13 +47,6 @@ impl IntoResponse for Problem {
     }
 }
 
-/// `?stateful=true`: calls about objects that live on the backend are held off too, and fail.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Scope {
-    stateful: bool,
-}
-
 /// The routes below `/admin/v1`.
 pub(crate) fn routes() -> Router<Portal> {
     Router::new()
@@ -79,9 +71,17 @@ async fn drain(
     State(portal): State<Portal>,
     headers: HeaderMap,
     Path(id): Path<String>,
-    Query(scope): Query<Scope>,
+    RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Problem> {
-    operations(&portal, &headers)?.drain(&id, scope.stateful).map(Json)
+    let with_stateful = match query.as_deref() {
+        None | Some("" | "stateful=false") => false,
+        Some("stateful=true") => true,
+        Some(_) => {
+            let detail = "the query may be stateful=true or stateful=false".to_owned();
+            return Err(Problem { status: 400, detail });
+        }
+    };
+    operations(&portal, &headers)?.drain(&id, with_stateful).map(Json)
 }
 
 async fn undrain(
