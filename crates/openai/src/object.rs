@@ -125,8 +125,8 @@ pub struct ObjectRole {
     pub creates: Option<ObjectKind>,
     /// Kind of the objects it lists, where they stand alone.
     pub lists: Option<ObjectKind>,
-    /// The object in the path is gone afterwards.
-    pub deletes: bool,
+    /// Kind of the object that is gone afterwards: the last one that the path names.
+    pub deletes: Option<ObjectKind>,
 }
 
 impl ObjectRole {
@@ -150,7 +150,7 @@ impl ObjectRole {
             creates: creates(method, kind, rest),
             lists: (method == "GET" && rest.is_empty() && kind != ObjectKind::Response)
                 .then_some(kind),
-            deletes: method == "DELETE" && rest == ["{}"],
+            deletes: deletes(kind, rest).filter(|_| method == "DELETE"),
         }
     }
 }
@@ -209,6 +209,19 @@ fn creates(method: &str, kind: ObjectKind, rest: &[&str]) -> Option<ObjectKind> 
     }
 }
 
+/// Taking a file out of a vector store or from an assistant leaves the file.
+fn deletes(kind: ObjectKind, rest: &[&str]) -> Option<ObjectKind> {
+    use ObjectKind as K;
+    match (kind, rest) {
+        (_, ["{}"]) => Some(kind),
+        (K::Thread, ["{}", "messages", "{}"]) => Some(K::Message),
+        (K::Container, ["{}", "files", "{}"]) => Some(K::ContainerFile),
+        (K::Eval, ["{}", "runs", "{}"]) => Some(K::EvalRun),
+        (K::Conversation, ["{}", "items", "{}"]) => Some(K::Item),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,7 +243,11 @@ mod tests {
             ("POST", "/v1/files", creates(K::File)),
             ("GET", "/openai/files", lists(K::File)),
             ("GET", "/openai/v1/files/file-1/content", pinned(K::File)),
-            ("DELETE", "/v1/files/file-1", ObjectRole { deletes: true, ..pinned(K::File) }),
+            (
+                "DELETE",
+                "/v1/files/file-1",
+                ObjectRole { deletes: Some(K::File), ..pinned(K::File) },
+            ),
             ("POST", "/v1/threads/runs", creates(K::Run)),
             (
                 "POST",

@@ -26,6 +26,9 @@ const ROOM_WAIT: Duration = Duration::from_secs(5);
 /// Most objects that one list goes through, the newest.
 pub const LISTED_MAX: usize = 20_000;
 
+/// Most fine-tuned models held in memory; of more, calls find their way by the configuration only.
+const MODELS_MAX: usize = 10_000;
+
 /// What is known of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
@@ -71,6 +74,8 @@ struct Index {
     by_sequence: BTreeMap<u64, Vec<String>>,
     /// Of the snapshot.
     cache: Cache<Arc<Known>>,
+    /// All fine-tuned models and their deployments.
+    models: HashMap<String, Arc<Known>>,
     /// The last sequence in the snapshot.
     applied: u64,
     /// Changes so far: what was read from the snapshot before one is not kept.
@@ -91,6 +96,7 @@ impl Objects {
             pending: HashMap::new(),
             by_sequence: BTreeMap::new(),
             cache: Cache::new(cached_max),
+            models: HashMap::new(),
             applied: 0,
             changes: 0,
         };
@@ -100,7 +106,7 @@ impl Objects {
 
     /// What makes the snapshot follow the ledger; for [`crate::Follower::start`].
     pub fn projection(&self) -> Box<dyn Projection> {
-        Box::new(ObjectProjection { objects: self.clone() })
+        Box::new(ObjectProjection { objects: self.clone(), has_models: false })
     }
 
     /// What is known of an id; none if nothing is.
@@ -125,6 +131,11 @@ impl Objects {
             index.cache.insert(id, known.clone());
         }
         Ok(Some(known))
+    }
+
+    /// What is known of a fine-tuned model, or a deployment of one, by its name. Does not wait.
+    pub fn model(&self, name: &str) -> Option<Arc<Known>> {
+        self.inner.index().models.get(name).cloned()
     }
 
     /// Waits until there is room for new objects.
@@ -159,11 +170,14 @@ impl Objects {
                 made_at: record.noted_at,
             };
             if !index.holds(&object.id) {
-                index.put(&object.id, Some(Arc::new(known)), sequence);
+                let known = Arc::new(known);
+                index.note_model(&object.id, &known);
+                index.put(&object.id, Some(known), sequence);
             }
         }
         for object in &record.gone {
             index.cache.remove(&object.id);
+            index.models.remove(&object.id);
             index.put(&object.id, None, sequence);
         }
     }
@@ -210,6 +224,12 @@ impl Index {
         match self.pending.get(id) {
             Some(pending) => pending.known.is_some(),
             None => self.cache.get(id).is_some(),
+        }
+    }
+
+    fn note_model(&mut self, id: &str, known: &Arc<Known>) {
+        if known.kind == table::MODEL_KIND && self.models.len() < MODELS_MAX {
+            self.models.entry(id.to_owned()).or_insert_with(|| known.clone());
         }
     }
 
@@ -263,6 +283,8 @@ impl Index {
 /// Keeps the tables of objects.
 struct ObjectProjection {
     objects: Objects,
+    /// The models of the snapshot are in memory.
+    has_models: bool,
 }
 
 impl Projection for ObjectProjection {
@@ -278,8 +300,29 @@ impl Projection for ObjectProjection {
     }
 
     fn committed(&mut self, sequence: u64) {
+        if !self.has_models {
+            self.load_models();
+        }
         self.objects.inner.index().applied(sequence);
         self.objects.inner.room.notify_waiters();
+    }
+}
+
+impl ObjectProjection {
+    fn load_models(&mut self) {
+        let inner = &self.objects.inner;
+        match inner.snapshot.read(|read| table::models(read, MODELS_MAX)) {
+            Ok(models) => {
+                self.has_models = true;
+                let mut index = inner.index();
+                for (id, known) in models {
+                    index.note_model(&id, &Arc::new(known));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(reason = error.story(), "fine-tuned models cannot be read")
+            }
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The JSON scanner: a checker of the whole grammar that keeps a few top-level values.
 
+use crate::object::{ObjectKind, is_fine_tuned};
+
 use super::splice::StreamOptions;
 use super::token::{Number, Text, literal};
 use super::utf8::Utf8Check;
-use crate::object::{ObjectKind, is_fine_tuned};
-
 use super::{Malformed, PEEK_DEPTH_MAX, PEEK_VALUE_BYTES_MAX, Peek, PeekFormat};
 
 /// Longest key that can be a wanted one, escapes included.
@@ -110,9 +110,18 @@ impl Field {
             "id" => Self::InnerId,
             "type" => Self::InnerType,
             "metadata" | "parameters" | "schema" => Self::Muted,
-            "file_id" | "file_ids" | "vector_store_id" | "vector_store_ids" | "container"
-            | "container_id" | "thread_id" | "output_file_id" | "error_file_id"
-            | "result_files" | "fine_tuned_model" => Self::Reference,
+            "file_id"
+            | "file_ids"
+            | "vector_store_id"
+            | "vector_store_ids"
+            | "container"
+            | "container_id"
+            | "thread_id"
+            | "output_file_id"
+            | "error_file_id"
+            | "result_files"
+            | "fine_tuned_model"
+            | "fine_tuned_model_checkpoint" => Self::Reference,
             _ => return None,
         })
     }

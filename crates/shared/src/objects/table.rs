@@ -9,8 +9,14 @@ use super::{Known, Owned};
 
 /// By id: [`Stored`] as JSON, to which members may be added.
 const OBJECTS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("objects");
+/// Ids of the objects that are models.
+const MODELS: TableDefinition<'static, &str, ()> = TableDefinition::new("models");
 /// By owner, kind, time in microseconds and id: the backend.
 const OWNED: TableDefinition<'static, OwnedKey<'static>, &str> = TableDefinition::new("owned");
+
+/// Kind of the objects whose ids are names of models: calls name them without further ado, so all of
+/// them are held in memory.
+pub(super) const MODEL_KIND: &str = "fine-tuned-model";
 
 type OwnedKey<'a> = (&'a str, &'a str, i64, &'a str);
 
@@ -53,9 +59,24 @@ pub(super) fn owned(
     Ok(found)
 }
 
+/// The models there are, at most so many.
+pub(super) fn models(
+    read: &ReadTransaction,
+    count_max: usize,
+) -> Result<Vec<(String, Known)>, redb::Error> {
+    let table = read.open_table(MODELS)?;
+    let mut found = Vec::new();
+    for entry in table.iter()?.take(count_max) {
+        let id = entry?.0.value().to_owned();
+        found.extend(get(read, &id)?.map(|known| (id, known)));
+    }
+    Ok(found)
+}
+
 pub(super) fn apply(frames: &[Entry], transaction: &WriteTransaction) -> Result<(), redb::Error> {
     let mut objects = transaction.open_table(OBJECTS)?;
     let mut owned = transaction.open_table(OWNED)?;
+    let mut models = transaction.open_table(MODELS)?;
     for entry in frames {
         // One that cannot be read is the pipeline's to report.
         let Ok(Record::Objects(record)) = Record::decode(Kind::Objects, &entry.frame.payload)
@@ -71,9 +92,13 @@ pub(super) fn apply(frames: &[Entry], transaction: &WriteTransaction) -> Result<
                 made_at_unix_us: record.noted_at.unix_micros(),
             };
             make(&object.id, &known, &mut objects, &mut owned)?;
+            if known.kind == MODEL_KIND {
+                models.insert(object.id.as_str(), ())?;
+            }
         }
         for object in &record.gone {
             forget(&object.id, &mut objects, &mut owned)?;
+            models.remove(object.id.as_str())?;
         }
     }
     Ok(())

@@ -165,3 +165,27 @@ async fn memory_is_bounded_however_many_objects_there_are() {
     assert_eq!(index.pending.len(), 0);
     assert!(index.cache.len() <= 8);
 }
+
+#[tokio::test]
+async fn fine_tuned_models_are_known_by_name_over_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = open(dir.path());
+    let mut made = record(1, "ann", &["ft:gpt-4o:org::1", "ft:gpt-4o:org::2"], &[]);
+    made.made.iter_mut().for_each(|object| object.kind = table::MODEL_KIND.into());
+    world.note(made).await;
+    world.note(record(2, "ann", &["file-1"], &[])).await;
+    world.note(record(3, "ann", &[], &["ft:gpt-4o:org::2"])).await;
+    let World { ledger, objects, follower } = world;
+    for _ in 0..2 {
+        let model = objects.model("ft:gpt-4o:org::1").expect("known at once");
+        assert_eq!((model.owner.as_str(), model.backend_id.as_str()), ("ann", "home-of-ann"));
+        assert_eq!(objects.model("ft:gpt-4o:org::2"), None);
+        assert_eq!(objects.model("file-1"), None);
+    }
+    drop((objects, follower));
+    ledger.close().await.unwrap();
+    drop(ledger);
+    let world = open(dir.path());
+    assert!(world.objects.model("ft:gpt-4o:org::1").is_some());
+    assert_eq!(world.objects.model("ft:gpt-4o:org::2"), None);
+}
