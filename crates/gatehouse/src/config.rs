@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use gateway::{
-    BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig, PoolConfig, SecretRef,
-    Settings,
+    BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig, ObjectsConfig,
+    PoolConfig, SecretRef, Settings,
 };
 use policy::{KeyHasher, LimitConfig, Prices, ProductConfig, Rules, SubscriptionConfig};
 use schemars::JsonSchema;
@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) pool: PoolConfig,
     /// Which addresses backends may have.
     pub(crate) egress: net::EgressConfig,
+    /// What becomes of calls that name objects: files, threads, responses and their like.
+    pub(crate) objects: ObjectsConfig,
     /// What is recorded and how long an abandoned answer is read on.
     pub(crate) capture: CaptureConfig,
     /// Sets of operations and deployments that subscriptions give access to.
@@ -91,6 +93,7 @@ impl Default for Config {
             backends: Vec::new(),
             pool: PoolConfig::default(),
             egress: net::EgressConfig::default(),
+            objects: ObjectsConfig::default(),
             capture: CaptureConfig::default(),
             products: Vec::new(),
             subscriptions: Vec::new(),
@@ -221,6 +224,7 @@ impl Config {
             edge: self.edge.clone(),
             backends: self.backends.clone(),
             pool: self.pool.clone(),
+            objects: self.objects.clone(),
             capture: self.capture.clone(),
             egress: self.egress.clone(),
             region: self.region.clone(),

@@ -17,7 +17,7 @@ use openai::Catalogue;
 use pipeline::Pipeline;
 use portal::{Operations, Portal, Problem, Token};
 use serde_json::{Value, json};
-use shared::{Follower, LimitProjection, Limiter, Snapshot};
+use shared::{Follower, LimitProjection, Limiter, Objects, Snapshot};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -71,7 +71,7 @@ impl Running {
             let config = config.clone();
             tokio::task::spawn_blocking(move || open(&config)).await??
         };
-        let (limiter, follower) = follow(&config, &ledger).await?;
+        let (objects, limiter, follower) = follow(&config, &ledger).await?;
         let pipeline = Pipeline::start(
             ledger.clone(),
             store.clone(),
@@ -84,6 +84,7 @@ impl Running {
             catalogue: Arc::new(Catalogue::builtin()),
             ledger: ledger.clone(),
             limiter,
+            objects,
             spool_dir: config.work_dir().join("gateway"),
         };
         let gateway = Gateway::start(wiring).await?;
@@ -223,14 +224,17 @@ fn open(config: &Config) -> anyhow::Result<(Ledger, Arc<Store>)> {
 }
 
 /// Brings what requests know together up to the end of the ledger, and lets it follow from there.
-async fn follow(config: &Config, ledger: &Ledger) -> anyhow::Result<(Limiter, Follower)> {
+async fn follow(config: &Config, ledger: &Ledger) -> anyhow::Result<(Objects, Limiter, Follower)> {
     let (file, ledger) = (config.data_dir.join("shared.redb"), ledger.clone());
+    let cached_max = config.objects.cached_max as usize;
     let followed = tokio::task::spawn_blocking(move || {
         let snapshot = Arc::new(Snapshot::open(file)?);
-        let projections: Vec<Box<dyn shared::Projection>> = vec![Box::new(LimitProjection::new())];
+        let objects = Objects::new(snapshot.clone(), cached_max);
+        let projections: Vec<Box<dyn shared::Projection>> =
+            vec![objects.projection(), Box::new(LimitProjection::new())];
         let follower = Follower::start(&ledger, snapshot.clone(), projections)?;
         let limiter = Limiter::load(&snapshot, now())?;
-        Ok::<_, shared::Error>((limiter, follower))
+        Ok::<_, shared::Error>((objects, limiter, follower))
     });
     Ok(followed.await??)
 }

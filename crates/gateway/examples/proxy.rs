@@ -51,16 +51,21 @@ async fn serve(
     let dir = tempfile::tempdir()?;
     let now = || event::Timestamp::from(std::time::SystemTime::now());
     let (ledger, _) = ledger::Ledger::open(&dir.path().join("ledger"), ledger_config, now)?;
+    let snapshot = Arc::new(shared::Snapshot::open(dir.path().join("shared.redb"))?);
+    let objects = shared::Objects::new(snapshot.clone(), 100_000);
+    let follower = shared::Follower::start(&ledger, snapshot, vec![objects.projection()])?;
     let gateway = Gateway::start(Wiring {
         settings: Settings { config, rules, keys: BackendKeys::new() },
         catalogue: Arc::new(openai::Catalogue::builtin()),
         ledger: ledger.clone(),
         limiter: shared::Limiter::new(),
+        objects,
         spool_dir: dir.path().join("spool"),
     })
     .await?;
     tokio::signal::ctrl_c().await?;
     gateway.shutdown().await;
+    follower.stop();
     ledger.close().await?;
     Ok(())
 }

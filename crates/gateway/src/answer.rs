@@ -20,6 +20,7 @@ use openai::UsageFilter;
 
 use crate::exchange::{Admitted, Ending, Exchange, Release};
 use crate::forward::Begun;
+use crate::objects::Learner;
 use crate::refusal::{Kind, Refusal};
 use crate::reply::Pieces;
 use crate::sse::{self, Tail};
@@ -77,6 +78,7 @@ impl Exchange {
             headers: record::header_list(&parts.headers),
         });
         self.note_answer(parts.status.as_u16(), &parts.headers);
+        self.learner = Learner::of(admitted, &chosen.backend.id, &parts);
         let length = body_length(&admitted.parts.method, &parts);
         let whole_max = u64::from(self.live.config.capture.whole_answer_bytes_max);
         let ending = match length {
@@ -150,6 +152,13 @@ impl Exchange {
             let kind = if is_client_gone { Kind::ClientGone } else { Kind::BackendFailed };
             return Ok(self.refuse(Refusal::new(kind).detail(why), frames));
         }
+        if let Some(mut learner) = self.learner.take() {
+            learner.push(&data);
+            if let Some((frame, record)) = Box::pin(self.note_objects(&mut learner)).await? {
+                frames.push(frame);
+                self.learnt.push(record);
+            }
+        }
         Ok(self.whole_ending(frames, parts, data, is_client_gone))
     }
 
@@ -208,6 +217,7 @@ impl Exchange {
         if let Some(opened) = self.opened.take() {
             record::kept(opened).await?;
         }
+        self.keep_learnt(&Bytes::new()).await?;
         self.say_remaining(&mut parts.headers);
         let head = self.head(parts);
         let headers = head.headers().clone();
@@ -360,7 +370,19 @@ impl Exchange {
                 gone.deadline = tokio::time::Instant::now();
             }
         }
-        self.recorder.append_chunk(Side::Response, data).await
+        self.recorder.append_chunk(Side::Response, data).await?;
+        self.keep_learnt(data).await
+    }
+
+    /// Looks for new objects in a piece, and keeps them before it goes on.
+    async fn keep_learnt(&mut self, data: &Bytes) -> Result<(), Refusal> {
+        let Some(mut learner) = self.learner.take() else { return Ok(()) };
+        learner.push(data);
+        if !learner.has_none() {
+            Box::pin(self.keep_objects(&mut learner)).await?;
+        }
+        self.learner = Some(learner);
+        Ok(())
     }
 
     async fn let_held_pass(&mut self, streaming: &mut Streaming) {

@@ -12,6 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::config::{BackendKind, UnknownPaths};
 use crate::credential;
+use crate::objects::Named;
 use crate::refusal::{self, Refusal};
 
 /// What stands in a path as it is (RFC 3986, section 2.3).
@@ -26,6 +27,8 @@ pub(crate) struct Asked {
     pub(crate) family: Family,
     /// Below the family's prefix, as received.
     pub(crate) relative_path: String,
+    /// The objects it names.
+    pub(crate) named: Named,
     stateful: Statefulness,
     /// The operation is the dated Azure surface's own, with a path that Azure serves as it is.
     is_dated_path: bool,
@@ -103,6 +106,7 @@ impl Asked {
             target,
             family: found.family,
             relative_path: found.relative_path.to_owned(),
+            named: Named::in_path(found),
             stateful: operation.map_or(Statefulness::None, |op| op.stateful),
             is_dated_path: operation.is_some_and(|op| {
                 op.surface == Surface::AzureDated
@@ -167,7 +171,8 @@ impl Asked {
         if !self.has_path_deployment && self.wants_model {
             self.target.deployment = self.target.model.clone();
         }
-        if self.stateful == Statefulness::Conditional && names_an_object(peek) {
+        self.named.learn(peek);
+        if self.stateful == Statefulness::Conditional && !self.named.in_body.is_empty() {
             self.stateful = Statefulness::ById;
         }
     }
@@ -310,17 +315,6 @@ impl Asked {
 
 fn asks_for_stream(query: &str) -> bool {
     query.split('&').any(|pair| pair == "stream=true")
-}
-
-fn names_an_object(peek: &Peek) -> bool {
-    let ids = [
-        &peek.previous_response_id,
-        &peek.conversation,
-        &peek.assistant_id,
-        &peek.input_file_id,
-        &peek.training_file,
-    ];
-    ids.into_iter().any(Option::is_some)
 }
 
 fn refuse(found: &Identified<'_>, unknown: UnknownPaths) -> Option<Refusal> {

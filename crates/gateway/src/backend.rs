@@ -150,6 +150,16 @@ impl Backend {
         self.origin.config.fine_tuned.iter().any(|name| name == deployment)
     }
 
+    /// Somebody decreed that this deployment is here.
+    pub(crate) fn lists(&self, deployment: &str) -> bool {
+        self.deployments.contains(deployment) || self.is_fine_tuned(deployment)
+    }
+
+    /// It is up, and not drained.
+    pub(crate) fn takes_new(&self, now: Instant) -> bool {
+        self.is_up(now) && self.standing.drain() == Drain::Undrained
+    }
+
     pub(crate) fn serves(&self, deployment: &str) -> bool {
         self.deployments.is_empty()
             || deployment.is_empty()

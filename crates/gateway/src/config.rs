@@ -26,6 +26,8 @@ pub struct GatewayConfig {
     pub backends: Vec<BackendConfig>,
     /// How a backend is chosen, watched and left.
     pub pool: PoolConfig,
+    /// What becomes of calls that name objects: files, threads, responses and their like.
+    pub objects: ObjectsConfig,
     /// What is recorded and how long an abandoned answer is read on.
     pub capture: CaptureConfig,
     /// Which addresses backends may have.
@@ -163,6 +165,35 @@ pub enum SecretRef {
     Env(String),
     /// File; white space at its end does not count.
     File(PathBuf),
+}
+
+/// What becomes of calls that name objects: files, threads, responses and their like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ObjectsConfig {
+    /// Calls that name an object which was not made through this gateway.
+    pub unknown: UnknownObjects,
+    /// Objects held in memory; the others are read from the disk when they are asked for. It is read at
+    /// the start.
+    pub cached_max: u32,
+}
+
+impl Default for ObjectsConfig {
+    fn default() -> Self {
+        Self { unknown: UnknownObjects::default(), cached_max: 100_000 }
+    }
+}
+
+/// What becomes of a call that names an object which is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownObjects {
+    /// It gets 404, as if the backend did not have it: nobody reaches what is not known to be theirs.
+    #[default]
+    Refuse,
+    /// It goes where new objects of the subscription are made. For objects that were there before
+    /// Gatehouse; whoever knows the id of one can use it.
+    Home,
 }
 
 /// What is recorded, and how long an abandoned answer is read on.

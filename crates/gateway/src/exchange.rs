@@ -19,6 +19,7 @@ use crate::asked::{Asked, Intake};
 use crate::connection::ConnectionFacts;
 use crate::gateway::Inner;
 use crate::live::Live;
+use crate::objects::Learner;
 use crate::pool::Home;
 use crate::record::{self, Recorder};
 use crate::refusal::{Kind, Refusal};
@@ -47,6 +48,10 @@ pub(crate) struct Exchange {
     pub(crate) account: Account,
     /// Longest body that the subscription may send.
     body_bytes_max: u64,
+    /// Objects in the records that go with the end record, to be remembered once that is kept.
+    pub(crate) learnt: Vec<event::Objects>,
+    /// Looks for objects in the answer, where there may be some.
+    pub(crate) learner: Option<Box<Learner>>,
 }
 
 /// Counts of one exchange.
@@ -88,7 +93,6 @@ pub(crate) enum Release {
 pub(crate) struct Admitted {
     pub(crate) parts: Parts,
     pub(crate) asked: Asked,
-    #[expect(dead_code, reason = "limits are about to use it")]
     pub(crate) grant: Grant,
     /// The backend that holds what the call is about, if one does.
     pub(crate) home: Home,
@@ -119,6 +123,8 @@ impl Exchange {
             errors: Vec::new(),
             account: Account::default(),
             body_bytes_max: u64::MAX,
+            learnt: Vec::new(),
+            learner: None,
         }
     }
 
@@ -155,13 +161,22 @@ impl Exchange {
             Ok(grant) => grant,
             Err(refusal) => return Box::pin(self.refuse_body(refusal, upload.stored)).await,
         };
+        // Seldom needed: kept out of the future of every exchange, as elsewhere here.
+        let home = match self.may_have_home(&asked) {
+            true => Box::pin(self.find_home(&parts, &asked, &grant)).await,
+            false => Ok(Home::Any),
+        };
+        let home = match home {
+            Ok(home) => home,
+            Err(refusal) => return Box::pin(self.refuse_body(refusal, upload.stored)).await,
+        };
         if grant.allowance.is_limited()
             && let Err(refusal) =
                 Box::pin(self.reserve(&parts, &asked, &grant, &upload.stored)).await
         {
             return Box::pin(self.refuse_body(refusal, upload.stored)).await;
         }
-        self.forward(Admitted { parts, asked, grant, home: Home::Any, upload }).await
+        self.forward(Admitted { parts, asked, grant, home, upload }).await
     }
 
     fn check_ledger(&self) -> Result<(), Refusal> {
@@ -290,7 +305,8 @@ impl Exchange {
     }
 
     fn check_served(&self, asked: &Asked) -> Result<(), Refusal> {
-        if self.live.pool.knows(asked.deployment()) {
+        let deployment = asked.deployment();
+        if self.live.pool.knows(deployment) || self.gateway.objects.model(deployment).is_some() {
             return Ok(());
         }
         Err(Refusal::new(Kind::DeploymentNotFound))
@@ -403,8 +419,14 @@ impl Exchange {
             }
             _ => frames.push(self.recorder.closed(closed)),
         }
-        let Err(failed) = self.recorder.keep(frames.clone()).await else {
-            return ending.release.hand_over().await;
+        let failed = match self.recorder.keep(frames.clone()).await {
+            Ok(sequence) => {
+                if !self.learnt.is_empty() {
+                    Box::pin(self.remember_learnt(sequence)).await;
+                }
+                return ending.release.hand_over().await;
+            }
+            Err(failed) => failed,
         };
         // Seldom needed and large: kept out of the future of every exchange, as elsewhere here.
         Box::pin(self.close_late(ending, frames, &failed)).await;

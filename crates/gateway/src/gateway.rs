@@ -38,6 +38,8 @@ pub struct Wiring {
     pub ledger: Ledger,
     /// What has been used of the limits.
     pub limiter: Limiter,
+    /// Where objects are at home; the snapshot they are in follows the ledger.
+    pub objects: shared::Objects,
     /// Folder for request bodies too long for memory; made if it is not there. The files have no
     /// names, so nothing stays behind.
     pub spool_dir: PathBuf,
@@ -129,6 +131,7 @@ pub(crate) struct Inner {
     pub(crate) ledger: Ledger,
     pub(crate) limiter: Limiter,
     pub(crate) tokenizer: Tokenizer,
+    pub(crate) objects: shared::Objects,
     pub(crate) spool_dir: Arc<PathBuf>,
     pub(crate) counters: Counters,
     /// Exchanges, and what they started.
@@ -176,6 +179,7 @@ impl Gateway {
             ledger: wiring.ledger,
             limiter: wiring.limiter,
             tokenizer: Tokenizer::new(),
+            objects: wiring.objects,
             spool_dir: Arc::new(wiring.spool_dir),
             counters: Counters::default(),
             tasks: TaskTracker::new(),

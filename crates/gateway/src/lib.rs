@@ -21,6 +21,7 @@ mod headers;
 mod health;
 mod http2;
 mod live;
+mod objects;
 mod pool;
 mod prefixed;
 mod probe;
@@ -37,8 +38,8 @@ mod watch;
 pub use asked::examine;
 pub use config::{
     BackendConfig, BackendKeys, BackendKind, Balance, BreakerConfig, CaptureConfig, EdgeConfig,
-    ErrorShape, GatewayConfig, ListenerConfig, PoolConfig, ProbeConfig, Secret, SecretRef, Tier,
-    TlsConfig, UnknownPaths,
+    ErrorShape, GatewayConfig, ListenerConfig, ObjectsConfig, PoolConfig, ProbeConfig, Secret,
+    SecretRef, Tier, TlsConfig, UnknownObjects, UnknownPaths,
 };
 pub use gateway::{BackendStatus, CircuitStatus, Error, Gateway, Status, Wiring};
 pub use health::Health;

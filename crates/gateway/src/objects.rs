@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use event::{Frame, Record};
 use http::Method;
+use http::request::Parts;
 use openai::{Identified, ObjectKind, ObjectRole, Peek, is_fine_tuned};
 use policy::Grant;
 use shared::Known;
@@ -91,11 +92,19 @@ impl Named {
 }
 
 impl Exchange {
+    /// A call names objects or makes them, or a model that exists once.
+    pub(crate) fn may_have_home(&self, asked: &Asked) -> bool {
+        let deployment = asked.deployment();
+        asked.is_stateful()
+            || is_fine_tuned(deployment)
+            || self.gateway.objects.model(deployment).is_some()
+    }
+
     /// Where a call must go. What it names must be known, and its caller's.
     pub(crate) async fn find_home(
         &self,
+        parts: &Parts,
         asked: &Asked,
-        method: &Method,
         grant: &Grant,
     ) -> Result<Home, Refusal> {
         let named = &asked.named;
@@ -106,7 +115,7 @@ impl Exchange {
         }
         if let Some((kind, id)) = named.role.pinned.zip(named.pinned.as_deref()) {
             // Ids that the caller chooses are new at first; models have names that are nobody's.
-            let may_be_new = (named.role.creates.is_some() && *method == Method::PUT)
+            let may_be_new = (named.role.creates.is_some() && parts.method == Method::PUT)
                 || (kind == ObjectKind::FineTunedModel && !is_fine_tuned(id));
             self.follow(kind, id, may_be_new, grant, &mut home).await?;
         }
@@ -231,6 +240,13 @@ impl Exchange {
         let sequence = record::kept(commit).await?;
         self.gateway.objects.remember(&record, sequence).await;
         Ok(())
+    }
+
+    /// Remembers what stands in the record up to this sequence.
+    pub(crate) async fn remember_learnt(&mut self, sequence: u64) {
+        for record in std::mem::take(&mut self.learnt) {
+            self.gateway.objects.remember(&record, sequence).await;
+        }
     }
 }
 

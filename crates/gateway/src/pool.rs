@@ -45,7 +45,6 @@ pub(crate) enum Home {
     #[default]
     Any,
     /// To the backend of this id, which holds what the call is about.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the object registry is about to tell it"))]
     Backend(Arc<str>),
 }
 

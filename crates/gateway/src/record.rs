@@ -83,8 +83,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Queues frames and waits until they are kept.
-    pub(crate) async fn keep(&self, frames: Vec<Frame>) -> Result<(), Refusal> {
+    /// Queues frames and waits until they are kept; answers the sequence of the last.
+    pub(crate) async fn keep(&self, frames: Vec<Frame>) -> Result<u64, Refusal> {
         kept(self.append(frames).await?).await
     }
 
@@ -106,8 +106,8 @@ impl Recorder {
 }
 
 /// Waits until a commit is kept.
-pub(crate) async fn kept(commit: Commit) -> Result<(), Refusal> {
-    commit.durable().await.map(|_| ()).map_err(|error| ledger_down(&error))
+pub(crate) async fn kept(commit: Commit) -> Result<u64, Refusal> {
+    commit.durable().await.map_err(|error| ledger_down(&error))
 }
 
 pub(crate) fn ledger_down(error: &ledger::Error) -> Refusal {

@@ -20,6 +20,9 @@ pub(crate) enum Kind {
     UnknownPath,
     MethodNotAllowed,
     DeploymentNotFound,
+    ObjectMissing,
+    ObjectsApart,
+    RegistryDown,
     BodyMalformed,
     BodyTooLarge,
     BodyTimeout,
@@ -128,6 +131,30 @@ const TABLE: &[Row] = &[
         "choose",
         0,
         "The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait a moment and try again. Otherwise check the deployment's name in the URL or in `model`, or have it added to a backend's `deployments`.",
+    ),
+    row(
+        Kind::ObjectMissing,
+        404,
+        "ObjectNotFound",
+        "find-home",
+        0,
+        "There is no such object, or it belongs to another subscription.",
+    ),
+    row(
+        Kind::ObjectsApart,
+        400,
+        "ObjectsOnDifferentBackends",
+        "find-home",
+        0,
+        "The request names objects that are kept by different model instances.",
+    ),
+    row(
+        Kind::RegistryDown,
+        503,
+        "ObjectRegistryUnavailable",
+        "find-home",
+        2,
+        "It cannot be told at this moment where the object is. Try again.",
     ),
     row(
         Kind::BodyMalformed,
@@ -311,11 +338,22 @@ pub(crate) struct Refusal {
     /// Public text in place of the table's.
     message: Option<Cow<'static, str>>,
     /// For the record and the log only.
-    detail: String,
+    detail: Box<str>,
     /// When to come back, in place of the table's.
     retry_after: Option<Duration>,
     /// More headers of the answer.
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// How the caller is told, in place of the table's code.
+    shown: Option<&'static Shown>,
+}
+
+/// What a backend says besides its message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shown {
+    pub(crate) code: Option<&'static str>,
+    pub(crate) param: Option<&'static str>,
+    /// The message stands under `detail` too.
+    pub(crate) repeats_message: bool,
 }
 
 impl Refusal {
@@ -324,10 +362,17 @@ impl Refusal {
             kind,
             finding: None,
             message: None,
-            detail: String::new(),
+            detail: Box::default(),
             retry_after: None,
             headers: Vec::new(),
+            shown: None,
         }
+    }
+
+    /// Tells the caller with a backend's own code and parameter.
+    pub(crate) fn shown(mut self, shown: &'static Shown) -> Self {
+        self.shown = Some(shown);
+        self
     }
 
     /// Says more closely what is wrong: the reason in the record, `innererror.code` for the caller.
@@ -342,7 +387,7 @@ impl Refusal {
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = detail.into();
+        self.detail = detail.into().into_boxed_str();
         self
     }
 
@@ -385,7 +430,7 @@ impl Refusal {
     /// As it stands in `Errors` and `LastError*`.
     pub(crate) fn record(&self, elapsed: Duration) -> ErrorDetail {
         let source = self.kind.row().source;
-        let message = match self.detail.as_str() {
+        let message = match &*self.detail {
             "" => self.message().into_owned(),
             detail => format!("{} ({detail})", self.message()),
         };
@@ -408,6 +453,9 @@ impl Refusal {
         if let Some(finding) = self.finding {
             error["innererror"] = json!({ "code": finding });
         }
+        if let Some(Shown { code, param, .. }) = self.shown {
+            (error["code"], error["param"]) = (json!(code), json!(param));
+        }
         error
     }
 
@@ -415,6 +463,9 @@ impl Refusal {
     pub(crate) fn answer(&self, shape: ErrorShape) -> (HeaderMap, Bytes) {
         let status = self.kind.row().status;
         let body = match shape {
+            ErrorShape::Openai if self.shown.is_some_and(|shown| shown.repeats_message) => {
+                json!({ "error": self.error(), "detail": self.message() })
+            }
             ErrorShape::Openai => json!({ "error": self.error() }),
             ErrorShape::ApiManagement => {
                 json!({"statusCode": status, "message": self.message()})

@@ -158,7 +158,7 @@ impl Objects {
     }
 
     /// Takes over a record that is durable in the ledger at `sequence` or before.
-    pub fn remember(&self, record: &event::Objects, sequence: u64) {
+    pub async fn remember(&self, record: &event::Objects, sequence: u64) {
         let mut index = self.inner.index();
         index.changes += 1;
         for object in &record.made {

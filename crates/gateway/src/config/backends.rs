@@ -39,8 +39,8 @@ pub struct BackendConfig {
     /// and what that adds to them is taken out again unless the caller asked for it too. Turned off, or
     /// where the API does not know it, tokens are counted here and marked as estimated.
     pub ask_for_usage: bool,
-    /// Stateful calls whose object's home is not known (new threads, files, …) go here; without any
-    /// such, to the first backend.
+    /// New objects (files, threads, …) are made here. Of several such backends, or of all if none is
+    /// marked, each subscription has one: what belongs together lands together.
     pub home: bool,
     /// How it is connected to.
     pub connection: ClientConfig,

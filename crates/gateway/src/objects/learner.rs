@@ -21,6 +21,8 @@ pub(crate) struct Learner {
     named: Named,
     backend_id: String,
     owner: String,
+    /// The first object that it told: those inside belong to it.
+    own: String,
     /// What was found since it was last taken.
     told: Objects,
     seen: HashSet<String>,
@@ -43,6 +45,7 @@ impl Learner {
             named: named.clone(),
             backend_id: backend_id.to_owned(),
             owner: admitted.grant.subscription_id.clone(),
+            own: String::new(),
             told: Objects::default(),
             seen: HashSet::new(),
         };
@@ -122,7 +125,11 @@ impl Learner {
         };
         match place {
             // An upload that is complete answers itself; the file stands inside.
-            IdPlace::Own if creates == Some(ObjectKind::File) && by_id == Some(ObjectKind::Upload) => None,
+            IdPlace::Own
+                if creates == Some(ObjectKind::File) && by_id == Some(ObjectKind::Upload) =>
+            {
+                None
+            }
             IdPlace::Own if creates.is_some() => match (creates, by_id) {
                 // Streams of a run bring its steps and messages along.
                 (Some(ObjectKind::Run), Some(ObjectKind::Run | ObjectKind::Thread)) => by_id,
@@ -140,15 +147,26 @@ impl Learner {
     }
 
     fn add(&mut self, kind: ObjectKind, id: String) {
-        let parent = if kind.stands_alone() { self.named.pinned.clone() } else { None };
-        if !self.named.names(&id) {
-            self.insert(kind, id, &parent.unwrap_or_default());
+        if self.named.names(&id) {
+            return;
         }
+        let parent = match (kind.stands_alone(), &self.named.pinned) {
+            (false, Some(parent)) => parent.clone(),
+            (false, None) => self.own.clone(),
+            (true, _) => String::new(),
+        };
+        if kind.stands_alone() && self.own.is_empty() {
+            self.own.clone_from(&id);
+        }
+        self.insert(kind, id, &parent);
     }
 
     fn insert(&mut self, kind: ObjectKind, id: String, parent: &str) {
         if self.seen.len() >= IDS_MAX {
-            tracing::warn!(backend = self.backend_id, "an answer tells more ids than are remembered");
+            tracing::warn!(
+                backend = self.backend_id,
+                "an answer tells more ids than are remembered"
+            );
         } else if self.seen.insert(id.clone()) {
             self.told.made.push(object(kind, id, parent));
         }

@@ -4,35 +4,39 @@ use openai::ObjectKind;
 
 use crate::refusal::{Kind, Refusal, Shown};
 
+const PLAIN: Shown = Shown { code: None, param: None, repeats_message: false };
+const FILE: Shown = Shown { param: Some("id"), repeats_message: true, ..PLAIN };
+const JOB: Shown =
+    Shown { code: Some("fine_tune_not_found"), param: Some("fine_tune_id"), ..PLAIN };
+const MODEL: Shown = Shown { code: Some("model_not_found"), param: Some("model"), ..PLAIN };
+const COMPLETION: Shown = Shown { code: Some("not_found"), param: Some("completion_id"), ..PLAIN };
+const RESOURCE: Shown = Shown { code: Some("404"), ..PLAIN };
+
 /// The refusal for an id: the same whether nobody has it or somebody else.
 pub(crate) fn missing(kind: ObjectKind, id: &str) -> Refusal {
     use ObjectKind as K;
     let found = |noun: &str| format!("No {noun} found with id '{id}'.");
     let with_id = |noun: &str| format!("{noun} with id '{id}' not found.");
-    let mut shown = Shown::default();
+    let mut shown = &PLAIN;
     let message = match kind {
         K::File => {
-            shown = Shown { param: Some("id"), repeats_message: true, ..shown };
+            shown = &FILE;
             format!("No such File object: {id}")
         }
         K::FineTuningJob => {
-            shown = Shown {
-                code: Some("fine_tune_not_found"),
-                param: Some("fine_tune_id"),
-                ..shown
-            };
+            shown = &JOB;
             format!("Could not find fine tune: {id}")
         }
         K::FineTunedModel => {
-            shown = Shown { code: Some("model_not_found"), param: Some("model"), ..shown };
+            shown = &MODEL;
             format!("The model '{id}' does not exist")
         }
         K::Completion => {
-            shown = Shown { code: Some("not_found"), param: Some("completion_id"), ..shown };
+            shown = &COMPLETION;
             format!("Completion {id} not found")
         }
         K::ImageOperation | K::IngestionJob => {
-            shown = Shown { code: Some("404"), ..shown };
+            shown = &RESOURCE;
             "Resource not found".to_owned()
         }
         K::Response => with_id("Response"),

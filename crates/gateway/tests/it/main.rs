@@ -11,6 +11,7 @@ mod failover;
 mod frames;
 mod http2_floods;
 mod limits;
+mod objects;
 mod recording;
 mod refusals;
 mod reload;

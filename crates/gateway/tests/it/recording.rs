@@ -237,7 +237,7 @@ async fn a_shutdown_lets_streams_finish() {
     let mut answer = world.open(request).await.into_body();
     answer.frame().await.unwrap().unwrap();
     let address = world.address();
-    let stopping = tokio::spawn(world.gateway.shutdown());
+    let stopping = tokio::spawn(async move { world.gateway.shutdown().await });
     let rest = answer.collect().await.expect("the stream ends cleanly").to_bytes();
     assert!(rest.trim_ascii_end().ends_with(b"[DONE]"));
     tokio::time::timeout(LIMIT, stopping).await.unwrap().unwrap();

@@ -21,6 +21,7 @@ use ledger::fault::FaultyDisk;
 use ledger::{Ledger, LedgerConfig};
 use openai::Catalogue;
 use policy::{KeyHasher, ProductConfig, Rules, SubscriptionConfig};
+use shared::{Follower, Snapshot};
 use simulator::{Simulator, SimulatorConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,6 +30,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// Key of the only subscription.
 pub(crate) const KEY: &str = "a-key-of-a-subscription";
+/// Key of another subscription that may do all that the first may.
+pub(crate) const OTHER_KEY: &str = "a-key-of-another-subscription";
 /// Key of a suspended subscription.
 pub(crate) const SUSPENDED_KEY: &str = "a-suspended-key";
 /// Key of a subscription whose product holds only embeddings on one deployment.
@@ -44,6 +47,7 @@ pub(crate) struct World {
     pub(crate) gateway: Gateway,
     pub(crate) ledger: Ledger,
     pub(crate) disk: FaultyDisk,
+    _follower: Follower,
     _dir: tempfile::TempDir,
 }
 
@@ -89,6 +93,9 @@ impl Setup {
         let folder = dir.path().join("ledger");
         let (ledger, _) =
             Ledger::open_on(Arc::new(disk.clone()), &folder, self.ledger, now).unwrap();
+        let snapshot = Arc::new(Snapshot::open(dir.path().join("shared.redb")).unwrap());
+        let objects = shared::Objects::new(snapshot.clone(), 1000);
+        let follower = Follower::start(&ledger, snapshot, vec![objects.projection()]).unwrap();
         let gateway = Gateway::start(Wiring {
             settings: Settings {
                 config: self.config,
@@ -98,11 +105,12 @@ impl Setup {
             catalogue: Arc::new(Catalogue::builtin()),
             ledger: ledger.clone(),
             limiter: self.limiter,
+            objects,
             spool_dir: dir.path().join("spool"),
         })
         .await
         .unwrap();
-        World { gateway, ledger, disk, _dir: dir }
+        World { gateway, ledger, disk, _follower: follower, _dir: dir }
     }
 }
 
@@ -128,7 +136,8 @@ pub(crate) fn rules() -> Rules {
     suspended.state = policy::SubscriptionState::Suspended;
     let mut narrow = subscription("narrow", NARROW_KEY);
     narrow.product = "narrow".into();
-    let subscriptions = [subscription("team", KEY), suspended, narrow];
+    let other = subscription("other", OTHER_KEY);
+    let subscriptions = [subscription("team", KEY), suspended, narrow, other];
     Rules::new(7, hasher.clone(), &[product], &subscriptions).unwrap()
 }
 

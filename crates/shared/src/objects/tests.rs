@@ -50,7 +50,7 @@ impl World {
         let frame = Record::Objects(Box::new(record.clone()))
             .encode(InteractionId::mint(record.noted_at, [3; 10]));
         let sequence = self.ledger.append([frame]).await.unwrap().durable().await.unwrap();
-        self.objects.remember(&record, sequence);
+        self.objects.remember(&record, sequence).await;
     }
 
     async fn owner(&self, id: &str) -> Option<String> {

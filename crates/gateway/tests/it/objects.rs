@@ -1,0 +1,464 @@
+//! Objects are found where they were made, by whoever they were made for and nobody else.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use gateway::UnknownObjects;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use ledger::Durability;
+use ledger::fault::Call;
+use serde_json::{Value, json};
+use simulator::Simulator;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::support::{
+    Answer, KEY, LIMIT, OTHER_KEY, Setup, World, named_simulator, post, scripted, with_header,
+};
+
+/// A world of several instances that count the same.
+async fn instances(count: usize) -> (World, Vec<Simulator>) {
+    started(count, |_| {}).await
+}
+
+async fn started(count: usize, change: impl FnOnce(&mut Setup)) -> (World, Vec<Simulator>) {
+    let mut backends = Vec::new();
+    for number in 0..count {
+        backends.push(named_simulator(&format!("instance-{number}")).await);
+    }
+    let urls: Vec<String> = backends.iter().map(Simulator::url).collect();
+    let mut setup = Setup::before(&urls);
+    setup.config.backends.iter_mut().for_each(|backend| backend.priority = 1);
+    change(&mut setup);
+    (setup.start().await, backends)
+}
+
+fn request(method: &Method, target: &str, key: &str, body: Option<&Value>) -> Request<Full<Bytes>> {
+    let builder = Request::builder().method(method).uri(target).header("host", "gateway.test");
+    let builder = builder.header("api-key", key);
+    match body {
+        Some(body) => builder
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body.to_string())))
+            .unwrap(),
+        None => builder.body(Full::default()).unwrap(),
+    }
+}
+
+async fn call(world: &World, key: &str, method: Method, target: &str, body: &Value) -> Answer {
+    let body = if body.is_null() { None } else { Some(body) };
+    world.call(request(&method, target, key, body)).await
+}
+
+async fn make(world: &World, key: &str, target: &str, body: Value) -> Value {
+    let answer = call(world, key, Method::POST, target, &body).await;
+    assert!(answer.status < 300, "{target}: {} {}", answer.status, answer.text());
+    answer.json()
+}
+
+async fn get(world: &World, key: &str, target: &str) -> Answer {
+    call(world, key, Method::GET, target, &Value::Null).await
+}
+
+async fn upload(world: &World, key: &str, purpose: &str, content: &str) -> String {
+    let body = format!(
+        "--B\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\n{purpose}\r\n--B\r\n\
+         content-disposition: form-data; name=\"file\"; filename=\"x.jsonl\"\r\n\r\n{content}\r\n--B--\r\n"
+    );
+    let mut upload = post("/v1/files", &body);
+    upload.headers_mut().insert("api-key", key.parse().unwrap());
+    let answer =
+        world.call(with_header(upload, "content-type", "multipart/form-data; boundary=B")).await;
+    assert!(answer.status < 300, "{}", answer.text());
+    answer.json()["id"].as_str().unwrap().to_owned()
+}
+
+fn id(value: &Value) -> &str {
+    value["id"].as_str().unwrap()
+}
+
+/// The backends that an id's story went to.
+fn dispatched(world: &World, part: &str) -> HashSet<String> {
+    let stories = world.stories();
+    let all = stories.iter().flat_map(|story| &story.dispatched);
+    all.filter(|to| to.url.contains(part)).map(|to| to.backend_id.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_interleaved_follow_ups_all_go_home() {
+    const FOLLOW_UPS: usize = 10_000;
+    const CALLERS: usize = 8;
+    let (world, _backends) =
+        started(3, |setup| setup.ledger.durability = Durability::Relaxed).await;
+    let mut targets = Vec::new();
+    for number in 0..48 {
+        let key = if number % 2 == 0 { KEY } else { OTHER_KEY };
+        let body = json!({"model": "gpt-4o", "input": format!("hello {number}")});
+        let response = make(&world, key, "/v1/responses", body).await;
+        targets.push((key, id(&response).to_owned(), format!("/v1/responses/{}", id(&response))));
+    }
+    for key in [KEY, OTHER_KEY] {
+        let thread = make(&world, key, "/v1/threads", json!({})).await;
+        targets.push((key, String::new(), format!("/v1/threads/{}", id(&thread))));
+        let file = upload(&world, key, "assistants", "text").await;
+        targets.push((key, String::new(), format!("/v1/files/{file}")));
+    }
+    let homes: HashSet<_> = dispatched(&world, "/responses");
+    assert_eq!(homes.len(), 3, "responses are balanced over all backends");
+    let (targets, next) = (Arc::new(targets), Arc::new(AtomicUsize::new(0)));
+    let address = world.address();
+    let callers = (0..CALLERS).map(|_| {
+        let (targets, next) = (targets.clone(), next.clone());
+        tokio::spawn(async move {
+            let mut sender = connect(address).await;
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= FOLLOW_UPS {
+                    return;
+                }
+                let (key, previous, target) = &targets[number % targets.len()];
+                let follow_up = json!({
+                    "model": "gpt-4o", "input": "and then?", "previous_response_id": previous,
+                });
+                let request = if number % 10 == 0 && !previous.is_empty() {
+                    request(&Method::POST, "/v1/responses", key, Some(&follow_up))
+                } else {
+                    request(&Method::GET, target, key, None)
+                };
+                let answer = tokio::time::timeout(LIMIT, sender.send_request(request)).await;
+                let answer = Answer::read(answer.unwrap().unwrap()).await;
+                assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+}
+
+async fn connect(address: std::net::SocketAddr) -> SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+/// One object of each kind, made with `key`: its path, and a body for what can only be posted to.
+async fn one_of_each(world: &World, key: &str) -> Vec<String> {
+    let file = upload(world, key, "fine-tune", "{\"messages\":[]}\n").await;
+    let line = json!({
+        "custom_id": "1", "method": "POST", "url": "/v1/chat/completions",
+        "body": {"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}]},
+    });
+    let input = upload(world, key, "batch", &format!("{line}\n")).await;
+    let window = json!({
+        "input_file_id": input, "endpoint": "/v1/chat/completions", "completion_window": "24h",
+    });
+    let chat = json!({
+        "model": "gpt-4o", "store": true, "messages": [{"role": "user", "content": "x"}],
+    });
+    let eval = json!({
+        "data_source_config": {"type": "logs"}, "testing_criteria": [], "name": "e",
+    });
+    let bodies = [
+        ("/v1/batches", window),
+        ("/v1/fine_tuning/jobs", json!({"training_file": file, "model": "gpt-4o-mini"})),
+        ("/v1/assistants", json!({"model": "gpt-4o"})),
+        ("/v1/threads", json!({})),
+        ("/v1/vector_stores", json!({"file_ids": [file]})),
+        ("/v1/responses", json!({"model": "gpt-4o", "input": "x"})),
+        ("/v1/conversations", json!({})),
+        ("/v1/containers", json!({"name": "c"})),
+        ("/v1/evals", eval),
+        ("/v1/chat/completions", chat),
+        (
+            "/v1/uploads",
+            json!({"filename": "x", "bytes": 3, "mime_type": "text/plain", "purpose": "assistants"}),
+        ),
+    ];
+    let mut paths = vec![format!("/v1/files/{file}")];
+    for (target, body) in bodies {
+        let made = make(world, key, target, body).await;
+        paths.push(format!("{target}/{}", id(&made)));
+    }
+    paths
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_object_is_not_there_in_the_backends_own_words() {
+    let (world, _backends) = instances(2).await;
+    let other = named_simulator("elsewhere").await;
+    let elsewhere = Setup::before(&[other.url()])
+        .with(|config| config.objects.unknown = UnknownObjects::Home)
+        .start()
+        .await;
+    for path in one_of_each(&world, KEY).await {
+        let is_upload = path.contains("/uploads/");
+        let (method, target) = match is_upload {
+            true => (Method::POST, format!("{path}/cancel")),
+            false => (Method::GET, path.clone()),
+        };
+        let refused = call(&world, OTHER_KEY, method.clone(), &target, &Value::Null).await;
+        let unknown = call(&elsewhere, KEY, method.clone(), &target, &Value::Null).await;
+        assert_eq!((refused.status, unknown.status), (404, 404), "{target}");
+        assert_eq!(refused.json(), unknown.json(), "{target}");
+        let own = call(&world, KEY, method, &target, &Value::Null).await;
+        assert_eq!(own.status, 200, "{target}: {}", own.text());
+    }
+    let stories = world.stories();
+    let refused: Vec<_> = stories.iter().filter(|story| !story.refused.is_empty()).collect();
+    assert_eq!(refused.len(), 12, "refusals are recorded");
+    for story in refused {
+        assert_eq!(story.start().subscription_id, "other");
+        assert!(story.end().errors[0].message.contains("it belongs to subscription team"));
+        assert!(!story.end().own_body.contains("team"), "whose it is is not told");
+        assert!(story.dispatched.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_named_in_a_body_must_be_the_callers_and_in_one_place() {
+    let (world, _backends) = instances(3).await;
+    let file = upload(&world, KEY, "assistants", "text").await;
+    let response =
+        make(&world, KEY, "/v1/responses", json!({"model": "gpt-4o", "input": "x"})).await;
+    let item = response["output"][0]["id"].as_str().unwrap();
+    let previous = json!({"model": "gpt-4o", "input": "y", "previous_response_id": id(&response)});
+    let by_item = json!({"model": "gpt-4o", "input": [{"type": "item_reference", "id": item}]});
+    let tools = json!({
+        "model": "gpt-4o", "input": "y",
+        "tools": [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": [file]}}],
+    });
+    for (target, body) in [
+        ("/v1/vector_stores", json!({"file_ids": [file]})),
+        ("/v1/responses", previous.clone()),
+        ("/v1/responses", by_item.clone()),
+        ("/v1/responses", tools),
+        ("/v1/responses", json!({"model": "gpt-4o", "input": "y", "conversation": "conv_unknown"})),
+    ] {
+        let refused = call(&world, OTHER_KEY, Method::POST, target, &body).await;
+        assert_eq!(refused.status, 404, "{target} {body}: {}", refused.text());
+    }
+    // What a client repeats whole brings along what it is; its id decides nothing.
+    let repeated = json!({"model": "gpt-4o", "input": [
+        {"type": "message", "role": "assistant", "id": "msg_of_elsewhere", "content": "hm"},
+        {"type": "message", "role": "user", "content": "and?"},
+    ]});
+    make(&world, OTHER_KEY, "/v1/responses", repeated).await;
+    make(&world, KEY, "/v1/vector_stores", json!({"file_ids": [file]})).await;
+    make(&world, KEY, "/v1/responses", previous).await;
+    make(&world, KEY, "/v1/responses", by_item).await;
+    // A response at each backend; the file is at one of them.
+    let home = dispatched(&world, "/files");
+    let mut apart = None;
+    for _ in 0..6 {
+        let made =
+            make(&world, KEY, "/v1/responses", json!({"model": "gpt-4o", "input": "x"})).await;
+        let at = get(&world, KEY, &format!("/v1/responses/{}", id(&made))).await;
+        assert_eq!(at.status, 200);
+        if dispatched(&world, id(&made)) != home {
+            apart = Some(id(&made).to_owned());
+        }
+    }
+    let body = json!({
+        "model": "gpt-4o", "previous_response_id": apart.unwrap(),
+        "input": [{"role": "user", "content": [{"type": "input_file", "file_id": file}]}],
+    });
+    let refused = call(&world, KEY, Method::POST, "/v1/responses", &body).await;
+    assert_eq!((refused.status, refused.code().as_str()), (400, "ObjectsOnDifferentBackends"));
+    assert!(refused.text().contains(&file), "{}", refused.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unknown_is_refused_or_goes_home() {
+    let (world, _backends) = instances(2).await;
+    let refused = get(&world, KEY, "/v1/files/file-of-before").await;
+    assert_eq!(refused.status, 404);
+    assert!(world.story().dispatched.is_empty());
+    let open = |setup: &mut Setup| setup.config.objects.unknown = UnknownObjects::Home;
+    let (world, backends) = started(2, open).await;
+    let answer = get(&world, KEY, "/v1/files/file-of-before").await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(backends.iter().map(Simulator::requests).sum::<u64>(), 1, "the backend was asked");
+    let model = get(&world, KEY, "/v1/models/gpt-4o").await;
+    assert_eq!(model.status, 200, "{}", model.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_is_forgotten_and_what_is_known_is_noted_once() {
+    let (world, _backends) = instances(2).await;
+    let file = upload(&world, KEY, "assistants", "text").await;
+    let target = format!("/v1/files/{file}");
+    let store = make(&world, KEY, "/v1/vector_stores", json!({"file_ids": [file]})).await;
+    for _ in 0..5 {
+        assert_eq!(get(&world, KEY, &target).await.status, 200);
+    }
+    let within = format!("/v1/vector_stores/{}/files/{file}", id(&store));
+    let taken_out = call(&world, KEY, Method::DELETE, &within, &Value::Null).await;
+    assert_eq!(taken_out.status, 200);
+    assert_eq!(get(&world, KEY, &target).await.status, 200, "the file itself is still there");
+    let deleted = call(&world, KEY, Method::DELETE, &target, &Value::Null).await;
+    assert_eq!(deleted.status, 200);
+    let before = world.stories().iter().flat_map(|story| &story.dispatched).count();
+    assert_eq!(get(&world, KEY, &target).await.status, 404);
+    let stories = world.stories();
+    assert_eq!(stories.iter().flat_map(|story| &story.dispatched).count(), before, "not asked");
+    let noted: Vec<_> = stories.iter().flat_map(|story| &story.objects).collect();
+    let made: Vec<_> = noted.iter().flat_map(|record| &record.made).map(|o| &*o.id).collect();
+    assert_eq!(made, [file.as_str(), id(&store)]);
+    let gone: Vec<_> = noted.iter().flat_map(|record| &record.gone).map(|o| &*o.id).collect();
+    assert_eq!(gone, [file.as_str()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_in_streams_are_known_before_the_caller_sees_them() {
+    let (world, _backends) = instances(3).await;
+    let assistant = make(&world, KEY, "/v1/assistants", json!({"model": "gpt-4o"})).await;
+    let run = json!({
+        "assistant_id": id(&assistant), "stream": true,
+        "thread": {"messages": [{"role": "user", "content": "x"}]},
+    });
+    let answer = call(&world, KEY, Method::POST, "/v1/threads/runs", &run).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let thread = value_of(&answer.text(), "thread_id");
+    let run = value_of(&answer.text(), "id\":\"run");
+    let target = format!("/v1/threads/{thread}/runs/run{run}");
+    assert_eq!(get(&world, KEY, &target).await.status, 200);
+    assert_eq!(get(&world, OTHER_KEY, &target).await.status, 404);
+    let stream = json!({"model": "gpt-4o", "input": "x", "stream": true});
+    let answer = call(&world, KEY, Method::POST, "/v1/responses", &stream).await;
+    let response = format!("resp{}", value_of(&answer.text(), "id\":\"resp"));
+    let target = format!("/v1/responses/{response}");
+    assert_eq!(get(&world, KEY, &target).await.status, 200);
+    assert_eq!(get(&world, OTHER_KEY, &target).await.status, 404);
+    let kinds: BTreeMap<String, usize> = world
+        .stories()
+        .iter()
+        .flat_map(|story| story.objects.iter().flat_map(|record| record.made.clone()))
+        .fold(BTreeMap::new(), |mut counts, object| {
+            *counts.entry(object.kind).or_default() += 1;
+            counts
+        });
+    let names: Vec<_> = kinds.keys().map(String::as_str).collect();
+    assert_eq!(names, ["assistant", "item", "response", "run", "thread"], "{kinds:?}");
+}
+
+/// What follows a name in a text, up to the next quote but one.
+fn value_of(text: &str, name: &str) -> String {
+    let rest = text.split(name).nth(1).unwrap_or_else(|| panic!("{name} in {text}"));
+    let rest = rest.trim_start_matches(['"', ':', ' ']);
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_piece_with_an_id_that_cannot_be_kept_never_comes() {
+    let (go, gone) = tokio::sync::mpsc::channel::<()>(1);
+    let gone = Arc::new(tokio::sync::Mutex::new(gone));
+    let url = scripted(move |_, mut stream| {
+        let gone = gone.clone();
+        async move {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: \
+                        chunked\r\n\r\n7\r\n: hello\r\n2\r\n\n\n\r\n";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            gone.lock().await.recv().await.unwrap();
+            let event = "event: response.created\ndata: {\"response\":{\"id\":\"resp_1\"}}\n\n";
+            let chunk = format!("{:x}\r\n{event}\r\n0\r\n\r\n", event.len());
+            // The gateway may have gone.
+            let _ = stream.write_all(chunk.as_bytes()).await;
+        }
+    })
+    .await;
+    let world = Setup::before(&[url]).start().await;
+    let body = r#"{"model":"gpt-4o","input":"x","stream":true}"#;
+    let mut answer = world.open(post("/v1/responses", body)).await.into_body();
+    let first = tokio::time::timeout(LIMIT, answer.frame()).await.unwrap().unwrap().unwrap();
+    assert!(first.into_data().unwrap().starts_with(b": hello"));
+    world.disk.fail(Call::Sync, ErrorKind::Other);
+    world.disk.fail(Call::Create, ErrorKind::Other);
+    go.send(()).await.unwrap();
+    let mut rest = Vec::new();
+    let is_broken = loop {
+        match tokio::time::timeout(LIMIT, answer.frame()).await.expect("it ends") {
+            Some(Ok(frame)) => rest.extend_from_slice(frame.data_ref().unwrap()),
+            Some(Err(_)) => break true,
+            None => break false,
+        }
+    };
+    let text = String::from_utf8_lossy(&rest);
+    assert!(!text.contains("resp_1"), "{text}");
+    assert!(is_broken, "{text}");
+    world.disk.heal();
+    let stories = world.ended(1).await;
+    assert!(stories[0].objects.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fine_tuned_model_is_called_at_home_and_by_its_maker_only() {
+    let (world, backends) = instances(3).await;
+    let file = upload(&world, KEY, "fine-tune", "{\"messages\":[]}\n").await;
+    let job = json!({"training_file": file, "model": "gpt-4o-mini"});
+    let job = make(&world, KEY, "/v1/fine_tuning/jobs", job).await;
+    let target = format!("/v1/fine_tuning/jobs/{}", id(&job));
+    let mut model = Value::Null;
+    for _ in 0..6 {
+        model = get(&world, KEY, &target).await.json()["fine_tuned_model"].clone();
+    }
+    let model = model.as_str().expect("the job has ended");
+    let home = dispatched(&world, id(&job));
+    let chat = json!({"model": model, "messages": [{"role": "user", "content": "x"}]});
+    let before: Vec<u64> = backends.iter().map(Simulator::requests).collect();
+    for _ in 0..12 {
+        make(&world, KEY, "/v1/chat/completions", chat.clone()).await;
+    }
+    let asked = backends.iter().zip(&before).filter(|(b, before)| b.requests() > **before).count();
+    assert_eq!(asked, 1, "inference of a fine-tuned model is never balanced");
+    assert_eq!(dispatched(&world, "/chat/completions"), home);
+    let refused = call(&world, OTHER_KEY, Method::POST, "/v1/chat/completions", &chat).await;
+    assert_eq!((refused.status, refused.code().as_str()), (404, "DeploymentNotFound"));
+    let files = get(&world, KEY, &target).await.json()["result_files"].clone();
+    let content = format!("/v1/files/{}/content", files[0].as_str().unwrap());
+    assert_eq!(get(&world, KEY, &content).await.status, 200, "files a job made are known too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_subscription_makes_lands_together_and_elsewhere_when_home_is_gone() {
+    let (world, backends) = instances(3).await;
+    let paths = one_of_each(&world, KEY).await;
+    assert_eq!(paths.len(), 12);
+    let at_home =
+        ["/files", "/batches", "/fine_tuning", "/assistants", "/threads", "/vector_stores"];
+    let homes: HashSet<_> = at_home.iter().flat_map(|part| dispatched(&world, part)).collect();
+    assert_eq!(homes.len(), 1, "{homes:?}");
+    let home = homes.into_iter().next().unwrap();
+    let place: usize = home.trim_start_matches('b').parse().unwrap();
+    for (number, backend) in backends.into_iter().enumerate() {
+        if number == place {
+            backend.stop().await;
+        } else {
+            // Kept alive until the end of the test.
+            std::mem::forget(backend);
+        }
+    }
+    let target = paths.iter().find(|path| path.contains("/threads/")).unwrap();
+    let gone = get(&world, KEY, target).await;
+    assert!(matches!(gone.status, 502 | 503), "{} {}", gone.status, gone.text());
+    // The circuit opens, and new objects are made where there is somebody.
+    let mut made = None;
+    for _ in 0..20 {
+        let answer = call(&world, KEY, Method::POST, "/v1/threads", &json!({})).await;
+        if answer.status == 200 {
+            made = Some(answer.json());
+            break;
+        }
+    }
+    let thread = made.expect("another backend takes over");
+    let found = get(&world, KEY, &format!("/v1/threads/{}", id(&thread))).await;
+    assert_eq!(found.status, 200);
+}
