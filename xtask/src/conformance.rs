@@ -54,6 +54,16 @@ pub(crate) fn run() -> anyhow::Result<Tally> {
     Ok(tally)
 }
 
+/// Runs a file of KQL cases through parser, binder and engine; the test that holds the floor of our
+/// own cases prints the report.
+pub(crate) fn kql(cases: &Path) -> anyhow::Result<()> {
+    let cases = cases.canonicalize().with_context(|| format!("no file {}", cases.display()))?;
+    let test = "conformance::documented_examples_answer_as_documented";
+    let arguments = ["test", "--quiet", "--package", "query", "--test", "it", "--", test];
+    let mut command = shell::cargo(&arguments);
+    shell::run(command.args(["--exact", "--nocapture"]).env("KQL_CASES", cases))
+}
+
 fn add(tally: &mut Tally, script: &Path) -> anyhow::Result<()> {
     let binary = shell::target_folder().join("debug/gatehouse");
     let mut command = Command::new("bash");

@@ -41,6 +41,12 @@ enum Command {
     Conformance,
     /// Send captured requests of clients through a gateway and check answers and records.
     Replay(replay::Arguments),
+    /// Run KQL cases and print coverage by kind and profile, with the reason of each failure.
+    KqlConformance {
+        /// A file of cases, one JSON object a line, as `crates/kql/testdata/cases.jsonl`.
+        #[arg(long)]
+        cases: std::path::PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -63,5 +69,6 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Bench(arguments) => bench::run(arguments),
         Command::Conformance => conformance::build_and_run(),
         Command::Replay(arguments) => replay::run(arguments),
+        Command::KqlConformance { cases } => conformance::kql(cases),
     }
 }

@@ -11,7 +11,12 @@ mod expressions;
 mod joins;
 mod measure;
 mod naming;
+mod nested;
 mod operators;
+mod plugins;
+mod scan;
+mod search;
+mod series;
 mod sources;
 mod statements;
 
@@ -21,8 +26,8 @@ use std::sync::Arc;
 
 use crate::syntax::{Name, Parameter, Statement};
 use crate::{
-    AggregateCall, Catalogue, Column, Diagnostic, Expr, ExprKind, Options, Plan, RelKind, Relation,
-    Schema, Span, codes,
+    AggregateCall, Catalogue, Column, Compiled, Diagnostic, Expr, ExprKind, FoundColumn, Options,
+    RelKind, Relation, Schema, Span, codes,
 };
 
 /// Most nodes bound for one query.
@@ -40,10 +45,14 @@ pub(crate) fn bind(
     statements: &[Statement],
     catalogue: &dyn Catalogue,
     options: &Options,
-) -> Result<Plan, Vec<Diagnostic>> {
+    found: Option<&[Vec<FoundColumn>]>,
+) -> Result<Compiled, Vec<Diagnostic>> {
     let mut binder = Binder {
         catalogue,
         options,
+        found,
+        asked: 0,
+        open: None,
         scope: Rc::new(Scope::default()),
         rows: Vec::new(),
         handed_in: Vec::new(),
@@ -54,9 +63,12 @@ pub(crate) fn bind(
         materialized: 0,
     };
     let plan = binder.query(statements);
+    if let Some(relation) = binder.open {
+        return Ok(Compiled::Open(relation));
+    }
     let mut diagnostics = binder.diagnostics;
     match plan {
-        Ok(plan) if diagnostics.is_empty() => Ok(plan),
+        Ok(plan) if diagnostics.is_empty() => Ok(Compiled::Plan(plan)),
         _ => {
             for diagnostic in &mut diagnostics {
                 diagnostic.locate(source);
@@ -114,6 +126,8 @@ enum Variable {
 struct Lambda {
     parameters: Vec<Parameter>,
     body: Vec<Statement>,
+    /// Declared by `view`: wildcards find it.
+    is_view: bool,
     scope: Rc<Scope>,
 }
 
@@ -179,10 +193,16 @@ struct Aggregation {
 pub(crate) struct Binder<'a> {
     catalogue: &'a dyn Catalogue,
     options: &'a Options,
+    /// Columns that the data told, for each plugin that asked; none where nobody can ask.
+    found: Option<&'a [Vec<FoundColumn>]>,
+    /// How many plugins have asked.
+    asked: usize,
+    /// What tells the columns of the first plugin that has no answer yet.
+    open: Option<Arc<Relation>>,
     scope: Rc<Scope>,
     rows: Vec<Row>,
-    /// Row types that sub-queries work on, the innermost last.
-    handed_in: Vec<Arc<Schema>>,
+    /// The rows that sub-queries work on, the innermost last.
+    handed_in: Vec<Table>,
     /// Sub-queries within expressions, with their depths.
     subqueries: HashMap<*const Relation, Table>,
     diagnostics: Vec<Diagnostic>,

@@ -8,6 +8,7 @@
 
 mod aggregate;
 mod scalar;
+pub(crate) mod tuple;
 
 pub use aggregate::Aggregate;
 pub use scalar::Function;

@@ -4,6 +4,7 @@
 //! (in another crate) runs what comes out. What cannot be translated faithfully is rejected by
 //! name.
 
+mod assist;
 mod binder;
 pub mod codes;
 mod compile;
@@ -12,21 +13,24 @@ mod engine;
 mod function;
 mod lexer;
 mod names;
+mod operators;
 mod parser;
 mod plan;
 mod syntax;
 mod types;
 mod value;
 
-pub use compile::{check_syntax, compile};
+pub use assist::{Completion, CompletionKind, Completions, Hover, complete, format, hover};
+pub use compile::{Compiled, FoundColumn, check_syntax, compile, compile_with};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use engine::{Catalogue, Engine, Frame, Options, QueryError, QueryErrorKind, Statistics};
 pub use function::{Aggregate, Function, Nature, Parameter, Returns, Signature};
+pub use operators::{OPERATORS, Operator, Support};
 pub use parser::QUERY_BYTES_MAX;
 pub use plan::{
-    AggregateCall, BagExpansion, BinaryOp, Expansion, Expr, ExprKind, JoinCondition, JoinKind,
-    ParseMode, ParsePart, PathStep, Plan, PlannedResult, RelKind, Relation, SortKey, TextOp,
-    Visualization,
+    AddressLookup, AggregateCall, BagExpansion, BinaryOp, Expansion, Expr, ExprKind, Gathering,
+    JoinCondition, JoinKind, NestedCount, ParseMode, ParsePart, PathStep, Plan, PlannedResult,
+    RelKind, Relation, ScanOutput, ScanStep, ScanWork, SeriesWork, SortKey, TextOp, Visualization,
 };
 pub use types::{Column, Schema, Type};
 pub use value::{

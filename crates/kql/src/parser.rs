@@ -5,6 +5,7 @@
 //! Bounds: [`QUERY_BYTES_MAX`], [`DEPTH_MAX`] nested brackets, [`TREE_DEPTH_MAX`] nodes on any way
 //! down an expression.
 
+mod advanced;
 mod expressions;
 mod literals;
 mod operators;
@@ -47,6 +48,7 @@ pub(crate) fn parse(source: &str) -> Parsed {
         tokens: lexed.tokens,
         at: 0,
         depth: 0,
+        in_search: false,
         looks: Cell::default(),
         diagnostics: lexed.diagnostics,
     };
@@ -84,6 +86,8 @@ pub(crate) struct Parser<'a> {
     tokens: Vec<Lexeme>,
     at: usize,
     depth: u32,
+    /// Whether `column:"term"` may stand here.
+    in_search: bool,
     /// A place, and how often it was looked at since the parser came there.
     looks: Cell<(usize, u32)>,
     diagnostics: Vec<Diagnostic>,

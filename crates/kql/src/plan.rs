@@ -204,6 +204,20 @@ pub enum RelKind {
         /// Over [`RelKind::Rows`], which has the schema of `input`.
         subquery: Arc<Relation>,
     },
+    /// What is known by its row type but not run here: an engine refuses it by name.
+    Foreign {
+        /// Rows it would work on.
+        input: Arc<Relation>,
+        /// Its name, e.g. `plugin 'autocluster'`.
+        what: String,
+    },
+    /// Rows that can only be computed from all rows of the inputs at once.
+    Gathered {
+        /// As many as the work says.
+        inputs: Vec<Arc<Relation>>,
+        /// What is done with them.
+        work: Gathering,
+    },
     /// The rows that the [`RelKind::Apply`] or [`RelKind::Partition`] around a sub-query hands in.
     Rows,
     /// `materialize(…)`: evaluate once for all places that hold the same `id`.
@@ -213,6 +227,110 @@ pub enum RelKind {
         /// Identity within the query.
         id: u32,
     },
+}
+
+/// Work on all rows of its inputs at once.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Gathering {
+    /// `make-series`. The input is grouped already: `keys` columns, the step's start (of the axis'
+    /// type), and one column for each array. Yields keys, arrays, and the array of the axis.
+    Series(SeriesWork),
+    /// `top-nested`: one input for each level, the inputs' rows are the values of the levels down
+    /// to it and the value they are ordered by. Yields value and order of each level in turn.
+    Nested(Vec<NestedCount>),
+    /// `evaluate pivot`: the input has `keys` columns, the label, and the value. Yields keys, and a
+    /// column for each label; `absent` where a key has no such row.
+    Pivot {
+        /// How many columns of the input come before the label.
+        keys: usize,
+        /// The labels, in the order of their columns.
+        labels: Vec<String>,
+        /// The value of a cell without a row.
+        absent: Value,
+    },
+    /// `evaluate ipv4_lookup`: rows of the first input with those of the second whose range holds
+    /// the address. Yields the columns of both.
+    AddressLookup(AddressLookup),
+    /// `scan`.
+    Scan(ScanWork),
+}
+
+/// How rows of two tables belong together by address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressLookup {
+    /// `ipv6_lookup`: ranges and addresses may be of either version.
+    pub is_v6: bool,
+    /// The column of the address in the first input (string).
+    pub address: usize,
+    /// The column of the range in the second input (string).
+    pub range: usize,
+    /// Columns that must be equal as well: first and second input.
+    pub keys: Vec<(usize, usize)>,
+    /// Whether rows of the first input without any range are kept.
+    pub keep_unmatched: bool,
+}
+
+/// The work of `make-series`; the expressions name no column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesWork {
+    /// How many columns of the input are keys.
+    pub keys: usize,
+    /// First value of the axis; none for the first step of each series.
+    pub from: Option<Expr>,
+    /// End of the axis; none for the last step of each series.
+    pub to: Option<Expr>,
+    /// Whether the end itself is on the axis.
+    pub end_included: bool,
+    /// Distance of two values of the axis.
+    pub step: Expr,
+    /// For each array, the value of steps without rows.
+    pub defaults: Vec<Expr>,
+    /// `kind=nonempty`: without any row, one series of defaults.
+    pub never_empty: bool,
+}
+
+/// How many values of a level of `top-nested` are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NestedCount {
+    /// None keeps all.
+    pub count: Option<u64>,
+    /// Smallest first.
+    pub ascending: bool,
+}
+
+/// The work of `scan`. Conditions and assignments are over a row of the input's columns, then, for
+/// each step, the input's and the declared columns of that step's state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScanWork {
+    /// The declared columns' values where no step assigns one.
+    pub defaults: Vec<Expr>,
+    /// Steps, first to last.
+    pub steps: Vec<ScanStep>,
+    /// Whether the last column tells the match sequence.
+    pub match_id: bool,
+}
+
+/// A step of `scan`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScanStep {
+    /// Which matching rows are shown.
+    pub output: ScanOutput,
+    /// Whether a row matches.
+    pub condition: Expr,
+    /// Positions among the input's and declared columns with their new values.
+    pub assignments: Vec<(usize, Expr)>,
+}
+
+/// Which rows that match a step of `scan` are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanOutput {
+    /// All of them.
+    All,
+    /// The last one of each run.
+    Last,
+    /// None.
+    None,
 }
 
 /// One sort key.
@@ -482,6 +600,26 @@ pub enum TextOp {
     MatchesRegex,
     /// `like`: `*` stands for anything.
     Like,
+}
+
+impl Gathering {
+    /// Every expression in it.
+    pub fn expressions(&self) -> Vec<&Expr> {
+        match self {
+            Self::Series(work) => {
+                let bounds = work.from.iter().chain(&work.to).chain([&work.step]);
+                bounds.chain(&work.defaults).collect()
+            }
+            Self::Scan(work) => {
+                let steps = work.steps.iter().flat_map(|step| {
+                    let values = step.assignments.iter().map(|(_, value)| value);
+                    values.chain([&step.condition])
+                });
+                work.defaults.iter().chain(steps).collect()
+            }
+            Self::Nested(_) | Self::Pivot { .. } | Self::AddressLookup(_) => Vec::new(),
+        }
+    }
 }
 
 impl Expr {

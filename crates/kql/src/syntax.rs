@@ -168,21 +168,96 @@ pub(crate) enum Body {
         properties: Vec<(Name, String)>,
     },
     As(Name),
-    /// `invoke`, `evaluate`, `search`, `find` …: one expression.
+    /// `invoke`.
     Call(Expression),
-    /// Operators without a binder yet: what they hold, for later.
-    Parts(Vec<Part>),
+    /// `evaluate plugin(…) : (schema)`.
+    Evaluate {
+        call: Expression,
+        schema: Option<OutputSchema>,
+    },
+    MakeSeries(Box<MakeSeries>),
+    TopNested(Vec<NestedLevel>),
+    TopHitters {
+        count: Expression,
+        of: Item,
+        by: Option<Expression>,
+    },
+    ParseKv {
+        source: Expression,
+        keys: Vec<(Name, Type)>,
+        options: Vec<(Name, Expression)>,
+    },
+    Scan(Box<Scan>),
+    Partition {
+        key: Name,
+        subquery: Pipeline,
+    },
+    Fork(Vec<(Option<Name>, Pipeline)>),
+    Facet {
+        by: Vec<Name>,
+        with: Option<Pipeline>,
+    },
+    /// `search [in (tables)] predicate`.
+    Search {
+        tables: Vec<Expression>,
+        predicate: Expression,
+    },
+    Find {
+        tables: Vec<Expression>,
+        predicate: Expression,
+        columns: Vec<(Name, Option<Type>)>,
+    },
+    /// Operators without a binder: what stands up to the next one, unread.
+    Raw,
 }
 
-/// A part of an operator that has no binder yet.
+/// `: (*, name:type, …)` behind a plugin's call.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Part {
-    /// A word of the operator, `on`, `step` …
-    Word(Name),
-    Item(Item),
-    Pipeline(Pipeline),
-    /// Text in balanced brackets or up to the next operator.
-    Raw(Span),
+pub(crate) struct OutputSchema {
+    /// `*`: the columns of the input come first.
+    pub(crate) with_input: bool,
+    pub(crate) columns: Vec<(Name, Type)>,
+}
+
+/// The operands of `make-series`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MakeSeries {
+    /// What is computed for each step, and the value for steps without rows.
+    pub(crate) aggregates: Vec<(Item, Option<Expression>)>,
+    pub(crate) axis: Item,
+    pub(crate) from: Option<Expression>,
+    pub(crate) to: Option<Expression>,
+    pub(crate) step: Expression,
+    /// `in range(from, to, step)`: the end belongs to it.
+    pub(crate) end_included: bool,
+    pub(crate) by: Vec<Item>,
+}
+
+/// `top-nested 3 of x with others='rest' by sum(y) desc`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NestedLevel {
+    pub(crate) count: Option<Expression>,
+    pub(crate) of: Item,
+    pub(crate) others: Option<Expression>,
+    pub(crate) by: Item,
+    pub(crate) ascending: bool,
+}
+
+/// The operands of `scan`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scan {
+    pub(crate) match_id: Option<Name>,
+    pub(crate) declared: Vec<Parameter>,
+    pub(crate) steps: Vec<ScanStep>,
+}
+
+/// `step name output=all: condition => column = expression, …;`
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ScanStep {
+    pub(crate) name: Name,
+    pub(crate) output: Option<Name>,
+    pub(crate) condition: Expression,
+    pub(crate) assignments: Vec<Item>,
 }
 
 /// A scalar (or tabular) expression.
@@ -198,6 +273,8 @@ pub(crate) struct Expression {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ExpressionKind {
     Literal(Value, Type),
+    /// `datetime(8:00)`: ticks since midnight of the day the query runs.
+    Today(i64),
     Name(String),
     /// `*`
     Star,
@@ -232,6 +309,7 @@ pub(crate) enum ExpressionKind {
     Lambda {
         parameters: Vec<Parameter>,
         body: Vec<Statement>,
+        is_view: bool,
     },
     /// `typeof(…)`
     TypeOf(Shape),

@@ -29,6 +29,11 @@ use crate::tables::{TableCatalogue, Tables};
 /// Rows of one batch. Small, because a row may carry bodies.
 const BATCH_ROWS: usize = 4096;
 
+/// Most plugins of a query whose columns depend on data.
+const QUESTIONS_MAX: usize = 32;
+/// Most columns that data may tell.
+const FOUND_COLUMNS_MAX: usize = 10_000;
+
 /// Answers KQL over a store.
 pub struct Engine {
     shared: Arc<Shared>,
@@ -137,8 +142,8 @@ impl Shared {
                 QueryError::new(QueryErrorKind::Cancelled, "the engine has shut down")
             })?;
         let options = self.settled(options);
-        let plan = kql::compile(text, &*self.catalogue, &options)?;
         let query = self.query(&options);
+        let plan = self.compiled(text, &options).await?;
         let mut frames = Vec::with_capacity(plan.results.len());
         for result in &plan.results {
             let physical = query.physical(&result.relation).await?;
@@ -150,10 +155,26 @@ impl Shared {
         Ok(first)
     }
 
+    /// The plan; where columns depend on data, those are asked for first.
+    async fn compiled(&self, text: &str, options: &Options) -> Outcome<kql::Plan> {
+        let mut found = Vec::new();
+        while found.len() < QUESTIONS_MAX {
+            match kql::compile_with(text, &*self.catalogue, options, &found)? {
+                kql::Compiled::Plan(plan) => return Ok(plan),
+                kql::Compiled::Open(question) => {
+                    let asked = self.query(options);
+                    found.push(asked.found_columns(&question).await?);
+                }
+            }
+        }
+        let text = format!("more than {QUESTIONS_MAX} plugins have columns that depend on data");
+        Err(QueryError::new(QueryErrorKind::LimitExceeded, text))
+    }
+
     async fn explain(&self, text: &str, options: &Options) -> Outcome<String> {
         let options = self.settled(options);
-        let plan = kql::compile(text, &*self.catalogue, &options)?;
         let query = self.query(&options);
+        let plan = self.compiled(text, &options).await?;
         let Some(result) = plan.results.first() else { return Ok(String::new()) };
         let physical = query.physical(&result.relation).await?;
         Ok(datafusion::physical_plan::displayable(&*physical).indent(true).to_string())
@@ -196,11 +217,55 @@ impl Shared {
 }
 
 impl Query {
+    /// Names and types that rows tell; a name with several types is dynamic.
+    async fn found_columns(&self, question: &Arc<Relation>) -> Outcome<Vec<kql::FoundColumn>> {
+        let plan = self.physical(question).await?;
+        let mut stream = execute_stream(plan, self.session.task_ctx()).outcome()?;
+        let mut columns: Vec<(String, Option<Type>)> = Vec::new();
+        while let Some(batch) = stream.next().await {
+            let batch = batch.outcome()?;
+            let names = Reader::new(batch.column(0), Type::String).outcome()?;
+            let types = Reader::new(batch.column(1), Type::String).outcome()?;
+            for row in 0..batch.num_rows() {
+                let (name, kind) = (names.get(row), types.get(row));
+                let found = match kind.str() {
+                    "null" => None,
+                    "double" => Some(Type::Real),
+                    other => Some(Type::from_name(other).unwrap_or(Type::Dynamic)),
+                };
+                add_found(&mut columns, name.str(), found);
+            }
+            if columns.len() > FOUND_COLUMNS_MAX {
+                let text = format!("data tell more than {FOUND_COLUMNS_MAX} columns");
+                return Err(QueryError::new(QueryErrorKind::LimitExceeded, text));
+            }
+        }
+        let named = columns.into_iter().filter(|(name, _)| !name.is_empty());
+        let column = |(name, found): (String, Option<Type>)| kql::FoundColumn {
+            name,
+            column_type: found.unwrap_or(Type::Dynamic),
+        };
+        Ok(named.map(column).collect())
+    }
+
     async fn physical(&self, relation: &Arc<Relation>) -> Outcome<Arc<dyn ExecutionPlan>> {
         self.prepare(relation).await?;
         let logical = self.lower(relation)?;
         let frame = self.session.execute_logical_plan(logical).await.outcome()?;
         frame.create_physical_plan().await.outcome()
+    }
+}
+
+/// Rows are sorted by name, so a name that is known is the last one.
+fn add_found(columns: &mut Vec<(String, Option<Type>)>, name: &str, found: Option<Type>) {
+    match columns.last_mut().filter(|(last, _)| last == name) {
+        Some((_, known)) => {
+            *known = match (*known, found) {
+                (Some(known), Some(found)) if known != found => Some(Type::Dynamic),
+                (known, found) => known.or(found),
+            };
+        }
+        None => columns.push((name.to_owned(), found)),
     }
 }
 

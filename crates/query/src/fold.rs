@@ -22,6 +22,7 @@ use crate::convert::{compare, to_json};
 use crate::decimal;
 use crate::json;
 use crate::kernels::Bag;
+use crate::schema::Schema;
 
 /// What is folded.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,10 @@ pub(crate) enum Kind {
     List { most: usize, keeps_nulls: bool, is_set: bool },
     /// (bag, sequence): the union of bags.
     Bag,
+    /// (array): the elements of all arrays.
+    Concat,
+    /// (value): what types there are, as `buildschema` says it.
+    Schema,
     /// (by, others…): the row with the greatest or smallest `by`.
     Extreme { is_max: bool },
     /// (values…): some row.
@@ -151,7 +156,7 @@ impl State {
                 }
                 self.keep(cells);
             }
-            Kind::Bag | Kind::Percentiles { .. } => {
+            Kind::Bag | Kind::Concat | Kind::Schema | Kind::Percentiles { .. } => {
                 if !cells[0].is_null() {
                     self.keep(cells);
                 }
@@ -240,6 +245,15 @@ impl State {
                     }
                 }
                 vec![if bag.is_empty() { Cell::dynamic("{}") } else { Cell::dynamic(bag.json()) }]
+            }
+            Kind::Concat => {
+                let items = self.rows.iter().flat_map(|row| json::elements(row[0].str()));
+                vec![Cell::dynamic(format!("[{}]", items.collect::<Vec<_>>().join(",")))]
+            }
+            Kind::Schema => {
+                let mut schema = Schema::default();
+                self.rows.iter().for_each(|row| schema.see(row[0].str()));
+                vec![Cell::dynamic(schema.json())]
             }
             Kind::Extreme { .. } | Kind::Any | Kind::ExtremeReal { .. } => {
                 self.rows.first().cloned().unwrap_or_else(|| vec![Cell::Null; self.outputs.len()])

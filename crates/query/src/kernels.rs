@@ -19,13 +19,21 @@ macro_rules! kernels {
 mod arithmetic;
 mod array;
 mod bag;
+mod compress;
 mod hash;
 mod ip;
+mod kv;
 mod number;
 mod pattern;
+mod probability;
+mod punycode;
+mod series;
+pub(crate) mod sketch;
 mod special;
 mod strings;
 mod time;
+pub(crate) mod units;
+mod zone;
 
 use std::cell::RefCell;
 
@@ -36,6 +44,7 @@ use crate::cell::Cell;
 
 pub(crate) use arithmetic::{binary, negate};
 pub(crate) use bag::{Bag, members};
+pub(crate) use ip::address;
 pub(crate) use pattern::is_pattern;
 
 /// Computes one cell from the cells of a row.
@@ -52,6 +61,14 @@ pub(crate) fn kernel(function: Function) -> Option<Kernel> {
         .or_else(|| ip::kernel(function))
         .or_else(|| hash::kernel(function))
         .or_else(|| special::kernel(function))
+        .or_else(|| series::kernel(function))
+        .or_else(|| sketch::kernel(function))
+        .or_else(|| kv::kernel(function))
+        .or_else(|| compress::kernel(function))
+        .or_else(|| probability::kernel(function))
+        .or_else(|| punycode::kernel(function))
+        .or_else(|| units::kernel(function))
+        .or_else(|| zone::kernel(function))
 }
 
 /// Most regular expressions kept for a batch; they are few unless patterns come from a column.

@@ -16,11 +16,14 @@ mod json;
 mod kernels;
 mod lower;
 mod paths;
+mod reference;
 mod scan;
+mod schema;
 mod tables;
 mod text;
 mod time;
 
 pub use config::{Identity, QueryConfig};
 pub use engine::Engine;
+pub use reference::{is_exact_here, runs};
 pub use tables::{BODY_BYTES_MAX, ColumnInfo, TableInfo, tables};

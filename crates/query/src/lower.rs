@@ -8,6 +8,7 @@ mod aggregate;
 mod apply;
 mod expand;
 mod expr;
+mod gathered;
 mod join;
 mod prepare;
 mod range;
@@ -189,7 +190,8 @@ impl Query {
                     text::Pattern { mode: *mode, flags, parts, drop_unmatched: *drop_unmatched };
                 self.parse(input, source, &pattern)
             }
-            RelKind::Apply { .. } | RelKind::Partition { .. } => {
+            RelKind::Foreign { what, .. } => Err(QueryError::unsupported(what)),
+            RelKind::Apply { .. } | RelKind::Partition { .. } | RelKind::Gathered { .. } => {
                 let rows = self.ready(relation).ok_or_else(|| lost("a sub-query was not run"))?;
                 rows_plan(&rows)
             }

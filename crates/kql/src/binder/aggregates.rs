@@ -7,12 +7,12 @@ use super::naming::{Names, implicit};
 use super::{Aggregation, Binder, Bound, Reported, Row, Table};
 use crate::syntax::{Expression, ExpressionKind, Item, Name};
 use crate::{
-    Aggregate, AggregateCall, Column, Expr, ExprKind, Function, RelKind, Returns, Schema, Span,
-    Type, Value, codes,
+    Aggregate, AggregateCall, Column, Expr, ExprKind, RelKind, Returns, Schema, Span, Type, Value,
+    codes,
 };
 
 /// A column of the result: its name and where it comes from.
-type Output = (Arc<str>, Expr);
+pub(super) type Output = (Arc<str>, Expr);
 
 impl Binder<'_> {
     /// `summarize aggregates by keys`.
@@ -24,19 +24,41 @@ impl Binder<'_> {
         span: Span,
     ) -> Bound<Table> {
         let mut names = Names::default();
+        let keys = self.keys(input, by, &mut names)?;
+        self.grouped(input, keys, aggregates, &mut names, span)
+    }
+
+    /// Named group keys.
+    pub(super) fn keys(
+        &mut self,
+        input: &Table,
+        by: &[Item],
+        names: &mut Names,
+    ) -> Bound<Vec<Output>> {
         let mut keys = Vec::new();
-        let schema = Arc::clone(input.schema());
         for item in by {
-            let expr = self.over(&schema, |binder| binder.scalar(&item.expression))?;
-            let name = self.single_name(item, &mut names)?;
-            keys.push((name, expr));
+            let expr = self.over(input.schema(), |binder| binder.scalar(&item.expression))?;
+            keys.push((self.single_name(item, names)?, expr));
         }
+        Ok(keys)
+    }
+
+    /// Aggregates by keys that are bound already.
+    pub(super) fn grouped(
+        &mut self,
+        input: &Table,
+        keys: Vec<Output>,
+        aggregates: &[Item],
+        names: &mut Names,
+        span: Span,
+    ) -> Bound<Table> {
         let key_columns = keys.iter().map(|(name, expr)| Column::new(name.clone(), expr.expr_type));
         let key_schema = Arc::new(Schema::new(key_columns.collect()));
+        let schema = Arc::clone(input.schema());
         let aggregation = Aggregation { input: schema, calls: Vec::new(), next: keys.len() };
         let row = Row { schema: key_schema.clone(), right: None, aggregation: Some(aggregation) };
-        let (outputs, row) = self
-            .over_row(row, |binder| binder.aggregate_items(aggregates, &key_schema, &mut names));
+        let (outputs, row) =
+            self.over_row(row, |binder| binder.aggregate_items(aggregates, &key_schema, names));
         let outputs = outputs?;
         let Some(aggregation) = row.and_then(|row| row.aggregation) else { return Err(Reported) };
         let mut all = Self::key_outputs(&keys, span);
@@ -132,8 +154,8 @@ impl Binder<'_> {
             // One value of it: the column that is looked for, or the first other.
             Aggregate::ArgMax | Aggregate::ArgMin if args.len() == 2 => args,
             Aggregate::TakeAny if args.len() == 1 => args,
-            // `count(x)` counts what is not null.
-            Aggregate::Count if args.len() == 1 => return self.count_not_null(args, span),
+            // `count(x)` counts rows, whatever is in them.
+            Aggregate::Count if args.len() == 1 => Vec::new(),
             Aggregate::ArgMax | Aggregate::ArgMin | Aggregate::TakeAny => {
                 let what = format!("{}() with several columns in an expression", function.name());
                 return self.unsupported(span, what);
@@ -153,14 +175,6 @@ impl Binder<'_> {
         let expr_type = output_types(&call).first().copied().unwrap_or(Type::Dynamic);
         let at = self.add_aggregate(call)?;
         Ok(Expr::column(at, expr_type, span))
-    }
-
-    fn count_not_null(&mut self, args: Vec<Expr>, span: Span) -> Bound<Expr> {
-        let kind = ExprKind::Call { function: Function::IsNotNull, args };
-        let args = vec![Expr { kind, expr_type: Type::Bool, span }];
-        let call = AggregateCall { function: Aggregate::CountIf, args, outputs: 1 };
-        let at = self.add_aggregate(call)?;
-        Ok(Expr::column(at, Type::Long, span))
     }
 
     /// The column where the aggregate's outputs begin; one that was asked for before is reused.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Binder, Bound, Table};
-use crate::syntax::{Expanded, Expression, ExpressionKind, Item, Name, Operator, Part, Pipeline};
+use crate::syntax::{Expanded, Expression, ExpressionKind, Item, Name, Operator, Pipeline};
 use crate::{Column, Expr, RelKind, Schema, Span, Value, codes};
 
 impl Binder<'_> {
@@ -16,7 +16,8 @@ impl Binder<'_> {
         on: &Pipeline,
     ) -> Bound<Table> {
         let expanded = self.mv_expand(input, operator, items, limit)?;
-        let subquery = self.subquery(expanded.schema(), on)?;
+        let rows = self.rows_of(expanded.schema(), on.span)?;
+        let subquery = self.subquery(rows, on)?;
         let RelKind::MvExpand { columns: expansions, .. } = &expanded.relation.kind else {
             return Err(super::Reported);
         };
@@ -47,16 +48,15 @@ impl Binder<'_> {
         &mut self,
         input: &Table,
         operator: &Operator,
-        parts: &[Part],
+        key: &Name,
+        pipeline: &Pipeline,
     ) -> Bound<Table> {
-        let [Part::Word(key), Part::Pipeline(pipeline)] = parts else {
-            return self.unsupported(operator.span, "This form of partition");
-        };
         let Some(at) = input.schema().position(&key.text) else {
             return self.unknown_column(key, input.schema());
         };
         let key = Expr::column(at, input.schema().columns[at].column_type, key.span);
-        let subquery = self.subquery(input.schema(), pipeline)?;
+        let rows = self.rows_of(input.schema(), pipeline.span)?;
+        let subquery = self.subquery(rows, pipeline)?;
         let (schema, depth) = (subquery.schema().clone(), input.depth.max(subquery.depth));
         let (input, subquery) = (input.relation.clone(), subquery.relation);
         self.relation(RelKind::Partition { input, key, subquery }, schema, depth, operator.span)

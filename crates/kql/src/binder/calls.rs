@@ -113,9 +113,8 @@ impl Binder<'_> {
     }
 
     fn unknown_function(&mut self, name: &Name) -> Bound<Expr> {
-        let rejected = name.text.starts_with("series_")
-            || name.text.starts_with("geo_")
-            || matches!(&*name.text, "cursor_after" | "cursor_before_or_at" | "graph_match");
+        let rejected =
+            matches!(&*name.text, "cursor_after" | "cursor_before_or_at" | "graph_match");
         if rejected {
             return self.unsupported(name.span, format!("The function '{}()'", name.text));
         }
@@ -347,6 +346,28 @@ impl Binder<'_> {
     ) -> Bound<(Vec<Expr>, Type)> {
         let of = |at: usize, args: &[Expr]| args.get(at).map_or(Type::Dynamic, |arg| arg.expr_type);
         let expr_type = match (function.signature().returns, function) {
+            // Of an int the lower 32 bits are shown.
+            (Returns::Type(always), Function::ToHex) if of(0, &args) == Type::Int => {
+                let bits = convert(args.remove(0), Type::Long);
+                let mask = Expr::literal(Value::Long(0xFFFF_FFFF), Type::Long, span);
+                let kind = ExprKind::Call { function: Function::BinaryAnd, args: vec![bits, mask] };
+                args.insert(0, Expr { kind, expr_type: Type::Long, span });
+                always
+            }
+            (Returns::Type(always), Function::Hash | Function::HashXxhash64) => {
+                let known = [Type::String, Type::Long, Type::Datetime, Type::Timespan, Type::Real];
+                if !known.contains(&of(0, &args)) {
+                    let what = format!("{}() of a {}", function.name(), of(0, &args));
+                    let diagnostic = Diagnostic::error(
+                        codes::UNSUPPORTED,
+                        span,
+                        format!("{what} is not supported"),
+                    );
+                    return self
+                        .report(diagnostic.with_fix("convert it with tolong() or tostring()"));
+                }
+                always
+            }
             (Returns::Type(always), _) => always,
             (Returns::Argument(at) | Returns::Widened(at) | Returns::Mean(at), _) => of(at, &args),
             (Returns::Common, _) => of(0, &args),

@@ -34,6 +34,11 @@ impl Binder<'_> {
             ExpressionKind::Literal(value, literal_type) => {
                 Expr::literal(value.clone(), *literal_type, span)
             }
+            ExpressionKind::Today(time) => {
+                let now = self.options.now_ticks.unwrap_or(crate::UNIX_EPOCH_TICKS);
+                let midnight = now - now.rem_euclid(crate::TICKS_PER_DAY);
+                Expr::literal(Value::Datetime(midnight + time), Type::Datetime, span)
+            }
             ExpressionKind::Name(name) => {
                 return self.name(&Name { text: name.clone(), span });
             }
@@ -137,9 +142,23 @@ impl Binder<'_> {
         {
             return self.qualified(function, arguments, name).map(Entity::Table);
         }
+        if let Some(state) = self.scan_state(object, name) {
+            return Ok(Entity::Scalar(state));
+        }
         let object = self.scalar(object)?;
         let step = PathStep::Key(name.text.as_str().into());
         self.path(object, step, span).map(Entity::Scalar)
+    }
+
+    /// `step.column` within a `scan`, where the row has columns of that name.
+    fn scan_state(&self, object: &Expression, name: &Name) -> Option<Expr> {
+        let ExpressionKind::Name(step) = &object.kind else { return None };
+        let row = self.rows.last()?;
+        if row.schema.position(step).is_some() {
+            return None;
+        }
+        let at = row.schema.position(&format!("{step}.{}", name.text))?;
+        Some(Expr::column(at, row.schema.columns[at].column_type, name.span))
     }
 
     /// `database('x').Table`: only our own database is known.
@@ -229,6 +248,10 @@ impl Binder<'_> {
         right: &Expression,
         span: Span,
     ) -> Bound<Expr> {
+        if matches!(left.kind, ExpressionKind::Star) {
+            let right = self.scalar(right)?;
+            return self.star_predicate(operation.0, &right, span);
+        }
         let left = self.scalar(left);
         let (left, right) = (left, self.scalar(right)?);
         let left = left?;
@@ -254,7 +277,7 @@ impl Binder<'_> {
         self.arithmetic(op, left, right, span)
     }
 
-    fn text_predicate(
+    pub(super) fn text_predicate(
         &mut self,
         word: &'static str,
         left: Expr,

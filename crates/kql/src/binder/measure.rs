@@ -50,6 +50,9 @@ pub(super) fn exprs(kind: &RelKind, see: &mut dyn FnMut(&Expr)) {
         }
         RelKind::Parse { source, .. } => visit(source, see),
         RelKind::Partition { key, .. } => visit(key, see),
+        RelKind::Gathered { work, .. } => {
+            work.expressions().into_iter().for_each(|expr| visit(expr, see));
+        }
         _ => {}
     }
 }

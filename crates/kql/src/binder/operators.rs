@@ -11,12 +11,12 @@ use crate::syntax::{
     Body, Expanded, Expression, ExpressionKind, Item, Name, Operator, Ordered, PatternPart, Setting,
 };
 use crate::{
-    BagExpansion, Column, Expansion, Expr, ParseMode, ParsePart, RelKind, Schema, SortKey, Span,
-    Type, Value, codes,
+    BagExpansion, Column, Expansion, Expr, ExprKind, Function, ParseMode, ParsePart, PathStep,
+    RelKind, Schema, SortKey, Span, Type, Value, codes,
 };
 
 /// Named expressions, a row to be.
-type Columns = Vec<(Arc<str>, Expr)>;
+pub(super) type Columns = Vec<(Arc<str>, Expr)>;
 
 impl Binder<'_> {
     /// One operator behind `|`.
@@ -59,7 +59,25 @@ impl Binder<'_> {
             (_, Body::MvApply { items, limit, on }) => {
                 self.mv_apply(input, operator, (items, limit.as_ref()), on)
             }
-            ("partition", Body::Parts(parts)) => self.partition(input, operator, parts),
+            (_, Body::Partition { key, subquery }) => {
+                self.partition(input, operator, key, subquery)
+            }
+            (_, Body::MakeSeries(series)) => self.make_series(input, operator, series),
+            (_, Body::TopNested(levels)) => self.top_nested(input, levels, span),
+            (_, Body::TopHitters { count, of, by }) => {
+                self.top_hitters(input, count, (of, by.as_ref()), span)
+            }
+            (_, Body::ParseKv { source, keys, options }) => {
+                self.parse_kv(input, source, keys, options, span)
+            }
+            (_, Body::Scan(scan)) => self.scan(input, operator, scan),
+            (_, Body::Search { tables, predicate }) if tables.is_empty() => {
+                self.search(Some(input), operator, tables, predicate)
+            }
+            (_, Body::Evaluate { call, schema }) => {
+                self.evaluate(Some(input), call, schema.as_ref())
+            }
+            ("consume", Body::Nothing) => self.consume(input, span),
             ("project-by-names", Body::Items(items)) => self.by_names(input, items, span),
             (_, Body::Parse { source, parts }) => self.parse(input, operator, source, parts),
             (_, Body::As(name)) => {
@@ -109,18 +127,48 @@ impl Binder<'_> {
     }
 
     /// `name = expression`; `(a, b) = expression` takes a dynamic array apart.
-    fn assign(
+    pub(super) fn assign(
         &mut self,
         item: &Item,
         expr: Expr,
         names: &mut Names,
         columns: &mut Columns,
     ) -> Bound<()> {
-        if item.names.len() < 2 {
-            columns.push((self.single_name(item, names)?, expr));
-            return Ok(());
+        let Some((labels, values)) = tuple_values(item, &expr) else {
+            if item.names.len() < 2 {
+                columns.push((self.single_name(item, names)?, expr));
+                return Ok(());
+            }
+            return self.taken_apart(item, &expr, names, columns);
+        };
+        let given = item.names.len();
+        // With one name only that value is meant, but for what always has several.
+        for (at, (label, value)) in labels.into_iter().zip(values).enumerate() {
+            let label = item.names.get(at).map_or(label, |given| given.text.clone());
+            if at < given || given <= 1 {
+                columns.push((names.unique(&label), value));
+            }
         }
-        self.unsupported(item.expression.span, "Several names for one expression")
+        Ok(())
+    }
+
+    /// `(a, b) = array`.
+    fn taken_apart(
+        &mut self,
+        item: &Item,
+        expr: &Expr,
+        names: &mut Names,
+        columns: &mut Columns,
+    ) -> Bound<()> {
+        let span = item.expression.span;
+        if expr.expr_type != Type::Dynamic {
+            return self.error(codes::SYNTAX, span, "The expression has one value, not several");
+        }
+        for (at, name) in item.names.iter().enumerate() {
+            let index = i64::try_from(at).unwrap_or(i64::MAX);
+            columns.push((names.unique(&name.text), element(expr, index, Type::Dynamic, span)));
+        }
+        Ok(())
     }
 
     fn extend(&mut self, input: &Table, items: &[Item], span: Span) -> Bound<Table> {
@@ -252,13 +300,13 @@ impl Binder<'_> {
         self.relation(kind, input.schema().clone(), input.depth, span)
     }
 
-    fn take(&mut self, input: &Table, count: &Expression, span: Span) -> Bound<Table> {
+    pub(super) fn take(&mut self, input: &Table, count: &Expression, span: Span) -> Bound<Table> {
         let count = self.row_count(count)?;
         let kind = RelKind::Take { input: input.relation.clone(), count };
         self.relation(kind, input.schema().clone(), input.depth, span)
     }
 
-    fn row_count(&mut self, count: &Expression) -> Bound<u64> {
+    pub(super) fn row_count(&mut self, count: &Expression) -> Bound<u64> {
         let expr = self.over_nothing(|binder| binder.scalar(count))?;
         match whole(&expr) {
             Some(count) => Ok(count),
@@ -484,7 +532,37 @@ impl Binder<'_> {
     }
 }
 
+/// The names and values of a call that has several values.
+pub(super) fn tuple_values(item: &Item, expr: &Expr) -> Option<(Vec<String>, Vec<Expr>)> {
+    let ExpressionKind::Call { name, arguments } = &item.expression.kind else { return None };
+    let ExprKind::Call { function, args } = &expr.kind else { return None };
+    let span = item.expression.span;
+    let of = |argument: &Item| super::naming::implicit(&argument.expression).unwrap_or_default();
+    if matches!(function, Function::ArraySortAsc | Function::ArraySortDesc) {
+        let arrays = args.iter().filter(|arg| arg.expr_type == Type::Dynamic).count();
+        if arrays < 2 {
+            return None;
+        }
+        let labels =
+            arguments.iter().take(arrays).map(|argument| format!("{}_sorted", of(argument)));
+        let values = (0i64..).take(arrays).map(|at| element(expr, at, Type::Dynamic, span));
+        return Some((labels.collect(), values.collect()));
+    }
+    let values = crate::function::tuple::values(*function)?;
+    let series = arguments.first().map(of).unwrap_or_default();
+    let labels = values.iter().map(|(label, _)| format!("{}_{series}_{label}", name.text));
+    let exprs = (0i64..).zip(values).map(|(at, (_, to))| element(expr, at, *to, span));
+    Some((labels.collect(), exprs.collect()))
+}
+
+/// An element of a dynamic array.
+fn element(array: &Expr, at: i64, to: Type, span: Span) -> Expr {
+    let path = vec![PathStep::Index(at)];
+    let kind = ExprKind::Member { object: Box::new(array.clone()), path };
+    convert(Expr { kind, expr_type: Type::Dynamic, span }, to)
+}
+
 /// Settings that change the result; hints only say how to come by it.
-fn meaningful(operator: &Operator) -> impl Iterator<Item = &Setting> {
+pub(super) fn meaningful(operator: &Operator) -> impl Iterator<Item = &Setting> {
     operator.settings.iter().filter(|setting| !setting.name.text.starts_with("hint."))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::coerce::{convert, read_as};
 use super::naming::Names;
-use super::{Binder, Bound, Reported, Table};
+use super::{Binder, Bound, Reported, Table, Variable};
 use crate::syntax::{Body, Expression, ExpressionKind, Item, Name, Operator};
 use crate::{Column, Decimal, Expr, ExprKind, RelKind, Schema, Span, Type, Value, codes, names};
 
@@ -17,6 +17,11 @@ impl Binder<'_> {
             }
             Body::Datatable { columns, values } => self.datatable(columns, values, operator.span),
             Body::Union(sources) => self.union(None, operator, sources),
+            Body::Search { tables, predicate } => self.search(None, operator, tables, predicate),
+            Body::Find { tables, predicate, columns } => {
+                self.find(operator, tables, predicate, columns)
+            }
+            Body::Evaluate { call, schema } => self.evaluate(None, call, schema.as_ref()),
             _ => {
                 let what = format!("The operator '{}'", operator.name.text);
                 self.unsupported(operator.name.span, what)
@@ -29,12 +34,12 @@ impl Binder<'_> {
         let mut used = Names::default();
         for (at, item) in items.iter().enumerate() {
             let expr = self.over_nothing(|binder| binder.scalar(&item.expression))?;
-            let name = match &item.names[..] {
-                [] => used.unique(&format!("print_{at}")),
-                [name] => used.unique(&name.text),
-                _ => return self.unsupported(span, "Several names for one expression"),
-            };
-            columns.push((name, expr));
+            let has_several = super::operators::tuple_values(item, &expr).is_some();
+            if item.names.is_empty() && !has_several {
+                columns.push((used.unique(&format!("print_{at}")), expr));
+            } else {
+                self.assign(item, expr, &mut used, &mut columns)?;
+            }
         }
         if columns.is_empty() {
             return self.error(codes::MISSING_EXPRESSION, span, "Expected: expression");
@@ -165,7 +170,7 @@ impl Binder<'_> {
         self.union_of(tables, inner, label, span)
     }
 
-    fn union_source(
+    pub(super) fn union_source(
         &mut self,
         source: &Expression,
         fuzzy: bool,
@@ -183,11 +188,19 @@ impl Binder<'_> {
                     return Ok(());
                 }
             }
+            let view = self.view_name(source);
             let table = self.table(source)?;
-            tables.push((Self::source_name(&table, tables.len()), table));
+            let name = view.unwrap_or_else(|| Self::source_name(&table, tables.len()));
+            tables.push((name, table));
             return Ok(());
         };
-        for name in self.catalogue.table_names() {
+        let views = self.scope.names().into_iter().filter(|name| {
+            matches!(self.scope.find(name), Some(Variable::Lambda(lambda)) if lambda.is_view)
+        });
+        let mut known: Vec<String> = views.collect();
+        known.sort();
+        known.extend(self.catalogue.table_names());
+        for name in known {
             if matches(pattern, &name) {
                 let kind = ExpressionKind::Name(name.clone());
                 let table = self.table(&Expression::new(kind, source.span))?;
@@ -197,14 +210,26 @@ impl Binder<'_> {
         Ok(())
     }
 
-    fn source_name(table: &Table, at: usize) -> String {
+    /// The name of a view, which shows as the source of its rows.
+    fn view_name(&self, source: &Expression) -> Option<String> {
+        let name = match &source.kind {
+            ExpressionKind::Name(name) => name,
+            ExpressionKind::Call { name, .. } => &name.text,
+            _ => return None,
+        };
+        let is_view =
+            matches!(self.scope.find(name), Some(Variable::Lambda(lambda)) if lambda.is_view);
+        is_view.then(|| name.clone())
+    }
+
+    pub(super) fn source_name(table: &Table, at: usize) -> String {
         match &table.relation.kind {
             RelKind::Table { name } => name.to_string(),
             _ => format!("union_arg{at}"),
         }
     }
 
-    fn union_of(
+    pub(super) fn union_of(
         &mut self,
         tables: Vec<(String, Table)>,
         inner: bool,

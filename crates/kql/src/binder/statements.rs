@@ -16,9 +16,12 @@ impl Binder<'_> {
         let mut results = Vec::new();
         let mut failed = false;
         for statement in statements {
+            if self.open.is_some() {
+                return Err(Reported);
+            }
             match statement {
-                Statement::Query(pipeline) => match self.result(pipeline) {
-                    Ok(result) => results.push(result),
+                Statement::Query(pipeline) => match self.results(pipeline) {
+                    Ok(more) => results.extend(more),
                     Err(Reported) => failed = true,
                 },
                 other => failed |= self.declaration(other).is_err(),
@@ -64,10 +67,10 @@ impl Binder<'_> {
     }
 
     fn variable(&mut self, value: &Expression) -> Bound<Variable> {
-        if let ExpressionKind::Lambda { parameters, body } = &value.kind {
-            let (parameters, body) = (parameters.clone(), body.clone());
+        if let ExpressionKind::Lambda { parameters, body, is_view } = &value.kind {
+            let (parameters, body, is_view) = (parameters.clone(), body.clone(), *is_view);
             let scope = self.scope.clone();
-            return Ok(Variable::Lambda(Rc::new(Lambda { parameters, body, scope })));
+            return Ok(Variable::Lambda(Rc::new(Lambda { parameters, body, is_view, scope })));
         }
         match self.over_nothing(|binder| binder.entity(value))? {
             Entity::Table(table) => Ok(Variable::Table(table)),
@@ -106,10 +109,12 @@ impl Binder<'_> {
         Ok(())
     }
 
-    /// A tabular statement of the query itself, with `render` and `as` at its end.
-    fn result(&mut self, pipeline: &Pipeline) -> Bound<PlannedResult> {
+    /// A tabular statement of the query itself, with `render` and `as` at its end; `fork` and
+    /// `facet` give several results.
+    fn results(&mut self, pipeline: &Pipeline) -> Bound<Vec<PlannedResult>> {
         let mut operators = &pipeline.operators[..];
         let (mut visualization, mut name) = (None, None);
+        let mut tables = Vec::new();
         while let Some((last, before)) = operators.split_last() {
             match &last.body {
                 Body::Render { kind, properties } if visualization.is_none() => {
@@ -120,15 +125,85 @@ impl Binder<'_> {
                     visualization = Some(Visualization { kind: kind.text.clone(), properties });
                 }
                 Body::As(given) if name.is_none() => name = Some(given.text.clone()),
+                Body::Fork(branches) => {
+                    tables = self.fork(pipeline, before, branches)?;
+                    break;
+                }
+                Body::Facet { by, with } => {
+                    tables = self.facet(pipeline, before, by, with.as_ref())?;
+                    break;
+                }
                 _ => break,
             }
             operators = before;
         }
-        let table = self.pipeline_with(pipeline, operators)?;
-        if table.schema().is_empty() {
+        if tables.is_empty() {
+            tables.push((name, self.pipeline_with(pipeline, operators)?));
+        }
+        if tables.iter().any(|(_, table)| table.schema().is_empty()) {
             return self.error(codes::WRONG_TYPE, pipeline.span, "The result has no columns");
         }
-        Ok(PlannedResult { relation: table.relation, name, visualization })
+        let result = |(name, table): (Option<String>, Table)| PlannedResult {
+            relation: table.relation,
+            name,
+            visualization: visualization.clone(),
+        };
+        Ok(tables.into_iter().map(result).collect())
+    }
+
+    /// The rows before `fork` or `facet`, computed once.
+    fn shared(
+        &mut self,
+        pipeline: &Pipeline,
+        operators: &[crate::syntax::Operator],
+    ) -> Bound<Table> {
+        let table = self.pipeline_with(pipeline, operators)?;
+        self.materialize(table, pipeline.span)
+    }
+
+    fn fork(
+        &mut self,
+        pipeline: &Pipeline,
+        before: &[crate::syntax::Operator],
+        branches: &[(Option<crate::syntax::Name>, Pipeline)],
+    ) -> Bound<Vec<(Option<String>, Table)>> {
+        let shared = self.shared(pipeline, before)?;
+        let mut tables = Vec::new();
+        for (name, branch) in branches {
+            let own = branch.operators.last().and_then(|last| match &last.body {
+                Body::As(name) => Some(name.text.clone()),
+                _ => None,
+            });
+            let name = name.as_ref().map(|name| name.text.clone()).or(own);
+            tables.push((name, self.subquery(shared.clone(), branch)?));
+        }
+        Ok(tables)
+    }
+
+    /// For each column its values and their counts, then the rows of the sub-query.
+    fn facet(
+        &mut self,
+        pipeline: &Pipeline,
+        before: &[crate::syntax::Operator],
+        by: &[crate::syntax::Name],
+        with: Option<&Pipeline>,
+    ) -> Bound<Vec<(Option<String>, Table)>> {
+        let shared = self.shared(pipeline, before)?;
+        let mut tables = Vec::new();
+        for name in by {
+            let expression = Expression::new(ExpressionKind::Name(name.text.clone()), name.span);
+            let count = crate::syntax::Name { text: "count".to_owned(), span: name.span };
+            let kind = ExpressionKind::Call { name: count, arguments: Vec::new() };
+            let label =
+                crate::syntax::Name { text: format!("count_{}", name.text), span: name.span };
+            let count = Item { names: vec![label], expression: Expression::new(kind, name.span) };
+            let key = Item { names: Vec::new(), expression };
+            tables.push((None, self.summarize(&shared, &[count], &[key], name.span)?));
+        }
+        if let Some(with) = with {
+            tables.push((None, self.subquery(shared, with)?));
+        }
+        Ok(tables)
     }
 
     /// A pipeline in any other place.
@@ -154,17 +229,22 @@ impl Binder<'_> {
         Ok(table)
     }
 
-    /// A sub-query over rows of this type.
-    pub(super) fn subquery(&mut self, schema: &Arc<Schema>, pipeline: &Pipeline) -> Bound<Table> {
-        self.handed_in.push(schema.clone());
+    /// A sub-query over these rows.
+    pub(super) fn subquery(&mut self, rows: Table, pipeline: &Pipeline) -> Bound<Table> {
+        self.handed_in.push(rows);
         let table = self.pipeline(pipeline);
         self.handed_in.pop();
         table
     }
 
+    /// Stands for rows of this type that an operator hands to its sub-query.
+    pub(super) fn rows_of(&mut self, schema: &Arc<Schema>, span: Span) -> Bound<Table> {
+        self.relation(RelKind::Rows, schema.clone(), 0, span)
+    }
+
     fn handed_in(&mut self, span: Span) -> Bound<Table> {
         match self.handed_in.last().cloned() {
-            Some(schema) => self.relation(RelKind::Rows, schema, 0, span),
+            Some(rows) => Ok(rows),
             None => self.unsupported(span, "A sub-query without rows"),
         }
     }

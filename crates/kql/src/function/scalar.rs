@@ -139,6 +139,8 @@ functions! {
         IndexOfRegex "indexof_regex" ("text, string, long?, long?, long?") Always(Long), Pure;
         ParseCsv "parse_csv" ("string") Always(Dynamic), Pure;
         ParseJson "parse_json" ("string") Always(Dynamic), Pure;
+        ParseKv "parse-kv" ("string, dynamic, string, string, string, string, bool")
+            Always(Dynamic), Pure;
         ParsePath "parse_path" ("string") Always(Dynamic), Pure;
         ParseUrl "parse_url" ("string") Always(Dynamic), Pure;
         ParseUrlQuery "parse_urlquery" ("string") Always(Dynamic), Pure;
@@ -162,7 +164,7 @@ functions! {
         Strlen "strlen" ("string") Always(Long), Pure;
         Strrep "strrep" ("text, long, string?") Always(String), Pure;
         Substring "substring" ("text, long, long?") Always(String), Pure;
-        ToHex "tohex" ("long, long?") Always(String), Pure;
+        ToHex "tohex" ("integer, long?") Always(String), Pure;
         ToLower "tolower" ("text") Always(String), Pure;
         ToUpper "toupper" ("text") Always(String), Pure;
         Translate "translate" ("string, string, string") Always(String), Pure;
@@ -255,6 +257,129 @@ functions! {
         RowRankMin "row_rank_min" ("any, bool?") Always(Long), Window;
         RowWindowSession "row_window_session" ("datetime, timespan, timespan, bool?")
             Always(Datetime), Window;
+
+        // series
+        SeriesAbs "series_abs" ("dynamic") Always(Dynamic), Pure;
+        SeriesAcos "series_acos" ("dynamic") Always(Dynamic), Pure;
+        SeriesAsin "series_asin" ("dynamic") Always(Dynamic), Pure;
+        SeriesAtan "series_atan" ("dynamic") Always(Dynamic), Pure;
+        SeriesCeiling "series_ceiling" ("dynamic") Always(Dynamic), Pure;
+        SeriesCos "series_cos" ("dynamic") Always(Dynamic), Pure;
+        SeriesExp "series_exp" ("dynamic") Always(Dynamic), Pure;
+        SeriesFloor "series_floor" ("dynamic") Always(Dynamic), Pure;
+        SeriesLog "series_log" ("dynamic") Always(Dynamic), Pure;
+        SeriesSign "series_sign" ("dynamic") Always(Dynamic), Pure;
+        SeriesSin "series_sin" ("dynamic") Always(Dynamic), Pure;
+        SeriesTan "series_tan" ("dynamic") Always(Dynamic), Pure;
+        SeriesAdd "series_add" ("any, any") Always(Dynamic), Pure;
+        SeriesSubtract "series_subtract" ("any, any") Always(Dynamic), Pure;
+        SeriesMultiply "series_multiply" ("any, any") Always(Dynamic), Pure;
+        SeriesDivide "series_divide" ("any, any") Always(Dynamic), Pure;
+        SeriesPow "series_pow" ("any, any") Always(Dynamic), Pure;
+        SeriesEquals "series_equals" ("any, any") Always(Dynamic), Pure;
+        SeriesNotEquals "series_not_equals" ("any, any") Always(Dynamic), Pure;
+        SeriesGreater "series_greater" ("any, any") Always(Dynamic), Pure;
+        SeriesGreaterEquals "series_greater_equals" ("any, any") Always(Dynamic), Pure;
+        SeriesLess "series_less" ("any, any") Always(Dynamic), Pure;
+        SeriesLessEquals "series_less_equals" ("any, any") Always(Dynamic), Pure;
+        SeriesCosineSimilarity "series_cosine_similarity" ("dynamic, dynamic, real?, real?")
+            Always(Real), Pure;
+        SeriesDecompose "series_decompose" ("dynamic, any?, any?, any?, any?")
+            Always(Dynamic), Pure;
+        SeriesDecomposeAnomalies "series_decompose_anomalies" ("dynamic, any*")
+            Always(Dynamic), Pure;
+        SeriesDecomposeForecast "series_decompose_forecast" ("dynamic, any*") Always(Dynamic), Pure;
+        SeriesDotProduct "series_dot_product" ("any, any") Always(Real), Pure;
+        SeriesFft "series_fft" ("dynamic, dynamic?") Always(Dynamic), Pure;
+        SeriesFillBackward "series_fill_backward" ("dynamic, any?") Always(Dynamic), SeesNulls;
+        SeriesFillConst "series_fill_const" ("dynamic, any, any?") Always(Dynamic), SeesNulls;
+        SeriesFillForward "series_fill_forward" ("dynamic, any?") Always(Dynamic), SeesNulls;
+        SeriesFillLinear "series_fill_linear" ("dynamic, any?, bool?, any?") Always(Dynamic), SeesNulls;
+        SeriesFir "series_fir" ("dynamic, dynamic, bool?, bool?") Always(Dynamic), Pure;
+        SeriesFit2lines "series_fit_2lines" ("dynamic") Always(Dynamic), Pure;
+        SeriesFit2linesDynamic "series_fit_2lines_dynamic" ("dynamic") Always(Dynamic), Pure;
+        SeriesFitLine "series_fit_line" ("dynamic") Always(Dynamic), Pure;
+        SeriesFitLineDynamic "series_fit_line_dynamic" ("dynamic") Always(Dynamic), Pure;
+        SeriesFitPoly "series_fit_poly" ("dynamic, any*") Always(Dynamic), Pure;
+        SeriesIfft "series_ifft" ("dynamic, dynamic?") Always(Dynamic), Pure;
+        SeriesIir "series_iir" ("dynamic, dynamic, dynamic") Always(Dynamic), Pure;
+        SeriesMagnitude "series_magnitude" ("dynamic") Always(Real), Pure;
+        SeriesOutliers "series_outliers" ("dynamic, any*") Always(Dynamic), Pure;
+        SeriesPearsonCorrelation "series_pearson_correlation" ("dynamic, dynamic")
+            Always(Real), Pure;
+        SeriesPeriodsDetect "series_periods_detect" ("dynamic, real, real, long")
+            Always(Dynamic), Pure;
+        SeriesPeriodsValidate "series_periods_validate" ("dynamic, real, real*")
+            Always(Dynamic), Pure;
+        SeriesProduct "series_product" ("dynamic") Always(Real), Pure;
+        SeriesSeasonal "series_seasonal" ("dynamic, any?") Always(Dynamic), Pure;
+        SeriesStats "series_stats" ("dynamic, bool?") Always(Dynamic), Pure;
+        SeriesStatsDynamic "series_stats_dynamic" ("dynamic, bool?") Always(Dynamic), Pure;
+        SeriesSum "series_sum" ("dynamic") Always(Real), Pure;
+
+        // places on earth
+        GeoAngle "geo_angle" ("real, real, real, real, real, real") Always(Real), Pure;
+        GeoAzimuth "geo_azimuth" ("real, real, real, real") Always(Real), Pure;
+        GeoClosestPointOnLine "geo_closest_point_on_line" ("real, real, dynamic")
+            Always(Dynamic), Pure;
+        GeoClosestPointOnPolygon "geo_closest_point_on_polygon" ("real, real, dynamic")
+            Always(Dynamic), Pure;
+        GeoDistance2points "geo_distance_2points" ("real, real, real, real") Always(Real), Pure;
+        GeoDistancePointToLine "geo_distance_point_to_line" ("real, real, dynamic")
+            Always(Real), Pure;
+        GeoDistancePointToPolygon "geo_distance_point_to_polygon" ("real, real, dynamic")
+            Always(Real), Pure;
+        GeoFromWkt "geo_from_wkt" ("string") Always(Dynamic), Pure;
+        GeoGeohashNeighbors "geo_geohash_neighbors" ("string") Always(Dynamic), Pure;
+        GeoGeohashToCentralPoint "geo_geohash_to_central_point" ("string") Always(Dynamic), Pure;
+        GeoGeohashToPolygon "geo_geohash_to_polygon" ("string") Always(Dynamic), Pure;
+        GeoH3cellChildren "geo_h3cell_children" ("string, any?") Always(Dynamic), Pure;
+        GeoH3cellLevel "geo_h3cell_level" ("string") Always(Long), Pure;
+        GeoH3cellNeighbors "geo_h3cell_neighbors" ("string") Always(Dynamic), Pure;
+        GeoH3cellParent "geo_h3cell_parent" ("string, any?") Always(String), Pure;
+        GeoH3cellRings "geo_h3cell_rings" ("string, long") Always(Dynamic), Pure;
+        GeoH3cellToCentralPoint "geo_h3cell_to_central_point" ("string") Always(Dynamic), Pure;
+        GeoH3cellToPolygon "geo_h3cell_to_polygon" ("string") Always(Dynamic), Pure;
+        GeoInfoFromIpAddress "geo_info_from_ip_address" ("string") Always(Dynamic), Pure;
+        GeoIntersection2lines "geo_intersection_2lines" ("dynamic, dynamic") Always(Dynamic), Pure;
+        GeoIntersection2polygons "geo_intersection_2polygons" ("dynamic, dynamic")
+            Always(Dynamic), Pure;
+        GeoIntersectionLineWithPolygon "geo_intersection_line_with_polygon" ("dynamic, dynamic")
+            Always(Dynamic), Pure;
+        GeoIntersects2lines "geo_intersects_2lines" ("dynamic, dynamic") Always(Bool), Pure;
+        GeoIntersects2polygons "geo_intersects_2polygons" ("dynamic, dynamic") Always(Bool), Pure;
+        GeoIntersectsLineWithPolygon "geo_intersects_line_with_polygon" ("dynamic, dynamic")
+            Always(Bool), Pure;
+        GeoLineBuffer "geo_line_buffer" ("dynamic, real, any?") Always(Dynamic), Pure;
+        GeoLineCentroid "geo_line_centroid" ("dynamic") Always(Dynamic), Pure;
+        GeoLineDensify "geo_line_densify" ("dynamic, any?, any?") Always(Dynamic), Pure;
+        GeoLineInterpolatePoint "geo_line_interpolate_point" ("dynamic, real")
+            Always(Dynamic), Pure;
+        GeoLineLength "geo_line_length" ("dynamic") Always(Real), Pure;
+        GeoLineLocatePoint "geo_line_locate_point" ("dynamic, real, real") Always(Real), Pure;
+        GeoLineSimplify "geo_line_simplify" ("dynamic, any?") Always(Dynamic), Pure;
+        GeoLineToS2cells "geo_line_to_s2cells" ("dynamic, any?, any?") Always(Dynamic), Pure;
+        GeoPointBuffer "geo_point_buffer" ("real, real, real, any?") Always(Dynamic), Pure;
+        GeoPointInCircle "geo_point_in_circle" ("real, real, real, real, real") Always(Bool), Pure;
+        GeoPointInPolygon "geo_point_in_polygon" ("real, real, dynamic") Always(Bool), Pure;
+        GeoPointToGeohash "geo_point_to_geohash" ("real, real, any?") Always(String), Pure;
+        GeoPointToH3cell "geo_point_to_h3cell" ("real, real, any?") Always(String), Pure;
+        GeoPointToS2cell "geo_point_to_s2cell" ("real, real, any?") Always(String), Pure;
+        GeoPolygonArea "geo_polygon_area" ("dynamic") Always(Real), Pure;
+        GeoPolygonBuffer "geo_polygon_buffer" ("dynamic, real, any?") Always(Dynamic), Pure;
+        GeoPolygonCentroid "geo_polygon_centroid" ("dynamic") Always(Dynamic), Pure;
+        GeoPolygonDensify "geo_polygon_densify" ("dynamic, any?, any?") Always(Dynamic), Pure;
+        GeoPolygonPerimeter "geo_polygon_perimeter" ("dynamic") Always(Real), Pure;
+        GeoPolygonSimplify "geo_polygon_simplify" ("dynamic, any?") Always(Dynamic), Pure;
+        GeoPolygonToH3cells "geo_polygon_to_h3cells" ("dynamic, any?, any?") Always(Dynamic), Pure;
+        GeoPolygonToS2cells "geo_polygon_to_s2cells" ("dynamic, any?, any?") Always(Dynamic), Pure;
+        GeoS2cellNeighbors "geo_s2cell_neighbors" ("string") Always(Dynamic), Pure;
+        GeoS2cellToCentralPoint "geo_s2cell_to_central_point" ("string") Always(Dynamic), Pure;
+        GeoS2cellToPolygon "geo_s2cell_to_polygon" ("string") Always(Dynamic), Pure;
+        GeoSimplifyPolygonsArray "geo_simplify_polygons_array" ("dynamic, any?")
+            Always(Dynamic), Pure;
+        GeoUnionLinesArray "geo_union_lines_array" ("dynamic") Always(Dynamic), Pure;
+        GeoUnionPolygonsArray "geo_union_polygons_array" ("dynamic") Always(Dynamic), Pure;
 
         // context
         Assert "assert" ("bool, string") Always(Bool), SeesNulls;

@@ -133,6 +133,7 @@ impl Parser<'_> {
     /// The binary operator at the current token, with its power.
     fn operation(&self) -> Option<(&'static str, u8)> {
         match self.token() {
+            Token::Symbol(":") if self.at_search_colon() => Some((":", STRING)),
             Token::Symbol(symbol) => SYMBOLS.into_iter().find(|(known, _)| *known == symbol),
             Token::Name => WORDS.into_iter().find(|(known, _)| *known == self.text(0)),
             _ => None,
@@ -278,7 +279,14 @@ impl Parser<'_> {
             let span = self.since(start);
             return self.node(ExpressionKind::Member(Box::new(operand), name), span);
         }
-        let name = self.name();
+        let mut name = self.name();
+        // `database('x').T*`
+        let ends =
+            matches!(self.lexeme(1).token, Token::End | Token::Symbol("," | ")" | "|" | ";"));
+        if self.is_symbol("*") && self.touches_previous(0) && ends {
+            self.advance();
+            name.text.push('*');
+        }
         if self.eat_symbol("(") {
             let object = Item { names: Vec::new(), expression: operand };
             let mut arguments = vec![object];

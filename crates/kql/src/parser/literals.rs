@@ -21,6 +21,9 @@ impl Parser<'_> {
             _ => (None, Type::Dynamic),
         };
         let Some(value) = value else {
+            if let (Type::Datetime, Some(time)) = (literal_type, time_of_day(&text)) {
+                return self.node(ExpressionKind::Today(time), span);
+            }
             let message = format!("The literal is no valid {literal_type}: {text}");
             self.report_at(codes::INVALID_LITERAL, span, message);
             return Expression::error(span);
@@ -178,6 +181,12 @@ fn typed(text: &str, literal_type: Type) -> Option<Value> {
         Type::Guid => parse_guid(content).map(Value::Guid),
         Type::String | Type::Dynamic => None,
     }
+}
+
+/// `datetime(8:00)`: that time today, in ticks since midnight.
+fn time_of_day(text: &str) -> Option<i64> {
+    let content = text.split_once('(')?.1.trim_end_matches(')').trim();
+    parse_timespan(content).filter(|time| content.contains(':') && *time < crate::TICKS_PER_DAY)
 }
 
 /// `datetime(2025, 6, 14)`.

@@ -2,17 +2,12 @@
 
 use super::Parser;
 use crate::lexer::{Token, decode};
+use crate::operators::OPERATORS;
 use crate::syntax::{
-    Body, Expanded, Expression, ExpressionKind, Item, Name, Operator, Ordered, Part, PatternPart,
+    Body, Expanded, Expression, ExpressionKind, Item, Name, Operator, Ordered, PatternPart,
     Pipeline, Setting, Source,
 };
 use crate::{Type, codes};
-
-/// Words that separate the operands of operators that have no grammar of their own yet.
-const PART_WORDS: [&str; 14] = [
-    "asc", "desc", "of", "with", "by", "on", "from", "to", "step", "default", "others", "as",
-    "where", "declare",
-];
 
 impl Parser<'_> {
     /// Whether an operator stands here that begins a pipeline.
@@ -23,7 +18,7 @@ impl Parser<'_> {
         let next = self.lexeme(1).token;
         match self.text(0) {
             "datatable" | "externaldata" | "external_data" | "inline_external_table" => {
-                self.is_symbol_at(1, "(")
+                self.is_symbol_at(1, "(") || self.is_word_at(1, "kind")
             }
             "macro" => self.is_symbol_at(1, "-") && self.is_word_at(2, "expand"),
             "range" => {
@@ -66,10 +61,13 @@ impl Parser<'_> {
     /// `kind=inner hint.strategy=shuffle …`.
     fn settings(&mut self, operator: &str) -> Vec<Setting> {
         let known: &[&str] = match operator {
-            "join" | "lookup" | "parse" | "parse-where" | "search" | "find" | "make-series" => {
+            "join" | "lookup" | "parse" | "parse-where" | "search" | "make-series" => {
                 &["kind", "flags"]
             }
+            "find" => &["withsource", "with_source", "datascope"],
             "reduce" => &["kind"],
+            "scan" => &["with_match_id"],
+            "datatable" | "externaldata" | "external_data" | "inline_external_table" => &["kind"],
             "union" => &["kind", "withsource", "with_source", "isfuzzy"],
             "mv-expand" | "mvexpand" | "mv-apply" | "mvapply" => {
                 &["kind", "bagexpansion", "with_itemindex"]
@@ -107,7 +105,9 @@ impl Parser<'_> {
             "datatable" => self.datatable(),
             "union" => Body::Union(self.sources()),
             "evaluate" => self.evaluate(),
-            "find" | "search" | "macro-expand" => self.raw(),
+            "search" => self.search(),
+            "find" => self.find(),
+            "macro-expand" => self.raw(),
             _ => self.external_data(),
         }
     }
@@ -148,11 +148,16 @@ impl Parser<'_> {
             "invoke" => Body::Call(self.expression()),
             "evaluate" => self.evaluate(),
             "partition" => self.partition(),
-            "fork" | "facet" | "make-series" | "top-nested" | "top-hitters" | "reduce" => {
-                self.parts()
-            }
-            "search" | "scan" | "parse-kv" | "assert-schema" | "macro-expand"
-            | "execute-and-cache" => self.raw(),
+            "fork" => self.fork(),
+            "facet" => self.facet(),
+            "make-series" => self.make_series(),
+            "top-nested" => self.top_nested(),
+            "top-hitters" => self.top_hitters(),
+            "parse-kv" => self.parse_kv(),
+            "scan" => self.scan(),
+            "search" => self.search(),
+            "find" => self.find(),
+            "reduce" | "assert-schema" | "macro-expand" | "execute-and-cache" => self.raw(),
             graph if graph == "make-graph" || graph.starts_with("graph-") => self.raw(),
             _ => self.unknown_operator(name),
         }
@@ -162,7 +167,8 @@ impl Parser<'_> {
         if !name.text.is_empty() {
             let message = format!("The operator '{}' is not known", name.text);
             self.report_at(codes::UNKNOWN_OPERATOR, name.span, message);
-            if let Some(near) = crate::names::nearest(&name.text, OPERATORS.iter().copied())
+            if let Some(near) =
+                crate::names::nearest(&name.text, OPERATORS.iter().map(|operator| operator.name))
                 && let Some(diagnostic) = self.diagnostics.last_mut()
             {
                 diagnostic.fix = Some(format!("did you mean '{near}'?"));
@@ -172,19 +178,13 @@ impl Parser<'_> {
     }
 
     /// What stands up to the next operator, unread.
-    fn raw(&mut self) -> Body {
-        let start = self.span();
+    pub(super) fn raw(&mut self) -> Body {
         self.skip_to_boundary();
-        Body::Parts(vec![Part::Raw(self.since(start))])
+        Body::Raw
     }
 
     fn nothing(&mut self) -> Body {
-        if !self.at_boundary() {
-            let start = self.span();
-            self.skip_to_boundary();
-            return Body::Parts(vec![Part::Raw(self.since(start))]);
-        }
-        Body::Nothing
+        if self.at_boundary() { Body::Nothing } else { self.raw() }
     }
 
     /// Items separated by commas, up to one of the words or the end.
@@ -200,7 +200,7 @@ impl Parser<'_> {
     }
 
     /// `name = expression`, `(a, b) = expression`, `expression`.
-    fn item(&mut self) -> Item {
+    pub(super) fn item(&mut self) -> Item {
         let names = self.item_names();
         let expression = if names.is_empty() { self.column_pattern() } else { self.expression() };
         Item { names, expression }
@@ -328,32 +328,13 @@ impl Parser<'_> {
 
     fn external_data(&mut self) -> Body {
         self.expect_symbol("(");
-        self.columns(")");
+        if self.token() == Token::Text {
+            self.advance();
+        } else {
+            self.columns(")");
+        }
         self.expect_symbol(")");
         self.raw()
-    }
-
-    fn partition(&mut self) -> Body {
-        let mut parts = Vec::new();
-        self.expect_word("by");
-        let key = self.name();
-        parts.push(Part::Word(key));
-        if self.is_symbol("(") || self.is_symbol("{") {
-            parts.push(Part::Pipeline(self.sub_pipeline()));
-        } else {
-            self.report(codes::MISSING_TOKEN, "Expected: (".to_owned());
-        }
-        Body::Parts(parts)
-    }
-
-    fn evaluate(&mut self) -> Body {
-        let call = self.expression();
-        if self.eat_symbol(":") {
-            self.expect_symbol("(");
-            self.columns(")");
-            self.expect_symbol(")");
-        }
-        Body::Call(call)
     }
 
     fn expanded(&mut self) -> (Vec<Expanded>, Option<Expression>) {
@@ -386,7 +367,7 @@ impl Parser<'_> {
     }
 
     /// `(operator | operator …)` over rows that are handed in, or a whole pipeline in brackets.
-    fn sub_pipeline(&mut self) -> Pipeline {
+    pub(super) fn sub_pipeline(&mut self) -> Pipeline {
         let start = self.span();
         let closing = if self.is_symbol("{") { "}" } else { ")" };
         if !self.eat_symbol("{") {
@@ -409,7 +390,7 @@ impl Parser<'_> {
             name = format!("{name}-{}", self.text(ahead + 1));
             ahead += 2;
         }
-        self.token() == Token::Name && OPERATORS.contains(&&*name) && !self.is_symbol_at(ahead, "|")
+        self.token() == Token::Name && is_operator(&name) && !self.is_symbol_at(ahead, "|")
             || matches!(&*name, "count" | "getschema" | "consume" | "serialize")
     }
 
@@ -493,98 +474,8 @@ impl Parser<'_> {
         }
         self.since(start).text(self.source).trim().to_owned()
     }
-
-    /// Operands of an operator that is only parsed so far: words, items, pipelines in brackets.
-    fn parts(&mut self) -> Body {
-        let mut parts = Vec::new();
-        while !self.at_boundary() {
-            let before = self.at;
-            if self.eat_symbol(",") || self.eat_symbol("=") {
-                continue;
-            }
-            if self.token() == Token::Name && PART_WORDS.contains(&self.text(0)) {
-                parts.push(Part::Word(self.name()));
-            } else if self.is_symbol("{") || self.is_symbol("(") && self.bracket_holds_operator() {
-                parts.push(Part::Pipeline(self.sub_pipeline()));
-            } else if self.is_symbol_at(1, "=") && self.is_symbol_at(2, "(") {
-                parts.push(Part::Word(self.name()));
-                self.advance();
-                parts.push(Part::Pipeline(self.sub_pipeline()));
-            } else {
-                parts.push(Part::Item(self.item()));
-            }
-            if self.at == before {
-                break;
-            }
-        }
-        Body::Parts(parts)
-    }
-
-    fn bracket_holds_operator(&self) -> bool {
-        let name = self.text(1);
-        self.lexeme(1).token == Token::Name
-            && OPERATORS.contains(&name)
-            && !self.is_symbol_at(2, "(")
-            && !self.is_symbol_at(2, ")")
-            || self.is_symbol_at(2, "-")
-                && matches!(name, "project" | "mv" | "top" | "make" | "sample")
-    }
 }
 
-/// Every operator that is known by name.
-pub(crate) const OPERATORS: [&str; 54] = [
-    "as",
-    "assert-schema",
-    "consume",
-    "count",
-    "distinct",
-    "evaluate",
-    "execute-and-cache",
-    "extend",
-    "facet",
-    "filter",
-    "find",
-    "fork",
-    "getschema",
-    "graph-mark-components",
-    "graph-match",
-    "graph-shortest-paths",
-    "graph-to-table",
-    "graph-where-edges",
-    "graph-where-nodes",
-    "invoke",
-    "join",
-    "limit",
-    "lookup",
-    "macro-expand",
-    "make-graph",
-    "make-series",
-    "mv-apply",
-    "mv-expand",
-    "order",
-    "parse",
-    "parse-kv",
-    "parse-where",
-    "partition",
-    "project",
-    "project-away",
-    "project-by-names",
-    "project-keep",
-    "project-rename",
-    "project-reorder",
-    "reduce",
-    "render",
-    "sample",
-    "sample-distinct",
-    "scan",
-    "search",
-    "serialize",
-    "sort",
-    "summarize",
-    "take",
-    "top",
-    "top-hitters",
-    "top-nested",
-    "union",
-    "where",
-];
+fn is_operator(name: &str) -> bool {
+    OPERATORS.iter().any(|operator| operator.name == name)
+}

@@ -93,10 +93,10 @@ impl Parser<'_> {
         let start = self.span();
         if self.is_word("view") && self.is_symbol_at(1, "(") && self.is_lambda(1) {
             self.advance();
-            return self.lambda(start);
+            return self.lambda(start, true);
         }
         if self.is_lambda(0) {
-            return self.lambda(start);
+            return self.lambda(start, false);
         }
         self.expression_or_pipeline()
     }
@@ -123,7 +123,7 @@ impl Parser<'_> {
         false
     }
 
-    fn lambda(&mut self, start: crate::Span) -> Expression {
+    fn lambda(&mut self, start: crate::Span, is_view: bool) -> Expression {
         self.expect_symbol("(");
         let parameters = self.parameters();
         self.expect_symbol(")");
@@ -131,10 +131,10 @@ impl Parser<'_> {
         let body = self.nested(|_| Vec::new(), |parser| parser.statements(Some("}")));
         self.expect_symbol("}");
         let span = self.since(start);
-        self.node(ExpressionKind::Lambda { parameters, body }, span)
+        self.node(ExpressionKind::Lambda { parameters, body, is_view }, span)
     }
 
-    fn parameters(&mut self) -> Vec<Parameter> {
+    pub(super) fn parameters(&mut self) -> Vec<Parameter> {
         let mut parameters = Vec::new();
         while !self.at_boundary() {
             let name = self.name();

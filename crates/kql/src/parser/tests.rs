@@ -105,17 +105,71 @@ fn body(body: &Body) -> String {
             )
         }
         Body::As(name) => format!(" {}", name.text),
-        Body::Parts(parts) => all(parts, part),
+        other => advanced(other),
     }
 }
 
-fn part(part: &Part) -> String {
-    match part {
-        Part::Word(word) => format!("'{}", word.text),
-        Part::Item(one) => item(one),
-        Part::Pipeline(inner) => pipeline(inner),
-        Part::Raw(span) => format!("raw:{}..{}", span.start, span.end),
+fn advanced(body: &Body) -> String {
+    match body {
+        Body::Evaluate { call, schema } => {
+            let schema = schema.as_ref().map(|schema| {
+                let star = if schema.with_input { " *" } else { "" };
+                format!(" :{star}{}", all(&schema.columns, column))
+            });
+            format!(" {}{}", expression(call), schema.unwrap_or_default())
+        }
+        Body::MakeSeries(series) => {
+            let aggregates = all(&series.aggregates, |(one, default)| {
+                format!("{}{}", item(one), with("default", default))
+            });
+            let bounds = [with("from", &series.from), with("to", &series.to)].concat();
+            let (axis, step) = (item(&series.axis), expression(&series.step));
+            format!("{aggregates} on {axis}{bounds} step {step} by{}", all(&series.by, item))
+        }
+        Body::TopNested(levels) => all(levels, |level| {
+            let order = if level.ascending { " asc" } else { "" };
+            let (others, by) = (with("others", &level.others), item(&level.by));
+            format!("({} of {}{others} by {by}{order})", with("", &level.count), item(&level.of))
+        }),
+        Body::TopHitters { count, of, by } => {
+            format!(" {} of {}{}", expression(count), item(of), with("by", by))
+        }
+        Body::ParseKv { source, keys, options } => {
+            let options =
+                all(options, |(name, value)| format!("{}={}", name.text, expression(value)));
+            format!(" {} as{} with{options}", expression(source), all(keys, column))
+        }
+        Body::Scan(scan) => {
+            let steps = all(&scan.steps, |step| {
+                let output = step.output.as_ref().map(|output| format!("={}", output.text));
+                let (name, output) = (&step.name.text, output.unwrap_or_default());
+                let assignments = all(&step.assignments, item);
+                format!("({name}{output} {}{assignments})", expression(&step.condition))
+            });
+            format!("{}{steps}", all(&scan.declared, parameter))
+        }
+        Body::Partition { key, subquery } => format!(" {} {}", key.text, pipeline(subquery)),
+        Body::Fork(branches) => all(branches, |(name, branch)| {
+            let name = name.as_ref().map(|name| format!("{}=", name.text));
+            format!("{}{}", name.unwrap_or_default(), pipeline(branch))
+        }),
+        Body::Facet { by, with } => {
+            let with = with.as_ref().map(|with| format!(" with {}", pipeline(with)));
+            format!("{}{}", all(by, |name| name.text.clone()), with.unwrap_or_default())
+        }
+        Body::Search { tables, predicate } => {
+            format!(" in{} {}", all(tables, expression), expression(predicate))
+        }
+        Body::Find { tables, predicate, columns } => {
+            let columns = all(columns, |(name, _)| name.text.clone());
+            format!(" in{} {} project{columns}", all(tables, expression), expression(predicate))
+        }
+        _ => " raw".to_owned(),
     }
+}
+
+fn with(word: &str, one: &Option<Expression>) -> String {
+    one.as_ref().map(|one| format!(" {word} {}", expression(one))).unwrap_or_default()
 }
 
 fn maybe(limit: &Option<Expression>) -> String {
@@ -145,6 +199,7 @@ fn expression(node: &Expression) -> String {
     match &node.kind {
         ExpressionKind::Literal(value, crate::Type::String) => format!("{:?}", value.to_string()),
         ExpressionKind::Literal(value, of) => format!("{of}:{value}"),
+        ExpressionKind::Today(time) => format!("today:{time}"),
         ExpressionKind::Name(name) | ExpressionKind::Wildcard(name) => name.clone(),
         ExpressionKind::Star => "*".to_owned(),
         ExpressionKind::Member(object, name) => format!("(. {} {})", expression(object), name.text),
@@ -167,7 +222,7 @@ fn expression(node: &Expression) -> String {
             format!("({not}between {} {} {})", expression(value), expression(low), expression(high))
         }
         ExpressionKind::Pipeline(inner) => pipeline(inner),
-        ExpressionKind::Lambda { parameters, body } => {
+        ExpressionKind::Lambda { parameters, body, .. } => {
             format!("(lambda ({} ){})", all(parameters, parameter), all(body, statement))
         }
         ExpressionKind::TypeOf(of) => format!("(typeof {})", shape(of)),

@@ -22,6 +22,7 @@ pub(super) fn kernel(function: Function) -> Option<Kernel> {
         Function::Ipv4IsInAnyRange => |args, _| in_any_range(args, ipv4_pair),
         Function::Ipv4IsPrivate => is_private,
         Function::Ipv4NetmaskSuffix => netmask_suffix,
+        Function::Ipv4RangeToCidrList => range_to_ranges,
         Function::Ipv6Compare => compare6,
         Function::Ipv6IsMatch => |args, scratch| is_zero(&compare6(args, scratch)),
         Function::Ipv6IsInRange => |args, _| in_range(args, ipv6_pair),
@@ -51,6 +52,11 @@ fn ipv6(text: &str) -> Option<Prefixed> {
     Some((u128::from(address), prefix))
 }
 
+/// An address or range, with how many of its bits count.
+pub(crate) fn address(text: &str, is_v6: bool) -> Option<(u128, u32)> {
+    if is_v6 { ipv6(text) } else { ipv4(text) }
+}
+
 fn split_prefix(text: &str, most: u32) -> Option<(&str, u32)> {
     match text.split_once('/') {
         Some((address, prefix)) => {
@@ -63,6 +69,27 @@ fn split_prefix(text: &str, most: u32) -> Option<(&str, u32)> {
 fn masked(bits: u128, prefix: u32, width: u32) -> u128 {
     let host = width - prefix.min(width);
     if host >= 128 { 0 } else { bits >> host << host }
+}
+
+/// The fewest ranges that hold just the addresses from the first to the last.
+fn range_to_ranges<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
+    let (Some((first, _)), Some((last, _))) = (ipv4(text_at(args, 0)), ipv4(text_at(args, 1)))
+    else {
+        return Cell::Null;
+    };
+    let mut ranges = Vec::new();
+    let mut from = first;
+    while from <= last {
+        // As large as the alignment of its first address and the addresses left allow.
+        let mut host = if from == 0 { 32 } else { from.trailing_zeros().min(32) };
+        while from + (1u128 << host) - 1 > last {
+            host -= 1;
+        }
+        let address = u32::try_from(from).map(Ipv4Addr::from).unwrap_or(Ipv4Addr::UNSPECIFIED);
+        ranges.push(format!("\"{address}/{}\"", 32 - host));
+        from += 1 << host;
+    }
+    Cell::dynamic(format!("[{}]", ranges.join(",")))
 }
 
 fn parse4<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {

@@ -16,6 +16,7 @@ use crate::call::Call;
 use crate::cell::{Cell, arrow_type};
 use crate::error::{IntoOutcome, Outcome};
 use crate::fold::{Fold, Kind, decimal_mean};
+use crate::kernels::{Kernel, sketch};
 
 /// Most elements of `make_list` and `make_set` unless the query says less.
 const LIST_MAX: usize = 1_048_576;
@@ -117,6 +118,20 @@ impl Query {
             args.remove(at);
         }
         if let Some((kind, taken)) = folded(function, &args)? {
+            let gathered = match function {
+                Aggregate::Hll => Some(self.gathered(&args[..1], sketch::hash_of, Type::Long)?),
+                Aggregate::Tdigest => Some(self.gathered(&args, sketch::pair_of, Type::Dynamic)?),
+                _ => None,
+            };
+            if let Some((value, of)) = gathered {
+                let fold = Fold::new(kind, vec![of], outputs.to_vec());
+                let udaf = Arc::new(AggregateUDF::new_from_impl(fold));
+                let call =
+                    AggregateFunction::new_udf(udaf, vec![value], false, filter, vec![], None);
+                let computed = parts.compute(Expr::AggregateFunction(call));
+                parts.outputs.push(computed);
+                return Ok(());
+            }
             return self.fold(kind, &args[..taken], outputs, (sequence, filter), parts);
         }
         let over = |udaf: Arc<AggregateUDF>, args: Vec<Expr>, distinct: bool| {
@@ -146,8 +161,15 @@ impl Query {
             }
         };
         let out = parts.compute(over(udaf, taken_args, taken == Taken::Distinct));
-        parts.outputs.push(out);
+        parts.outputs.push(of_nothing(function, out, outputs));
         Ok(())
+    }
+
+    /// What a sketch keeps of each row.
+    fn gathered(&self, args: &[&kql::Expr], kernel: Kernel, of: Type) -> Outcome<(Expr, Type)> {
+        let types = args.iter().map(|arg| arg.expr_type).collect();
+        let lowered = args.iter().map(|arg| self.expr(arg)).collect::<Outcome<Vec<_>>>()?;
+        Ok((Call::kernel("sketch", kernel, types, of).on(lowered), of))
     }
 
     /// An int as a long, so that sums have room.
@@ -229,6 +251,34 @@ fn native(function: Aggregate) -> Option<(Arc<AggregateUDF>, Taken)> {
     })
 }
 
+/// What an aggregate answers where there is no value: sums and spreads are zero, a mean of numbers
+/// is zero divided by zero.
+/// <https://learn.microsoft.com/kusto/query/summarize-operator#default-values-of-aggregations>
+fn of_nothing(function: Aggregate, computed: Expr, outputs: &[Type]) -> Expr {
+    let Some(kusto) = outputs.first().copied() else { return computed };
+    let kernel: Kernel = match function {
+        Aggregate::Avg if kusto == Type::Real => |cells, _| match &cells[0] {
+            Cell::Null => Cell::Real(f64::NAN),
+            mean => mean.clone(),
+        },
+        Aggregate::Sum if kusto == Type::Decimal => |cells, _| match &cells[0] {
+            Cell::Null => Cell::Decimal(crate::decimal::from_long(0)),
+            sum => sum.clone(),
+        },
+        Aggregate::Sum
+        | Aggregate::Variance
+        | Aggregate::VarianceP
+        | Aggregate::Stdev
+        | Aggregate::StdevP => match kusto {
+            Type::Real => |cells, _| Cell::Real(cells[0].as_real().unwrap_or(0.0)),
+            _ => |cells, _| Cell::Long(cells[0].as_long().unwrap_or(0)),
+        },
+        _ => return computed,
+    };
+    let name = format!("{} or zero", function.name());
+    Call::kernel(name, kernel, vec![kusto], kusto).on(vec![computed])
+}
+
 /// A string is never null.
 pub(super) fn never_null(expr: Expr, kusto: Type) -> Expr {
     if kusto != Type::String {
@@ -252,6 +302,7 @@ fn plain(call: &AggregateCall) -> Outcome<(Aggregate, Option<usize>)> {
         Aggregate::CovarianceIf => (Aggregate::Covariance, Some(2)),
         Aggregate::CovariancePIf => (Aggregate::CovarianceP, Some(2)),
         Aggregate::DcountIf => (Aggregate::Dcount, Some(1)),
+        Aggregate::HllIf => (Aggregate::Hll, Some(1)),
         Aggregate::MakeBagIf => (Aggregate::MakeBag, Some(1)),
         Aggregate::MakeListIf => (Aggregate::MakeList, Some(1)),
         Aggregate::MakeSetIf => (Aggregate::MakeSet, Some(1)),
@@ -285,6 +336,15 @@ fn folded(function: Aggregate, args: &[&kql::Expr]) -> Outcome<Option<(Kind, usi
         Aggregate::MakeListWithNulls => list(false, true),
         Aggregate::MakeSet => list(true, false),
         Aggregate::MakeBag => Ok(Some((Kind::Bag, 1))),
+        Aggregate::BuildSchema => Ok(Some((Kind::Schema, 1))),
+        // The sketches are exact: see `kernels::sketch`.
+        Aggregate::Hll | Aggregate::HllMerge => {
+            Ok(Some((Kind::List { most: usize::MAX, keeps_nulls: false, is_set: true }, 1)))
+        }
+        Aggregate::Tdigest => {
+            Ok(Some((Kind::List { most: usize::MAX, keeps_nulls: false, is_set: false }, 1)))
+        }
+        Aggregate::TdigestMerge => Ok(Some((Kind::Concat, 1))),
         Aggregate::ArgMax => Ok(Some((Kind::Extreme { is_max: true }, args.len()))),
         Aggregate::ArgMin => Ok(Some((Kind::Extreme { is_max: false }, args.len()))),
         Aggregate::TakeAny => Ok(Some((Kind::Any, args.len()))),

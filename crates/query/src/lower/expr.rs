@@ -313,6 +313,11 @@ impl Query {
         {
             check_regex(text)?;
         }
+        let named = args.iter().skip(1).filter_map(|arg| arg.as_literal().and_then(Value::as_str));
+        if let Some(unit) = named.into_iter().find(|unit| !kernels::units::knows(function, unit)) {
+            let what = format!("the unit '{unit}' of {}()", function.name());
+            return Err(QueryError::unsupported(what));
+        }
         let types: Vec<Type> = args.iter().map(|arg| arg.expr_type).collect();
         let lowered = args.iter().map(|arg| self.expr(arg)).collect::<Outcome<Vec<_>>>()?;
         let is_text =

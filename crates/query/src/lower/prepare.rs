@@ -60,6 +60,10 @@ impl Query {
                     let rows = self.partition_rows(relation, input, key, subquery).await?;
                     self.keep(relation, rows);
                 }
+                RelKind::Gathered { inputs, work } => {
+                    let rows = self.gathered_rows(relation, inputs, work).await?;
+                    self.keep(relation, rows);
+                }
                 RelKind::Materialize { input, id } if self.kept(*id).is_none() => {
                     let rows = Arc::new(self.collect(self.lower(input)?).await?);
                     let mut kept = self.materialized.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,6 +153,9 @@ fn is_ordered(relation: &Relation) -> bool {
         | RelKind::Take { input, .. }
         | RelKind::Parse { input, .. }
         | RelKind::MvExpand { input, .. } => is_ordered(input),
+        RelKind::Gathered { inputs, work: kql::Gathering::Scan(_) } => {
+            inputs.iter().all(|input| is_ordered(input))
+        }
         _ => false,
     }
 }
@@ -168,7 +175,7 @@ fn inputs(kind: &RelKind) -> Vec<&Arc<Relation>> {
         | RelKind::Partition { input, .. }
         | RelKind::Parse { input, .. }
         | RelKind::Materialize { input, .. } => vec![input],
-        RelKind::Union { inputs } => inputs.iter().collect(),
+        RelKind::Union { inputs } | RelKind::Gathered { inputs, .. } => inputs.iter().collect(),
         RelKind::Join { left, right, .. } => vec![left, right],
         _ => Vec::new(),
     }
@@ -186,6 +193,7 @@ fn expressions(kind: &RelKind) -> Vec<&Expr> {
         RelKind::Join { on, .. } => on.iter().flat_map(|pair| [&pair.left, &pair.right]).collect(),
         RelKind::Parse { source, .. } => vec![source],
         RelKind::Partition { key, .. } => vec![key],
+        RelKind::Gathered { work, .. } => work.expressions(),
         _ => Vec::new(),
     }
 }

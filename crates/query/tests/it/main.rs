@@ -3,6 +3,7 @@
 mod conformance;
 mod data;
 mod limits;
+mod reference;
 mod seed;
 
 use std::path::PathBuf;

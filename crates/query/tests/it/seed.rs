@@ -120,8 +120,8 @@ fn usage_by_ip_and_model_gives_what_the_reference_shows() {
         [
             "10.0.0.1 gpt-35-turbo 650 30 680 226.6666666666666666666666666666667",
             "10.0.0.2 text-davinci-003 7 256 263 263",
-            "10.0.0.3 gpt-4 null null null null",
-            "10.0.0.4  null null null null",
+            "10.0.0.3 gpt-4 0 0 0 null",
+            "10.0.0.4  0 0 0 null",
             "10.0.0.5 gpt-35-turbo 990 10 1000 1000",
         ]
     );
