@@ -23,7 +23,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr};
 use datafusion::prelude::SessionContext;
 use kql::{QueryError, RelKind, Relation, SortKey, Type, Value};
 
@@ -245,17 +245,15 @@ impl Query {
             }
             orders.push(SortExpr::new(expr, !key.descending, key.nulls_first));
         }
-        let input = self.lower(input)?;
-        LogicalPlanBuilder::new(input).sort(orders).and_then(LogicalPlanBuilder::build).outcome()
+        Ok(sorted(self.lower(input)?, orders))
     }
 
     fn sample(&self, input: &Arc<Relation>, count: u64) -> Outcome<LogicalPlan> {
         let lot = expr::random().on(Vec::new());
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let input = self.lower(input)?;
+        let input = sorted(self.lower(input)?, vec![SortExpr::new(lot, true, true)]);
         LogicalPlanBuilder::new(input)
-            .sort(vec![SortExpr::new(lot, true, true)])
-            .and_then(|sorted| sorted.limit(0, Some(count)))
+            .limit(0, Some(count))
             .and_then(LogicalPlanBuilder::build)
             .outcome()
     }
@@ -288,6 +286,12 @@ impl Query {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(groups.entry(source.to_string()).or_default())
     }
+}
+
+/// Not by the builder's `sort`: it takes a name within a key for a column below the projection that
+/// it sorts, and ours are the same in every projection.
+fn sorted(input: LogicalPlan, expr: Vec<SortExpr>) -> LogicalPlan {
+    LogicalPlan::Sort(Sort { expr, input: Arc::new(input), fetch: None })
 }
 
 fn lost(what: &str) -> QueryError {
