@@ -305,6 +305,8 @@ pub struct Answered {
     pub status: u16,
     /// Backend's headers.
     pub headers: HeaderList,
+    /// The attempt it answers; 0 for the last.
+    pub attempt: u32,
 }
 
 /// How an interaction ended.

@@ -69,13 +69,14 @@ impl Exchange {
         admitted: &Admitted,
         begun: Begun,
     ) -> Result<Ending, Refusal> {
-        let Begun { answer, mut upload, chosen, adds_usage, is_client_gone } = begun;
+        let Begun { answer, mut upload, number, chosen, adds_usage, is_client_gone } = begun;
         let (parts, body) = answer.into_parts();
         let answered = self.recorder.answered(Answered {
             answered_at: Timestamp::from(SystemTime::now()),
             protocol: record::protocol(parts.version).to_owned(),
             status: parts.status.as_u16(),
             headers: record::header_list(&parts.headers),
+            attempt: number,
         });
         self.note_answer(parts.status.as_u16(), &parts.headers);
         self.learner = Learner::of(admitted, &chosen.backend.id, &parts);

@@ -238,11 +238,11 @@ impl Exchange {
     ) -> Result<Upload, (Refusal, Stored)> {
         let nothing = || Stored::Memory(Bytes::new());
         if body.is_end_stream() {
-            return Ok(Upload { stored: nothing(), rest: None, is_recorded: true });
+            return Ok(Upload::new(nothing(), None));
         }
         let intake = asked.intake(parts);
         if intake == Intake::Through {
-            return Ok(Upload { stored: nothing(), rest: Some(body), is_recorded: false });
+            return Ok(Upload::new(nothing(), Some(body)));
         }
         let began = Instant::now();
         let limits = self.body_limits();
@@ -285,7 +285,7 @@ impl Exchange {
             asked.learn(peek);
         }
         let rest = if is_whole { None } else { Some(body) };
-        Ok(Upload { stored, rest, is_recorded: false })
+        Ok(Upload::new(stored, rest))
     }
 
     /// The body may have named the deployment: whether the caller may use it, and whether it exists.
@@ -348,13 +348,22 @@ impl Exchange {
         refusal: Refusal,
         stored: Stored,
     ) -> Result<Ending, Refusal> {
+        let frames = self.record_stored(&stored, 0).await?;
+        Ok(self.refuse(refusal, frames))
+    }
+
+    /// Records a stored body from a place on; what it answers is still to be written.
+    pub(crate) async fn record_stored(
+        &mut self,
+        stored: &Stored,
+        mut offset: u64,
+    ) -> Result<Vec<Frame>, Refusal> {
         let mut frames = Vec::new();
-        let mut offset = 0;
         let mut unsent = 0;
         loop {
             let piece = stored.piece(offset).await.map_err(|error| spool_failed(&error))?;
             if piece.is_empty() {
-                break;
+                return Ok(frames);
             }
             offset += piece.len() as u64;
             unsent += piece.len() as u64;
@@ -365,7 +374,6 @@ impl Exchange {
                 drop(self.recorder.append(std::mem::take(&mut frames)).await?);
             }
         }
-        Ok(self.refuse(refusal, frames))
     }
 
     /// The gateway's own answer; `frames` go with the end record.

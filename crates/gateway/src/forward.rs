@@ -1,6 +1,7 @@
 //! From an admitted request to the head of an answer: open the record, choose, send, try again
 //! where that is allowed.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -18,6 +19,7 @@ use crate::config::PoolConfig;
 use crate::exchange::{Admitted, Ending, Exchange};
 use crate::pool::{Chosen, Unavailable};
 use crate::refusal::{Kind, Refusal};
+use crate::spool::Stored;
 use crate::upload::changed;
 use crate::{headers, record};
 
@@ -37,6 +39,8 @@ pub(crate) struct Uploading {
 
 /// An answer has begun.
 pub(crate) struct Begun {
+    /// Of the attempt, from 1.
+    pub(crate) number: u32,
     pub(crate) answer: Response<AnswerBody>,
     /// The request's body, where it is still on its way.
     pub(crate) upload: Option<Uploading>,
@@ -48,8 +52,8 @@ pub(crate) struct Begun {
 }
 
 /// One attempt.
-struct Attempt {
-    number: u32,
+pub(crate) struct Attempt {
+    pub(crate) number: u32,
     chosen: Chosen,
     uri: Uri,
     headers: HeaderMap,
@@ -58,19 +62,19 @@ struct Attempt {
 }
 
 /// Why an attempt gave no answer.
-struct Failed {
-    refusal: Refusal,
+pub(crate) struct Failed {
+    pub(crate) refusal: Refusal,
     /// It may be made again.
-    may_repeat: bool,
+    pub(crate) may_repeat: bool,
 }
 
 /// The attempts of one request: how many, where, and for how long.
-struct Course {
+pub(crate) struct Course {
     attempts: u32,
     attempts_max: u32,
     /// No attempt begins after this.
     ends_at: Instant,
-    tried: Vec<Arc<Backend>>,
+    pub(crate) tried: Vec<Arc<Backend>>,
     /// What is left of the time to wait while no backend is available.
     patience: Duration,
     pause: Duration,
@@ -90,7 +94,7 @@ impl Course {
         }
     }
 
-    fn may_go_on(&self) -> bool {
+    pub(crate) fn may_go_on(&self) -> bool {
         self.attempts < self.attempts_max && Instant::now() < self.ends_at
     }
 
@@ -125,33 +129,63 @@ impl Exchange {
             admitted.parts.headers.insert(http::header::ACCEPT_ENCODING, plain);
         }
         let mut course = Course::new(&self.live.config.pool);
-        let mut chosen = match self.choose(&admitted, &mut course).await {
+        let chosen = match self.choose(&admitted, &mut course).await {
             Ok(chosen) => chosen,
             Err(refusal) => {
                 return Box::pin(self.refuse_body(refusal, admitted.upload.stored)).await;
             }
         };
+        let ended = self.attempts(&mut admitted, course, chosen).await;
+        if let Some(from) = admitted.upload.unrecorded_from() {
+            Box::pin(self.record_unread(&admitted.upload.stored, from)).await;
+        }
+        ended
+    }
+
+    /// Attempt after attempt, until one is answered or none may follow.
+    async fn attempts(
+        &mut self,
+        admitted: &mut Admitted,
+        mut course: Course,
+        mut chosen: Chosen,
+    ) -> Result<Ending, Refusal> {
         loop {
-            course.attempts += 1;
-            course.tried.push(chosen.backend.clone());
-            let attempt = self.prepare(course.attempts, chosen, &admitted)?;
-            self.open(&attempt, &mut admitted).await?;
-            match self.attempt(attempt, &mut admitted).await {
-                Ok(begun) => match self.instead_of(&begun, &admitted, &mut course).await {
+            let attempt = self.begin(chosen, admitted, &mut course).await?;
+            let attempted = match self.hedge_after(admitted, &course) {
+                None => self.attempt(attempt, admitted).await,
+                Some(after) => Box::pin(self.hedged(after, attempt, admitted, &mut course)).await,
+            };
+            match attempted {
+                Ok(begun) => match self.instead_of(&begun, admitted, &mut course).await {
                     Some(other) => {
                         Box::pin(self.discard(begun)).await;
                         chosen = other;
                     }
-                    None => return self.answer(&admitted, begun).await,
+                    None => return self.answer(admitted, begun).await,
                 },
                 Err(failed) => {
-                    let again = self.again(&failed, &admitted, &mut course);
+                    let again = self.again(&failed, admitted, &mut course);
                     // Seldom needed: kept out of the future of every exchange.
                     let Some(other) = Box::pin(again).await else { return Err(failed.refusal) };
                     self.errors.push(failed.refusal.record(self.tally.started.elapsed()));
                     chosen = other;
                 }
             }
+        }
+    }
+
+    /// What came from the client stands in the record, though no backend has read so far.
+    async fn record_unread(&mut self, stored: &Stored, from: u64) {
+        let recorded = match self.record_stored(stored, from).await {
+            Ok(frames) if frames.is_empty() => return,
+            Ok(frames) => self.recorder.append(frames).await.map(drop),
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = recorded {
+            // A ledger that failed is noticed when the exchange is closed.
+            let error = refusal.record(self.tally.started.elapsed());
+            tracing::warn!(interaction = %self.recorder.id, message = error.message, "the rest of a request body is not recorded");
+            self.errors.push(error);
         }
     }
 
@@ -259,6 +293,20 @@ impl Exchange {
         self.end_upload(&mut upload).await;
     }
 
+    /// Prepares an attempt and records it.
+    pub(crate) async fn begin(
+        &mut self,
+        chosen: Chosen,
+        admitted: &mut Admitted,
+        course: &mut Course,
+    ) -> Result<Attempt, Refusal> {
+        course.attempts += 1;
+        course.tried.push(chosen.backend.clone());
+        let attempt = self.prepare(course.attempts, chosen, admitted)?;
+        self.open(&attempt, admitted).await?;
+        Ok(attempt)
+    }
+
     fn prepare(
         &self,
         number: u32,
@@ -324,20 +372,16 @@ impl Exchange {
         attempt: Attempt,
         admitted: &mut Admitted,
     ) -> Result<Begun, Failed> {
-        let Attempt { mut chosen, uri, headers, changes, .. } = attempt;
-        let adds_usage = changes.iter().any(Splice::asks_for_usage);
-        let (body, mut upload) = self.body_of(admitted, changes);
-        let mut request = Request::new(body);
-        *request.method_mut() = admitted.parts.method.clone();
-        *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
+        let number = attempt.number;
+        let (request, mut upload, mut chosen, adds_usage) = self.request(attempt, admitted);
+        let client = chosen.backend.client.clone();
         let began = Instant::now();
-        let (sent, is_client_gone) = self.send(&chosen.backend, request).await;
+        let (sent, is_client_gone) = self.while_client_waits(client.send(request)).await;
         self.tally.backend += began.elapsed();
         match sent {
             Some(Ok(answer)) => {
                 chosen.answered(answer.status().as_u16(), answer.headers(), Instant::now());
-                Ok(Begun { answer, upload, chosen, adds_usage, is_client_gone })
+                Ok(Begun { answer, upload, number, chosen, adds_usage, is_client_gone })
             }
             Some(Err(error)) => {
                 let sent = self.end_upload(&mut upload).await;
@@ -349,6 +393,22 @@ impl Exchange {
                 Err(Failed { refusal, may_repeat: false })
             }
         }
+    }
+
+    /// What is sent, the task that feeds its body, and whether the answer will tell more than was asked.
+    pub(crate) fn request(
+        &mut self,
+        attempt: Attempt,
+        admitted: &mut Admitted,
+    ) -> (Request<Body>, Option<Uploading>, Chosen, bool) {
+        let Attempt { chosen, uri, headers, changes, .. } = attempt;
+        let adds_usage = changes.iter().any(Splice::asks_for_usage);
+        let (body, upload) = self.body_of(admitted, changes);
+        let mut request = Request::new(body);
+        *request.method_mut() = admitted.parts.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        (request, upload, chosen, adds_usage)
     }
 
     /// The body to send, and the task that feeds it where it is not at hand.
@@ -367,22 +427,20 @@ impl Exchange {
         (body, Some(Uploading { task: self.gateway.tasks.spawn(pump), bytes }))
     }
 
-    /// Sends, and waits for the answer's head. A client that hangs up is remembered; the answer is
-    /// still waited for, so that its cost is known, but not for ever.
-    async fn send(
+    /// Waits for an answer. A client that hangs up is remembered; the answer is still waited for, so
+    /// that its cost is known, but not for ever.
+    pub(crate) async fn while_client_waits<F: Future>(
         &mut self,
-        backend: &Backend,
-        request: Request<Body>,
-    ) -> (Option<Result<Response<AnswerBody>, net::Error>>, bool) {
-        let sending = backend.client.send(request);
-        tokio::pin!(sending);
-        let Some(reply) = &mut self.reply else { return (Some(sending.await), true) };
+        answer: F,
+    ) -> (Option<F::Output>, bool) {
+        let mut answer = pin!(answer);
+        let Some(reply) = &mut self.reply else { return (Some(answer.await), true) };
         tokio::select! {
             biased;
-            sent = &mut sending => (Some(sent), false),
+            answered = &mut answer => (Some(answered), false),
             () = reply.gone() => {
                 let limit = Duration::from_millis(self.live.config.capture.drain_ms_max);
-                (tokio::time::timeout(limit, sending).await.ok(), true)
+                (tokio::time::timeout(limit, answer).await.ok(), true)
             }
         }
     }
@@ -404,7 +462,7 @@ impl Exchange {
     }
 }
 
-fn failure(
+pub(crate) fn failure(
     chosen: &mut Chosen,
     error: &net::Error,
     sent: Option<Result<(), Refusal>>,

@@ -19,6 +19,7 @@ mod gateway;
 mod head;
 mod headers;
 mod health;
+mod hedge;
 mod http2;
 mod live;
 mod objects;

@@ -25,6 +25,8 @@ use crate::backend::{Backend, Origin};
 use crate::config::{BackendKeys, Balance, GatewayConfig, Tier};
 use crate::gateway::{BackendStatus, Error};
 
+/// Most attempts at one request.
+const ATTEMPTS_MAX: u32 = 16;
 /// Deployments whose backends are remembered; those of further ones are looked up for every call.
 const ROUTES_MAX: usize = 1_024;
 
@@ -79,6 +81,12 @@ impl Pool {
         keys: &BackendKeys,
         before: Option<&Self>,
     ) -> Result<Self, Error> {
+        if !(1..=ATTEMPTS_MAX).contains(&config.pool.attempts_max) {
+            let attempts = config.pool.attempts_max;
+            return Err(Error(format!(
+                "pool.attempts_max is {attempts}; it may be 1 to {ATTEMPTS_MAX}"
+            )));
+        }
         let log = before.map_or_else(HealthLog::new, |pool| pool.log.clone());
         let mut backends: Vec<Arc<Backend>> = Vec::with_capacity(config.backends.len());
         for entry in &config.backends {

@@ -42,11 +42,21 @@ pub(crate) struct Pace {
 pub(crate) struct Upload {
     pub(crate) stored: Stored,
     pub(crate) rest: Option<Incoming>,
-    /// The stored part stands in the record already.
-    pub(crate) is_recorded: bool,
+    /// Bytes of the stored part that stand in the record, once it is sent piece by piece. Each attempt
+    /// goes on where the one before ended.
+    recorded: Option<Arc<AtomicU64>>,
 }
 
 impl Upload {
+    pub(crate) fn new(stored: Stored, rest: Option<Incoming>) -> Self {
+        Self { stored, rest, recorded: None }
+    }
+
+    /// Where the part begins that was to be sent but is not in the record; none if none was to be.
+    pub(crate) fn unrecorded_from(&self) -> Option<u64> {
+        self.recorded.as_ref().map(|recorded| recorded.load(Ordering::Acquire))
+    }
+
     /// It can be sent a second time.
     pub(crate) fn is_replayable(&self) -> bool {
         self.rest.is_none()
@@ -71,7 +81,7 @@ impl Upload {
             recorder,
             limits,
             sender,
-            is_recorded: std::mem::replace(&mut self.is_recorded, true),
+            recorded: self.recorded.get_or_insert_default().clone(),
             bytes: 0,
             from_client,
             changes,
@@ -135,7 +145,7 @@ struct Pump {
     recorder: Arc<Recorder>,
     limits: BodyLimits,
     sender: mpsc::Sender<PumpedFrame>,
-    is_recorded: bool,
+    recorded: Arc<AtomicU64>,
     bytes: u64,
     from_client: Arc<AtomicU64>,
     changes: Vec<Splice>,
@@ -166,7 +176,6 @@ impl Pump {
                 Refusal::new(Kind::GatewayFailed).detail(format!("spool file: {error}"))
             })?;
             if piece.is_empty() {
-                self.is_recorded = false;
                 return Ok(true);
             }
             if !self.pass(piece).await? {
@@ -192,8 +201,10 @@ impl Pump {
         if self.bytes > self.limits.bytes_max {
             return Err(Refusal::new(Kind::BodyTooLarge));
         }
-        if !self.is_recorded && !data.is_empty() {
+        // Pieces of the stored part are cut alike in every attempt.
+        if offset >= self.recorded.load(Ordering::Acquire) && !data.is_empty() {
             self.recorder.append_chunk(Side::Request, &data).await?;
+            self.recorded.store(self.bytes, Ordering::Release);
         }
         let data = changed(data, offset, &self.changes);
         Ok(self.sender.send(Ok(Frame::data(data))).await.is_ok())

@@ -1,6 +1,6 @@
 //! From frames to whole interactions.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use event::{
@@ -16,13 +16,16 @@ use crate::header::Media;
 use crate::intake::{Intake, Taken};
 use crate::session::{SessionIntake, SessionTaken};
 
+/// Attempts of one interaction that are remembered until one is answered.
+const ATTEMPTS_KEPT: usize = 16;
+
 /// An interaction that has come to its end.
 pub(crate) struct Ended {
     pub(crate) id: InteractionId,
     /// Of its last frame.
     pub(crate) sequence: u64,
     pub(crate) opened: Opened,
-    /// Of the last attempt.
+    /// Of the attempt that was answered, or else of the last.
     pub(crate) dispatched: Option<Dispatched>,
     pub(crate) attempts: u32,
     /// To the last attempt.
@@ -59,7 +62,7 @@ pub(crate) struct Assembler {
 struct Open {
     first_sequence: u64,
     opened: Opened,
-    dispatched: Option<Dispatched>,
+    dispatched: VecDeque<Dispatched>,
     attempts: u32,
     answered: Option<Answered>,
     request: Intake,
@@ -175,7 +178,10 @@ impl Assembler {
         // What an earlier attempt answered was not passed on.
         open.await_answer(&depot, None);
         open.attempts = dispatched.attempt.max(open.attempts.saturating_add(1));
-        open.dispatched = Some(dispatched);
+        if open.dispatched.len() == ATTEMPTS_KEPT {
+            open.dispatched.pop_front();
+        }
+        open.dispatched.push_back(dispatched);
     }
 
     fn answered(&mut self, id: InteractionId, sequence: u64, answered: Answered) {
@@ -210,7 +216,7 @@ impl Assembler {
             id,
             sequence,
             opened: open.opened,
-            dispatched: open.dispatched,
+            dispatched: answered_one(open.dispatched, open.answered.as_ref()),
             attempts: open.attempts,
             answered: open.answered,
             request,
@@ -326,7 +332,7 @@ impl Open {
             request: intake(depot, Side::Request, media, &opened),
             response: intake(depot, Side::Response, Media::default(), &opened),
             opened,
-            dispatched: None,
+            dispatched: VecDeque::new(),
             attempts: 0,
             answered: None,
             session: None,
@@ -341,6 +347,16 @@ impl Open {
         let media = answered.as_ref().map(|answered| Media::of(&answered.headers));
         self.response = intake(depot, Side::Response, media.unwrap_or_default(), &self.opened);
         self.answered = answered;
+    }
+}
+
+/// Of two attempts at once the earlier one may be answered.
+fn answered_one(mut all: VecDeque<Dispatched>, answered: Option<&Answered>) -> Option<Dispatched> {
+    let attempt = answered.map_or(0, |answered| answered.attempt);
+    let place = all.iter().position(|dispatched| dispatched.attempt == attempt);
+    match place {
+        Some(place) => all.swap_remove_back(place),
+        None => all.pop_back(),
     }
 }
 

@@ -3,6 +3,7 @@
 #[path = "../../src/http.rs"]
 mod http;
 
+mod backends;
 mod command_line;
 mod crash;
 mod damage;

@@ -142,7 +142,7 @@ impl Default for ProbeConfig {
 pub struct PoolConfig {
     /// How calls are shared among backends of the same priority and tier.
     pub balance: Balance,
-    /// Times that one request may be sent, to whichever backends.
+    /// Times that one request may be sent, to whichever backends. 1 to 16.
     pub attempts_max: u32,
     /// Time from the first attempt after which no other is begun, in milliseconds.
     pub attempts_budget_ms: u64,

@@ -238,4 +238,6 @@ fn settings_that_cannot_work_are_refused_with_the_fix() {
     world.config.backends[0].weight = 1;
     world.config.backends.push(world.config.backends[0].clone());
     assert_eq!(world.error(), "backend `a` stands twice: rename one");
+    world.config.pool.attempts_max = 0;
+    assert_eq!(world.error(), "pool.attempts_max is 0; it may be 1 to 16");
 }

@@ -213,6 +213,58 @@ async fn a_backends_own_names_reach_it_and_nothing_else_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_call_is_hedged_only_if_told_so_and_if_it_may_be_sent_twice() {
+    let slow = named_simulator("slow").await;
+    let quick = named_simulator("quick").await;
+    slow.set_fault(Some("slow-head=2000".parse().unwrap()));
+    let threads = "/openai/threads?api-version=2024-05-01-preview";
+    for (hedge, target, body, attempts) in [
+        (None, CHAT, HELLO, 1),
+        (Some(20), CHAT, HELLO, 2),
+        (Some(20), CHAT, HELLO_STREAM, 2),
+        (Some(20), threads, "{}", 1),
+    ] {
+        let world = Setup::before(&[slow.url(), quick.url()])
+            .with(|config| config.pool.hedge_after_ms = hedge)
+            .start()
+            .await;
+        let began = std::time::Instant::now();
+        let answer = world.post(target, body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let is_hedged = attempts == 2;
+        assert_eq!(began.elapsed() < Duration::from_millis(1_900), is_hedged, "{target}");
+        let story = world.story();
+        assert_eq!(story.dispatched.len(), attempts);
+        assert_eq!(story.answered[0].attempt as usize, attempts);
+        assert_eq!(
+            (story.request.as_slice(), story.end().outcome),
+            (body.as_bytes(), Outcome::Complete)
+        );
+        if is_hedged {
+            assert!(story.end().errors[0].message.contains("b0: not waited for"), "{story:?}");
+            assert_eq!(world.gateway.status().backends[0].in_flight, 0);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hedged_call_takes_the_good_answer_whichever_it_is() {
+    let first = named_simulator("first").await;
+    let second = named_simulator("second").await;
+    second.set_fault(Some("status=503".parse().unwrap()));
+    first.set_fault(Some("slow-head=300".parse().unwrap()));
+    let world = Setup::before(&[first.url(), second.url()])
+        .with(|config| config.pool.hedge_after_ms = Some(20))
+        .start()
+        .await;
+    assert_eq!(world.post(CHAT, HELLO).await.status, 200);
+    let story = world.story();
+    assert_eq!((story.dispatched.len(), story.answered[0].attempt), (2, 1));
+    assert!(story.end().errors[0].message.contains("status 503 discarded"), "{story:?}");
+    assert_eq!(world.gateway.status().backends[1].circuits[0].failures, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_change_of_a_backends_health_is_recorded() {
     let first = named_simulator("first").await;
     let second = named_simulator("second").await;

@@ -5,6 +5,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::answers::resident_bytes;
+use simulator::Simulator;
+
 use crate::support::{CHAT, KEY, Setup, read_head, simulator};
 
 const FILES: &str = "/openai/files?api-version=2024-10-21";
@@ -58,7 +60,35 @@ async fn a_hundred_megabytes_of_form_are_streamed_through() {
 async fn json_longer_than_memory_goes_through_a_file_and_can_be_sent_twice() {
     let first = crate::support::named_simulator("first").await;
     let second = crate::support::named_simulator("second").await;
+    for fault in ["status=503", "refuse", "reset-before-head"] {
+        first.set_fault(Some(fault.parse().unwrap()));
+        sent_twice(&first, &second).await;
+    }
     first.set_fault(Some("status=503".parse().unwrap()));
+    let before = second.requests();
+    sent_twice(&first, &second).await;
+    let (one, other) = (first.received().pop().unwrap(), second.received().pop().unwrap());
+    assert_eq!(one.body_sha256, other.body_sha256);
+    assert_eq!(second.requests(), before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_backend_does_not_read_is_recorded_all_the_same() {
+    let only = crate::support::simulator().await;
+    only.set_fault(Some(simulator::Fault::Refuse));
+    let world = Setup::before(&[only.url()]).start().await;
+    let filler = "word ".repeat(100_000);
+    let body =
+        format!(r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"{filler}"}}]}}"#);
+    assert_eq!(world.post("/openai/v1/chat/completions", &body).await.status, 502);
+    let story = world.story();
+    assert_eq!(story.dispatched.len(), 3);
+    assert_eq!(story.request.len(), body.len());
+    assert_eq!(story.request, body.as_bytes());
+}
+
+/// A long body whose first backend fails.
+async fn sent_twice(first: &Simulator, second: &Simulator) {
     let world = Setup::before(&[first.url(), second.url()]).start().await;
     let filler = "word ".repeat(100_000);
     let body =
@@ -70,8 +100,7 @@ async fn json_longer_than_memory_goes_through_a_file_and_can_be_sent_twice() {
     assert_eq!(story.request, body.as_bytes());
     assert_eq!(story.dispatched.len(), 2);
     assert_eq!(story.start().target.model, "gpt-4o", "although it stands at the end");
-    assert_eq!(second.received()[0].body_bytes, body.len() as u64);
-    assert_eq!(first.received()[0].body_sha256, second.received()[0].body_sha256);
+    assert_eq!(second.received().last().unwrap().body_bytes, body.len() as u64);
 }
 
 #[tokio::test(flavor = "multi_thread")]

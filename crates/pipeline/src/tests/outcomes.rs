@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use event::{BackendState, InteractionId, Outcome, Record, Timestamp};
+use event::{BackendState, Dispatched, InteractionId, Outcome, Record, Timestamp};
 
 use crate::tests::sink::MemorySink;
 use crate::tests::story::{
@@ -102,6 +102,22 @@ fn an_error_inside_a_stream_becomes_the_last_error() {
     let (row, _, _) = one(&Story::chat(1).answers("text/event-stream", stream));
     assert_eq!(row.last_error_reason, "overloaded");
     assert_eq!(row.stream_outcome, "backend_abort");
+}
+
+#[test]
+fn of_two_attempts_at_once_the_answered_one_is_shown() {
+    for (answered, backend) in [(0, "late"), (1, "backend-1"), (2, "late")] {
+        let mut story = Story::chat(1);
+        story.answered.as_mut().expect("it is answered").attempt = answered;
+        let mut frames = story.frames();
+        let place = frames.iter().position(|frame| frame.kind == event::Kind::Answered);
+        let late = Dispatched { backend_id: "late".into(), ..dispatched(2) };
+        let late = Record::Dispatched(Box::new(late)).encode(frames[0].interaction);
+        frames.insert(place.expect("it is answered"), late);
+        let sink = run(frames);
+        let row = &sink.interactions()[0];
+        assert_eq!((row.backend_id.as_str(), row.attempts), (backend, 2));
+    }
 }
 
 #[test]

@@ -111,6 +111,7 @@ impl Story {
             protocol: "HTTP/2".into(),
             status: 200,
             headers: headers(&[("content-type", content_type)]),
+            attempt: 0,
         });
         self.response = vec![body.as_ref().to_vec()];
         self
