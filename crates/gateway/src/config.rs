@@ -47,6 +47,9 @@ pub struct EdgeConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Connections open at once on all listeners; more wait to be accepted.
     pub connections_max: u32,
+    /// Connections open at once from one client address (of IPv6: from one /64 network); more are
+    /// closed at once. Addresses in `trusted_proxies` have no such limit.
+    pub connections_per_address_max: u32,
     /// Longest request head; longer ones get 431. 8,192 to 1,048,576.
     pub head_bytes_max: u32,
     /// Most header lines in a request; more get 431.
@@ -89,6 +92,7 @@ impl Default for EdgeConfig {
             listeners: vec![ListenerConfig::default()],
             trusted_proxies: Vec::new(),
             connections_max: 16_384,
+            connections_per_address_max: 2_048,
             head_bytes_max: 32_768,
             header_count_max: 100,
             streams_max: 256,

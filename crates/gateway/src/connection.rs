@@ -223,8 +223,9 @@ impl Door {
         request: Request<Incoming>,
         turn: Turn,
     ) -> impl Future<Output = Result<Response<ReplyBody>, Aborted>> + Send + use<> {
-        let (reply, answer) = Reply::new();
         let gateway = &self.gateway;
+        let stall = gateway.live.load().config.edge.answer_stall_timeout_ms;
+        let (reply, answer) = Reply::new(Duration::from_millis(stall));
         gateway.counters.received();
         let (parts, body) = request.into_parts();
         let exchange = Exchange::new(gateway.clone(), facts, &parts, reply);

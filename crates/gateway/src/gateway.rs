@@ -10,18 +10,17 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use ledger::{Ledger, State};
 use openai::{Catalogue, Tokenizer};
-use rustls::ServerConfig;
 use serde::Serialize;
 use shared::Limiter;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{EdgeConfig, TlsConfig};
+use crate::config::EdgeConfig;
 use crate::connection::Door;
 use crate::health::Health;
+use crate::listener::{self, Peers};
 use crate::live::{Live, Settings};
 use crate::pool::{Drain, Lane};
 
@@ -102,6 +101,8 @@ impl CircuitStatus {
 pub struct Status {
     /// Connections open.
     pub connections: u64,
+    /// Connections refused since the start, since their address had too many.
+    pub connections_refused: u64,
     /// Exchanges in flight.
     pub in_flight: u64,
     /// Requests received since the start.
@@ -134,10 +135,11 @@ pub(crate) struct Inner {
     pub(crate) objects: shared::Objects,
     pub(crate) spool_dir: Arc<PathBuf>,
     pub(crate) counters: Counters,
+    pub(crate) peers: Arc<Peers>,
     /// Exchanges, and what they started.
     pub(crate) tasks: TaskTracker,
     /// Listeners, connections and probes.
-    doors: TaskTracker,
+    pub(crate) doors: TaskTracker,
     /// Nothing new begins.
     pub(crate) stop: CancellationToken,
     /// What still runs ends.
@@ -147,7 +149,8 @@ pub(crate) struct Inner {
 /// Counts since the start.
 #[derive(Default)]
 pub(crate) struct Counters {
-    connections: Arc<AtomicU64>,
+    pub(crate) connections: Arc<AtomicU64>,
+    connections_refused: AtomicU64,
     in_flight: Arc<AtomicU64>,
     received: AtomicU64,
     refused: AtomicU64,
@@ -165,7 +168,7 @@ impl Gateway {
         })?;
         let mut doors = Vec::new();
         for listener in &live.config.edge.listeners {
-            let tls = listener.tls.as_ref().map(tls_acceptor).transpose()?;
+            let tls = listener.tls.as_ref().map(listener::tls_acceptor).transpose()?;
             let bound = TcpListener::bind(listener.address).await.map_err(|error| {
                 let address = listener.address;
                 Error(format!("cannot listen on {address}: {error}; choose another address under edge.listeners"))
@@ -182,6 +185,7 @@ impl Gateway {
             objects: wiring.objects,
             spool_dir: Arc::new(wiring.spool_dir),
             counters: Counters::default(),
+            peers: Arc::default(),
             tasks: TaskTracker::new(),
             doors: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -194,7 +198,7 @@ impl Gateway {
             tracing::info!(%address, tls = tls.is_some(), "listening");
             addresses.push(address);
             let door = Door { gateway: inner.clone(), tls, proxy_protocol };
-            inner.doors.spawn(accept(listener, door, room.clone()));
+            inner.doors.spawn(listener::accept(listener, door, room.clone()));
         }
         inner.watch_new(&live, None);
         let log = live.pool.log().clone();
@@ -283,6 +287,7 @@ impl Inner {
         let ledger_reason = self.ledger_reason();
         Status {
             connections: count(&self.counters.connections),
+            connections_refused: count(&self.counters.connections_refused),
             in_flight: count(&self.counters.in_flight),
             received: count(&self.counters.received),
             refused: count(&self.counters.refused),
@@ -305,6 +310,10 @@ impl Inner {
 impl Counters {
     pub(crate) fn received(&self) {
         self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connection_refused(&self) {
+        self.connections_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn refused(&self) {
@@ -349,41 +358,6 @@ async fn tell_standing(gateway: Arc<Inner>) {
     }
 }
 
-/// Accepts connections while there is room for them.
-async fn accept(listener: TcpListener, door: Door, room: Arc<Semaphore>) {
-    let gateway = door.gateway.clone();
-    let stop = gateway.stop.child_token();
-    loop {
-        let permit = tokio::select! {
-            permit = room.clone().acquire_owned() => permit,
-            () = stop.cancelled() => return,
-        };
-        let Ok(permit) = permit else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                // A chunk of an answer must not wait for the acknowledgement of the one before.
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%peer, %error, "TCP_NODELAY was refused");
-                }
-                let counted = Counted::new(&gateway.counters.connections);
-                let serving = door.clone().serve(stream, peer);
-                gateway.doors.spawn(async move {
-                    serving.await;
-                    drop((permit, counted));
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-}
-
 pub(crate) fn check(edge: &EdgeConfig) -> Result<(), Error> {
     if edge.listeners.is_empty() {
         return Err(Error("edge.listeners is empty: give at least one address".into()));
@@ -394,28 +368,18 @@ pub(crate) fn check(edge: &EdgeConfig) -> Result<(), Error> {
             edge.head_bytes_max
         )));
     }
-    if edge.header_count_max == 0 || edge.streams_max == 0 || edge.head_timeout_ms == 0 {
-        return Err(Error(
-            "edge.header_count_max, edge.streams_max and edge.head_timeout_ms must be above 0"
-                .into(),
-        ));
+    for (name, value) in [
+        ("header_count_max", u64::from(edge.header_count_max)),
+        ("streams_max", u64::from(edge.streams_max)),
+        ("connections_per_address_max", u64::from(edge.connections_per_address_max)),
+        ("head_timeout_ms", edge.head_timeout_ms),
+        ("idle_timeout_ms", edge.idle_timeout_ms),
+        ("body_gap_timeout_ms", edge.body_gap_timeout_ms),
+        ("answer_stall_timeout_ms", edge.answer_stall_timeout_ms),
+    ] {
+        if value == 0 {
+            return Err(Error(format!("edge.{name} is 0: nothing could be served; give it more")));
+        }
     }
     Ok(())
-}
-
-fn tls_acceptor(config: &TlsConfig) -> Result<TlsAcceptor, Error> {
-    let certificates = net::certificates(&config.certificate_file).map_err(|e| Error(e.story()))?;
-    let key = net::private_key(&config.key_file).map_err(|e| Error(e.story()))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut server = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider knows TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .map_err(|error| {
-            let file = config.certificate_file.display();
-            Error(format!("the certificate {file} and its key do not fit: {error}"))
-        })?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(server)))
 }

@@ -21,6 +21,7 @@ mod headers;
 mod health;
 mod hedge;
 mod http2;
+mod listener;
 mod live;
 mod objects;
 mod pool;

@@ -4,10 +4,12 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
 use http_body::{Frame, SizeHint};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::watch::Watch;
@@ -22,10 +24,17 @@ pub(crate) struct Aborted;
 type Piece = Result<Frame<Bytes>, Aborted>;
 
 /// Where an exchange puts its answer.
-pub(crate) struct Reply(oneshot::Sender<Response<ReplyBody>>);
+pub(crate) struct Reply {
+    sender: oneshot::Sender<Response<ReplyBody>>,
+    stall: Duration,
+}
 
 /// Where an exchange puts the pieces of a streamed answer. Dropped, it ends the answer cleanly.
-pub(crate) struct Pieces(mpsc::Sender<Piece>);
+pub(crate) struct Pieces {
+    sender: mpsc::Sender<Piece>,
+    /// How long the client may take nothing; then it counts as gone.
+    stall: Duration,
+}
 
 /// The body of an answer.
 pub(crate) struct ReplyBody {
@@ -40,46 +49,54 @@ enum Source {
 }
 
 impl Reply {
-    pub(crate) fn new() -> (Self, oneshot::Receiver<Response<ReplyBody>>) {
+    /// `stall` is how long a client may take nothing of a streamed answer.
+    pub(crate) fn new(stall: Duration) -> (Self, oneshot::Receiver<Response<ReplyBody>>) {
         let (sender, receiver) = oneshot::channel();
-        (Self(sender), receiver)
+        (Self { sender, stall }, receiver)
     }
 
     /// Resolves when the client has gone.
     pub(crate) async fn gone(&mut self) {
-        self.0.closed().await;
+        self.sender.closed().await;
     }
 
     /// Sends a whole answer; false if the client has gone.
     pub(crate) fn whole(self, head: Response<()>, body: Bytes) -> bool {
         let body = if body.is_empty() { None } else { Some(body) };
-        self.0.send(head.map(|()| ReplyBody::new(Source::Whole(body)))).is_ok()
+        self.sender.send(head.map(|()| ReplyBody::new(Source::Whole(body)))).is_ok()
     }
 
     /// Sends the head of an answer whose pieces follow.
     pub(crate) fn stream(self, head: Response<()>) -> Pieces {
         let (sender, receiver) = mpsc::channel(PIECES_MAX);
         // If the client has gone, the receiver goes with the answer, and the first piece tells.
-        drop(self.0.send(head.map(|()| ReplyBody::new(Source::Pieces(receiver)))));
-        Pieces(sender)
+        drop(self.sender.send(head.map(|()| ReplyBody::new(Source::Pieces(receiver)))));
+        Pieces { sender, stall: self.stall }
     }
 }
 
 impl Pieces {
     /// Hands a piece on; false if the client has gone.
     pub(crate) async fn send(&self, frame: Frame<Bytes>) -> bool {
-        self.0.send(Ok(frame)).await.is_ok()
+        match self.sender.try_send(Ok(frame)) {
+            Ok(()) => true,
+            Err(TrySendError::Closed(_)) => false,
+            Err(TrySendError::Full(piece)) => {
+                let sending = tokio::time::timeout(self.stall, self.sender.send(piece));
+                matches!(sending.await, Ok(Ok(())))
+            }
+        }
     }
 
     /// Resolves when the client has gone.
     pub(crate) async fn gone(&self) {
-        self.0.closed().await;
+        self.sender.closed().await;
     }
 
     /// Breaks the answer off.
     pub(crate) async fn abort(self) {
         // An error means that the client has gone already.
-        drop(self.0.send(Err(Aborted)).await);
+        drop(tokio::time::timeout(self.stall, self.sender.send(Err(Aborted))).await);
     }
 }
 

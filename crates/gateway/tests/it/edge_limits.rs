@@ -186,3 +186,47 @@ async fn slow_heads_and_bodies_leave_a_good_caller_unhurt() {
     assert_eq!((late, stories.len()), (200, 250));
     assert_eq!(backend.requests(), 50);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_cannot_take_all_connections() {
+    let backend = simulator().await;
+    let world = Setup::before(&[backend.url()])
+        .with(|config| {
+            config.edge.connections_per_address_max = 3;
+            config.edge.trusted_proxies = vec!["127.0.0.9/32".parse().unwrap()];
+        })
+        .start()
+        .await;
+    let connect = async |ip: [u8; 4]| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((ip, 0).into()).unwrap();
+        socket.connect(world.address()).await.unwrap()
+    };
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(connect([127, 0, 0, 5]).await);
+    }
+    let mut fourth = connect([127, 0, 0, 5]).await;
+    // Nothing was written, so it is an end and no reset.
+    assert_eq!(rest_of(&mut fourth).await, "");
+    assert_eq!(world.gateway.status().connections_refused, 1);
+    assert_eq!(world.call(post(CHAT, HELLO)).await.status, 200, "another address is served");
+    for _ in 0..5 {
+        held.push(connect([127, 0, 0, 9]).await);
+    }
+    held[0].write_all(good().as_bytes()).await.unwrap();
+    let mut answer = [0; 15];
+    held[0].read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK", "what is open is served");
+    held[7].write_all(good().as_bytes()).await.unwrap();
+    held[7].read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK", "a trusted proxy has no such limit");
+    drop(held);
+    while world.gateway.status().connections > 1 {
+        tokio::task::yield_now().await;
+    }
+    let mut again = connect([127, 0, 0, 5]).await;
+    again.write_all(good().as_bytes()).await.unwrap();
+    again.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+}

@@ -198,3 +198,43 @@ async fn a_connection_at_rest_is_ended_politely() {
     assert!(kinds[..goaway].contains(&HEADERS), "the call was answered first: {kinds:?}");
     assert_eq!(world.stories().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_not_read_is_given_up_and_its_neighbours_are_served() {
+    let backend = scripted(|head, mut stream| async move {
+        use tokio::io::AsyncWriteExt;
+        let start =
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        stream.write_all(start.as_bytes()).await.unwrap();
+        let pieces = if head.contains("x-endless") { 100_000 } else { 1 };
+        let piece = format!("data: {}\n\n", "x".repeat(1000));
+        for _ in 0..pieces {
+            if stream.write_all(piece.as_bytes()).await.is_err() {
+                break;
+            }
+        }
+    })
+    .await;
+    let world = Setup::before(&[backend])
+        .with(|config| {
+            config.edge.answer_stall_timeout_ms = 300;
+            config.capture.drain_ms_max = 300;
+        })
+        .start()
+        .await;
+    let mut client = Client::connect(&world).await;
+    let mut lines = chat_lines();
+    lines.push((b"x-endless", b"1"));
+    // The window of a stream is 64 KiB, and this client never opens it further.
+    client.send(&frame(HEADERS, END_HEADERS, 1, &block(&lines))).await;
+    client.send(&frame(DATA, END_STREAM, 1, HELLO.as_bytes())).await;
+    loop {
+        let (kind, _, stream, _) = client.next().await.expect("the stream is given up");
+        if (kind, stream) == (RST_STREAM, 1) {
+            break;
+        }
+    }
+    let story = world.ended(1).await.remove(0);
+    assert_eq!(story.end().outcome, Outcome::ClientGone);
+    assert_eq!(world.call(post(CHAT, HELLO)).await.status, 200);
+}

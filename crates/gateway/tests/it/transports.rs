@@ -123,6 +123,65 @@ async fn over_tls(world: &World, authority: &Path, alpn: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tls_is_azures_strict_policy_and_sessions_are_resumed_from_the_clients_ticket() {
+    use rustls::crypto::aws_lc_rs::{cipher_suite as suite, default_provider};
+    use rustls::{ClientConfig, HandshakeKind, version};
+    let backend = simulator().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate_file, key_file) = certificate(dir.path());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&certificate_file).unwrap()).unwrap();
+    let world = Setup::before(&[backend.url()])
+        .with(|config| {
+            config.edge.listeners[0].tls = Some(gateway::TlsConfig { certificate_file, key_file });
+        })
+        .start()
+        .await;
+    let cases: [(_, &[&rustls::SupportedProtocolVersion], bool); 6] = [
+        (suite::TLS13_AES_256_GCM_SHA384, &[&version::TLS13], true),
+        (suite::TLS13_AES_128_GCM_SHA256, &[&version::TLS13], true),
+        (suite::TLS13_CHACHA20_POLY1305_SHA256, &[&version::TLS13], false),
+        (suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, &[&version::TLS12], true),
+        (suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, &[&version::TLS12], true),
+        (suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, &[&version::TLS12], false),
+    ];
+    for (only, versions, is_spoken) in cases {
+        let provider =
+            rustls::crypto::CryptoProvider { cipher_suites: vec![only], ..default_provider() };
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+            let tcp = TcpStream::connect(world.address()).await.unwrap();
+            let name = ServerName::try_from("localhost").unwrap();
+            let connected = connector.connect(name, tcp).await;
+            assert_eq!(connected.is_ok(), is_spoken, "{only:?}");
+            let Ok(stream) = connected else { break };
+            let seen = stream.get_ref().1.handshake_kind();
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(connection);
+            // A ticket comes with the first answer.
+            assert_eq!(sender.send_request(post(CHAT, HELLO)).await.unwrap().status(), 200);
+            assert!(
+                matches!(
+                    (seen, kind),
+                    (Some(HandshakeKind::Resumed), HandshakeKind::Resumed)
+                        | (
+                            Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest),
+                            HandshakeKind::Full
+                        )
+                ),
+                "{only:?}: {seen:?}, not {kind:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_requests_at_once_share_http2_connections() {
     let backend = simulator().await;
     let world = Setup::before(&[backend.url()])
