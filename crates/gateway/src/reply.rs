@@ -3,7 +3,8 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,6 +35,8 @@ pub(crate) struct Pieces {
     sender: mpsc::Sender<Piece>,
     /// How long the client may take nothing; then it counts as gone.
     stall: Duration,
+    /// It was left for that, so what it has is incomplete.
+    is_left: Arc<AtomicBool>,
 }
 
 /// The body of an answer.
@@ -45,7 +48,7 @@ pub(crate) struct ReplyBody {
 
 enum Source {
     Whole(Option<Bytes>),
-    Pieces(mpsc::Receiver<Piece>),
+    Pieces(mpsc::Receiver<Piece>, Arc<AtomicBool>),
 }
 
 impl Reply {
@@ -70,8 +73,10 @@ impl Reply {
     pub(crate) fn stream(self, head: Response<()>) -> Pieces {
         let (sender, receiver) = mpsc::channel(PIECES_MAX);
         // If the client has gone, the receiver goes with the answer, and the first piece tells.
-        drop(self.sender.send(head.map(|()| ReplyBody::new(Source::Pieces(receiver)))));
-        Pieces { sender, stall: self.stall }
+        let is_left = Arc::new(AtomicBool::new(false));
+        let source = Source::Pieces(receiver, is_left.clone());
+        drop(self.sender.send(head.map(|()| ReplyBody::new(source))));
+        Pieces { sender, stall: self.stall, is_left }
     }
 }
 
@@ -82,8 +87,9 @@ impl Pieces {
             Ok(()) => true,
             Err(TrySendError::Closed(_)) => false,
             Err(TrySendError::Full(piece)) => {
-                let sending = tokio::time::timeout(self.stall, self.sender.send(piece));
-                matches!(sending.await, Ok(Ok(())))
+                let sending = tokio::time::timeout(self.stall, self.sender.send(piece)).await;
+                self.is_left.store(sending.is_err(), Ordering::Release);
+                matches!(sending, Ok(Ok(())))
             }
         }
     }
@@ -96,7 +102,8 @@ impl Pieces {
     /// Breaks the answer off.
     pub(crate) async fn abort(self) {
         // An error means that the client has gone already.
-        drop(tokio::time::timeout(self.stall, self.sender.send(Err(Aborted))).await);
+        let sending = tokio::time::timeout(self.stall, self.sender.send(Err(Aborted))).await;
+        self.is_left.store(sending.is_err(), Ordering::Release);
     }
 }
 
@@ -126,7 +133,10 @@ impl http_body::Body for ReplyBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
         match &mut self.get_mut().source {
             Source::Whole(data) => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
-            Source::Pieces(pieces) => pieces.poll_recv(cx),
+            Source::Pieces(pieces, is_left) => match ready!(pieces.poll_recv(cx)) {
+                None if is_left.load(Ordering::Acquire) => Poll::Ready(Some(Err(Aborted))),
+                piece => Poll::Ready(piece),
+            },
         }
     }
 

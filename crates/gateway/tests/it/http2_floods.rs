@@ -8,7 +8,7 @@ use simulator::Simulator;
 
 use crate::frames::{
     CONTINUATION, Client, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM,
-    SETTINGS, block, chat_lines, frame,
+    SETTINGS, WINDOW_UPDATE, block, chat_lines, frame,
 };
 use crate::support::{CHAT, HELLO, Setup, World, post, scripted, simulator, with_header};
 
@@ -200,7 +200,7 @@ async fn a_connection_at_rest_is_ended_politely() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_not_read_is_given_up_and_its_neighbours_are_served() {
+async fn a_stream_that_is_not_read_is_given_up_and_never_seen_as_complete() {
     let backend = scripted(|head, mut stream| async move {
         use tokio::io::AsyncWriteExt;
         let start =
@@ -228,13 +228,18 @@ async fn a_stream_that_is_not_read_is_given_up_and_its_neighbours_are_served() {
     // The window of a stream is 64 KiB, and this client never opens it further.
     client.send(&frame(HEADERS, END_HEADERS, 1, &block(&lines))).await;
     client.send(&frame(DATA, END_STREAM, 1, HELLO.as_bytes())).await;
-    loop {
-        let (kind, _, stream, _) = client.next().await.expect("the stream is given up");
-        if (kind, stream) == (RST_STREAM, 1) {
-            break;
-        }
-    }
     let story = world.ended(1).await.remove(0);
     assert_eq!(story.end().outcome, Outcome::ClientGone);
     assert_eq!(world.call(post(CHAT, HELLO)).await.status, 200);
+    // Should it read on after all, it must not take what it has for the whole.
+    for stream in [0, 1] {
+        client.send(&frame(WINDOW_UPDATE, 0, stream, &(16_u32 << 20).to_be_bytes())).await;
+    }
+    loop {
+        let (kind, flags, stream, _) = client.next().await.expect("the stream is broken off");
+        if (kind, stream) == (RST_STREAM, 1) {
+            break;
+        }
+        assert!(kind != DATA || flags & END_STREAM == 0, "it ends as if it were whole");
+    }
 }
