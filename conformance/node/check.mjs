@@ -5,6 +5,9 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI, { AzureOpenAI, toFile } from 'openai';
+import { OpenAIRealtimeWebSocket } from 'openai/realtime/websocket';
+import { OpenAIRealtimeWS } from 'openai/realtime/ws';
+import { WebSocket } from 'ws';
 
 const { GATEHOUSE, GATEHOUSE_ENDPOINT, GATEHOUSE_KEY, GATEHOUSE_CONFIG } = process.env;
 const azure = new AzureOpenAI({
@@ -163,6 +166,55 @@ for (const [label, client] of [['azure', azure], ['v1', plain]]) {
     assert.ok(text);
     const parts = await kql(`Messages | where ThreadId == '${thread.id}' and Direction == 'completion'`);
     assert.ok(parts.some((part) => part.Content === text));
+  });
+}
+
+// One turn; the text that was answered and the tokens it took.
+async function turn(realtime, text) {
+  const { socket } = realtime;
+  return new Promise((resolve, reject) => {
+    let answer = '';
+    realtime.on('error', reject);
+    socket.addEventListener('close', ({ code }) => reject(new Error(`closed with ${code}`)));
+    const said = ({ delta }) => {
+      answer += delta;
+    };
+    realtime.on('response.output_text.delta', said);
+    realtime.on('response.text.delta', said);
+    realtime.on('response.done', ({ response }) => {
+      realtime.close();
+      resolve({ answer, usage: response.usage });
+    });
+    socket.addEventListener('open', () => {
+      realtime.send({ type: 'session.update', session: { type: 'realtime', output_modalities: ['text'] } });
+      const content = [{ type: 'input_text', text }];
+      realtime.send({ type: 'conversation.item.create', item: { type: 'message', role: 'user', content } });
+      realtime.send({ type: 'response.create' });
+    });
+  });
+}
+
+// As in a browser: no headers, so the key is in the query or a subprotocol.
+globalThis.WebSocket = WebSocket;
+const model = 'gpt-realtime';
+for (const [label, open] of [
+  ['azure realtime ws', () => OpenAIRealtimeWS.azure(azure, { deploymentName: model })],
+  ['azure realtime in a browser', () => OpenAIRealtimeWebSocket.azure(azure, { deploymentName: model })],
+  ['v1 realtime ws', async () => new OpenAIRealtimeWS({ model }, plain)],
+  ['v1 realtime in a browser', async () => new OpenAIRealtimeWebSocket({ model }, plain)],
+]) {
+  await check(label, async () => {
+    const text = `node ${label}`;
+    const { answer, usage } = await turn(await open(), text);
+    assert.ok(answer);
+    const [row] = await kql(
+      `Messages | where Content == '${text}' | join kind=inner Interactions on CorrelationId`,
+    );
+    assert.equal(row.ResponseCode, 101);
+    assert.equal(row.TotalTokens, usage.total_tokens);
+    assert.ok(!JSON.stringify(row).includes(GATEHOUSE_KEY), 'the key is in the record');
+    const parts = await kql(`Messages | where CorrelationId == '${row.CorrelationId}' and Content == '${answer}'`);
+    assert.equal(parts[0].Direction, 'completion');
   });
 }
 

@@ -213,6 +213,38 @@ for label, client in (("azure", azure), ("v1", plain)):
         parts = kql(f"Messages | where ThreadId == '{thread.id}' and Direction == 'completion'")
         assert any(part["Content"] == text for part in parts), parts
 
+    @check(f"{label} realtime")
+    def _():
+        text = f"python {label} realtime"
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+        with client.realtime.connect(model="gpt-realtime") as connection:
+            connection.session.update(session={"type": "realtime", "output_modalities": ["text"]})
+            connection.conversation.item.create(item=item)
+            connection.response.create()
+            for event in connection:
+                assert event.type != "error", event
+                if event.type == "response.done":
+                    usage = event.response.usage
+                    break
+        rows = kql(f"Messages | where Content == '{text}' | join kind=inner Interactions on CorrelationId")
+        assert len(rows) == 1, rows
+        assert (rows[0]["ResponseCode"], rows[0]["TotalTokens"]) == (101, usage.total_tokens), rows
+        assert rows[0]["DeploymentName"] == "gpt-realtime"
+
+    @check(f"{label} responses over a websocket")
+    def _():
+        text = f"python {label} socket"
+        with client.responses.connect() as connection:
+            connection.response.create(model="gpt-4o", input=text)
+            for event in connection:
+                assert event.type != "error", event
+                if event.type == "response.completed":
+                    response = event.response
+                    break
+        rows = kql(f"Messages | where Content == '{text}' | join kind=inner Interactions on CorrelationId")
+        assert rows[0]["TotalTokens"] == response.usage.total_tokens, rows
+        assert rows[0]["OperationId"] == "Create_Response"
+
     @check(f"{label} models")
     def _():
         assert any(model.id for model in client.models.list())

@@ -186,7 +186,6 @@ impl Exchange {
     }
 
     /// Counts what an answer within a session has used; the frame is for the ledger.
-    #[expect(dead_code, reason = "sessions over WebSockets are about to count by it")]
     pub(crate) fn note_usage(&mut self, model: &str, usage: Usage) -> Option<Frame> {
         let peek = AnswerPeek { usage: Some(usage), ..AnswerPeek::default() };
         let used = self.used(&peek, meter(&peek, model), 0, Used::default());
@@ -196,7 +195,6 @@ impl Exchange {
     }
 
     /// Nothing is left of one of the limits: a session is to end.
-    #[expect(dead_code, reason = "sessions over WebSockets are about to end by it")]
     pub(crate) fn is_exhausted(&self) -> bool {
         self.account.reservation.as_ref().is_some_and(|reservation| reservation.is_exhausted(now()))
     }

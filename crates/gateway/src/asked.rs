@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::{Method, header};
 use openai::{
     Catalogue, DeploymentSource, Family, Finding, Identified, Kind, ModelPlace, Multipart, Peek,
-    Peeker, Splice, Statefulness, Surface,
+    Peeker, Splice, Statefulness, Streaming, Surface,
 };
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -14,11 +14,14 @@ use crate::config::{BackendKind, UnknownPaths};
 use crate::credential;
 use crate::objects::Named;
 use crate::refusal::{self, Refusal};
+use crate::websocket::handshake;
 
 /// What stands in a path as it is (RFC 3986, section 2.3).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Azure's first version with `stream_options`: 2024-09-01-preview, and 2024-10-21 of the stable ones.
 const STREAM_OPTIONS_SINCE: &str = "2024-09-01";
+/// The operation whose WebSocket names the model in its messages.
+const RESPONSES: &str = "Create_Response";
 
 /// A request, identified.
 #[derive(Clone, Debug)]
@@ -50,6 +53,8 @@ pub(crate) struct Asked {
     pub(crate) choices: Option<u64>,
     /// Where the body names its model.
     model_place: Option<ModelPlace>,
+    /// A WebSocket whose messages name the model.
+    names_model_in_messages: bool,
     /// Why it will not be served, whoever asks.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -70,12 +75,34 @@ impl Asked {
     pub(crate) fn new(catalogue: &Catalogue, parts: &Parts, unknown: UnknownPaths) -> Self {
         let path = parts.uri.path();
         let query = parts.uri.query();
+        if handshake::is_asked(&parts.method, &parts.headers, &parts.extensions) {
+            return Self::of_websocket(catalogue, path, query, unknown);
+        }
         let found = catalogue.identify(parts.method.as_str(), path, query);
         let mut asked = Self::from_identified(&found);
         // A response that is looked up can be streamed again.
         asked.target.is_stream = asked.streams && query.is_some_and(asks_for_stream);
         asked.refusal = refuse(&found, unknown);
-        if parts.headers.contains_key(header::UPGRADE) && parts.method == Method::GET {
+        asked
+    }
+
+    fn of_websocket(
+        catalogue: &Catalogue,
+        path: &str,
+        query: Option<&str>,
+        unknown: UnknownPaths,
+    ) -> Self {
+        let found = catalogue.identify("GET", path, query);
+        let mut asked = Self::from_identified(&found);
+        asked.target.is_stream = true;
+        let is_responses = found.log_operation_id() == RESPONSES;
+        if is_responses && asked.deployment().is_empty() {
+            asked.names_model_in_messages = true;
+            asked.wants_model = true;
+        }
+        asked.refusal = refuse(&found, unknown);
+        let speaks = |operation: &openai::Operation| operation.streaming == Streaming::WebSocket;
+        if asked.refusal.is_none() && found.operation.is_some_and(|operation| !speaks(operation)) {
             asked.refusal = Some(Refusal::new(refusal::Kind::WebSocket));
         }
         asked
@@ -128,6 +155,7 @@ impl Asked {
             output_tokens_max: None,
             choices: None,
             model_place: None,
+            names_model_in_messages: false,
             refusal: None,
         }
     }
@@ -180,6 +208,11 @@ impl Asked {
     /// The URL names the deployment, so the body can change nothing about it.
     pub(crate) fn has_path_deployment(&self) -> bool {
         self.has_path_deployment
+    }
+
+    /// The model is known once the first message of the WebSocket is there.
+    pub(crate) fn names_model_in_messages(&self) -> bool {
+        self.names_model_in_messages
     }
 
     /// Whether a body that is no JSON is refused.
@@ -382,6 +415,36 @@ pub fn examine(catalogue: &Catalogue, head: &[u8], body: &[u8]) -> Result<Target
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn websockets_are_told_from_calls() {
+        let catalogue = Catalogue::builtin();
+        let check = |uri: &str| {
+            let request = http::Request::get(uri).header("upgrade", "websocket");
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let asked = Asked::new(&catalogue, &parts, UnknownPaths::Proxy);
+            let code = asked.refusal.as_ref().map(Refusal::code);
+            (asked.target.operation_id.clone(), asked.names_model_in_messages(), code)
+        };
+        for path in [
+            "/openai/v1/responses",
+            "/v1/responses",
+            "/openai/responses?api-version=2025-04-01-preview",
+        ] {
+            assert_eq!(check(path), ("Create_Response".to_owned(), true, None), "{path}");
+        }
+        let of_path = "/openai/deployments/gpt-4o/responses?api-version=2024-10-21";
+        assert_eq!(check(of_path), ("Create_Response".to_owned(), false, None));
+        for path in [
+            "/v1/realtime?model=m",
+            "/openai/v1/realtime?model=m",
+            "/openai/realtime?api-version=2024-10-01-preview&deployment=m",
+        ] {
+            assert_eq!(check(path), ("onHandshake".to_owned(), false, None), "{path}");
+        }
+        assert_eq!(check("/v1/models").2, Some("WebSocketNotSupported"));
+        assert_eq!(check("/v1/something/new").2, None, "unknown paths are passed on");
+    }
 
     fn asked(catalogue: &Catalogue, method: &str, uri: &str) -> Asked {
         let request = http::Request::builder().method(method).uri(uri).body(()).unwrap();

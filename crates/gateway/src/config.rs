@@ -84,6 +84,24 @@ pub struct EdgeConfig {
     pub error_shape: ErrorShape,
     /// What happens to an unknown path below a known prefix.
     pub unknown_paths: UnknownPaths,
+    /// Limits of WebSocket sessions.
+    pub websocket: WebSocketConfig,
+}
+
+/// Limits of WebSocket sessions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSocketConfig {
+    /// Longest message of either side, decompressed; a longer one ends the session with 1009.
+    pub message_bytes_max: u64,
+    /// Time without a byte in either direction after which a session ends with 1001, in milliseconds.
+    pub idle_timeout_ms: u64,
+}
+
+impl Default for WebSocketConfig {
+    fn default() -> Self {
+        Self { message_bytes_max: 32 << 20, idle_timeout_ms: 600_000 }
+    }
 }
 
 impl Default for EdgeConfig {
@@ -107,6 +125,7 @@ impl Default for EdgeConfig {
             drain_timeout_ms: 30_000,
             error_shape: ErrorShape::default(),
             unknown_paths: UnknownPaths::default(),
+            websocket: WebSocketConfig::default(),
         }
     }
 }

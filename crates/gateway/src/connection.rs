@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use http::header::UPGRADE;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -203,7 +204,8 @@ impl Door {
                 }
             }
         });
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+        let served = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
+        let mut connection = pin!(served);
         let mut stopped = pin!(stop.cancelled());
         let result = tokio::select! {
             biased;
@@ -213,6 +215,9 @@ impl Door {
                 connection.await
             }
         };
+        if watch.is_upgraded() {
+            watch.session_over().await;
+        }
         result.map_err(io::Error::other)
     }
 
@@ -240,10 +245,14 @@ impl Door {
             }
         };
         let counted = gateway.counters.in_flight();
+        let session = if parts.headers.contains_key(UPGRADE) { watch.clone() } else { None };
         gateway.tasks.spawn(async move {
             match checked {
                 Ok(()) => exchange.run(Request::from_parts(parts, body)).await,
                 Err(refusal) => Box::pin(exchange.decline(refusal)).await,
+            }
+            if let Some(watch) = session {
+                watch.session_ended();
             }
             drop((counted, stream));
         });

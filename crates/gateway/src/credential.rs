@@ -3,18 +3,24 @@
 
 use std::borrow::Cow;
 
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
+use http::header::{
+    AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE,
+};
 use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
 /// Headers that carry the subscription key, in the order in which they are read.
 const KEY_HEADERS: [&str; 2] = ["api-key", "ocp-apim-subscription-key"];
-/// Query parameters that carry it; compared without case.
-const KEY_PARAMETERS: [&str; 2] = ["subscription-key", "api-key"];
+/// Query parameters that carry it; compared without case. The last one is how browsers send a bearer
+/// token when they open a WebSocket.
+const KEY_PARAMETERS: [&str; 3] = ["subscription-key", "api-key", "authorization"];
+/// What the key stands behind in a subprotocol of a browser's WebSocket.
+const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
 /// What stands in the record in place of a secret.
 const REDACTED: &str = "***";
 
-/// The subscription key of a request: a header's, or else the bearer token, or else the query's.
+/// The subscription key of a request: a header's, or else the bearer token, or else the query's, or
+/// else one among a WebSocket's subprotocols.
 pub(crate) fn find<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<Cow<'a, str>> {
     for name in KEY_HEADERS {
         if let Some(key) = headers.get(name) {
@@ -25,10 +31,31 @@ pub(crate) fn find<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then(|| Cow::Borrowed(token.trim()));
     }
-    let pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     let mut keys = pairs.filter(|(name, _)| is_key_parameter(name));
-    let (_, value) = keys.next()?;
-    percent_decode_str(value).decode_utf8().ok()
+    let Some((_, value)) = keys.next() else { return find_in_protocols(headers) };
+    let value = percent_decode_str(value).decode_utf8().ok()?;
+    Some(match value.get(..7) {
+        Some(scheme)
+            if scheme.eq_ignore_ascii_case("bearer ") || scheme.eq_ignore_ascii_case("bearer+") =>
+        {
+            Cow::Owned(value[7..].trim().to_owned())
+        }
+        _ => value,
+    })
+}
+
+fn find_in_protocols(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let mut protocols =
+        lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
+    protocols.find_map(|protocol| key_of_protocol(protocol.trim())).map(Cow::Borrowed)
+}
+
+/// The key that a subprotocol carries, if it does.
+pub(crate) fn key_of_protocol(protocol: &str) -> Option<&str> {
+    let start = protocol.get(..KEY_PROTOCOL.len())?;
+    start.eq_ignore_ascii_case(KEY_PROTOCOL).then(|| &protocol[KEY_PROTOCOL.len()..])
 }
 
 /// Whether a header's value must not be recorded.
@@ -42,6 +69,9 @@ pub(crate) fn is_secret(name: &HeaderName) -> bool {
 
 /// A header's value as it is recorded.
 pub(crate) fn redact_header(name: &HeaderName, value: &[u8]) -> String {
+    if *name == SEC_WEBSOCKET_PROTOCOL {
+        return redact_protocols(&String::from_utf8_lossy(value));
+    }
     if !is_secret(name) {
         return String::from_utf8_lossy(value).into_owned();
     }
@@ -49,6 +79,14 @@ pub(crate) fn redact_header(name: &HeaderName, value: &[u8]) -> String {
         return format!("Bearer {REDACTED}");
     }
     REDACTED.to_owned()
+}
+
+fn redact_protocols(list: &str) -> String {
+    let redacted = list.split(',').map(str::trim).map(|protocol| match key_of_protocol(protocol) {
+        Some(_) => format!("{KEY_PROTOCOL}{REDACTED}"),
+        None => protocol.to_owned(),
+    });
+    redacted.collect::<Vec<_>>().join(", ")
 }
 
 /// A query as it is recorded: its keys redacted.
@@ -119,6 +157,11 @@ mod tests {
         assert_eq!(found(&[("api-key", "a")], Some("api-key=e")).as_deref(), Some("a"));
         let both = [("ocp-apim-subscription-key", "b"), ("api-key", "a")];
         assert_eq!(found(&both, None).as_deref(), Some("a"));
+        assert_eq!(found(&[], Some("Authorization=Bearer%20f")).as_deref(), Some("f"));
+        assert_eq!(found(&[], Some("Authorization=Bearer+f")).as_deref(), Some("f"));
+        let offered = [("sec-websocket-protocol", "realtime, openai-insecure-api-key.g")];
+        assert_eq!(found(&offered, None).as_deref(), Some("g"));
+        assert_eq!(found(&offered, Some("a=b&api-key=e")).as_deref(), Some("e"));
         assert_eq!(found(&[("authorization", "Basic c")], None), None);
         assert_eq!(found(&[], None), None);
     }
@@ -140,5 +183,8 @@ mod tests {
             assert!(!shown.contains("s3cret"), "{name}");
         }
         assert_eq!(redact_header(&HeaderName::from_static("accept"), b"*/*"), "*/*");
+        let offered = b"realtime,OpenAI-insecure-api-key.s3cret, x";
+        let shown = redact_header(&SEC_WEBSOCKET_PROTOCOL, offered);
+        assert_eq!(shown, "realtime, openai-insecure-api-key.***, x");
     }
 }

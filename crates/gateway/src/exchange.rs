@@ -1,11 +1,14 @@
 //! The life of one request, as a list of named phases. It runs in a task of its own, and its record
 //! is the explicit last of them: a client that hangs up changes the outcome, not the recording.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use event::{Closed, ErrorDetail, Frame, InteractionId, Opened, Outcome, Refused, Side, Timestamp};
+use event::{
+    Closed, ErrorDetail, Frame, InteractionId, Opened, Outcome, Refused, SessionEnd, Side,
+    Timestamp,
+};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
 use http_body::Body as _;
@@ -26,6 +29,7 @@ use crate::refusal::{Kind, Refusal};
 use crate::reply::{Pieces, Reply};
 use crate::spool::{Spool, Stored};
 use crate::upload::{BodyLimits, Pace, Upload};
+use crate::websocket::{self, Early, Farewell, Opening};
 use crate::{GatewayConfig, address, credential, headers};
 
 /// Bytes of a stored body that one append carries when the request is refused.
@@ -52,6 +56,11 @@ pub(crate) struct Exchange {
     pub(crate) learnt: Vec<event::Objects>,
     /// Looks for objects in the answer, where there may be some.
     pub(crate) learner: Option<Box<Learner>>,
+    /// A WebSocket client that was answered before a backend was found. (The lock only makes it fit to be
+    /// shared.)
+    pub(crate) early: Option<Mutex<Box<Early>>>,
+    /// How a WebSocket session ended.
+    pub(crate) session_end: Option<Box<SessionEnd>>,
 }
 
 /// Counts of one exchange.
@@ -85,6 +94,8 @@ pub(crate) enum Release {
     End(Pieces, Option<http_body::Frame<Bytes>>),
     /// A broken connection: part of the answer has gone out and there is no more.
     Abort(Pieces),
+    /// The end of a WebSocket session.
+    Session(Box<Farewell>),
     /// Nothing: the client has gone.
     Nothing,
 }
@@ -97,6 +108,8 @@ pub(crate) struct Admitted {
     /// The backend that holds what the call is about, if one does.
     pub(crate) home: Home,
     pub(crate) upload: Upload,
+    /// The client asks for a WebSocket.
+    pub(crate) opening: Option<Box<Opening>>,
 }
 
 impl Exchange {
@@ -125,6 +138,8 @@ impl Exchange {
             body_bytes_max: u64::MAX,
             learnt: Vec::new(),
             learner: None,
+            early: None,
+            session_end: None,
         }
     }
 
@@ -143,14 +158,19 @@ impl Exchange {
         self.close(ending).await;
     }
 
-    async fn serve(&mut self, request: Request<Incoming>) -> Result<Ending, Refusal> {
-        let (parts, body) = request.into_parts();
+    async fn serve(&mut self, mut request: Request<Incoming>) -> Result<Ending, Refusal> {
+        let upgrade = websocket::upgrade(&mut request);
+        let (mut parts, body) = request.into_parts();
         self.check_ledger()?;
         let mut asked =
             Asked::new(&self.gateway.catalogue, &parts, self.live.config.edge.unknown_paths);
         self.note_target(&asked);
         let grant = self.authenticate(&parts, &asked)?;
         self.check_head(&parts, &asked)?;
+        let mut opening = None;
+        if let Some(upgrade) = upgrade {
+            opening = Some(self.begin_session(&mut parts, &mut asked, upgrade).await?);
+        }
         let upload = match self.take_in(&parts, &mut asked, body).await {
             Ok(upload) => upload,
             Err((refusal, stored)) => return Box::pin(self.refuse_body(refusal, stored)).await,
@@ -176,7 +196,7 @@ impl Exchange {
         {
             return Box::pin(self.refuse_body(refusal, upload.stored)).await;
         }
-        self.forward(Admitted { parts, asked, grant, home, upload }).await
+        self.forward(Admitted { parts, asked, grant, home, upload, opening }).await
     }
 
     fn check_ledger(&self) -> Result<(), Refusal> {
@@ -201,19 +221,7 @@ impl Exchange {
 
     fn admit(&self, parts: &Parts, asked: &Asked, deployment: &str) -> Result<Grant, Refusal> {
         let key = credential::find(&parts.headers, parts.uri.query());
-        let request = policy::Request {
-            key: key.as_deref(),
-            operation_id: &asked.target.operation_id,
-            deployment,
-        };
-        policy::admit(&self.live.rules, &request).map_err(|denial| {
-            Refusal::new(match denial.reason {
-                DenialReason::KeyMissing => Kind::KeyMissing,
-                DenialReason::KeyUnknown | DenialReason::SubscriptionInactive => Kind::KeyInvalid,
-                DenialReason::OperationNotAllowed => Kind::OperationNotAllowed,
-                DenialReason::DeploymentNotAllowed => Kind::DeploymentNotAllowed,
-            })
-        })
+        admit(&self.live, key.as_deref(), asked, deployment)
     }
 
     fn check_head(&self, parts: &Parts, asked: &Asked) -> Result<(), Refusal> {
@@ -398,6 +406,10 @@ impl Exchange {
         head.headers_mut().clone_from(&headers);
         self.tally.response_bytes += headers::head_bytes(15, &headers) + body.len() as u64;
         let own_body = String::from_utf8_lossy(&body).into_owned();
+        if let Some(early) = self.take_early() {
+            let (headers, status, release) = early.refuse(&refusal, &body);
+            return Ending { outcome, status, headers, own_body, frames, release };
+        }
         let (status, release) = match self.reply.take() {
             Some(reply) if refusal.kind != Kind::ClientGone => {
                 (refusal.status().as_u16(), Release::Whole(reply, head, body))
@@ -456,6 +468,13 @@ impl Exchange {
                 reply.whole(head, body);
             }
             Release::End(pieces, _) | Release::Abort(pieces) => pieces.abort().await,
+            Release::Session(farewell) => {
+                let code = farewell.fail(failed).await;
+                if let Some(end) = &mut self.session_end {
+                    end.close_code = code;
+                    end.closed_by = "gateway".to_owned();
+                }
+            }
             Release::Nothing => {}
         }
         if frames.last().is_some_and(|last| last.kind == event::Kind::Closed) {
@@ -491,7 +510,7 @@ impl Exchange {
             chunks: tally.chunks,
             errors: self.errors.clone(),
             own_body: ending.own_body.clone(),
-            session: None,
+            session: self.session_end.as_deref().cloned(),
         }
     }
 }
@@ -506,6 +525,7 @@ impl Release {
                 pieces.send(last).await;
             }
             Self::Abort(pieces) => pieces.abort().await,
+            Self::Session(farewell) => farewell.hand_over().await,
             Self::End(_, None) | Self::Nothing => {}
         }
     }
@@ -524,6 +544,24 @@ impl Tally {
             chunks: 0,
         }
     }
+}
+
+/// Whether the rules let the holder of this key do that.
+pub(crate) fn admit(
+    live: &Live,
+    key: Option<&str>,
+    asked: &Asked,
+    deployment: &str,
+) -> Result<Grant, Refusal> {
+    let request = policy::Request { key, operation_id: &asked.target.operation_id, deployment };
+    policy::admit(&live.rules, &request).map_err(|denial| {
+        Refusal::new(match denial.reason {
+            DenialReason::KeyMissing => Kind::KeyMissing,
+            DenialReason::KeyUnknown | DenialReason::SubscriptionInactive => Kind::KeyInvalid,
+            DenialReason::OperationNotAllowed => Kind::OperationNotAllowed,
+            DenialReason::DeploymentNotAllowed => Kind::DeploymentNotAllowed,
+        })
+    })
 }
 
 /// What is known of a request from its head.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use event::{Dispatched, Frame, Side, Timestamp};
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use ledger::Durability;
 use net::{AnswerBody, Body, ErrorKind};
@@ -49,6 +49,13 @@ pub(crate) struct Begun {
     pub(crate) adds_usage: bool,
     /// The client was gone before the answer began.
     pub(crate) is_client_gone: bool,
+}
+
+impl Begun {
+    /// The backend speaks WebSocket from now on.
+    fn is_websocket(&self) -> bool {
+        self.answer.status() == StatusCode::SWITCHING_PROTOCOLS
+    }
 }
 
 /// One attempt.
@@ -161,6 +168,12 @@ impl Exchange {
                         Box::pin(self.discard(begun)).await;
                         chosen = other;
                     }
+                    None if begun.is_websocket() => {
+                        return Box::pin(self.relay(admitted, begun)).await;
+                    }
+                    None if self.early.is_some() => {
+                        return Err(Box::pin(self.no_session(begun)).await);
+                    }
                     None => return self.answer(admitted, begun).await,
                 },
                 Err(failed) => {
@@ -210,7 +223,10 @@ impl Exchange {
     }
 
     async fn pause(&mut self, wait: Duration) -> Result<(), Refusal> {
-        let Some(reply) = &mut self.reply else { return Err(Refusal::new(Kind::ClientGone)) };
+        let Some(reply) = &mut self.reply else {
+            tokio::time::sleep(wait).await;
+            return Ok(());
+        };
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),
             () = reply.gone() => Err(Refusal::new(Kind::ClientGone)),
@@ -332,6 +348,9 @@ impl Exchange {
         if !changes.is_empty() {
             headers::of_changed_body(&mut headers, &changes);
         }
+        if let Some(opening) = &admitted.opening {
+            opening.handshake.ask(&mut headers);
+        }
         Ok(Attempt { number, chosen, uri, headers, changes })
     }
 
@@ -434,7 +453,9 @@ impl Exchange {
         answer: F,
     ) -> (Option<F::Output>, bool) {
         let mut answer = pin!(answer);
-        let Some(reply) = &mut self.reply else { return (Some(answer.await), true) };
+        let Some(reply) = &mut self.reply else {
+            return (Some(answer.await), self.early.is_none());
+        };
         tokio::select! {
             biased;
             answered = &mut answer => (Some(answered), false),

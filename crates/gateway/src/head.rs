@@ -6,6 +6,7 @@ use http::{Method, Version, header};
 use percent_encoding::percent_decode_str;
 
 use crate::refusal::{Kind, Refusal};
+use crate::websocket::handshake;
 use crate::{EdgeConfig, headers};
 
 /// Methods that the API may have; any other means something else to each server.
@@ -31,7 +32,9 @@ pub(crate) fn check(edge: &EdgeConfig, parts: &Parts) -> Result<(), Refusal> {
         }
         check_framing(parts)?;
     }
-    if !METHODS.contains(&parts.method) {
+    // Over HTTP/2 a WebSocket is asked for by CONNECT (RFC 8441).
+    let is_websocket = handshake::is_asked(&parts.method, &parts.headers, &parts.extensions);
+    if !METHODS.contains(&parts.method) && !is_websocket {
         let methods: Vec<&str> = METHODS.iter().map(Method::as_str).collect();
         return Err(Refusal::new(Kind::MethodNotAllowed).allow(&methods));
     }

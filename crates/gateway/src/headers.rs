@@ -3,7 +3,8 @@
 use event::InteractionId;
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    PROXY_AUTHORIZATION, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use openai::Splice;
@@ -21,6 +22,12 @@ const HOP_BY_HOP: [HeaderName; 6] =
 pub(crate) fn towards_backend(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     for name in [HOST, EXPECT, PROXY_AUTHORIZATION] {
+        headers.remove(name);
+    }
+    // A WebSocket's handshake is made anew.
+    for name in
+        [SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_EXTENSIONS]
+    {
         headers.remove(name);
     }
     let secrets: [HeaderName; 3] = [

@@ -40,6 +40,7 @@ impl Exchange {
             && !asked.is_stateful()
             && asked.is_repeatable(&admitted.parts.method)
             && admitted.upload.whole().is_some()
+            && admitted.opening.is_none()
             && course.may_go_on();
         may_be.then_some(after)
     }

@@ -137,7 +137,8 @@ fn prepare(edge: &EdgeConfig) -> (http2::Builder<TokioExecutor>, Arc<Streams>) {
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(20));
+        .keep_alive_timeout(Duration::from_secs(20))
+        .enable_connect_protocol();
     let limits =
         FloodLimits { resets_max: edge.stream_resets_max, controls_max: edge.control_frames_max };
     let seen =

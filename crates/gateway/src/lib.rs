@@ -36,12 +36,13 @@ mod sse;
 mod unread;
 mod upload;
 mod watch;
+mod websocket;
 
 pub use asked::examine;
 pub use config::{
     BackendConfig, BackendKeys, BackendKind, Balance, BreakerConfig, CaptureConfig, EdgeConfig,
     ErrorShape, GatewayConfig, ListenerConfig, ObjectsConfig, PoolConfig, ProbeConfig, Secret,
-    SecretRef, Tier, TlsConfig, UnknownObjects, UnknownPaths,
+    SecretRef, Tier, TlsConfig, UnknownObjects, UnknownPaths, WebSocketConfig,
 };
 pub use gateway::{BackendStatus, CircuitStatus, Error, Gateway, Status, Wiring};
 pub use health::Health;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use event::{
-    Answered, BodyChunk, Charges, Closed, Dispatched, Frame, HeaderList, InteractionId, Opened,
-    Record, Refused, Side,
+    Answered, BodyChunk, Charges, Closed, Dispatched, Frame, HeaderList, InteractionId,
+    MessageChunk, Opened, Record, Refused, Side,
 };
 use http::{HeaderMap, Version};
 use ledger::{Commit, Ledger, State};
@@ -70,9 +70,13 @@ impl Recorder {
         self.ledger.append(frames).await.map_err(|error| ledger_down(&error))
     }
 
-    /// Queues a piece of a body; most of the time there is room and nothing waits.
+    /// Queues a piece of a body.
     pub(crate) async fn append_chunk(&self, side: Side, data: &Bytes) -> Result<(), Refusal> {
-        let frame = self.chunk(side, data.clone());
+        self.append_now(self.chunk(side, data.clone())).await
+    }
+
+    /// Queues a frame; most of the time there is room and nothing waits.
+    async fn append_now(&self, frame: Frame) -> Result<(), Refusal> {
         match self.ledger.try_append([frame.clone()]) {
             Ok(commit) => drop(commit),
             Err(error) if error.kind() == ledger::ErrorKind::Full => {
@@ -81,6 +85,11 @@ impl Recorder {
             Err(error) => return Err(ledger_down(&error)),
         }
         Ok(())
+    }
+
+    /// Queues a piece of a WebSocket message.
+    pub(crate) async fn append_message(&self, chunk: MessageChunk) -> Result<(), Refusal> {
+        self.append_now(Record::MessageChunk(chunk).encode(self.id)).await
     }
 
     /// Queues frames and waits until they are kept; answers the sequence of the last.

@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod full_disk;
 mod invariants;
+mod realtime;
 mod reference;
 mod refusals;
 mod reload;

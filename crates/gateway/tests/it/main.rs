@@ -16,6 +16,7 @@ mod recording;
 mod refusals;
 mod reload;
 mod replay;
+mod sessions;
 mod smuggling;
 mod support;
 mod transports;

@@ -36,6 +36,8 @@ pub(crate) const OTHER_KEY: &str = "a-key-of-another-subscription";
 pub(crate) const SUSPENDED_KEY: &str = "a-suspended-key";
 /// Key of a subscription whose product holds only embeddings on one deployment.
 pub(crate) const NARROW_KEY: &str = "a-narrow-key";
+/// Key of a subscription whose product holds only `gpt-4o`.
+pub(crate) const SESSION_KEY: &str = "a-key-for-one-model";
 /// A chat call as Azure's SDKs make it.
 pub(crate) const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
 /// A body for it.
@@ -126,6 +128,11 @@ pub(crate) fn rules() -> Rules {
         deployments: vec!["text-embedding-3-small".into()],
         ..ProductConfig::default()
     };
+    let one_model = ProductConfig {
+        id: "one-model".into(),
+        deployments: vec!["gpt-4o".into()],
+        ..ProductConfig::default()
+    };
     let subscription = |id: &str, key: &str| SubscriptionConfig {
         id: id.into(),
         owner: "ann".into(),
@@ -136,9 +143,11 @@ pub(crate) fn rules() -> Rules {
     suspended.state = policy::SubscriptionState::Suspended;
     let mut narrow = subscription("narrow", NARROW_KEY);
     narrow.product = "narrow".into();
+    let mut session = subscription("session", SESSION_KEY);
+    session.product = "one-model".into();
     let other = subscription("other", OTHER_KEY);
-    let subscriptions = [subscription("team", KEY), suspended, narrow, other];
-    Rules::new(7, hasher.clone(), &[product], &subscriptions).unwrap()
+    let subscriptions = [subscription("team", KEY), suspended, narrow, other, session];
+    Rules::new(7, hasher.clone(), &[product, one_model], &subscriptions).unwrap()
 }
 
 pub(crate) async fn simulator() -> Simulator {

@@ -104,7 +104,7 @@ impl SessionReader {
                 let event = parse(message);
                 self.adding(|out| responses::item(out, &event["item"], Direction::Prompt));
             }
-            Some("response.create") => {
+            Some("response.create" | "response.steer") => {
                 let event = parse(message);
                 // The Responses API has its members beside `type`, realtime below `response`.
                 let asked = if event["response"].is_object() { &event["response"] } else { &event };
