@@ -107,8 +107,8 @@ impl Exchange {
 
     /// A backend answered something else than 101 to a client that has been connected already.
     pub(crate) async fn no_session(&mut self, begun: Begun) -> Refusal {
-        let Begun { answer, .. } = begun;
-        let answered = self.answered(&answer);
+        let Begun { number, answer, .. } = begun;
+        let answered = self.answered(number, &answer);
         let status = answer.status();
         let mut body = Vec::new();
         let mut frames = vec![answered];
@@ -178,7 +178,7 @@ impl Exchange {
         admitted: &mut Admitted,
         begun: Begun,
     ) -> Result<Ending, Refusal> {
-        let Begun { answer, chosen, is_client_gone, .. } = begun;
+        let Begun { number, answer, chosen, is_client_gone, .. } = begun;
         let asked = &admitted.asked;
         let Some(mut opening) = admitted.opening.take() else {
             return Err(Refusal::new(Kind::BackendFailed).detail("a 101 that nobody asked for"));
@@ -186,7 +186,7 @@ impl Exchange {
         let agreed = opening.handshake.agree(answer.headers()).map_err(|what| {
             Refusal::new(Kind::BackendFailed).detail(format!("WebSocket handshake: {what}"))
         })?;
-        drop(self.recorder.append(vec![self.answered(&answer)]).await?);
+        drop(self.recorder.append(vec![self.answered(number, &answer)]).await?);
         // In `overlap` the start record is still on its way: nothing is answered before it is kept.
         if let Some(opened) = self.opened.take() {
             record::kept(opened).await?;
@@ -243,12 +243,13 @@ impl Exchange {
         Ok((TokioIo::new(io), headers))
     }
 
-    fn answered(&self, answer: &Response<AnswerBody>) -> event::Frame {
+    fn answered(&self, attempt: u32, answer: &Response<AnswerBody>) -> event::Frame {
         self.recorder.answered(Answered {
             answered_at: Timestamp::from(SystemTime::now()),
             protocol: record::protocol(answer.version()).to_owned(),
             status: answer.status().as_u16(),
             headers: record::header_list(answer.headers()),
+            attempt,
         })
     }
 
