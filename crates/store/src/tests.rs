@@ -67,6 +67,7 @@ fn batch(from: i64, to: i64) -> Batch {
         interactions: (from..to).map(|number| interaction(number, time(number))).collect(),
         messages: (from..to).map(|number| message(number, time(number))).collect(),
         cursor: cursor(to),
+        ..Batch::default()
     }
 }
 
