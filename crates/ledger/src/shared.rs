@@ -80,12 +80,14 @@ pub(crate) struct Progress {
 struct Durable {
     position: Position,
     ended: bool,
+    /// Threads that wait: only then a wake, which is a call to the kernel, is worth it.
+    waiting: u32,
 }
 
 impl Progress {
     pub(crate) fn new(position: Position) -> Self {
         Self {
-            durable: Mutex::new(Durable { position, ended: false }),
+            durable: Mutex::new(Durable { position, ended: false, waiting: 0 }),
             changed: Condvar::new(),
             watch: watch::Sender::new(position.sequence),
         }
@@ -100,8 +102,13 @@ impl Progress {
     }
 
     pub(crate) fn advance(&self, position: Position) {
-        self.durable.lock().expect(LOCK).position = position;
-        self.changed.notify_all();
+        let mut durable = self.durable.lock().expect(LOCK);
+        durable.position = position;
+        let is_awaited = durable.waiting > 0;
+        drop(durable);
+        if is_awaited {
+            self.changed.notify_all();
+        }
         self.watch.send_replace(position.sequence);
     }
 
@@ -113,9 +120,13 @@ impl Progress {
 
     /// Waits until `sequence` is durable; false if it is not in time, or never will be.
     pub(crate) fn wait_for(&self, sequence: u64, wait: Duration) -> bool {
-        let durable = self.durable.lock().expect(LOCK);
+        let mut durable = self.durable.lock().expect(LOCK);
         let short = |durable: &mut Durable| durable.position.sequence < sequence && !durable.ended;
-        let durable = self.changed.wait_timeout_while(durable, wait, short).expect(LOCK).0;
+        if short(&mut durable) && !wait.is_zero() {
+            durable.waiting += 1;
+            durable = self.changed.wait_timeout_while(durable, wait, short).expect(LOCK).0;
+            durable.waiting -= 1;
+        }
         durable.position.sequence >= sequence
     }
 }

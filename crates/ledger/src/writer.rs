@@ -1,11 +1,12 @@
 //! The writer thread: takes what waits, writes it, syncs once, wakes all who wait for it.
 //!
-//! There is no wait for company: while one group is being synced the next one gathers, so the
-//! group grows with the load and a lone append never waits for a timer.
+//! While one group is being synced the next one gathers, so the group grows with the load. Where
+//! appends come fast, the writer also rests for the moment in which a few more come, so that one
+//! wake, one write and one sync serve them all; a lone append never waits for a timer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -29,6 +30,7 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     appender: Appender,
+    pace: Pace,
     /// Taken from the queue, not written yet. Bounded with the queue: its room is not given back.
     pending: VecDeque<Append>,
     /// Written, or being written, not acknowledged yet.
@@ -43,7 +45,13 @@ struct Unresolved {
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, appender: Appender) -> Self {
-        Self { shared, appender, pending: VecDeque::new(), unresolved: VecDeque::new() }
+        Self {
+            shared,
+            appender,
+            pace: Pace::new(),
+            pending: VecDeque::new(),
+            unresolved: VecDeque::new(),
+        }
     }
 
     /// The thread's life: until the ledger is closed and all that was queued is dealt with.
@@ -55,8 +63,13 @@ impl Writer {
             let wait = self.wait();
             let step = match shared.queue.take(&mut taken, wait) {
                 Taken::Work => {
+                    self.pace.note(taken.len(), Instant::now());
                     self.pending.extend(taken.drain(..));
-                    self.write_pending()
+                    let written = self.write_pending();
+                    if let Some(rest) = self.pace.rest() {
+                        std::thread::sleep(rest);
+                    }
+                    written
                 }
                 Taken::Idle => self.tick(),
                 Taken::Closing => break,
@@ -137,16 +150,13 @@ impl Writer {
     fn resolve(&mut self) {
         let kept =
             if self.is_relaxed() { self.appender.written() } else { self.appender.durable() };
-        let mut room = 0;
-        while let Some(first) = self.unresolved.front()
-            && first.last_sequence <= kept.sequence
-        {
-            let Unresolved { last_sequence, cost, done } =
-                self.unresolved.pop_front().expect("there is a front");
-            room += cost as usize;
+        let is_kept = |append: &&Unresolved| append.last_sequence <= kept.sequence;
+        let count = self.unresolved.iter().take_while(is_kept).count();
+        let room = self.unresolved.iter().take(count).map(|append| append.cost as usize).sum();
+        self.shared.queue.give_back(room);
+        for Unresolved { last_sequence, done, .. } in self.unresolved.drain(..count) {
             let _ = done.send(Ok(last_sequence));
         }
-        self.shared.queue.give_back(room);
     }
 
     /// Refuses service and tries to reopen until it succeeds; false if the ledger was closed
@@ -208,6 +218,41 @@ impl Writer {
     }
 }
 
+/// How fast appends come, and so whether it pays to wait for more of them.
+struct Pace {
+    /// Mean time between two appends of late.
+    gap: Duration,
+    /// Appends of the last group.
+    last: usize,
+    seen_at: Option<Instant>,
+}
+
+impl Pace {
+    /// A rest is as long as so many appends take to come.
+    const GATHERED: u32 = 4;
+    /// Longest rest; where appends come more slowly than this allows, there is none.
+    const REST_MAX: Duration = Duration::from_millis(1);
+
+    fn new() -> Self {
+        Self { gap: Self::REST_MAX, last: 0, seen_at: None }
+    }
+
+    fn note(&mut self, appends: usize, now: Instant) {
+        let passed = self.seen_at.map_or(Self::REST_MAX, |seen_at| now.duration_since(seen_at));
+        self.seen_at = Some(now);
+        self.last = appends;
+        let count = u32::try_from(appends.max(1)).unwrap_or(u32::MAX);
+        // One long pause ends the rests at once; many short gaps bring them back.
+        self.gap = (self.gap * 7 + passed / count) / 8;
+    }
+
+    /// One append after the other is a caller that waits for each: none.
+    fn rest(&self) -> Option<Duration> {
+        let rest = self.gap * Self::GATHERED;
+        (self.last > 1 && rest <= Self::REST_MAX).then_some(rest)
+    }
+}
+
 /// Whatever ends the thread, nobody waits for it in vain.
 struct End<'a>(&'a Shared);
 
@@ -219,5 +264,40 @@ impl Drop for End<'_> {
             self.0.state.send_replace(State::Closed);
         }
         self.0.progress.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_writer_rests_only_where_appends_come_fast_and_together() {
+        let start = Instant::now();
+        let rest_after = |appends: usize, gap: Duration| {
+            let mut pace = Pace::new();
+            for group in 0..50 {
+                pace.note(appends, start + gap * group);
+            }
+            pace.rest()
+        };
+        assert_eq!(rest_after(1, Duration::from_micros(100)), None, "a lone caller");
+        assert_eq!(rest_after(2, Duration::from_millis(1)), None, "slow ones");
+        let rest = rest_after(4, Duration::from_micros(400)).expect("many callers");
+        assert!(
+            rest >= Duration::from_micros(400) && rest < Duration::from_micros(420),
+            "{rest:?}"
+        );
+    }
+
+    #[test]
+    fn one_pause_ends_the_rests() {
+        let start = Instant::now();
+        let mut pace = Pace::new();
+        for group in 0..50 {
+            pace.note(4, start + Duration::from_micros(400) * group);
+        }
+        pace.note(4, start + Duration::from_secs(1));
+        assert_eq!(pace.rest(), None);
     }
 }
