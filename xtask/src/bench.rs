@@ -3,6 +3,7 @@
 //! Same machine, same run, one after the other: simulator and load on one core, the proxy under
 //! test on the other. What is printed are ratios to nginx; absolute figures depend on the machine.
 
+mod crowd;
 mod load;
 mod process;
 mod report;
@@ -13,9 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use crate::shell;
+use crowd::Crowd;
 use load::{Load, Sample};
 use process::Process;
 
@@ -25,6 +27,9 @@ pub(crate) struct Arguments {
     /// Seconds of load for each measurement.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// Streams held open at once in the last measurement; 0 leaves it out.
+    #[arg(long, default_value_t = 10_000)]
+    streams: usize,
     /// Also write the table to this file, in Markdown.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -46,38 +51,68 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let binary = shell::target_folder().join("release/gatehouse");
     let work = std::env::temp_dir().join(format!("gatehouse-bench-{}", std::process::id()));
     fs::create_dir_all(&work)?;
-    let measured = measure_all(&binary, &work, Duration::from_secs(arguments.seconds));
+    let measured = measure_all(&binary, &work, arguments);
     fs::remove_dir_all(&work)?;
-    let table = report::table(&measured?);
+    let (samples, crowd) = measured?;
+    let mut table = report::table(&samples);
+    if let Some(crowd) = &crowd {
+        table = format!("{table}\n{}", crowd.line());
+    }
     shell::print(&table);
     if let Some(file) = &arguments.write {
         fs::write(file, &table).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    Ok(())
+    crowd.as_ref().map_or(Ok(()), Crowd::check)
 }
 
-fn measure_all(binary: &Path, work: &Path, seconds: Duration) -> anyhow::Result<Vec<Sample>> {
-    let simulator_port = free_port()?;
-    let port = simulator_port.to_string();
-    let mut simulate = Command::new(binary);
-    simulate.args(["simulate", "--port", &port, "--key", KEY]);
-    let mut simulator = Process::start(LOAD_CORE, &simulate)?;
-    simulator.wait_for(simulator_port)?;
+fn measure_all(
+    binary: &Path,
+    work: &Path,
+    arguments: &Arguments,
+) -> anyhow::Result<(Vec<Sample>, Option<Crowd>)> {
+    let simulators = [start_simulator(binary)?, start_simulator(binary)?, start_simulator(binary)?];
+    let [(simulator, simulator_port), (_, second), (_, third)] = &simulators;
+    let seconds = Duration::from_secs(arguments.seconds);
     let load = Load { core: LOAD_CORE, key: KEY, seconds, folder: work.to_owned() };
-    let mut samples = vec![load.measure("simulator, no proxy", simulator_port, &simulator)?];
+    let mut samples = vec![load.measure("simulator, no proxy", *simulator_port, simulator)?];
     let nginx_port = free_port()?;
-    let mut nginx = start_nginx(work, nginx_port, simulator_port)?;
+    let mut nginx = start_nginx(work, nginx_port, *simulator_port)?;
     nginx.wait_for(nginx_port)?;
     samples.push(load.measure("nginx, plain proxy", nginx_port, &nginx)?);
     drop(nginx);
-    for durability in ["strict", "overlap", "relaxed"] {
-        let mut gateway = Gateway::start(binary, work, durability, simulator_port)?;
+    let plain = |durability| Scenario { durability, backends: vec![*simulator_port], limits: "" };
+    let backends = vec![*simulator_port, *second, *third];
+    let scenarios = [
+        ("Gatehouse, strict", plain("strict")),
+        ("Gatehouse, overlap", plain("overlap")),
+        ("Gatehouse, relaxed", plain("relaxed")),
+        ("Gatehouse, strict, three instances", Scenario { backends, ..plain("strict") }),
+        ("Gatehouse, strict, limits on", Scenario { limits: LIMITS, ..plain("strict") }),
+    ];
+    for (name, scenario) in &scenarios {
+        let mut gateway = Gateway::start(binary, work, scenario)?;
         let load = Load { key: &gateway.key, ..load.clone() };
-        let name = format!("Gatehouse, {durability}");
-        samples.push(load.measure(&name, gateway.port, &gateway.process)?);
+        samples.push(load.measure(name, gateway.port, &gateway.process)?);
         gateway.process.stop()?;
     }
-    Ok(samples)
+    if arguments.streams == 0 {
+        return Ok((samples, None));
+    }
+    let mut gateway = Gateway::start(binary, work, &plain("strict"))?;
+    let load = Load { key: &gateway.key, ..load };
+    let crowd = crowd::measure(&load, gateway.port, &gateway.process, arguments.streams)?;
+    gateway.process.stop()?;
+    Ok((samples, Some(crowd)))
+}
+
+/// A simulated model instance and its port.
+fn start_simulator(binary: &Path) -> anyhow::Result<(Process, u16)> {
+    let port = free_port()?;
+    let mut simulate = Command::new(binary);
+    simulate.args(["simulate", "--port", &port.to_string(), "--key", KEY]);
+    let mut simulator = Process::start(LOAD_CORE, &simulate)?;
+    simulator.wait_for(port)?;
+    Ok((simulator, port))
 }
 
 fn free_port() -> anyhow::Result<u16> {
@@ -106,7 +141,20 @@ fn start_nginx(work: &Path, port: u16, backend: u16) -> anyhow::Result<Process> 
     Process::start(PROXY_CORE, &nginx)
 }
 
-/// A gateway as a newcomer would set it up: `init`, then environment variables for the rest.
+/// How a gateway is set up.
+struct Scenario {
+    durability: &'static str,
+    /// Ports of its backends.
+    backends: Vec<u16>,
+    /// What the subscription's entry goes on with.
+    limits: &'static str,
+}
+
+/// Limits of every measure, none of which is ever reached.
+const LIMITS: &str = "    limits:\n      - counter_key: [subscription]\n        calls: 1000000000\n        \
+    renewal_period_s: 60\n        tokens_per_minute: 1000000000000\n        concurrency: 100000\n";
+
+/// A gateway as a newcomer would set it up: `init`, a few more lines, environment variables for the rest.
 struct Gateway {
     process: Process,
     port: u16,
@@ -115,24 +163,52 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(binary: &Path, work: &Path, durability: &str, backend: u16) -> anyhow::Result<Self> {
+    fn start(binary: &Path, work: &Path, scenario: &Scenario) -> anyhow::Result<Self> {
         let (port, admin, health) = (free_port()?, free_port()?, free_port()?);
-        let folder = work.join(durability);
+        let folder = work.join(port.to_string());
         fs::create_dir_all(&folder)?;
         let config = folder.join("gatehouse.yaml");
+        let (first, others) = scenario.backends.split_first().context("a backend is needed")?;
         let mut init = Command::new(binary);
         init.arg("init").arg("--config").arg(&config);
-        init.args(["--backend-url", &format!("http://127.0.0.1:{backend}")]);
+        init.args(["--backend-url", &format!("http://127.0.0.1:{first}")]);
         init.args(["--listen", &format!("127.0.0.1:{port}")]);
         let key = shell::output(&mut init)?.trim().to_owned();
+        let text = fs::read_to_string(&config)?;
+        fs::write(&config, completed(&text, others, scenario.limits)?)?;
         let mut serve = Command::new(binary);
         serve.args(["serve", "--config"]).arg(&config);
         serve.env("AZURE_OPENAI_API_KEY", KEY);
-        serve.env("GATEHOUSE__LEDGER__DURABILITY", durability);
+        serve.env("GATEHOUSE__LEDGER__DURABILITY", scenario.durability);
         serve.env("GATEHOUSE__ADMIN__LISTEN", format!("127.0.0.1:{admin}"));
         serve.env("GATEHOUSE__HEALTH__LISTEN", format!("127.0.0.1:{health}"));
         let mut process = Process::start(PROXY_CORE, &serve)?;
         process.wait_for(port)?;
         Ok(Self { process, port, key })
     }
+}
+
+/// The configuration with further backends, and with what the subscription's entry goes on with.
+fn completed(text: &str, backends: &[u16], limits: &str) -> anyhow::Result<String> {
+    let mut done = String::new();
+    let mut places = 0;
+    for line in text.lines() {
+        done.push_str(line);
+        done.push('\n');
+        if line.trim() == "env: AZURE_OPENAI_API_KEY" {
+            places += 1;
+            for port in backends {
+                done.push_str(&format!(
+                    "  - id: at-{port}\n    base_url: http://127.0.0.1:{port}\n    api_key:\n      {}\n",
+                    line.trim()
+                ));
+            }
+        }
+        if line.trim_start().starts_with("primary_key_hash:") {
+            places += 1;
+            done.push_str(limits);
+        }
+    }
+    ensure!(places == 2, "`gatehouse init` writes another configuration than this bench knows");
+    Ok(done)
 }

@@ -156,7 +156,7 @@ impl Load<'_> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
         let mut times = Vec::with_capacity(FIRST_BYTES);
-        let request = self.request(20, "");
+        let request = request(self.key, 20, "");
         for _ in 0..FIRST_BYTES {
             let start = Instant::now();
             stream.write_all(request.as_bytes())?;
@@ -178,7 +178,7 @@ impl Load<'_> {
     fn memory_per_stream(&self, port: u16, process: &Process) -> anyhow::Result<u64> {
         std::thread::sleep(SETTLE);
         let before = process.memory_bytes()?;
-        let request = self.request(2_000, "x-sim-fault: drip=200/50\r\n");
+        let request = request(self.key, 2_000, "x-sim-fault: drip=200/50\r\n");
         let mut streams = Vec::with_capacity(OPEN_STREAMS);
         for _ in 0..OPEN_STREAMS {
             let mut stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -191,16 +191,16 @@ impl Load<'_> {
         let after = process.memory_bytes()?;
         Ok(after.saturating_sub(before) / OPEN_STREAMS as u64)
     }
+}
 
-    fn request(&self, tokens: u32, more: &str) -> String {
-        let body = body(true);
-        format!(
-            "POST {PATH} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\napi-key: {}\r\n\
-             x-sim-tokens: {tokens}\r\n{more}Content-Length: {}\r\n\r\n{body}",
-            self.key,
-            body.len()
-        )
-    }
+/// A streamed call, written out; `more` are further header lines.
+pub(crate) fn request(key: &str, tokens: u32, more: &str) -> String {
+    let body = body(true);
+    format!(
+        "POST {PATH} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\napi-key: {key}\r\n\
+         x-sim-tokens: {tokens}\r\n{more}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// An ordinary conversation: some 600 tokens of prompt.

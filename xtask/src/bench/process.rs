@@ -13,10 +13,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it on one core.
+    /// Starts it on one core, with as many open files as are allowed.
     pub(crate) fn start(core: &str, command: &Command) -> anyhow::Result<Self> {
-        let mut pinned = Command::new("taskset");
-        pinned.args(["-c", core]).arg(command.get_program()).args(command.get_args());
+        let mut pinned = Command::new("sh");
+        pinned.args(["-c", "ulimit -n 65536 || ulimit -n $(ulimit -H -n); exec \"$@\"", "sh"]);
+        pinned.args(["taskset", "-c", core]).arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             pinned.env(name, value.unwrap_or_default());
         }
@@ -63,10 +64,16 @@ impl Process {
         Ok(kib * 1024)
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let id = self.child.id().to_string();
+        Command::new("kill").args([&format!("-{name}"), &id]).status()?;
+        Ok(())
+    }
+
     /// Ends it in order and waits.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
-        let id = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &id]).status()?;
+        self.signal("TERM")?;
         self.child.wait()?;
         Ok(())
     }
