@@ -3,6 +3,7 @@
 //! Floor 0: every other crate may name these types; this one names none of ours.
 //! No I/O and no clock: times and randomness are arguments.
 
+mod headers;
 mod id;
 mod record;
 mod rows;
@@ -10,11 +11,12 @@ mod sink;
 mod table;
 mod time;
 
+pub use headers::HeaderList;
 pub use id::InteractionId;
 pub use record::{
     Answered, BackendState, BodyChunk, CallerAddress, Charge, ChargeStep, Charges, Closed,
-    DecodeError, Dispatched, ErrorDetail, Frame, HeaderList, Kind, MessageChunk, Object, Objects,
-    Opcode, Opened, Outcome, Record, Refused, SessionEnd, Side, Target,
+    DecodeError, Dispatched, ErrorDetail, Frame, Kind, MessageChunk, Object, Objects, Opcode,
+    Opened, Outcome, Record, Refused, SessionEnd, Side, Target,
 };
 pub use rows::{BackendHealth, BodyText, Interaction, Json, Message, Money};
 pub use sink::{Batch, BlobWriter, Cursor, Sink, SinkError};

@@ -10,7 +10,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{InteractionId, Timestamp};
+use crate::{HeaderList, InteractionId, Timestamp};
+
+/// Room for an ordinary record.
+const RECORD_BYTES: usize = 2 << 10;
 
 /// What a frame holds; the byte stands in the ledger for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,9 +101,6 @@ pub enum Record {
     /// Limits count an interaction.
     Charges(Box<Charges>),
 }
-
-/// Header names (lower case) and values chosen for the record, in the order received; secrets redacted.
-pub type HeaderList = Vec<(String, String)>;
 
 /// Where the caller is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -616,7 +616,10 @@ fn chunk(side: Side, payload: &Bytes) -> Record {
 }
 
 fn json(record: &impl Serialize) -> Bytes {
-    serde_json::to_vec(record).expect("records have string keys and no failing serialisers").into()
+    let mut text = Vec::with_capacity(RECORD_BYTES);
+    serde_json::to_writer(&mut text, record)
+        .expect("records have string keys and no failing serialisers");
+    text.into()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The rows of the stored tables.
 
+use std::borrow::Cow;
+
 use crate::Timestamp;
 use crate::table::{Cell, ColumnType, Value, table_row};
 
@@ -37,10 +39,10 @@ impl BodyText {
     }
 
     /// The cell as it is stored.
-    pub fn into_stored(self) -> String {
+    pub fn stored(&self) -> Cow<'_, str> {
         match self {
-            Self::Inline(text) => text,
-            Self::Blob { sha256, bytes } => format!("{BLOB_PREFIX}{sha256}:{bytes}"),
+            Self::Inline(text) => text.into(),
+            Self::Blob { sha256, bytes } => format!("{BLOB_PREFIX}{sha256}:{bytes}").into(),
         }
     }
 
@@ -65,21 +67,21 @@ impl Default for BodyText {
 
 impl Cell for BodyText {
     const TYPE: ColumnType = ColumnType::String;
-    fn into_value(self) -> Value {
-        Value::String(self.into_stored())
+    fn value(&self) -> Value<'_> {
+        Value::String(self.stored())
     }
 }
 
 impl Cell for Json {
     const TYPE: ColumnType = ColumnType::Dynamic;
-    fn into_value(self) -> Value {
-        if self.0.is_empty() { Value::Null } else { Value::String(self.0) }
+    fn value(&self) -> Value<'_> {
+        if self.0.is_empty() { Value::Null } else { Value::String(self.0.as_str().into()) }
     }
 }
 
 impl Cell for Money {
     const TYPE: ColumnType = ColumnType::Decimal;
-    fn into_value(self) -> Value {
+    fn value(&self) -> Value<'_> {
         Value::Decimal(self.0)
     }
 }
@@ -339,7 +341,7 @@ mod tests {
     #[test]
     fn a_blob_reference_survives_its_cell_and_text_is_never_taken_for_one() {
         let blob = BodyText::Blob { sha256: "a".repeat(64), bytes: 7 };
-        assert_eq!(BodyText::from_stored(&blob.clone().into_stored()), blob);
+        assert_eq!(BodyText::from_stored(&blob.stored()), blob);
         let text = "\0blob:not a reference";
         assert_eq!(BodyText::from_stored(text), BodyText::Inline(text.into()));
         assert!(BodyText::is_ambiguous(text));

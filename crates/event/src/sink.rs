@@ -42,7 +42,7 @@ pub trait Sink: Send + Sync {
     fn durable_cursor(&self) -> Cursor;
 
     /// Takes a batch; its rows are visible on return and durable once `durable_cursor` has passed it.
-    fn write(&self, batch: Batch) -> Result<(), SinkError>;
+    fn write(&self, batch: &Batch) -> Result<(), SinkError>;
 
     /// Starts a blob, content-addressed by SHA-256.
     fn blob(&self) -> Result<Box<dyn BlobWriter>, SinkError>;

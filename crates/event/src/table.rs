@@ -1,5 +1,7 @@
 //! Tables: names, columns, types and meaning, defined once for store, KQL and documents.
 
+use std::borrow::Cow;
+
 use crate::{BackendHealth, Interaction, Message, Timestamp};
 
 /// Kusto's scalar types, as columns have them.
@@ -45,9 +47,9 @@ pub struct Table {
     pub columns: &'static [Column],
 }
 
-/// One cell.
+/// One cell, as its row has it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum Value<'a> {
     /// No value.
     Null,
     /// [`ColumnType::Bool`].
@@ -63,7 +65,7 @@ pub enum Value {
     /// [`ColumnType::Datetime`].
     Datetime(Timestamp),
     /// [`ColumnType::String`] or the text of a [`ColumnType::Dynamic`].
-    String(String),
+    String(Cow<'a, str>),
 }
 
 /// A typed row of a stored table.
@@ -71,8 +73,8 @@ pub trait TableRow {
     /// The table it is a row of.
     const TABLE: Table;
 
-    /// Its cells, in the order of the columns.
-    fn into_values(self) -> Vec<Value>;
+    /// Hands over its cells, in the order of the columns.
+    fn each_cell<'a>(&'a self, take: impl FnMut(Value<'a>));
 }
 
 /// The stored tables.
@@ -88,13 +90,13 @@ pub fn table(name: &str) -> Option<Table> {
 /// A Rust type that can stand in a column.
 pub(crate) trait Cell {
     const TYPE: ColumnType;
-    fn into_value(self) -> Value;
+    fn value(&self) -> Value<'_>;
 }
 
 impl<T: Cell> Cell for Option<T> {
     const TYPE: ColumnType = T::TYPE;
-    fn into_value(self) -> Value {
-        self.map_or(Value::Null, T::into_value)
+    fn value(&self) -> Value<'_> {
+        self.as_ref().map_or(Value::Null, T::value)
     }
 }
 
@@ -102,8 +104,8 @@ macro_rules! cells {
     ($($rust:ty => $variant:ident $type:ident),* $(,)?) => {
         $(impl Cell for $rust {
             const TYPE: ColumnType = ColumnType::$type;
-            fn into_value(self) -> Value {
-                Value::$variant(self)
+            fn value(&self) -> Value<'_> {
+                Value::$variant(*self)
             }
         })*
     };
@@ -115,7 +117,13 @@ cells! {
     i64 => Long Long,
     f64 => Real Real,
     Timestamp => Datetime Datetime,
-    String => String String,
+}
+
+impl Cell for String {
+    const TYPE: ColumnType = ColumnType::String;
+    fn value(&self) -> Value<'_> {
+        Value::String(self.as_str().into())
+    }
 }
 
 /// Defines a row type and its table together, so that they cannot differ.
@@ -145,8 +153,8 @@ macro_rules! table_row {
                 ],
             };
 
-            fn into_values(self) -> Vec<$crate::Value> {
-                vec![ $( $crate::table::Cell::into_value(self.$field), )* ]
+            fn each_cell<'a>(&'a self, mut take: impl FnMut($crate::Value<'a>)) {
+                $( take($crate::table::Cell::value(&self.$field)); )*
             }
         }
     };
@@ -171,7 +179,9 @@ mod tests {
 
     #[test]
     fn a_row_has_a_value_of_the_right_type_for_every_column() {
-        let values = Interaction::default().into_values();
+        let row = Interaction::default();
+        let mut values = Vec::new();
+        row.each_cell(|value| values.push(value));
         assert_eq!(values.len(), Interaction::TABLE.columns.len());
         assert!(matches!(values[0], Value::Datetime(_)));
     }

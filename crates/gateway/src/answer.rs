@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use event::{Answered, Frame as Record, Outcome, Side, Timestamp};
 use http::response::Parts;
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use net::AnswerBody;
@@ -83,7 +83,7 @@ impl Exchange {
         let length = body_length(&admitted.parts.method, &parts);
         let whole_max = u64::from(self.live.config.capture.whole_answer_bytes_max);
         let ending = match length {
-            Some(length) if length <= whole_max && !is_event_stream(&parts) => {
+            Some(length) if length <= whole_max && !is_event_stream(&parts.headers) => {
                 self.pass_whole(answered, parts, body, is_client_gone).await
             }
             _ => {
@@ -176,7 +176,7 @@ impl Exchange {
         let head = self.head(parts);
         self.tally.first_byte = Some(self.tally.started.elapsed());
         self.tally.response_bytes += data.len() as u64;
-        let headers = head.headers().clone();
+        let headers = record::header_list(head.headers());
         let (outcome, release) = match self.reply.take() {
             Some(reply) if !is_client_gone => {
                 (Outcome::Complete, Release::Whole(reply, head, data))
@@ -206,9 +206,9 @@ impl Exchange {
         filter: Option<UsageFilter>,
         is_client_gone: bool,
     ) -> Result<Ending, Refusal> {
-        let is_event_stream = is_event_stream(&parts);
         let is_plain = !parts.headers.contains_key(header::CONTENT_ENCODING);
-        let filter = filter.filter(|_| is_event_stream && is_plain);
+        let is_event_stream = is_event_stream(&parts.headers) && is_plain;
+        let filter = filter.filter(|_| is_event_stream);
         if filter.is_some() {
             parts.headers.remove(header::CONTENT_LENGTH);
         }
@@ -221,17 +221,15 @@ impl Exchange {
         self.keep_learnt(&Bytes::new()).await?;
         self.say_remaining(&mut parts.headers);
         let head = self.head(parts);
-        let headers = head.headers().clone();
+        let headers = record::header_list(head.headers());
         self.tally.first_byte = Some(self.tally.started.elapsed());
         let mut streaming = Streaming {
             body,
             pieces: self.reply.take().map(|reply| reply.stream(head)),
             gone: None,
             remaining,
-            is_event_stream: is_event_stream && is_plain,
-            can_add_events: is_event_stream
-                && is_plain
-                && (remaining.is_none() || filter.is_some()),
+            is_event_stream,
+            can_add_events: is_event_stream && (remaining.is_none() || filter.is_some()),
             filter,
             tail: Tail::default(),
             held: None,
@@ -470,9 +468,7 @@ fn body_length(method: &Method, parts: &Parts) -> Option<u64> {
     parts.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn is_event_stream(parts: &Parts) -> bool {
-    parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
 }

@@ -60,15 +60,16 @@ impl Door {
     pub(crate) async fn serve(self, stream: TcpStream, peer: SocketAddr) {
         let stop = self.gateway.stop.child_token();
         let halt = self.gateway.halt.child_token();
+        // Each step is boxed, so that a connection takes no more memory than the step it is at.
         let served = async {
             // Nothing is lost if the gateway stops before there is a request.
             let begun = tokio::select! {
-                begun = self.begin(stream, peer) => begun?,
+                begun = Box::pin(self.begin(stream, peer)) => begun?,
                 () = stop.cancelled() => return Ok(()),
             };
             match begun {
                 (Begun::Plain(stream), facts) => self.converse(stream, facts, &stop).await,
-                (Begun::Tls(stream), facts) => self.converse(stream, facts, &stop).await,
+                (Begun::Tls(stream), facts) => Box::pin(self.converse(stream, facts, &stop)).await,
             }
         };
         tokio::select! {
@@ -163,11 +164,11 @@ impl Door {
         let stream = Prefixed::new(stream, prefix.freeze());
         let facts = Arc::new(facts);
         if is_http2 {
-            self.http2(stream, facts, stop).await
+            Box::pin(self.http2(stream, facts, stop)).await
         } else {
             let watch = Arc::new(Watch::default());
             let io = EdgeIo::new(stream, self.gateway.clone(), facts.clone(), watch.clone());
-            self.http1(io, facts, watch, stop).await
+            Box::pin(self.http1(io, facts, watch, stop)).await
         }
     }
 
@@ -246,7 +247,8 @@ impl Door {
         };
         let counted = gateway.counters.in_flight();
         let session = if parts.headers.contains_key(UPGRADE) { watch.clone() } else { None };
-        gateway.tasks.spawn(async move {
+        // Boxed at once: a task's future is else copied several times, and this one is large.
+        gateway.tasks.spawn(Box::pin(async move {
             match checked {
                 Ok(()) => exchange.run(Request::from_parts(parts, body)).await,
                 Err(refusal) => Box::pin(exchange.decline(refusal)).await,
@@ -255,7 +257,7 @@ impl Door {
                 watch.session_ended();
             }
             drop((counted, stream));
-        });
+        }));
         async move {
             let answer = answer.await.map_err(|_| Aborted)?;
             if let Some(watch) =

@@ -68,17 +68,17 @@ pub(crate) fn is_secret(name: &HeaderName) -> bool {
 }
 
 /// A header's value as it is recorded.
-pub(crate) fn redact_header(name: &HeaderName, value: &[u8]) -> String {
+pub(crate) fn redact_header<'a>(name: &HeaderName, value: &'a [u8]) -> Cow<'a, str> {
     if *name == SEC_WEBSOCKET_PROTOCOL {
-        return redact_protocols(&String::from_utf8_lossy(value));
+        return redact_protocols(&String::from_utf8_lossy(value)).into();
     }
     if !is_secret(name) {
-        return String::from_utf8_lossy(value).into_owned();
+        return String::from_utf8_lossy(value);
     }
     if value.len() > 7 && value[..7].eq_ignore_ascii_case(b"bearer ") {
-        return format!("Bearer {REDACTED}");
+        return format!("Bearer {REDACTED}").into();
     }
-    REDACTED.to_owned()
+    REDACTED.into()
 }
 
 fn redact_protocols(list: &str) -> String {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use event::{
-    Closed, ErrorDetail, Frame, InteractionId, Opened, Outcome, Refused, SessionEnd, Side,
-    Timestamp,
+    Closed, ErrorDetail, Frame, HeaderList, InteractionId, Opened, Outcome, Refused, SessionEnd,
+    Side, Timestamp,
 };
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
@@ -79,7 +79,7 @@ pub(crate) struct Tally {
 pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
     pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: HeaderList,
     pub(crate) own_body: String,
     /// Records that go with the end record.
     pub(crate) frames: Vec<Frame>,
@@ -110,6 +110,18 @@ pub(crate) struct Admitted {
     pub(crate) upload: Upload,
     /// The client asks for a WebSocket.
     pub(crate) opening: Option<Box<Opening>>,
+}
+
+impl Admitted {
+    /// The request has been answered and will not be sent again: what it took is not needed while
+    /// the answer passes, which may be long.
+    pub(crate) fn forget_request(&mut self) {
+        self.parts.headers = HeaderMap::new();
+        // Of any other, a part may still have to be recorded.
+        if self.upload.unrecorded_from().is_none() {
+            self.upload.stored = Stored::Memory(Bytes::new());
+        }
+    }
 }
 
 impl Exchange {
@@ -403,8 +415,9 @@ impl Exchange {
         headers::correlate(&mut headers, self.recorder.id);
         let mut head = Response::new(());
         *head.status_mut() = refusal.status();
-        head.headers_mut().clone_from(&headers);
         self.tally.response_bytes += headers::head_bytes(15, &headers) + body.len() as u64;
+        *head.headers_mut() = headers;
+        let headers = record::header_list(head.headers());
         let own_body = String::from_utf8_lossy(&body).into_owned();
         if let Some(early) = self.take_early() {
             let (headers, status, release) = early.refuse(&refusal, &body);
@@ -499,7 +512,7 @@ impl Exchange {
             closed_at: Timestamp::from(SystemTime::now()),
             outcome: ending.outcome,
             status: ending.status,
-            headers: record::header_list(&ending.headers),
+            headers: ending.headers.clone(),
             request_bytes: tally.request_bytes,
             response_bytes: tally.response_bytes,
             client_ms: millis(tally.client),

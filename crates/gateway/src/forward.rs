@@ -14,6 +14,7 @@ use net::{AnswerBody, Body, ErrorKind};
 use openai::Splice;
 use tokio::task::JoinHandle;
 
+use crate::answer::is_event_stream;
 use crate::backend::Backend;
 use crate::config::PoolConfig;
 use crate::exchange::{Admitted, Ending, Exchange};
@@ -174,7 +175,12 @@ impl Exchange {
                     None if self.early.is_some() => {
                         return Err(Box::pin(self.no_session(begun)).await);
                     }
-                    None => return self.answer(admitted, begun).await,
+                    None => {
+                        if is_event_stream(begun.answer.headers()) {
+                            admitted.forget_request();
+                        }
+                        return self.answer(admitted, begun).await;
+                    }
                 },
                 Err(failed) => {
                     let again = self.again(&failed, admitted, &mut course);

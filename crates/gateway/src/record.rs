@@ -130,9 +130,8 @@ pub(crate) fn protocol(version: Version) -> &'static str {
 
 /// Headers as they are recorded: in order, secrets redacted.
 pub(crate) fn header_list(headers: &HeaderMap) -> HeaderList {
-    let mut list = HeaderList::with_capacity(headers.len());
-    for (name, value) in headers {
-        list.push((name.as_str().to_owned(), credential::redact_header(name, value.as_bytes())));
-    }
-    list
+    let pairs = headers.iter();
+    pairs
+        .map(|(name, value)| (name.as_str(), credential::redact_header(name, value.as_bytes())))
+        .collect()
 }

@@ -121,11 +121,11 @@ fn header_list(head: &[u8]) -> HeaderList {
     let mut request = httparse::Request::new(&mut lines);
     let is_whole = matches!(request.parse(head), Ok(httparse::Status::Complete(_)));
     let lines = if is_whole { &*request.headers } else { &[] };
-    let redacted = |line: &httparse::Header<'_>| {
+    let known = lines.iter().filter_map(|line| {
         let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
-        Some((line.name.to_owned(), credential::redact_header(&name, line.value)))
-    };
-    lines.iter().filter_map(redacted).collect()
+        Some((line.name, credential::redact_header(&name, line.value)))
+    });
+    known.collect()
 }
 
 fn wire(refusal: &Refusal, headers: &HeaderMap, body: &Bytes) -> Bytes {

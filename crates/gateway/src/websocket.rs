@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use event::{Answered, Opcode, SessionEnd, Side, Timestamp};
+use event::{Answered, HeaderList, Opcode, SessionEnd, Side, Timestamp};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::BodyExt;
@@ -62,7 +62,7 @@ pub(crate) struct Opening {
 /// A client whose handshake was answered before a backend was found.
 pub(crate) struct Early {
     io: ClientIo,
-    headers: HeaderMap,
+    headers: HeaderList,
     frames: FrameReader,
     buffer: BytesMut,
     units: VecDeque<Unit>,
@@ -226,13 +226,13 @@ impl Exchange {
         opening: &mut Opening,
         agreed: &Agreed,
         headers: HeaderMap,
-    ) -> Result<(ClientIo, HeaderMap), Refusal> {
+    ) -> Result<(ClientIo, HeaderList), Refusal> {
         let gone = || Refusal::new(Kind::ClientGone);
         let mut head = Response::new(());
         *head.headers_mut() = headers;
         opening.handshake.answer(agreed, &mut head);
-        let headers = head.headers().clone();
-        self.tally.response_bytes += headers::head_bytes(15, &headers);
+        let headers = record::header_list(head.headers());
+        self.tally.response_bytes += headers::head_bytes(15, head.headers());
         self.tally.first_byte = Some(self.tally.started.elapsed());
         let reply = self.reply.take().ok_or_else(gone)?;
         if !reply.whole(head, Bytes::new()) {
@@ -319,7 +319,7 @@ impl Exchange {
         ended: Ended,
         client: Lane<ReadHalf<ClientIo>, WriteHalf<net::Upgraded>>,
         server: Lane<ReadHalf<net::Upgraded>, WriteHalf<ClientIo>>,
-        (headers, status): (HeaderMap, u16),
+        (headers, status): (HeaderList, u16),
     ) -> Ending {
         let may_tell_backend = client.may_put_in();
         let may_speak = server.may_put_in();
@@ -422,7 +422,7 @@ impl Early {
 
     /// The gateway's refusal as the client's SDK understands it, an error event and a close frame;
     /// with head and status that were answered.
-    pub(crate) fn refuse(self, refusal: &Refusal, body: &[u8]) -> (HeaderMap, u16, Release) {
+    pub(crate) fn refuse(self, refusal: &Refusal, body: &[u8]) -> (HeaderList, u16, Release) {
         let code = match refusal.kind {
             Kind::ClientGone => 1000,
             Kind::SessionTooLong => 1009,

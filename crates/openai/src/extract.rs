@@ -77,6 +77,11 @@ impl<'a> Input<'a> {
 
 const NULL: &Value = &Value::Null;
 
+/// The member at the end of a path of members. [`Value::pointer`] allocates for each of them.
+fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |value, key| value.get(key))
+}
+
 fn member<'a>(object: Option<&'a Value>, key: &str) -> &'a Value {
     object.and_then(|object| object.get(key)).unwrap_or(NULL)
 }
@@ -136,8 +141,8 @@ pub struct Extraction {
     pub finish_reason: String,
     /// Request parameters without prompt text: an object, or null without a request body.
     pub request_parameters: Value,
-    /// Verdicts of the content filter: an object with `prompt` and `completion`, or null.
-    pub content_filter: Value,
+    /// Verdicts of the content filter: JSON text of an object with `prompt` and `completion`, or empty.
+    pub content_filter: String,
     /// Thread; empty if none.
     pub thread_id: String,
     /// Run; empty if none.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use event::{
-    Answered, Batch, BlobWriter, BodyChunk, BodyText, Closed, Cursor, Dispatched, InteractionId,
-    Opened, Record, Side, Sink, SinkError, Target, Timestamp,
+    Answered, Batch, BlobWriter, BodyChunk, BodyText, Closed, Cursor, Dispatched, HeaderList,
+    InteractionId, Opened, Record, Side, Sink, SinkError, Target, Timestamp,
 };
 use ledger::{Ledger, LedgerConfig};
 use pipeline::{Pipeline, PipelineConfig};
@@ -97,11 +97,13 @@ fn conversation(content_type: &str, answer: &[Vec<u8>]) -> Vec<Record> {
     let request = format!(
         r#"{{"messages":[{{"role":"system","content":"You are helpful."}},{{"role":"user","content":"{text}"}}],"temperature":0.7,"max_tokens":800}}"#
     );
-    let headers = vec![
-        ("content-type".to_owned(), "application/json".to_owned()),
-        ("user-agent".to_owned(), "OpenAI/Python 2.54.0".to_owned()),
-        ("x-stainless-lang".to_owned(), "python".to_owned()),
-    ];
+    let headers: HeaderList = [
+        ("content-type", "application/json"),
+        ("user-agent", "OpenAI/Python 2.54.0"),
+        ("x-stainless-lang", "python"),
+    ]
+    .into_iter()
+    .collect();
     let opened = Opened {
         received_at: Timestamp::from_unix_micros(START_MICROS),
         method: "POST".into(),
@@ -121,7 +123,7 @@ fn conversation(content_type: &str, answer: &[Vec<u8>]) -> Vec<Record> {
         Dispatched { attempt: 1, backend_id: "b1".into(), headers, ..Dispatched::default() };
     let answered = Answered {
         status: 200,
-        headers: vec![("content-type".into(), content_type.into())],
+        headers: [("content-type", content_type)].into_iter().collect(),
         ..Answered::default()
     };
     let chunk = |side, data: &[u8]| {
@@ -146,7 +148,7 @@ impl Sink for Void {
         Cursor::default()
     }
 
-    fn write(&self, batch: Batch) -> Result<(), SinkError> {
+    fn write(&self, batch: &Batch) -> Result<(), SinkError> {
         divan::black_box(batch);
         Ok(())
     }

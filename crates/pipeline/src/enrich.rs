@@ -1,5 +1,6 @@
 //! What the bodies tell: messages, model, tokens, cost; and what all of it becomes in the tables.
 
+use std::mem::take;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -51,15 +52,15 @@ impl Enricher {
         };
         show_estimate(depot, &mut ended, extracted.as_ref())?;
         let mut interaction = row::build(&mut ended);
-        let mut errors = std::mem::take(&mut ended.closed.errors);
+        let mut errors = take(&mut ended.closed.errors);
         errors.extend(ended.response.stream.as_ref().and_then(stream_error));
-        let extraction = extracted.unwrap_or_else(|| {
+        let mut extraction = extracted.unwrap_or_else(|| {
             tracing::error!(id = %ended.id, "bodies could not be searched: a fault of ours, please report it");
             errors.push(problem("ExtractionFailed", "the bodies could not be searched"));
             Extraction::default()
         });
         row::errors(&mut interaction, &errors);
-        fill(&mut interaction, &extraction, not_extracted(&ended));
+        fill(&mut interaction, &mut extraction, not_extracted(&ended));
         price(&mut interaction, &extraction, prices);
         let messages = messages(depot, &interaction, extraction.parts)?;
         Ok(Rows { interaction, messages })
@@ -112,7 +113,7 @@ fn inline_bytes(text: &BodyText) -> usize {
 
 /// The gateway's own answer is the answer, unless part of the backend's had gone out before.
 fn show_own_body(depot: &Arc<Depot>, ended: &mut Ended) -> Result<(), Error> {
-    let own = std::mem::take(&mut ended.closed.own_body);
+    let own = take(&mut ended.closed.own_body);
     let response = &mut ended.response;
     if own.is_empty() || (response.is_stream && response.bytes > 0) {
         return Ok(());
@@ -122,7 +123,7 @@ fn show_own_body(depot: &Arc<Depot>, ended: &mut Ended) -> Result<(), Error> {
     let mut gathered = body.finish()?;
     response.parsed = Body::read(Some("application/json"), own.as_bytes());
     response.bytes = gathered.bytes;
-    response.sha256 = std::mem::take(&mut gathered.sha256);
+    response.sha256 = take(&mut gathered.sha256);
     response.shown = gathered.text()?;
     response.stream = None;
     response.is_stream = false;
@@ -175,7 +176,7 @@ fn show_estimate(
         "estimated": true,
     });
     joined.insert("usage".into(), shown);
-    response.shown = depot.text(Value::Object(std::mem::take(joined)).to_string())?;
+    response.shown = depot.text(Value::Object(take(joined)).to_string())?;
     Ok(())
 }
 
@@ -205,7 +206,7 @@ fn messages(depot: &Depot, of: &Interaction, parts: Vec<Part>) -> Result<Vec<Mes
 }
 
 /// The typed columns that bodies fill.
-fn fill(row: &mut Interaction, extraction: &Extraction, not_extracted: Option<String>) {
+fn fill(row: &mut Interaction, extraction: &mut Extraction, not_extracted: Option<String>) {
     if let Some(usage) = &extraction.usage {
         row.prompt_tokens = usage.prompt;
         row.completion_tokens = usage.completion;
@@ -220,15 +221,18 @@ fn fill(row: &mut Interaction, extraction: &Extraction, not_extracted: Option<St
     row.audio_seconds = extraction.audio_seconds.or(billed_seconds);
     row.images = extraction.images;
     if !extraction.model.is_empty() {
-        row.model_name = extraction.model.clone();
+        row.model_name = take(&mut extraction.model);
     }
-    row.request_id = extraction.provider_id.clone();
-    row.finish_reason = extraction.finish_reason.clone();
-    row.request_parameters = json(with_reason(&extraction.request_parameters, not_extracted));
-    row.content_filter = json(extraction.content_filter.clone());
-    row.thread_id = extraction.thread_id.clone();
-    row.run_id = extraction.run_id.clone();
-    row.assistant_id = extraction.assistant_id.clone();
+    row.request_id = take(&mut extraction.provider_id);
+    row.finish_reason = take(&mut extraction.finish_reason);
+    if let Some(reason) = not_extracted {
+        with_reason(&mut extraction.request_parameters, reason);
+    }
+    row.request_parameters = json(&extraction.request_parameters);
+    row.content_filter = Json(take(&mut extraction.content_filter));
+    row.thread_id = take(&mut extraction.thread_id);
+    row.run_id = take(&mut extraction.run_id);
+    row.assistant_id = take(&mut extraction.assistant_id);
 }
 
 fn price(row: &mut Interaction, extraction: &Extraction, prices: &Prices) {
@@ -271,14 +275,14 @@ fn not_extracted(ended: &Ended) -> Option<String> {
     Some(reasons.join("; "))
 }
 
-fn with_reason(parameters: &Value, reason: Option<String>) -> Value {
-    let Some(reason) = reason else { return parameters.clone() };
-    let mut object = parameters.as_object().cloned().unwrap_or_else(Map::new);
-    object.insert("not_extracted".into(), reason.into());
-    Value::Object(object)
+fn with_reason(parameters: &mut Value, reason: String) {
+    if !parameters.is_object() {
+        *parameters = Value::Object(Map::new());
+    }
+    parameters["not_extracted"] = reason.into();
 }
 
-fn json(value: Value) -> Json {
+fn json(value: &Value) -> Json {
     if value.is_null() { Json::default() } else { Json(value.to_string()) }
 }
 

@@ -1,7 +1,8 @@
 //! Reading header lists and the few headers that say what a body is.
 
-use event::{HeaderList, Json};
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+use event::HeaderList;
 
 use crate::decode::Encoding;
 
@@ -16,8 +17,9 @@ pub(crate) struct Media {
 
 impl Media {
     pub(crate) fn of(headers: &HeaderList) -> Self {
-        let content_type = first(headers, "content-type").unwrap_or_default().to_owned();
-        let encoding = first(headers, "content-encoding").and_then(Encoding::from_name);
+        let pairs = headers.pairs();
+        let content_type = first(&pairs, "content-type").unwrap_or_default().to_owned();
+        let encoding = first(&pairs, "content-encoding").and_then(Encoding::from_name);
         Self { content_type, encoding }
     }
 
@@ -34,29 +36,9 @@ impl Media {
 }
 
 /// The first value of a header.
-pub(crate) fn first<'a>(headers: &'a HeaderList, name: &str) -> Option<&'a str> {
-    let found = headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value.as_str())
-}
-
-/// Headers as a JSON object; the values of a repeated name are joined (RFC 9110 §5.2).
-pub(crate) fn object(headers: &HeaderList) -> Json {
-    if headers.is_empty() {
-        return Json::default();
-    }
-    let mut object = Map::new();
-    for (name, value) in headers {
-        match object.get_mut(name) {
-            Some(Value::String(joined)) => {
-                joined.push_str(", ");
-                joined.push_str(value);
-            }
-            _ => {
-                object.insert(name.clone(), Value::String(value.clone()));
-            }
-        }
-    }
-    Json(Value::Object(object).to_string())
+pub(crate) fn first<'a>(pairs: &'a [(Cow<'_, str>, Cow<'_, str>)], name: &str) -> Option<&'a str> {
+    let found = pairs.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| &**value)
 }
 
 #[cfg(test)]
@@ -64,21 +46,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repeated_headers_are_joined_in_order() {
-        let headers = [("accept", "a"), ("via", "1.1 x"), ("accept", "b\"c")];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let expected = r#"{"accept":"a, b\"c","via":"1.1 x"}"#;
-        assert_eq!(object(&headers.to_vec()).0, expected);
-        assert_eq!(object(&HeaderList::new()).0, "");
-    }
-
-    #[test]
     fn a_body_is_known_by_its_headers() {
-        let headers = vec![
-            ("Content-Type".to_owned(), "Text/Event-Stream; charset=utf-8".to_owned()),
-            ("content-encoding".to_owned(), "GZip".to_owned()),
-        ];
-        let media = Media::of(&headers);
+        let headers =
+            [("Content-Type", "Text/Event-Stream; charset=utf-8"), ("content-encoding", "GZip")];
+        let media = Media::of(&headers.into_iter().collect());
         assert!(media.is_event_stream());
         assert_eq!(media.encoding, Some(Encoding::Gzip));
     }

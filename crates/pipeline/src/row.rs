@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::assemble::Ended;
 use crate::header;
 
-/// The row; the shown bodies are taken out of `ended`.
+/// The row; what it holds is taken out of `ended`.
 pub(crate) fn build(ended: &mut Ended) -> Interaction {
     let mut row = Interaction {
         correlation_id: ended.id.to_string(),
@@ -17,27 +17,27 @@ pub(crate) fn build(ended: &mut Ended) -> Interaction {
         attempts: i32::try_from(ended.attempts).unwrap_or(i32::MAX),
         ..Interaction::default()
     };
-    opened(&mut row, &ended.opened);
-    closed(&mut row, &ended.closed);
     times(&mut row, ended);
-    if let Some(record) = &ended.dispatched {
-        dispatched(&mut row, record);
-    }
-    if let Some(record) = &ended.answered {
-        answered(&mut row, record);
-    }
-    row.request_body = std::mem::take(&mut ended.request.shown);
-    row.request_body_sha256 = ended.request.sha256.clone();
-    row.request_body_bytes = signed(ended.request.bytes);
-    row.response_body = std::mem::take(&mut ended.response.shown);
-    row.response_body_sha256 = ended.response.sha256.clone();
-    row.response_body_bytes = signed(ended.response.bytes);
-    row.is_stream_completion = ended.response.is_stream;
-    row.stream_outcome = stream_outcome(ended).into();
+    closed(&mut row, &ended.closed);
     if row.request_size == 0 {
         // The end that recovery writes for a crash knows no sizes; what had come is known.
         row.request_size = signed(ended.opened.head_bytes + ended.request.bytes);
     }
+    opened(&mut row, std::mem::take(&mut ended.opened));
+    if let Some(record) = ended.dispatched.take() {
+        dispatched(&mut row, record);
+    }
+    if let Some(record) = ended.answered.take() {
+        answered(&mut row, record);
+    }
+    row.request_body = std::mem::take(&mut ended.request.shown);
+    row.request_body_sha256 = std::mem::take(&mut ended.request.sha256);
+    row.request_body_bytes = signed(ended.request.bytes);
+    row.response_body = std::mem::take(&mut ended.response.shown);
+    row.response_body_sha256 = std::mem::take(&mut ended.response.sha256);
+    row.response_body_bytes = signed(ended.response.bytes);
+    row.is_stream_completion = ended.response.is_stream;
+    row.stream_outcome = stream_outcome(ended).into();
     row
 }
 
@@ -87,38 +87,39 @@ fn error_object(error: &ErrorDetail) -> Value {
     })
 }
 
-fn opened(row: &mut Interaction, opened: &Opened) {
-    let target = &opened.target;
+fn opened(row: &mut Interaction, opened: Opened) {
+    let (target, caller) = (opened.target, opened.caller);
     row.time_generated = opened.received_at;
-    row.operation_id = target.operation_id.clone();
-    row.surface_operation_id = target.surface_operation_id.clone();
-    row.surface = target.surface.clone();
-    row.kind = target.kind.clone();
-    row.subkind = target.subkind.clone();
-    row.api_version = target.api_version.clone();
-    row.model_name = target.model.clone();
-    row.deployment_name = target.deployment.clone();
-    row.method = opened.method.clone();
-    row.url = opened.url.clone();
-    row.client_protocol = opened.protocol.clone();
-    row.client_tls_version = opened.tls_version.clone();
-    row.caller_ip_address = opened.caller.caller_ip.clone();
-    row.peer_ip_address = opened.caller.peer_ip.clone();
-    row.peer_port = i32::from(opened.caller.peer_port);
-    row.forwarded_for = opened.caller.forwarded_for.clone();
-    row.user_agent = header::first(&opened.headers, "user-agent").unwrap_or_default().to_owned();
-    row.region = opened.region.clone();
-    row.product_id = opened.product_id.clone();
-    row.apim_subscription_id = opened.subscription_id.clone();
-    row.user_id = opened.user_id.clone();
-    row.request_headers = header::object(&opened.headers);
+    row.operation_id = target.operation_id;
+    row.surface_operation_id = target.surface_operation_id;
+    row.surface = target.surface;
+    row.kind = target.kind;
+    row.subkind = target.subkind;
+    row.api_version = target.api_version;
+    row.model_name = target.model;
+    row.deployment_name = target.deployment;
+    row.method = opened.method;
+    row.url = opened.url;
+    row.client_protocol = opened.protocol;
+    row.client_tls_version = opened.tls_version;
+    row.caller_ip_address = caller.caller_ip;
+    row.peer_ip_address = caller.peer_ip;
+    row.peer_port = i32::from(caller.peer_port);
+    row.forwarded_for = caller.forwarded_for;
+    row.user_agent =
+        header::first(&opened.headers.pairs(), "user-agent").unwrap_or_default().to_owned();
+    row.region = opened.region;
+    row.product_id = opened.product_id;
+    row.apim_subscription_id = opened.subscription_id;
+    row.user_id = opened.user_id;
+    row.request_headers = opened.headers.object();
 }
 
 fn closed(row: &mut Interaction, closed: &Closed) {
     row.closed_at = closed.closed_at;
     row.outcome = closed.outcome.name().into();
     row.response_code = i32::from(closed.status);
-    row.response_headers = header::object(&closed.headers);
+    row.response_headers = closed.headers.object();
     // 101: a WebSocket session began.
     row.is_request_success = (200..400).contains(&closed.status) || closed.status == 101;
     row.request_size = signed(closed.request_bytes);
@@ -146,18 +147,18 @@ fn times(row: &mut Interaction, ended: &Ended) {
     row.client_time = row.total_time - row.backend_time;
 }
 
-fn dispatched(row: &mut Interaction, dispatched: &Dispatched) {
-    row.backend_id = dispatched.backend_id.clone();
-    row.backend_method = dispatched.method.clone();
-    row.backend_url = dispatched.url.clone();
-    row.backend_request_headers = header::object(&dispatched.headers);
+fn dispatched(row: &mut Interaction, dispatched: Dispatched) {
+    row.backend_id = dispatched.backend_id;
+    row.backend_method = dispatched.method;
+    row.backend_url = dispatched.url;
+    row.backend_request_headers = dispatched.headers.object();
     row.backend_request_changes = dispatched.body_changes.join(" ");
 }
 
-fn answered(row: &mut Interaction, answered: &Answered) {
-    row.backend_protocol = answered.protocol.clone();
+fn answered(row: &mut Interaction, answered: Answered) {
+    row.backend_protocol = answered.protocol;
     row.backend_response_code = Some(i32::from(answered.status));
-    row.backend_response_headers = header::object(&answered.headers);
+    row.backend_response_headers = answered.headers.object();
 }
 
 fn stream_outcome(ended: &Ended) -> &'static str {

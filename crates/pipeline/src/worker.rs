@@ -227,7 +227,7 @@ impl Line {
         let cursor = self.assembler.cursor();
         let batch = Batch { cursor, ..std::mem::take(&mut self.pending) };
         let (rows, messages) = (batch.interactions.len() as u64, batch.messages.len() as u64);
-        self.write(batch)?;
+        self.write(&batch)?;
         self.written = cursor;
         self.pending_bytes = 0;
         self.pending_since = None;
@@ -240,10 +240,10 @@ impl Line {
     }
 
     /// Writes one batch, however often it takes; gives up only when told to stop.
-    fn write(&self, batch: Batch) -> Result<(), Error> {
+    fn write(&self, batch: &Batch) -> Result<(), Error> {
         let mut pause = RETRY_PAUSE_MIN;
         loop {
-            let Err(source) = self.depot.sink.write(batch.clone()) else { return Ok(()) };
+            let Err(source) = self.depot.sink.write(batch) else { return Ok(()) };
             let error = Error::from_source(ErrorKind::Sink, "the tables refuse rows", source);
             if self.shared.is_stopping() {
                 return Err(error);

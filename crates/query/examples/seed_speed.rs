@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for first in (0..rows).step_by(5_000) {
         let interactions = (first..(first + 5_000).min(rows)).map(interaction).collect();
         store
-            .write(Batch { interactions, ..Batch::default() })
+            .write(&Batch { interactions, ..Batch::default() })
             .map_err(|error| error.to_string())?;
     }
     store.seal()?;

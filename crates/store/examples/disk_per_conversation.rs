@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             batch.interactions.push(conversation.interaction());
         }
         batch.cursor = Cursor { applied: first, resume_from: first };
-        store.write(batch).map_err(|error| error as Box<dyn Error>)?;
+        store.write(&batch).map_err(|error| error as Box<dyn Error>)?;
     }
     let written = started_at.elapsed();
     store.close()?;

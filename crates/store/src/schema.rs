@@ -7,7 +7,7 @@ use arrow::array::{
     Int64Builder, RecordBatch, StringBuilder, StringViewArray, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use event::{Column, ColumnType, Table, Value};
+use event::{Column, ColumnType, Table, TableRow, Value};
 
 /// Digits of a decimal column.
 const DECIMAL_PRECISION: u8 = 38;
@@ -93,13 +93,16 @@ impl BatchBuilder {
         self.rows
     }
 
-    /// Adds a row; `values` stand in the order of the table's columns.
-    pub(crate) fn push(&mut self, values: &[Value]) {
-        debug_assert_eq!(values.len(), self.columns.len());
-        for (column, value) in self.columns.iter_mut().zip(values) {
-            column.push(value);
-        }
+    /// Adds a row of the table; answers its [`row_bytes`].
+    pub(crate) fn push(&mut self, row: &impl TableRow) -> usize {
+        let mut columns = self.columns.iter_mut();
+        let mut bytes = 0;
+        row.each_cell(|value| {
+            bytes += cell_bytes(&value);
+            columns.next().expect("a row has its table's columns").push(&value);
+        });
         self.rows += 1;
+        bytes
     }
 
     /// What was gathered; the builder is empty again.
@@ -131,7 +134,7 @@ impl ColumnBuilder {
 
     /// Adds a cell. The types of rows and tables are made by one macro and cannot differ; a value of
     /// another type would be stored as null, or as empty text.
-    fn push(&mut self, value: &Value) {
+    fn push(&mut self, value: &Value<'_>) {
         match (self, value) {
             (Self::Bool(builder), Value::Bool(value)) => builder.append_value(*value),
             (Self::Int(builder), Value::Int(value)) => builder.append_value(*value),
@@ -175,10 +178,16 @@ impl ColumnBuilder {
 }
 
 /// Bytes a row takes in memory, about: its text and a fixed part.
-pub(crate) fn row_bytes(values: &[Value]) -> usize {
-    let text = |value: &Value| match value {
+pub(crate) fn row_bytes(row: &impl TableRow) -> usize {
+    let mut bytes = 0;
+    row.each_cell(|value| bytes += cell_bytes(&value));
+    bytes
+}
+
+fn cell_bytes(value: &Value<'_>) -> usize {
+    let text = match value {
         Value::String(text) => text.len(),
         _ => 0,
     };
-    values.iter().map(text).sum::<usize>() + values.len() * 8
+    text + 8
 }

@@ -215,7 +215,7 @@ impl Sink for Store {
         lock(&self.shared.state).durable
     }
 
-    fn write(&self, batch: Batch) -> Result<(), SinkError> {
+    fn write(&self, batch: &Batch) -> Result<(), SinkError> {
         Ok(self.shared.write(batch)?)
     }
 
@@ -235,7 +235,7 @@ impl Shared {
 
     /// Takes a batch into memory. With no room there, it first seals; if that fails, nothing of the
     /// batch was taken.
-    fn write(&self, batch: Batch) -> Result<(), Error> {
+    fn write(&self, batch: &Batch) -> Result<(), Error> {
         self.refuse_if_closed()?;
         let rows = Rows::new(batch)?;
         while !self.push(&rows) {

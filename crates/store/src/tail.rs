@@ -7,7 +7,7 @@ use std::time::Instant;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
-use event::{Batch, Cursor, TableRow, Value};
+use event::{Batch, Cursor, TableRow};
 
 use crate::extent::{TABLE_COUNT, TABLES, TIME_COLUMN, table_index};
 use crate::schema::{BatchBuilder, arrow_schema, as_read, row_bytes};
@@ -64,21 +64,21 @@ pub(crate) fn time_range(batch: &RecordBatch) -> (i64, i64) {
 /// Chunks by table.
 pub(crate) type Chunks = [Vec<Arc<Chunk>>; TABLE_COUNT];
 
-/// The rows of a batch as values, by table, and their size.
-pub(crate) struct Rows {
-    tables: [Vec<Vec<Value>>; TABLE_COUNT],
+/// The rows of a batch, and their size.
+pub(crate) struct Rows<'a> {
+    batch: &'a Batch,
     pub(crate) bytes: usize,
     pub(crate) cursor: Cursor,
 }
 
-impl Rows {
-    /// Takes a batch apart; refuses one that is too large to be handled.
-    pub(crate) fn new(batch: Batch) -> Result<Self, Error> {
-        let mut rows =
-            Self { tables: [const { Vec::new() }; TABLE_COUNT], bytes: 0, cursor: batch.cursor };
-        rows.add(batch.interactions);
-        rows.add(batch.messages);
-        rows.add(batch.backend_health);
+impl<'a> Rows<'a> {
+    /// Measures a batch; refuses one that is too large to be handled.
+    pub(crate) fn new(batch: &'a Batch) -> Result<Self, Error> {
+        let interactions: usize = batch.interactions.iter().map(row_bytes).sum();
+        let messages: usize = batch.messages.iter().map(row_bytes).sum();
+        let health: usize = batch.backend_health.iter().map(row_bytes).sum();
+        let bytes = interactions + messages + health;
+        let rows = Self { batch, bytes, cursor: batch.cursor };
         if rows.bytes > BATCH_BYTES_MAX {
             let text = format!(
                 "a batch of {} bytes is too large, the most is {BATCH_BYTES_MAX}: write fewer rows \
@@ -88,13 +88,6 @@ impl Rows {
             return Err(Error::new(ErrorKind::Invalid, text));
         }
         Ok(rows)
-    }
-
-    fn add<R: TableRow>(&mut self, list: Vec<R>) {
-        let index = table_index(R::TABLE.name).expect("every row type has its table");
-        let values: Vec<_> = list.into_iter().map(R::into_values).collect();
-        self.bytes += values.iter().map(|row| row_bytes(row)).sum::<usize>();
-        self.tables[index] = values;
     }
 }
 
@@ -127,16 +120,22 @@ impl Tail {
         Self { tables: std::array::from_fn(table), bytes: 0, since: None }
     }
 
-    pub(crate) fn push(&mut self, rows: &Rows, now: Instant) {
-        for (table, list) in self.tables.iter_mut().zip(&rows.tables) {
-            for values in list {
-                table.push(values);
-            }
-            if !list.is_empty() {
-                self.since.get_or_insert(now);
-            }
-        }
+    pub(crate) fn push(&mut self, rows: &Rows<'_>, now: Instant) {
+        self.add(&rows.batch.interactions, now);
+        self.add(&rows.batch.messages, now);
+        self.add(&rows.batch.backend_health, now);
         self.bytes += rows.bytes;
+    }
+
+    fn add<R: TableRow>(&mut self, list: &[R], now: Instant) {
+        if list.is_empty() {
+            return;
+        }
+        let index = table_index(R::TABLE.name).expect("every row type has its table");
+        for row in list {
+            self.tables[index].push(row);
+        }
+        self.since.get_or_insert(now);
     }
 
     /// Rows of the table that has most.
@@ -189,10 +188,8 @@ impl TableTail {
         self.open.rows() + self.frozen_rows
     }
 
-    fn push(&mut self, values: &[Value]) {
-        let bytes = row_bytes(values);
-        self.open.push(values);
-        self.open_bytes += bytes;
+    fn push(&mut self, row: &impl TableRow) {
+        self.open_bytes += self.open.push(row);
         if self.open_bytes >= CHUNK_BYTES || self.open.rows() >= CHUNK_ROWS {
             self.freeze();
         }
@@ -227,20 +224,24 @@ mod tests {
     use super::*;
     use event::{Interaction, Timestamp};
 
-    fn rows(from: i64, count: i64) -> Rows {
+    fn batch(from: i64, count: i64) -> Batch {
         let interaction = |number: i64| Interaction {
             time_generated: Timestamp::from_unix_micros(number),
             ..Interaction::default()
         };
         let interactions = (from..from + count).map(interaction).collect();
-        Rows::new(Batch { interactions, ..Batch::default() }).unwrap()
+        Batch { interactions, ..Batch::default() }
+    }
+
+    fn push(tail: &mut Tail, from: i64, count: i64) {
+        tail.push(&Rows::new(&batch(from, count)).unwrap(), Instant::now());
     }
 
     #[test]
     fn queries_between_single_rows_leave_few_chunks_and_every_row_in_order() {
         let mut tail = Tail::new();
         for number in 0..1_000 {
-            tail.push(&rows(number, 1), Instant::now());
+            push(&mut tail, number, 1);
             let chunks = tail.chunks();
             assert!(chunks[0].len() <= 11, "{} chunks", chunks[0].len());
         }
@@ -253,10 +254,10 @@ mod tests {
     #[test]
     fn what_is_put_back_counts_again() {
         let mut tail = Tail::new();
-        tail.push(&rows(0, 10), Instant::now());
+        push(&mut tail, 0, 10);
         let bytes = tail.bytes;
         let chunks = tail.take();
-        tail.push(&rows(10, 5), Instant::now());
+        push(&mut tail, 10, 5);
         tail.put_back(chunks, None);
         assert_eq!((tail.rows(0), tail.bytes), (15, bytes + bytes / 2));
     }

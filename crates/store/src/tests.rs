@@ -148,5 +148,5 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 fn write(store: &Store, batch: Batch) {
-    store.write(batch).unwrap();
+    store.write(&batch).unwrap();
 }

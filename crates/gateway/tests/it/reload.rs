@@ -62,18 +62,18 @@ async fn one_snapshot_of_the_rules_serves_a_request_from_start_to_end() {
     assert_eq!(versions, [7, 0, 7], "what nobody was admitted by has no version");
 }
 
+/// Streams held open at once; `cargo xtask bench` holds ten times as many.
+const STREAMS: usize = 1_000;
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_cuts_no_stream() {
-    let (go_on, wait) = tokio::sync::oneshot::channel::<()>();
-    let wait = std::sync::Arc::new(tokio::sync::Mutex::new(Some(wait)));
+async fn a_reload_cuts_none_of_a_thousand_streams() {
+    let (go_on, wait) = tokio::sync::watch::channel(false);
     let url = scripted(move |_, mut stream| {
-        let wait = wait.clone();
+        let mut wait = wait.clone();
         async move {
             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\ndata: {\"a\":1}\n\n";
             stream.write_all(head.as_bytes()).await.unwrap();
-            if let Some(wait) = wait.lock().await.take() {
-                wait.await.unwrap();
-            }
+            wait.wait_for(|go_on| *go_on).await.unwrap();
             stream.write_all(b"data: {\"b\":2}\n\ndata: [DONE]\n\n").await.unwrap();
         }
     })
@@ -81,17 +81,23 @@ async fn a_reload_cuts_no_stream() {
     let setup = Setup::before(&[url]);
     let (mut config, keys) = (setup.config.clone(), Setup::before(&[]));
     let world = setup.start().await;
-    let mut answer = world.open(post(CHAT, HELLO_STREAM)).await;
-    let first = answer.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
-    assert_eq!(&first[..], b"data: {\"a\":1}\n\n");
+    let mut answers = Vec::with_capacity(STREAMS);
+    for _ in 0..STREAMS {
+        let mut answer = world.open(post(CHAT, HELLO_STREAM)).await;
+        let first = answer.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(&first[..], b"data: {\"a\":1}\n\n");
+        answers.push(answer);
+    }
     // Neither the backend nor the subscription is there any more.
     config.backends.clear();
     world.gateway.reload(settings(&config, &keys, nobody())).unwrap();
-    go_on.send(()).unwrap();
-    let rest = answer.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(&rest[..], b"data: {\"b\":2}\n\ndata: [DONE]\n\n");
-    let stories = world.ended(1).await;
-    assert_eq!(stories[0].end().outcome, Outcome::Complete);
+    go_on.send(true).unwrap();
+    for answer in answers {
+        let rest = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(&rest[..], b"data: {\"b\":2}\n\ndata: [DONE]\n\n");
+    }
+    let stories = world.ended(STREAMS).await;
+    assert!(stories.iter().all(|story| story.end().outcome == Outcome::Complete));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::content::{Speaker, tool_calls, tool_definitions};
-use super::{Direction, Extraction, Input};
+use super::{Direction, Extraction, Input, at};
 
 pub(crate) fn read(input: &Input<'_>, out: &mut Extraction) {
     if let Some(request) = input.request.json() {
@@ -12,12 +12,12 @@ pub(crate) fn read(input: &Input<'_>, out: &mut Extraction) {
     let Some(response) = input.response.json() else { return };
     answer_parts(out, response);
     // A list of stored completions, or of the messages of one.
-    for (at, entry) in response["data"].as_array().into_iter().flatten().enumerate() {
+    for (number, entry) in response["data"].as_array().into_iter().flatten().enumerate() {
         if entry.get("choices").is_some() {
             answer_parts(out, entry);
         } else {
             // They are the messages of the stored request.
-            message(out, Direction::Prompt, index(at), entry);
+            message(out, Direction::Prompt, index(number), entry);
         }
     }
 }
@@ -30,7 +30,7 @@ pub(crate) fn request_parts(out: &mut Extraction, request: &Value) {
     for source in request["data_sources"].as_array().into_iter().flatten() {
         // Its parameters hold keys: only what it is and what it searches is a part of the prompt.
         let kind = source["type"].as_str().unwrap_or_default();
-        let place = source.pointer("/parameters/index_name").and_then(Value::as_str);
+        let place = at(source, &["parameters", "index_name"]).and_then(Value::as_str);
         let text = format!("{kind} {}", place.unwrap_or_default());
         Speaker::prompt("").named(kind).say(out, "tool_definition", text.trim().to_owned());
     }
@@ -45,9 +45,9 @@ pub(crate) fn messages(out: &mut Extraction, messages: &Value, choice_index: i32
 
 /// The choices of an answer.
 pub(crate) fn answer_parts(out: &mut Extraction, answer: &Value) {
-    for (at, choice) in answer["choices"].as_array().into_iter().flatten().enumerate() {
+    for (number, choice) in answer["choices"].as_array().into_iter().flatten().enumerate() {
         let told = choice["index"].as_i64().and_then(|index| i32::try_from(index).ok());
-        let choice_index = told.unwrap_or_else(|| index(at));
+        let choice_index = told.unwrap_or_else(|| index(number));
         message(out, Direction::Completion, choice_index, &choice["message"]);
         // Azure's first form of chat on own data.
         for entry in choice["messages"].as_array().into_iter().flatten() {
@@ -76,7 +76,7 @@ fn message(out: &mut Extraction, direction: Direction, choice_index: i32, messag
     }
     speaker.content(out, &message["content"]);
     speaker.say(out, "refusal", text("refusal").to_owned());
-    let transcript = message.pointer("/audio/transcript").and_then(Value::as_str);
+    let transcript = at(message, &["audio", "transcript"]).and_then(Value::as_str);
     speaker.say(out, "transcript", transcript.unwrap_or_default().to_owned());
     tool_calls(out, speaker, message);
     if message["context"].is_object() {

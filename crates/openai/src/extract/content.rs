@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Direction, Extraction, Part};
+use super::{Direction, Extraction, Part, at};
 
 /// Whose content is being read.
 #[derive(Clone, Copy, Debug)]
@@ -165,8 +165,8 @@ pub(crate) fn tool_calls(out: &mut Extraction, speaker: Speaker<'_>, message: &V
 fn tool_call(out: &mut Extraction, speaker: Speaker<'_>, call: &Value) {
     if let Some(function) = call.get("function") {
         function_call(out, speaker, function);
-        let output = call.pointer("/function/output").and_then(Value::as_str);
-        let name = call.pointer("/function/name").and_then(Value::as_str).unwrap_or_default();
+        let output = at(call, &["function", "output"]).and_then(Value::as_str);
+        let name = at(call, &["function", "name"]).and_then(Value::as_str).unwrap_or_default();
         let tool = Speaker { role: "tool", name, ..speaker };
         tool.say(out, "tool_result", output.unwrap_or_default().to_owned());
         return;
@@ -206,7 +206,7 @@ pub(crate) fn tool_definitions(out: &mut Extraction, tools: &Value) {
 
 /// The name of a tool, or else its type.
 pub(crate) fn tool_name(tool: &Value) -> &str {
-    tool.pointer("/function/name")
+    at(tool, &["function", "name"])
         .or_else(|| tool.get("name"))
         .or_else(|| tool.get("type"))
         .and_then(Value::as_str)

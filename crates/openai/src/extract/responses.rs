@@ -44,7 +44,7 @@ pub(crate) fn request_parts(out: &mut Extraction, request: &Value) {
 /// The output of a response.
 pub(crate) fn answer_parts(out: &mut Extraction, response: &Value) {
     items(out, &response["output"], Direction::Completion);
-    let reason = response.pointer("/incomplete_details/reason").and_then(Value::as_str);
+    let reason = super::at(response, &["incomplete_details", "reason"]).and_then(Value::as_str);
     let status = response["output"].is_array().then(|| response["status"].as_str()).flatten();
     out.finished(reason.or(status).unwrap_or_default());
 }

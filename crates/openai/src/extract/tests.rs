@@ -96,7 +96,7 @@ fn shown(operation_id: &str, out: &Extraction) -> Value {
         "provider_id": out.provider_id,
         "finish_reason": out.finish_reason,
         "request_parameters": out.request_parameters,
-        "content_filter": out.content_filter,
+        "content_filter": serde_json::from_str::<Value>(&out.content_filter).unwrap_or_default(),
         "thread_run_assistant": [out.thread_id, out.run_id, out.assistant_id],
         "images": out.images,
         "audio_seconds": out.audio_seconds,

@@ -1,47 +1,70 @@
 //! Verdicts of the content filter.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::Input;
+use super::{Input, at};
 
-/// An object with what was found in the prompt and in the answer; null if nothing was told.
-pub(crate) fn read(input: &Input<'_>) -> Value {
-    let Some(response) = input.response.json() else { return Value::Null };
-    let mut verdicts = Map::new();
-    if let Some(prompt) = prompt(response) {
-        verdicts.insert("prompt".into(), prompt);
-    }
-    let mut answers = Vec::new();
-    for list in ["choices", "data"] {
-        let entries = response.get(list).and_then(Value::as_array);
-        for (at, entry) in entries.into_iter().flatten().enumerate() {
-            let results = entry.get("content_filter_results");
-            if let Some(results) = results.filter(|results| !results.is_null()) {
-                let index = entry.get("index").filter(|index| index.is_u64()).cloned();
-                let index = index.unwrap_or_else(|| json!(at));
-                answers.push(json!({ "index": index, "content_filter_results": results }));
-            }
-        }
-    }
-    if !answers.is_empty() {
-        verdicts.insert("completion".into(), answers.into());
-    }
-    // Azure's responses, and moderation, whose very answer is a verdict.
-    for (key, name) in [("content_filters", "response"), ("results", "moderation")] {
-        if let Some(found) = response.get(key).filter(|found| found.is_array()) {
-            verdicts.insert(name.into(), found.clone());
-        }
-    }
-    if verdicts.is_empty() { Value::Null } else { Value::Object(verdicts) }
+/// What was found in the prompt and in the answer.
+#[derive(Serialize)]
+struct Verdicts<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    completion: Vec<Verdict<'a>>,
+    /// Of Azure's responses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<&'a Value>,
+    /// Of moderation, whose very answer is a verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moderation: Option<&'a Value>,
 }
 
-fn prompt(response: &Value) -> Option<Value> {
+#[derive(Serialize)]
+struct Verdict<'a> {
+    index: u64,
+    content_filter_results: &'a Value,
+}
+
+/// An object with what was found in the prompt and in the answer, as text; empty if nothing was told.
+pub(crate) fn read(input: &Input<'_>) -> String {
+    let Some(response) = input.response.json() else { return String::new() };
+    let told = |key| response.get(key).filter(|found: &&Value| found.is_array());
+    let verdicts = Verdicts {
+        prompt: prompt(response),
+        completion: ["choices", "data"]
+            .into_iter()
+            .flat_map(|key| answers(response, key))
+            .collect(),
+        response: told("content_filters"),
+        moderation: told("results"),
+    };
+    if let Verdicts { prompt: None, response: None, moderation: None, completion } = &verdicts
+        && completion.is_empty()
+    {
+        return String::new();
+    }
+    serde_json::to_string(&verdicts).expect("JSON has string keys and no failing serialisers")
+}
+
+fn answers<'a>(response: &'a Value, list: &str) -> impl Iterator<Item = Verdict<'a>> {
+    let entries = response.get(list).and_then(Value::as_array).into_iter().flatten();
+    entries.enumerate().filter_map(|(at, entry)| {
+        let results = entry.get("content_filter_results").filter(|results| !results.is_null())?;
+        let index = entry.get("index").and_then(Value::as_u64).unwrap_or(at as u64);
+        Some(Verdict { index, content_filter_results: results })
+    })
+}
+
+fn prompt(response: &Value) -> Option<&Value> {
+    let told = [&["prompt_filter_results"][..], &["prompt_annotations"]];
+    let told = told.into_iter().find_map(|path| at(response, path));
+    let first = || response.get("data")?.get(0)?.get("prompt_filter_results");
     // The wire and the description spell the inner error differently.
-    let refused = ["/error/innererror", "/error/inner_error"];
-    let refused = refused.iter().find_map(|pointer| response.pointer(pointer)).and_then(|inner| {
+    let refused = || {
+        let inner = at(response, &["error", "innererror"])
+            .or_else(|| at(response, &["error", "inner_error"]))?;
         inner.get("content_filter_result").or_else(|| inner.get("content_filter_results"))
-    });
-    let told = ["/prompt_filter_results", "/prompt_annotations", "/data/0/prompt_filter_results"];
-    let told = told.iter().find_map(|pointer| response.pointer(pointer));
-    told.or(refused).filter(|found| !found.is_null()).cloned()
+    };
+    told.or_else(first).or_else(refused).filter(|found| !found.is_null())
 }

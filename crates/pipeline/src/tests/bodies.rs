@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 use crate::PipelineConfig;
 use crate::body::hexadecimal;
 use crate::tests::sink::MemorySink;
-use crate::tests::story::{Story, chat_stream, entries, headers, line, one, run_with, told};
+use crate::tests::story::{
+    Story, add_header, chat_stream, entries, headers, line, one, run_with, told,
+};
 
 /// JSON of exactly this size, with characters of several bytes in it.
 fn prompt_of(bytes: usize) -> String {
@@ -164,7 +166,7 @@ fn a_compressed_request_is_shown_as_text_and_kept_as_sent() {
     let body = prompt_of(3_000);
     let raw = compressed("gzip", body.as_bytes());
     let mut story = Story::chat(1).asks(&raw);
-    story.opened.headers.push(("content-encoding".into(), "gzip".into()));
+    add_header(&mut story.opened.headers, "content-encoding", "gzip");
     let (row, messages, sink) = one(&story);
     assert_eq!(sink.text(&row.request_body), body);
     assert_eq!(row.request_body_sha256, sha256(&raw));
@@ -178,7 +180,7 @@ fn a_bomb_is_given_up_and_what_only_claims_to_be_compressed_is_described() {
     for encoding in ["gzip", "deflate", "br", "zstd"] {
         let bomb = compressed(encoding, &vec![b' '; 8 << 20]);
         let mut story = Story::chat(1).asks(&bomb);
-        story.opened.headers.push(("content-encoding".into(), encoding.into()));
+        add_header(&mut story.opened.headers, "content-encoding", encoding);
         let sink = run_with(config.clone(), story.frames());
         let row = sink.interactions().remove(0);
         let shown = format!(
@@ -190,7 +192,7 @@ fn a_bomb_is_given_up_and_what_only_claims_to_be_compressed_is_described() {
         assert!(row.request_parameters.0.contains("too long when decompressed"), "{encoding}");
 
         let mut story = Story::chat(1).asks(b"\x01 this is not compressed \xff");
-        story.opened.headers.push(("content-encoding".into(), encoding.into()));
+        add_header(&mut story.opened.headers, "content-encoding", encoding);
         let (row, ..) = one(&story);
         assert!(row.request_parameters.0.contains("cannot be decompressed"), "{encoding}");
     }

@@ -74,13 +74,13 @@ impl Sink for MemorySink {
         self.state().durable
     }
 
-    fn write(&self, batch: Batch) -> Result<(), SinkError> {
+    fn write(&self, batch: &Batch) -> Result<(), SinkError> {
         let mut state = self.state();
         if state.refusals > 0 {
             state.refusals -= 1;
             return Err("the disk is full".into());
         }
-        state.batches.push(batch);
+        state.batches.push(batch.clone());
         Ok(())
     }
 

@@ -119,7 +119,7 @@ impl Story {
 
     pub(crate) fn answer_header(mut self, name: &str, value: &str) -> Self {
         let answered = self.answered.as_mut().expect("it was answered");
-        answered.headers.push((name.into(), value.into()));
+        add_header(&mut answered.headers, name, value);
         self
     }
 
@@ -186,7 +186,13 @@ pub(crate) fn dispatched(attempt: u32) -> Dispatched {
 }
 
 pub(crate) fn headers(pairs: &[(&str, &str)]) -> event::HeaderList {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    pairs.iter().copied().collect()
+}
+
+pub(crate) fn add_header(headers: &mut event::HeaderList, name: &str, value: &str) {
+    let before = std::mem::take(headers);
+    let added = [(name.into(), value.into())];
+    *headers = before.pairs().into_iter().chain(added).collect();
 }
 
 /// Frames with their sequences, from 1.

@@ -83,7 +83,7 @@ fn filled() -> Fixture {
     interactions.push(Interaction { response_body: blob, ..interaction(7, "10.0.0.5", "") });
     let messages =
         vec![Message { content: BodyText::Inline("Where to?".into()), ..Message::default() }];
-    fixture.store.write(Batch { interactions, messages, ..Batch::default() }).expect("writes");
+    fixture.store.write(&Batch { interactions, messages, ..Batch::default() }).expect("writes");
     fixture
 }
 

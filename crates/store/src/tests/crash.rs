@@ -76,7 +76,7 @@ fn one_process_has_a_store_and_a_closed_one_takes_nothing() {
     let second = Store::open(folder.path(), quiet(), at(NOON)).err().unwrap();
     assert_eq!(second.kind(), ErrorKind::Locked);
     store.close().unwrap();
-    let error = store.write(batch(0, 1)).unwrap_err();
+    let error = store.write(&batch(0, 1)).unwrap_err();
     assert_eq!(error.downcast_ref::<crate::Error>().unwrap().kind(), ErrorKind::Closed);
     assert!(store.blob().is_err());
 }
@@ -111,7 +111,7 @@ fn a_full_disk_leaves_no_trace_and_the_same_batch_is_taken_later() {
     }
     let mut written = 0;
     let error = loop {
-        match store.write(batch(written, written + 50)) {
+        match store.write(&batch(written, written + 50)) {
             Ok(()) => written += 50,
             Err(error) => break error,
         }
