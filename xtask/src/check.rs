@@ -15,7 +15,8 @@ pub(crate) struct Arguments {
 }
 
 /// Real servers that tests run against, and the packages that bring them.
-const SERVERS: [(&str, &str); 2] = [("nginx", "nginx"), ("node", "nodejs")];
+const SERVERS: [(&str, &str); 3] =
+    [("nginx", "nginx"), ("node", "nodejs"), ("redis-server", "redis-server")];
 
 /// Runs every test and prints the sum.
 pub(crate) fn test(arguments: &Arguments) -> anyhow::Result<()> {

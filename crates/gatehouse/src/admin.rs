@@ -1,4 +1,4 @@
-//! `gatehouse backend` and `gatehouse reload`: what an administrator has a running gateway do.
+//! `gatehouse backend`, `gatehouse quota` and `gatehouse reload`: what an administrator has a running gateway do.
 
 use serde_json::Value;
 
@@ -31,6 +31,21 @@ pub(crate) fn backend(command: &BackendCommand) -> anyhow::Result<()> {
 fn change(arguments: &BackendArguments, verb: &str) -> anyhow::Result<Value> {
     let target = format!("/admin/v1/backends/{}/{verb}", arguments.id);
     Client::open(&arguments.file.config)?.admin("POST", &target)
+}
+
+/// Runs `gatehouse quota`.
+pub(crate) fn quota(file: &ConfigFile) -> anyhow::Result<()> {
+    let answer = Client::open(&file.config)?.admin("GET", "/admin/v1/limits")?;
+    let counters = answer["counters"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let name = |counter: &Value| counter["counter"].as_str().unwrap_or_default().to_owned();
+    let width = counters.iter().map(|counter| name(counter).len()).max().unwrap_or(0).max(7);
+    let mut table = format!("{:width$}  {:>14}  {:>14}\n", "counter", "used", "by other nodes");
+    for counter in counters {
+        let (used, others) = (&counter["used"], &counter["others_used"]);
+        table.push_str(&format!("{:width$}  {used:>14}  {others:>14}\n", name(counter)));
+    }
+    print(&table);
+    Ok(())
 }
 
 /// Runs `gatehouse reload`.

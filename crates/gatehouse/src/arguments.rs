@@ -39,6 +39,8 @@ pub(crate) enum Command {
     /// The services behind a running gateway.
     #[command(subcommand)]
     Backend(BackendCommand),
+    /// What has been used of limits: the counters of a running gateway.
+    Quota(ConfigFile),
     /// Have a running gateway read its configuration again; taken as a whole or not at all.
     Reload(ConfigFile),
     /// Check this machine, the configuration and a running gateway; every finding names its fix.

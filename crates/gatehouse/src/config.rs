@@ -2,6 +2,7 @@
 
 mod environment;
 mod load;
+mod redis;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use policy::{KeyHasher, LimitConfig, Prices, ProductConfig, Rules, SubscriptionC
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::redis::RedisConfig;
 use crate::exit::{Exit, ExitWith};
 
 /// Everything that a gateway is told.
@@ -47,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) subscriptions: Vec<SubscriptionConfig>,
     /// What every subscription may use, beside the limits of products and subscriptions.
     pub(crate) limits: Vec<LimitConfig>,
+    /// Redis or Valkey, through which several nodes share limits.
+    pub(crate) redis: RedisConfig,
     /// The log of everything, and when a record counts as kept.
     pub(crate) ledger: ledger::LedgerConfig,
     /// How interactions become rows.
@@ -98,6 +102,7 @@ impl Default for Config {
             products: Vec::new(),
             subscriptions: Vec::new(),
             limits: Vec::new(),
+            redis: RedisConfig::default(),
             ledger: ledger::LedgerConfig::default(),
             pipeline: pipeline::PipelineConfig::default(),
             store: store::StoreConfig::default(),
@@ -151,6 +156,7 @@ impl Config {
         }
         self.rules()?;
         self.prices()?;
+        self.redis()?;
         Ok(())
     }
 
@@ -273,7 +279,11 @@ impl Config {
         };
         resolve(&mut self.data_dir);
         resolve(&mut self.prices_file);
+        resolve(&mut self.redis.ca_file);
         resolve_secret(&mut self.key_hash_secret, folder);
+        if let Some(reference) = &mut self.redis.password {
+            resolve_secret(reference, folder);
+        }
         for backend in &mut self.backends {
             resolve(&mut backend.connection.ca_file);
             if let Some(reference) = &mut backend.api_key {

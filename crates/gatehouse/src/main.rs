@@ -64,6 +64,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(&arguments),
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(&arguments),
         Command::Backend(command) => admin::backend(&command),
+        Command::Quota(file) => admin::quota(&file),
         Command::Reload(file) => admin::reload(&file),
         Command::Doctor(file) => doctor::run(&file),
         Command::Version => {

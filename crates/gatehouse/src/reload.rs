@@ -22,6 +22,7 @@ const RESTART: &[&str] = &[
     "/edge/listeners",
     "/edge/connections_max",
     "/ledger",
+    "/redis",
     "/pipeline",
     "/store/metadata_cache_bytes",
     "/admin",

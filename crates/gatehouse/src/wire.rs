@@ -17,7 +17,7 @@ use openai::Catalogue;
 use pipeline::Pipeline;
 use portal::{Operations, Portal, Problem, Token};
 use serde_json::{Value, json};
-use shared::{Follower, LimitProjection, Limiter, Objects, Snapshot};
+use shared::{Follower, LimitProjection, Limiter, Objects, Shares, Snapshot, node_name};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -57,6 +57,7 @@ struct CurrentEngine(ArcSwap<query::Engine>);
 struct Administration {
     parts: Arc<Parts>,
     reloader: Arc<Reloader>,
+    limiter: Limiter,
 }
 
 impl Running {
@@ -83,7 +84,7 @@ impl Running {
             settings: config.settings()?,
             catalogue: Arc::new(Catalogue::builtin()),
             ledger: ledger.clone(),
-            limiter,
+            limiter: limiter.clone(),
             objects,
             spool_dir: config.work_dir().join("gateway"),
         };
@@ -94,12 +95,13 @@ impl Running {
         let reloader = Arc::new(Reloader::new(file.to_owned(), config.clone(), parts.clone()));
         let stop = CancellationToken::new();
         let administration =
-            Arc::new(Administration { parts: parts.clone(), reloader: reloader.clone() });
+            Arc::new(Administration { parts: parts.clone(), reloader: reloader.clone(), limiter: limiter.clone() });
         let portal = Portal::new(&config.admin, parts.engine.clone(), administration, token);
         let listeners = vec![
             tokio::spawn(serve_portal(portal, admin, stop.clone())),
             tokio::spawn(parts.gateway.health().serve(health, stop.clone())),
             tokio::spawn(watch_configuration(reloader, stop.clone())),
+            tokio::spawn(tend_shares(limiter, stop.clone())),
         ];
         Ok(Self { parts, ledger, follower, stop, listeners })
     }
@@ -187,6 +189,10 @@ impl Operations for Administration {
         json!({ "backends": self.parts.gateway.status().backends })
     }
 
+    fn limits(&self) -> Value {
+        json!({ "counters": self.limiter.counters(now()) })
+    }
+
     fn drain(&self, backend: &str, with_stateful: bool) -> Result<Value, Problem> {
         let drain = if with_stateful { Drain::Everything } else { Drain::Balanced };
         self.parts.gateway.drain(backend, drain).map_err(no_such)?;
@@ -227,16 +233,27 @@ fn open(config: &Config) -> anyhow::Result<(Ledger, Arc<Store>)> {
 async fn follow(config: &Config, ledger: &Ledger) -> anyhow::Result<(Objects, Limiter, Follower)> {
     let (file, ledger) = (config.data_dir.join("shared.redb"), ledger.clone());
     let cached_max = config.objects.cached_max as usize;
+    let redis = config.redis()?;
+    let lease = Duration::from_secs(config.redis.lease_s);
     let followed = tokio::task::spawn_blocking(move || {
         let snapshot = Arc::new(Snapshot::open(file)?);
         let objects = Objects::new(snapshot.clone(), cached_max);
         let projections: Vec<Box<dyn shared::Projection>> =
             vec![objects.projection(), Box::new(LimitProjection::new())];
         let follower = Follower::start(&ledger, snapshot.clone(), projections)?;
-        let limiter = Limiter::load(&snapshot, now())?;
+        let shares = redis.map(|redis| Ok::<_, shared::Error>(Shares::new(redis, node_name(&snapshot)?, lease))).transpose()?;
+        let limiter = Limiter::load(&snapshot, shares, now())?;
         Ok::<_, shared::Error>((objects, limiter, follower))
     });
     Ok(followed.await??)
+}
+
+/// Looks after this node's shares of limits, where it shares them.
+async fn tend_shares(limiter: Limiter, stop: CancellationToken) {
+    tokio::select! {
+        () = limiter.clone().run(now) => {}
+        () = stop.cancelled() => limiter.tend(now()).await,
+    }
 }
 
 async fn watch_configuration(reloader: Arc<Reloader>, stop: CancellationToken) {

@@ -260,7 +260,8 @@ impl Secret {
         Self(text.into())
     }
 
-    pub(crate) fn expose(&self) -> &str {
+    /// The secret itself, for whoever must present it.
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

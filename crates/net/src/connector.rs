@@ -34,6 +34,9 @@ pub(crate) struct Connected {
     pub(crate) is_http2: bool,
 }
 
+/// An open stream to an allowed address.
+pub struct Dialled(Stream);
+
 /// Plain or TLS.
 pub(crate) enum Stream {
     Plain(TcpStream),
@@ -72,6 +75,11 @@ impl Connector {
             *tls = TlsConnector::from(Arc::new(config));
         }
         connector
+    }
+
+    /// An open stream, for a protocol of the caller's.
+    pub async fn open(&self) -> Result<Dialled, Error> {
+        self.connect().await.map(|connected| Dialled(connected.stream))
     }
 
     pub(crate) async fn connect(&self) -> Result<Connected, Error> {
@@ -184,5 +192,33 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+impl AsyncRead for Dialled {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Dialled {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().0).poll_write(cx, data)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_shutdown(cx)
     }
 }

@@ -17,7 +17,7 @@ mod upgrade;
 pub use body::{AnswerBody, Body, BodyError};
 pub use client::Client;
 pub use config::{ClientConfig, EgressConfig, Http2Mode};
-pub use connector::Connector;
+pub use connector::{Connector, Dialled};
 pub use egress::EgressRules;
 pub use error::{Error, ErrorKind};
 pub use tls::{certificates, private_key};

@@ -22,6 +22,8 @@ pub trait Operations: Send + Sync {
     async fn reload(&self) -> Result<Value, Problem>;
     /// The backends and how they fare.
     fn backends(&self) -> Value;
+    /// The counters of limits of which something counts.
+    fn limits(&self) -> Value;
     /// Sends a backend no new calls; those about objects that live on it only if `with_stateful`.
     fn drain(&self, backend: &str, with_stateful: bool) -> Result<Value, Problem>;
     /// Sends a backend its calls again.
@@ -52,6 +54,7 @@ pub(crate) fn routes() -> Router<Portal> {
     Router::new()
         .route("/admin/v1/reload", post(reload))
         .route("/admin/v1/backends", get(backends))
+        .route("/admin/v1/limits", get(limits))
         .route("/admin/v1/backends/{id}/drain", post(drain))
         .route("/admin/v1/backends/{id}/undrain", post(undrain))
 }
@@ -65,6 +68,13 @@ async fn backends(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     Ok(Json(operations(&portal, &headers)?.backends()))
+}
+
+async fn limits(
+    State(portal): State<Portal>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(operations(&portal, &headers)?.limits()))
 }
 
 async fn drain(

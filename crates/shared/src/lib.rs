@@ -9,11 +9,16 @@ mod error;
 mod follower;
 mod limits;
 mod objects;
+mod redis;
 mod snapshot;
 
+pub use self::redis::{Redis, RedisPassword, RedisSettings};
 pub use error::{Error, ErrorKind};
 pub use follower::{Follower, Projection};
-pub use limits::{COUNTERS_MAX, CounterState, LimitProjection, Limiter, Reservation, Settlement};
+pub use limits::{
+    COUNTERS_MAX, CounterState, LimitProjection, Limiter, Reservation, Settlement, Shares,
+    node_name,
+};
 pub use objects::{Known, LISTED_MAX, Objects, Owned};
 pub use snapshot::Snapshot;
 

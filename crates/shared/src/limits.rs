@@ -9,11 +9,14 @@ mod book;
 mod limiter;
 mod projection;
 mod reservation;
+mod shares;
 
 pub use book::{COUNTERS_MAX, CounterState};
 pub use limiter::Limiter;
 pub use projection::LimitProjection;
+pub use projection::node_name;
 pub use reservation::{Reservation, Settlement};
+pub use shares::Shares;
 
 #[cfg(test)]
 mod tests;

@@ -13,9 +13,13 @@ pub const COUNTERS_MAX: usize = 100_000;
 const SWEEP_MS: i64 = 60_000;
 /// What a call waits that finds no room for its counter, or too many in flight.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
+/// A share that nobody asked more of for this long is cut down to what is used.
+const IDLE_MS: i64 = 1_000;
+/// How far the clocks of two nodes may be apart.
+const CLOCKS_APART: Duration = Duration::from_secs(10);
 
 /// A counter as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct CounterState {
     /// Its name.
     pub counter: String,
@@ -34,6 +38,24 @@ pub(crate) struct Share {
     pub(crate) valid_until: Timestamp,
     /// What the other nodes had when that was last heard.
     pub(crate) of_others: u64,
+    /// When it was last heard of.
+    pub(crate) granted_at: Timestamp,
+}
+
+/// What a node says of its share of one counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) counter: String,
+    /// The whole limit.
+    pub(crate) most: u64,
+    /// What the node has, and keeps whatever the answer is.
+    pub(crate) keeps: u64,
+    /// What it needs besides.
+    pub(crate) wants: u64,
+    /// How long the node may use it.
+    pub(crate) valid_until: Timestamp,
+    /// How long the others must count it.
+    pub(crate) stored_for: Duration,
 }
 
 /// What one call holds of one counter.
@@ -72,6 +94,8 @@ struct Account {
     /// A call that was let in short is in flight.
     has_short: bool,
     share: Share,
+    /// The limit that was last met.
+    most: u64,
 }
 
 /// All counters of this node.
@@ -111,6 +135,7 @@ impl Book {
             let need = estimate.need(&applied.limit);
             let used = account.counter.used(now);
             let most = applied.limit.amount;
+            account.most = most;
             let may_be_short = !account.has_short;
             let may_grow = is_shared && need.fit(used, most, may_be_short) != Fit::No;
             match need.fit(used, account.most(most, now, is_shared), may_be_short) {
@@ -194,6 +219,52 @@ impl Book {
         states
     }
 
+    /// What is to be asked for, so that these calls fit.
+    pub(crate) fn claims(&self, wanted: &[Wanted], now: Timestamp, lease: Duration) -> Vec<Claim> {
+        let claims = wanted.iter().filter_map(|wanted| {
+            let account = self.accounts.get(&wanted.counter)?;
+            let keeps = account.keeps(wanted.used, now);
+            let wants = (wanted.used + wanted.need).saturating_sub(keeps);
+            Some(account.claim(&wanted.counter, (wanted.most, keeps, wants), now, lease))
+        });
+        claims.collect()
+    }
+
+    /// What is to be said of all shares: `anew`, because it may be lost, or where one is to be renewed
+    /// or is larger than it need be. Those become smaller here and now.
+    pub(crate) fn news(&mut self, now: Timestamp, lease: Duration, anew: bool) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        for (name, account) in &mut self.accounts {
+            let used = account.counter.used(now);
+            let is_valid = now < account.share.valid_until;
+            let left_ms = account.share.valid_until.millis_since(now);
+            let is_fixed = matches!(account.counter.window(), Window::Fixed(_));
+            let is_old = !is_fixed && left_ms * 2 < i64::try_from(lease.as_millis()).unwrap_or(0);
+            let is_idle = now.millis_since(account.share.granted_at) >= IDLE_MS;
+            let is_too_large = is_valid && is_idle && account.share.amount > used;
+            if account.most == 0 || !(is_valid || used > 0) {
+                continue;
+            }
+            if is_too_large {
+                account.share.amount = used;
+            }
+            if is_too_large || anew || (is_valid && is_old) {
+                let keeps = account.keeps(used, now);
+                claims.push(account.claim(name, (account.most, keeps, 0), now, lease));
+            }
+        }
+        claims
+    }
+
+    /// Takes over what was answered to claims.
+    pub(crate) fn grant(&mut self, claims: &[Claim], shares: &[Share]) {
+        for (claim, share) in claims.iter().zip(shares) {
+            if let Some(account) = self.accounts.get_mut(&claim.counter) {
+                account.share = *share;
+            }
+        }
+    }
+
     fn take(&mut self, held: &[Held], now: Timestamp) {
         for Held { applied, amount, is_short } in held {
             let account = self.account(applied);
@@ -233,7 +304,7 @@ impl Book {
 
 impl Account {
     fn new(counter: Counter) -> Self {
-        Self { counter, has_short: false, share: Share::default() }
+        Self { counter, has_short: false, share: Share::default(), most: 0 }
     }
 
     /// What this node may have used at most.
@@ -265,6 +336,36 @@ impl Account {
         let micros = at.unix_micros().saturating_sub(now.unix_micros());
         let wait = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
         exceeded(applied, Some(wait.max(SHORT_WAIT)))
+    }
+
+    /// What of the limit this node has, used or not.
+    fn keeps(&self, used: u64, now: Timestamp) -> u64 {
+        if now < self.share.valid_until { used.max(self.share.amount) } else { used }
+    }
+
+    fn claim(
+        &self,
+        counter: &str,
+        (most, keeps, wants): (u64, u64, u64),
+        now: Timestamp,
+        lease: Duration,
+    ) -> Claim {
+        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        let leased = Timestamp::from_unix_micros(now.unix_micros().saturating_add(micros(lease)));
+        let (valid_until, stored_for) = match self.counter.window() {
+            window @ Window::Fixed(_) => {
+                let ends_at = window.ends_at(now);
+                let left = ends_at.millis_since(now);
+                (ends_at, Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+            }
+            // What is used at the end of the lease counts for the length of the window.
+            Window::Sliding(seconds) => {
+                (leased, lease + Duration::from_secs(2 * u64::from(seconds)))
+            }
+            Window::InFlight => (leased, lease),
+        };
+        let stored_for = stored_for + CLOCKS_APART;
+        Claim { counter: counter.to_owned(), most, keeps, wants, valid_until, stored_for }
     }
 
     fn is_idle(&mut self, now: Timestamp) -> bool {

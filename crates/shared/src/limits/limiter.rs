@@ -1,31 +1,51 @@
 //! Lets calls in.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use event::Timestamp;
 use policy::{Applied, Estimate, Exceeded};
 
-use super::book::{Book, Refused};
+use super::book::{Book, Claim, Refused, Wanted};
 use super::projection;
+use super::shares::{CLAIMS_MAX, Shares, Turn};
 use super::{CounterState, Reservation};
 use crate::{Error, Snapshot};
+
+/// How often shares are looked after.
+const TICK: Duration = Duration::from_secs(1);
 
 /// The counters of this node; clones share them.
 #[derive(Clone)]
 pub struct Limiter {
     book: Arc<Mutex<Book>>,
+    shares: Option<Arc<Shares>>,
 }
 
 impl Limiter {
     /// Counters that begin at nothing.
     pub fn new() -> Self {
-        Self { book: Arc::new(Mutex::new(Book::new(Vec::new(), false))) }
+        Self::with(Vec::new(), None)
     }
 
-    /// Counters as the snapshot has them, once the follower has brought it up to the ledger's end.
-    pub fn load(snapshot: &Snapshot, now: Timestamp) -> Result<Self, Error> {
-        let counters = projection::load(snapshot, now)?;
-        Ok(Self { book: Arc::new(Mutex::new(Book::new(counters, false))) })
+    /// Counters as the snapshot has them, once the follower has brought it up to the ledger's end. With
+    /// `shares`, other nodes count with this one.
+    pub fn load(
+        snapshot: &Snapshot,
+        shares: Option<Shares>,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        Ok(Self::with(projection::load(snapshot, now)?, shares))
+    }
+
+    /// Counters that begin at nothing, and that other nodes count with.
+    pub fn sharing(shares: Shares) -> Self {
+        Self::with(Vec::new(), Some(shares))
+    }
+
+    fn with(counters: Vec<(String, policy::Counter)>, shares: Option<Shares>) -> Self {
+        let book = Book::new(counters, shares.is_some());
+        Self { book: Arc::new(Mutex::new(book)), shares: shares.map(Arc::new) }
     }
 
     /// Sets aside what a call may need of all its limits, or nothing of any.
@@ -35,11 +55,81 @@ impl Limiter {
         estimate: &Estimate,
         now: Timestamp,
     ) -> Result<Reservation, Box<Exceeded>> {
-        let reserved = self.book().reserve(&applied, estimate, now, false);
+        let reserved = self.book().reserve(&applied, estimate, now, true);
+        let reserved = match (reserved, &self.shares) {
+            (Err(Refused::Shares(_)), Some(shares)) => {
+                let mut turn = shares.turn().await;
+                // Whoever had the turn before may have asked for enough.
+                let reserved = self.book().reserve(&applied, estimate, now, true);
+                match reserved {
+                    Err(Refused::Shares(wanted)) => {
+                        self.ask(shares, &mut turn, &wanted, now).await;
+                        self.book().reserve(&applied, estimate, now, false)
+                    }
+                    reserved => reserved,
+                }
+            }
+            (reserved, _) => reserved,
+        };
         match reserved {
             Ok(held) => Ok(Reservation::new(self.clone(), held, now)),
             Err(Refused::Exceeded(exceeded)) => Err(exceeded),
-            Err(Refused::Shares(wanted)) => unreachable!("no shares, but {wanted:?}"),
+            Err(Refused::Shares(wanted)) => unreachable!("nobody is to be asked for {wanted:?}"),
+        }
+    }
+
+    async fn ask(&self, shares: &Shares, turn: &mut Turn, wanted: &[Wanted], now: Timestamp) {
+        if !self.say_anew(shares, turn, now).await {
+            return;
+        }
+        let claims = self.book().claims(wanted, now, shares.lease);
+        self.claim(shares, turn, &claims, now).await;
+    }
+
+    /// After another connection Redis may have lost what it held: all shares are said again before more
+    /// is asked for. False if Redis does not answer.
+    async fn say_anew(&self, shares: &Shares, turn: &mut Turn, now: Timestamp) -> bool {
+        let Some(generation) = shares.generation(turn).await else { return false };
+        if generation == turn.generation {
+            return true;
+        }
+        let claims = self.book().news(now, shares.lease, true);
+        let is_said = self.claim(shares, turn, &claims, now).await;
+        if is_said {
+            turn.generation = generation;
+        }
+        is_said
+    }
+
+    async fn claim(
+        &self,
+        shares: &Shares,
+        turn: &mut Turn,
+        claims: &[Claim],
+        now: Timestamp,
+    ) -> bool {
+        for claims in claims.chunks(CLAIMS_MAX) {
+            let Some(granted) = shares.claim(claims, now, turn).await else { return false };
+            self.book().grant(claims, &granted);
+        }
+        true
+    }
+
+    /// Gives back what is not needed, and renews what is.
+    pub async fn tend(&self, now: Timestamp) {
+        let Some(shares) = &self.shares else { return };
+        let mut turn = shares.turn().await;
+        if self.say_anew(shares, &mut turn, now).await {
+            let claims = self.book().news(now, shares.lease, false);
+            self.claim(shares, &mut turn, &claims, now).await;
+        }
+    }
+
+    /// Looks after the shares until it is dropped; ends at once if there are none.
+    pub async fn run(self, clock: impl Fn() -> Timestamp) {
+        while self.shares.is_some() {
+            tokio::time::sleep(TICK).await;
+            self.tend(clock()).await;
         }
     }
 

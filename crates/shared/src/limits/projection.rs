@@ -18,6 +18,8 @@ use crate::{Error, ErrorKind, Projection, Snapshot};
 const COUNTERS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("limit-counters");
 /// Interaction to its reservation, as it stands in the ledger.
 const RESERVED: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("limit-reservations");
+/// The name by which other nodes know this one.
+const NODE: TableDefinition<'static, &str, &str> = TableDefinition::new("limit-node");
 /// How often, by the ledger's time, what counts no more is removed from the tables.
 const SWEEP_MS: i64 = 600_000;
 /// No call is in flight for longer: its process has died.
@@ -48,6 +50,10 @@ impl LimitProjection {
     }
 
     fn fold(&mut self, frames: &[Entry], to: &WriteTransaction) -> Result<(), redb::Error> {
+        let mut node = to.open_table(NODE)?;
+        if node.get("name")?.is_none() {
+            node.insert("name", format!("{:032x}", rand::random::<u128>()).as_str())?;
+        }
         let mut tables = Tables {
             counters: to.open_table(COUNTERS)?,
             reserved: to.open_table(RESERVED)?,
@@ -153,6 +159,14 @@ impl Tables<'_> {
         })?;
         Ok(())
     }
+}
+
+/// The name by which other nodes know this one; it is in the snapshot once that has been followed.
+pub fn node_name(snapshot: &Snapshot) -> Result<String, Error> {
+    snapshot.read(|read| {
+        let name = read.open_table(NODE)?.get("name")?.map(|name| name.value().to_owned());
+        Ok(name.unwrap_or_default())
+    })
 }
 
 /// The counters of which something counts.

@@ -1,4 +1,6 @@
-//! Counters under many callers, over restarts, and back from the ledger.
+//! Counters under many callers, over restarts, back from the ledger, and over two nodes.
+
+mod nodes;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -184,7 +186,7 @@ fn follow(ledger: &Ledger, dir: &Path, now: Timestamp) -> (Follower, Limiter) {
     let snapshot = Arc::new(Snapshot::open(dir.join("shared.redb")).unwrap());
     let projections: Vec<Box<dyn crate::Projection>> = vec![Box::new(LimitProjection::new())];
     let follower = Follower::start(ledger, snapshot.clone(), projections).unwrap();
-    let limiter = Limiter::load(&snapshot, now).unwrap();
+    let limiter = Limiter::load(&snapshot, None, now).unwrap();
     (follower, limiter)
 }
 
@@ -276,7 +278,7 @@ proptest! {
         for (cursor, batch) in [(1, one), (2, two)] {
             snapshot.write(cursor, |to| crate::Projection::apply(&mut projection, batch, to)).unwrap();
         }
-        let loaded = Limiter::load(&snapshot, at(now)).unwrap();
+        let loaded = Limiter::load(&snapshot, None, at(now)).unwrap();
         prop_assert_eq!(loaded.counters(at(now)), limiter.counters(at(now)));
     }
 }
