@@ -94,8 +94,11 @@ impl Running {
         let parts = Arc::new(Parts { gateway, pipeline, store, engine, log });
         let reloader = Arc::new(Reloader::new(file.to_owned(), config.clone(), parts.clone()));
         let stop = CancellationToken::new();
-        let administration =
-            Arc::new(Administration { parts: parts.clone(), reloader: reloader.clone(), limiter: limiter.clone() });
+        let administration = Arc::new(Administration {
+            parts: parts.clone(),
+            reloader: reloader.clone(),
+            limiter: limiter.clone(),
+        });
         let portal = Portal::new(&config.admin, parts.engine.clone(), administration, token);
         let listeners = vec![
             tokio::spawn(serve_portal(portal, admin, stop.clone())),
@@ -241,7 +244,9 @@ async fn follow(config: &Config, ledger: &Ledger) -> anyhow::Result<(Objects, Li
         let projections: Vec<Box<dyn shared::Projection>> =
             vec![objects.projection(), Box::new(LimitProjection::new())];
         let follower = Follower::start(&ledger, snapshot.clone(), projections)?;
-        let shares = redis.map(|redis| Ok::<_, shared::Error>(Shares::new(redis, node_name(&snapshot)?, lease))).transpose()?;
+        let shares = redis
+            .map(|redis| Ok::<_, shared::Error>(Shares::new(redis, node_name(&snapshot)?, lease)))
+            .transpose()?;
         let limiter = Limiter::load(&snapshot, shares, now())?;
         Ok::<_, shared::Error>((objects, limiter, follower))
     });

@@ -70,10 +70,7 @@ async fn backends(
     Ok(Json(operations(&portal, &headers)?.backends()))
 }
 
-async fn limits(
-    State(portal): State<Portal>,
-    headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
+async fn limits(State(portal): State<Portal>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
     Ok(Json(operations(&portal, &headers)?.limits()))
 }
 

@@ -10,6 +10,7 @@ mod damage;
 mod full_disk;
 mod invariants;
 mod realtime;
+mod limits;
 mod reference;
 mod refusals;
 mod reload;
