@@ -87,6 +87,8 @@ impl Exchange {
                 self.pass_whole(answered, parts, body, is_client_gone).await
             }
             _ => {
+                // What the head tells, before it goes out.
+                self.keep_learnt(&Bytes::new()).await?;
                 let answer = (answered, parts, body, length);
                 let filter = adds_usage.then(UsageFilter::default);
                 Box::pin(self.pass_stream(admitted, answer, filter, is_client_gone)).await
@@ -163,7 +165,7 @@ impl Exchange {
         Ok(self.whole_ending(frames, parts, data, is_client_gone))
     }
 
-    fn whole_ending(
+    pub(crate) fn whole_ending(
         &mut self,
         frames: Vec<Record>,
         mut parts: Parts,
@@ -218,7 +220,6 @@ impl Exchange {
         if let Some(opened) = self.opened.take() {
             record::kept(opened).await?;
         }
-        self.keep_learnt(&Bytes::new()).await?;
         self.say_remaining(&mut parts.headers);
         let head = self.head(parts);
         let headers = record::header_list(head.headers());

@@ -208,7 +208,12 @@ impl Exchange {
         {
             return Box::pin(self.refuse_body(refusal, upload.stored)).await;
         }
-        self.forward(Admitted { parts, asked, grant, home, upload, opening }).await
+        let lists = asked.named.role.lists;
+        let admitted = Admitted { parts, asked, grant, home, upload, opening };
+        match lists {
+            Some(kind) => Box::pin(self.list(kind, admitted)).await,
+            None => self.forward(admitted).await,
+        }
     }
 
     fn check_ledger(&self) -> Result<(), Refusal> {

@@ -521,7 +521,7 @@ pub(crate) fn failure(
 }
 
 /// No backend takes the call: when to come back.
-fn unavailable(away: Unavailable, now: Instant) -> Refusal {
+pub(crate) fn unavailable(away: Unavailable, now: Instant) -> Refusal {
     let kind = if away.is_throttled { Kind::BackendsBusy } else { Kind::BackendsDown };
     let refusal = Refusal::new(kind).detail(away.why);
     match away.until {

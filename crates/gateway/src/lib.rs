@@ -22,6 +22,7 @@ mod health;
 mod hedge;
 mod http2;
 mod listener;
+mod listing;
 mod live;
 mod objects;
 mod pool;

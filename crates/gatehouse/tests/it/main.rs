@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod full_disk;
 mod invariants;
+mod objects;
 mod realtime;
 mod limits;
 mod reference;

@@ -65,6 +65,25 @@ impl Learner {
         Some(Box::new(learner))
     }
 
+    /// For the objects of a list.
+    pub(crate) fn of_list(admitted: &Admitted, backend_id: &str) -> Self {
+        Self {
+            finder: IdFinder::new(Some("application/json")),
+            named: admitted.asked.named.clone(),
+            backend_id: backend_id.to_owned(),
+            owner: admitted.grant.subscription_id.clone(),
+            own: String::new(),
+            told: Objects::default(),
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Takes an object of a list.
+    pub(crate) fn push_whole(&mut self, text: &[u8]) {
+        self.finder = IdFinder::new(Some("application/json"));
+        self.push(text);
+    }
+
     /// Takes the next piece of the answer.
     pub(crate) fn push(&mut self, data: &[u8]) {
         self.finder.push(data);

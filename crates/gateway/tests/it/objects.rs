@@ -462,3 +462,124 @@ async fn what_a_subscription_makes_lands_together_and_elsewhere_when_home_is_gon
     let found = get(&world, KEY, &format!("/v1/threads/{}", id(&thread))).await;
     assert_eq!(found.status, 200);
 }
+
+/// Walks through a list page by page; the pages' ids, and all objects.
+async fn pages(
+    world: &World,
+    key: &str,
+    target: &str,
+    limit: usize,
+) -> (Vec<Vec<String>>, Vec<Value>) {
+    let (mut pages, mut all) = (Vec::new(), Vec::new());
+    let mut after = String::new();
+    let gap = if target.contains('?') { '&' } else { '?' };
+    loop {
+        let answer = get(world, key, &format!("{target}{gap}limit={limit}{after}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let page = answer.json();
+        let data = page["data"].as_array().unwrap().clone();
+        let ids: Vec<String> = data.iter().map(|object| id(object).to_owned()).collect();
+        assert!(data.len() <= limit);
+        assert_eq!(page["first_id"].as_str(), ids.first().map(String::as_str));
+        assert_eq!(page["last_id"].as_str(), ids.last().map(String::as_str));
+        after = format!("&after={}", ids.last().cloned().unwrap_or_default());
+        pages.push(ids);
+        all.extend(data);
+        assert!(pages.len() < 50, "it ends");
+        if page["has_more"] == false {
+            return (pages, all);
+        }
+        assert_eq!(pages.last().unwrap().len(), limit, "a page that is not the last is full");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_over_three_instances_is_what_one_instance_would_list() {
+    let (world, backends) = instances(3).await;
+    let (alone, _one) = instances(1).await;
+    // Stored completions are balanced, so the three have some each; the other subscription's lie between.
+    let chat = |n: usize| {
+        let purpose = if n.is_multiple_of(3) { "x" } else { "y" };
+        json!({
+            "model": if n.is_multiple_of(4) { "gpt-4o-mini" } else { "gpt-4o" }, "store": true,
+            "messages": [{"role": "user", "content": format!("{n}")}], "metadata": {"purpose": purpose},
+        })
+    };
+    let (mut made, mut made_alone) = (Vec::new(), Vec::new());
+    for number in 0..37 {
+        let key = if number % 5 == 4 { OTHER_KEY } else { KEY };
+        let answer = make(&world, key, "/v1/chat/completions", chat(number)).await;
+        let twin = make(&alone, key, "/v1/chat/completions", chat(number)).await;
+        if key == KEY {
+            made.push(id(&answer).to_owned());
+            made_alone.push(id(&twin).to_owned());
+        }
+    }
+    assert_eq!(dispatched(&world, "/chat/completions").len(), 3);
+    let place = |ids: &[String], id: &String| ids.iter().position(|other| other == id).unwrap();
+    for (query, limit) in [
+        ("", 4),
+        ("?order=asc", 100),
+        ("?order=desc", 7),
+        ("?model=gpt-4o-mini", 2),
+        ("?order=desc", 1),
+    ] {
+        let target = format!("/v1/chat/completions{query}");
+        let (merged, objects) = pages(&world, KEY, &target, limit).await;
+        let (single, twins) = pages(&alone, KEY, &target, limit).await;
+        let places = |pages: &[Vec<String>], ids: &[String]| -> Vec<Vec<usize>> {
+            pages.iter().map(|page| page.iter().map(|id| place(ids, id)).collect()).collect()
+        };
+        assert_eq!(places(&merged, &made), places(&single, &made_alone), "{query} {limit}");
+        for (object, twin) in objects.iter().zip(&twins) {
+            assert_eq!(object["model"], twin["model"]);
+            assert_eq!(object.as_object().unwrap().len(), twin.as_object().unwrap().len());
+        }
+    }
+    let before = format!("/v1/chat/completions?order=asc&before={}&limit=100", made[5]);
+    let page = get(&world, KEY, &before).await.json();
+    assert_eq!(page["data"].as_array().unwrap().len(), 5);
+    let unknown = get(&world, KEY, "/v1/chat/completions?after=chatcmpl-no").await;
+    assert_eq!(unknown.status, 404);
+    let wrong = get(&world, KEY, "/v1/chat/completions?limit=1000").await;
+    assert_eq!(wrong.status, 400, "the backend says what is wrong: {}", wrong.text());
+    let requests: u64 = backends.iter().map(Simulator::requests).sum();
+    assert!(requests < 37 + 3 * 80, "{requests} calls");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_show_what_the_caller_owns_and_are_recorded_as_they_went_out() {
+    let (world, _backends) = instances(3).await;
+    let paths = one_of_each(&world, KEY).await;
+    one_of_each(&world, OTHER_KEY).await;
+    for path in &paths {
+        let (collection, own) = path.rsplit_once('/').unwrap();
+        if ["/v1/uploads", "/v1/responses", "/v1/conversations", "/v1/threads"]
+            .contains(&collection)
+        {
+            continue;
+        }
+        let listed = get(&world, KEY, collection).await;
+        assert_eq!(listed.status, 200, "{collection}: {}", listed.text());
+        let listed = listed.json();
+        let ids: Vec<&str> = listed["data"].as_array().unwrap().iter().map(id).collect();
+        assert!(ids.contains(&own), "{collection}: {ids:?}");
+        let count = if collection == "/v1/files" { 2 } else { 1 };
+        assert_eq!(ids.len(), count, "{collection}: {ids:?}");
+        assert_eq!(listed["has_more"], false);
+    }
+    let files = get(&world, KEY, "/v1/files?purpose=batch").await.json();
+    assert_eq!(files["data"].as_array().unwrap().len(), 1, "filters hold");
+    let nobody = get(&world, crate::support::NARROW_KEY, "/v1/files").await;
+    assert_eq!(nobody.status, 403);
+    let models = get(&world, KEY, "/v1/models").await.json();
+    let names: Vec<&str> = models["data"].as_array().unwrap().iter().map(id).collect();
+    assert!(names.contains(&"gpt-4o"), "{names:?}");
+    assert_eq!(names.iter().filter(|name| **name == "gpt-4o").count(), 1);
+    let stories = world.stories();
+    let story =
+        stories.iter().find(|s| s.start().url.ends_with("/v1/files?purpose=batch")).unwrap();
+    assert!(!story.dispatched.is_empty());
+    let recorded: Value = serde_json::from_slice(&story.response).unwrap();
+    assert_eq!(recorded, files);
+}
