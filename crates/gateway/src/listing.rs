@@ -194,6 +194,7 @@ impl Exchange {
                 protocol: String::new(),
                 status: parts.status.as_u16(),
                 headers: record::header_list(&parts.headers),
+                ..Answered::default()
             }),
             self.recorder.chunk(Side::Response, body.clone()),
         ];
