@@ -353,4 +353,6 @@ impl Binder<'_> {
 }
 
 #[cfg(test)]
+pub(crate) use measure::visit;
+#[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Data-driven tests: a file of cases, `input`, `----`, `expected`, cases apart by `====`.
 
 mod conformance;
+mod soundness;
 
 /// Runs every case of `testdata/<file>`; `UPDATE_EXPECT=1` rewrites the expected sides.
 pub(crate) fn check(file: &str, run: impl Fn(&str) -> String) {

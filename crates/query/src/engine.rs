@@ -112,7 +112,11 @@ impl kql::Engine for Engine {
             }),
             Ok(Err(_)) => Err(QueryError::new(
                 QueryErrorKind::Timeout,
-                format!("the query took longer than the {} seconds allowed", timeout.as_secs_f64()),
+                format!(
+                    "Request timed out: the query took longer than the {} seconds allowed \
+                     (E_QUERY_TIMEOUT)",
+                    timeout.as_secs_f64()
+                ),
             )),
             Err(failed) if failed.is_panic() => {
                 Err(QueryError::new(QueryErrorKind::Internal, "the query failed unexpectedly"))

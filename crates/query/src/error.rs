@@ -13,7 +13,17 @@ pub(crate) fn from_datafusion(error: DataFusionError) -> QueryError {
         }
         _ => QueryErrorKind::Internal,
     };
-    QueryError::new(kind, error.find_root().to_string())
+    let detail = match error.find_root() {
+        DataFusionError::Execution(detail) => detail.clone(),
+        other => other.to_string(),
+    };
+    if kind == QueryErrorKind::LimitExceeded {
+        // As Kusto says it: clients look for the code.
+        let text = "Query execution lacks memory resources to complete (80DA0007): Partial query failure: \
+                    Low memory condition (E_LOW_MEMORY_CONDITION)";
+        return QueryError::new(kind, format!("{text}: {detail}"));
+    }
+    QueryError::new(kind, detail)
 }
 
 /// A result or an answer to the caller.

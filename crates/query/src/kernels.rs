@@ -20,6 +20,7 @@ mod arithmetic;
 mod array;
 mod bag;
 mod compress;
+mod geo;
 mod hash;
 mod ip;
 mod kv;
@@ -62,6 +63,7 @@ pub(crate) fn kernel(function: Function) -> Option<Kernel> {
         .or_else(|| hash::kernel(function))
         .or_else(|| special::kernel(function))
         .or_else(|| series::kernel(function))
+        .or_else(|| geo::kernel(function))
         .or_else(|| sketch::kernel(function))
         .or_else(|| kv::kernel(function))
         .or_else(|| compress::kernel(function))

@@ -15,11 +15,11 @@ pub(crate) fn test(op: TextOp, case_sensitive: bool, text: &str, pattern: &str) 
     if op == TextOp::Equal {
         return equal_without_case(text, pattern);
     }
-    if text.is_ascii() && pattern.is_ascii() {
+    if pattern.is_ascii() && (text.is_ascii() || !is_lowered_to_ascii(text, pattern)) {
         return match op {
             TextOp::StartsWith => {
-                text.len() >= pattern.len()
-                    && text.as_bytes()[..pattern.len()].eq_ignore_ascii_case(pattern.as_bytes())
+                let start = text.as_bytes().get(..pattern.len());
+                start.is_some_and(|start| start.eq_ignore_ascii_case(pattern.as_bytes()))
             }
             TextOp::EndsWith => {
                 text.len() >= pattern.len()
@@ -79,20 +79,35 @@ fn ends_term(text: &str, pattern: &str, at: usize) -> bool {
     !touches || !pattern.ends_with(char::is_alphanumeric)
 }
 
+/// Whether a letter beyond ASCII could, in lower case, match the pattern: the Kelvin sign is a `k`,
+/// the capital i with a dot begins with an `i`.
+fn is_lowered_to_ascii(text: &str, pattern: &str) -> bool {
+    let holds = |sign: &str| memchr::memmem::find(text.as_bytes(), sign.as_bytes()).is_some();
+    let has_k = memchr::memchr2(b'k', b'K', pattern.as_bytes()).is_some();
+    has_k && holds("\u{212A}") || holds("\u{130}")
+}
+
+/// Letters, the seldom ones of English text first; what is no letter is more seldom still.
+const SELDOM: &[u8] = b"zqxjkvbpygfwmucldrhsnioate ";
+
+/// Where the pattern stands, whatever the case of its letters: its most seldom byte is looked for.
 fn occurrences_ascii<'a>(text: &'a str, pattern: &'a str) -> impl Iterator<Item = usize> + 'a {
     let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
-    let first = pattern.first().copied().unwrap_or(0);
-    let last_start = text.len().checked_sub(pattern.len());
-    let matches_at = move |at: usize| {
-        last_start.is_some_and(|last| at <= last)
-            && text[at..at + pattern.len()].eq_ignore_ascii_case(pattern)
+    let rank = |byte: &u8| {
+        let byte = byte.to_ascii_lowercase();
+        SELDOM.iter().position(|seldom| *seldom == byte).map_or(0, |rank| rank + 1)
     };
-    let (small, capital) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    let (offset, wanted) =
+        pattern.iter().enumerate().min_by_key(|(_, byte)| rank(byte)).unwrap_or((0, &0));
+    let matches_at = move |at: usize| {
+        text.get(at..at + pattern.len()).is_some_and(|found| found.eq_ignore_ascii_case(pattern))
+    };
+    let (small, capital) = (wanted.to_ascii_lowercase(), wanted.to_ascii_uppercase());
     let empty = pattern.is_empty().then_some(0);
     let searched = if pattern.is_empty() { &text[..0] } else { text };
-    empty
-        .into_iter()
-        .chain(memchr::memchr2_iter(small, capital, searched).filter(move |at| matches_at(*at)))
+    let starts = memchr::memchr2_iter(small, capital, searched);
+    let starts = starts.filter_map(move |at| at.checked_sub(offset));
+    empty.into_iter().chain(starts.filter(move |at| matches_at(*at)))
 }
 
 /// The regular expression of a `like` pattern: `*` and `%` stand for anything.
@@ -124,6 +139,31 @@ mod tests {
         assert!(test(TextOp::HasPrefix, false, "North America", "ame"));
         assert!(test(TextOp::HasSuffix, false, "North America", "RICA"));
         assert!(!test(TextOp::Has, true, "North America", "america"));
+    }
+
+    #[test]
+    fn text_beyond_ascii_is_searched_as_if_it_were_lowered() {
+        let texts = [
+            "Ein Ärger — SALARY, €",
+            "300 \u{212A} heat",
+            "\u{130}stanbul",
+            "naïve Kelvin",
+            "é",
+            "ſick",
+        ];
+        let patterns = ["salary", "k", "K heat", "i", "istan", "ve", "é", "", "s", "kelvin", "zz"];
+        for (text, pattern) in texts.iter().flat_map(|t| patterns.iter().map(move |p| (*t, *p))) {
+            for op in [
+                TextOp::Has,
+                TextOp::Contains,
+                TextOp::StartsWith,
+                TextOp::EndsWith,
+                TextOp::HasPrefix,
+            ] {
+                let slow = exact(op, &lower(text), &lower(pattern));
+                assert_eq!(test(op, false, text, pattern), slow, "{op:?} {text} {pattern}");
+            }
+        }
     }
 
     #[test]

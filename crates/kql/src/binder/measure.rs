@@ -24,7 +24,7 @@ pub(super) fn names_columns(expr: &Expr) -> bool {
 }
 
 /// Calls back for every node, not descending into sub-queries.
-fn visit(expr: &Expr, see: &mut dyn FnMut(&Expr)) {
+pub(crate) fn visit(expr: &Expr, see: &mut dyn FnMut(&Expr)) {
     see(expr);
     children(expr, &mut |child| visit(child, see));
 }

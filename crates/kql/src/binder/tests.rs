@@ -149,7 +149,9 @@ const PIECES: &str = r#"StormEvents | | | where summarize by extend project ( ( 
     datetime( null - + sort order desc nulls first take top print range from step render partition as '
     " ``` !in has_any é \ make-series fork invoke lookup distinct toscalar( materialize( percentiles(
     prev( row_number() getschema declare query_parameters project-away project-reorder parse-where _
-    e* *e // sample-distinct of serialize column_ifexists( pack_all() case( take_any( not( and or"#;
+    e* *e // sample-distinct of serialize column_ifexists( pack_all() case( take_any( not( and or scan declare step s1: s1.EventId => output=all top-nested others by
+    top-hitters parse-kv search find evaluate bag_unpack( pivot( narrow() ipv4_lookup( facet consume
+    series_stats( series_fir( array_sort_asc( from default in view () { } on typeof( * : "#;
 
 /// Pieces of queries in any order.
 fn soup() -> impl Strategy<Value = String> {

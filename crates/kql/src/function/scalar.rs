@@ -334,7 +334,7 @@ functions! {
         GeoGeohashToCentralPoint "geo_geohash_to_central_point" ("string") Always(Dynamic), Pure;
         GeoGeohashToPolygon "geo_geohash_to_polygon" ("string") Always(Dynamic), Pure;
         GeoH3cellChildren "geo_h3cell_children" ("string, any?") Always(Dynamic), Pure;
-        GeoH3cellLevel "geo_h3cell_level" ("string") Always(Long), Pure;
+        GeoH3cellLevel "geo_h3cell_level" ("string") Always(Int), Pure;
         GeoH3cellNeighbors "geo_h3cell_neighbors" ("string") Always(Dynamic), Pure;
         GeoH3cellParent "geo_h3cell_parent" ("string, any?") Always(String), Pure;
         GeoH3cellRings "geo_h3cell_rings" ("string, long") Always(Dynamic), Pure;

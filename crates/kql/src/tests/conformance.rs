@@ -15,7 +15,7 @@ const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/cases.jsonl")
 const FLOOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/floor.txt");
 
 /// The tables a case names.
-struct Tables(HashMap<String, Arc<Schema>>);
+pub(super) struct Tables(HashMap<String, Arc<Schema>>);
 
 impl Catalogue for Tables {
     fn table(&self, name: &str) -> Option<Arc<Schema>> {
@@ -29,7 +29,7 @@ impl Catalogue for Tables {
     }
 }
 
-fn tables(case: &Json) -> Tables {
+pub(super) fn tables(case: &Json) -> Tables {
     let mut tables = HashMap::new();
     for (name, columns) in case["bind_tables"].as_object().into_iter().flatten() {
         let columns = columns.as_str().unwrap().trim_matches(['(', ')']);
@@ -42,6 +42,17 @@ fn tables(case: &Json) -> Tables {
         tables.insert(name.clone(), Arc::new(Schema::new(schema.collect())));
     }
     Tables(tables)
+}
+
+/// No table at all.
+pub(super) fn no_tables() -> Tables {
+    Tables(HashMap::new())
+}
+
+/// Every case.
+pub(super) fn examples() -> Vec<Json> {
+    let text = std::fs::read_to_string(CASES).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn strings(json: &Json) -> Option<Vec<String>> {
