@@ -93,7 +93,11 @@ fn token_transactions() {
         assert_eq!(row["UsageSource"], if is_stream { "final_chunk" } else { "reported" });
         assert!(row["CostUsd"].as_str().expect("gpt-4o has a price").starts_with("0.0"));
     }
-    let estimated = chat_row(&system, "tokens not told", true);
+    // The gateway asks where the caller does not, but for versions that do not know the question.
+    assert_eq!(chat_row(&system, "not asked", true)["UsageSource"], "final_chunk");
+    let old = chat_target().replace(DATED, "api-version=2024-06-01");
+    system.post(&old, &chat("tokens not told", true));
+    let estimated = interaction(&system, "tokens not told");
     assert_eq!(estimated["UsageSource"], "estimated");
     assert!(estimated["TotalTokens"].as_i64() > Some(10));
 }
