@@ -193,6 +193,9 @@ impl Exchange {
     pub(crate) fn home_of_owner(&self, owner: &str, deployment: &str) -> Home {
         let now = Instant::now();
         let serving = || self.live.pool.backends().iter().filter(|b| b.serves(deployment));
+        if let Some(only) = serving().find(|backend| backend.is_fine_tuned(deployment)) {
+            return Home::Backend(only.id.as_str().into());
+        }
         let has_declared = serving().any(|backend| backend.is_home);
         let mut candidates: Vec<&Backend> =
             serving().filter(|b| b.is_home || !has_declared).map(|backend| &**backend).collect();

@@ -33,8 +33,6 @@ const ROUTES_MAX: usize = 1_024;
 /// All backends.
 pub(crate) struct Pool {
     backends: Vec<Arc<Backend>>,
-    /// Where stateful calls go whose home is not known.
-    home: usize,
     balance: Balance,
     routes: RwLock<HashMap<String, Arc<Route>>>,
     log: HealthLog,
@@ -43,7 +41,7 @@ pub(crate) struct Pool {
 /// Where a call must go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Home {
-    /// Wherever its kind of call may go.
+    /// To any that serves its deployment; to the one that lists it as fine-tuned, if one does.
     #[default]
     Any,
     /// To the backend of this id, which holds what the call is about.
@@ -109,9 +107,8 @@ impl Pool {
             });
         }
         check_fine_tuned(&backends)?;
-        let home = backends.iter().position(|backend| backend.is_home).unwrap_or(0);
         let balance = config.pool.balance;
-        Ok(Self { backends, home, balance, routes: RwLock::default(), log })
+        Ok(Self { backends, balance, routes: RwLock::default(), log })
     }
 
     /// The backend for the next attempt of a call, which counts as in flight there from now on.
@@ -132,7 +129,7 @@ impl Pool {
                 let found = self.backends.iter().find(|backend| *backend.id == **id);
                 Some(found.ok_or_else(|| nowhere("the backend that holds it is not configured"))?)
             }
-            Home::Any => self.only_home(asked, deployment),
+            Home::Any => self.backends.iter().find(|backend| backend.is_fine_tuned(deployment)),
         };
         if let Some(backend) = pinned {
             let lane = backend.standing.lane(deployment);
@@ -180,22 +177,6 @@ impl Pool {
         })?;
         backend.drain(drain);
         Ok(())
-    }
-
-    /// The one backend of a call that is never balanced though nobody said where it belongs.
-    fn only_home(&self, asked: &Asked, deployment: &str) -> Option<&Arc<Backend>> {
-        let tuned = self.backends.iter().find(|backend| backend.is_fine_tuned(deployment));
-        if tuned.is_some() {
-            return tuned;
-        }
-        if !asked.is_stateful() && !openai::is_fine_tuned(deployment) {
-            return None;
-        }
-        // What is new may be made elsewhere while its place is drained: it is looked for where it is.
-        let declared = &self.backends[self.home];
-        let all = std::iter::once(declared).chain(&self.backends);
-        let serving = || all.clone().filter(|backend| backend.serves(deployment));
-        serving().find(|b| b.standing.drain() == Drain::Undrained).or_else(|| serving().next())
     }
 
     fn route(&self, deployment: &str) -> Arc<Route> {

@@ -1,5 +1,6 @@
 //! Choosing, watching and leaving backends.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use event::{BackendState, Outcome};
@@ -48,7 +49,10 @@ async fn with_every_backend_out_of_reach_the_answer_is_clear_and_recorded() {
     let only = simulator().await;
     let url = only.url();
     only.stop().await;
-    let world = Setup::before(&[url]).start().await;
+    let world = Setup::before(&[url])
+        .with(|config| (config.pool.wait_ms_max, config.pool.breaker.open_ms) = (0, 20_000))
+        .start()
+        .await;
     let calls = [
         (HELLO, 502, "BackendConnectionFailure"),
         // By now the circuit is open: nothing is tried in vain.
@@ -57,7 +61,8 @@ async fn with_every_backend_out_of_reach_the_answer_is_clear_and_recorded() {
     for (body, status, code) in calls {
         let answer = world.post(CHAT, body).await;
         assert_eq!((answer.status, answer.code().as_str()), (status, code));
-        assert_eq!(answer.headers["retry-after"], "1");
+        let retry_after = answer.headers["retry-after"].to_str().unwrap();
+        assert!(retry_after == if status == 502 { "1" } else { "20" }, "{retry_after}");
         assert!(!answer.text().contains("127.0.0.1"), "no topology: {}", answer.text());
     }
     let stories = world.stories();
@@ -213,6 +218,142 @@ async fn a_backends_own_names_reach_it_and_nothing_else_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_all_are_throttled_a_call_waits_a_little_or_learns_the_soonest_moment() {
+    let (first, second) = (named_simulator("first").await, named_simulator("second").await);
+    let world = Setup::before(&[first.url(), second.url()]).start().await;
+    let throttle = |ms: u32| {
+        with_header(post(CHAT, HELLO), "x-sim-fault", &format!("status=429;retry-after-ms={ms}"))
+    };
+    assert_eq!(world.call(throttle(300)).await.status, 429);
+    let began = std::time::Instant::now();
+    assert_eq!(world.post(CHAT, HELLO).await.status, 200, "it waits for the first to come back");
+    assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
+    assert_eq!(world.call(throttle(60_000)).await.status, 429);
+    let asked = (first.requests(), second.requests());
+    let refused = world.post(CHAT, HELLO).await;
+    assert_eq!((refused.status, refused.code().as_str()), (429, "BackendsThrottled"));
+    assert_eq!(refused.headers["retry-after"], "60");
+    let wait: u64 = refused.headers["retry-after-ms"].to_str().unwrap().parse().unwrap();
+    assert!((50_000..=60_000).contains(&wait), "{wait}");
+    assert!(!refused.headers.contains_key("x-should-retry"));
+    assert_eq!((first.requests(), second.requests()), asked, "nobody is asked in vain");
+    let embeddings = "/openai/deployments/text-embedding-3-small/embeddings?api-version=2024-10-21";
+    assert_eq!(world.post(embeddings, r#"{"input":"x"}"#).await.status, 200, "per deployment");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_repeated_is_not() {
+    let (first, second) = (named_simulator("first").await, named_simulator("second").await);
+    let threads = "/openai/threads?api-version=2024-05-01-preview";
+    for (fault, attempts, status) in [
+        ("reset-before-head", 1, 502),
+        ("status=500", 1, 500),
+        // Nothing was sent, or it was refused: that may be repeated, but at no other home.
+        ("refuse", 3, 502),
+        ("status=503", 1, 503),
+    ] {
+        first.set_fault(Some(fault.parse().unwrap()));
+        let world = Setup::before(&[first.url(), second.url()])
+            .with(|config| config.backends[0].home = true)
+            .start()
+            .await;
+        let before = second.requests();
+        assert_eq!(world.post(threads, "{}").await.status, status, "{fault}");
+        assert_eq!(world.story().dispatched.len(), attempts, "{fault}");
+        assert_eq!(second.requests(), before, "{fault}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_look_at_host_and_body_and_wait_for_several_successes() {
+    let (answers, seen) = (Arc::new(Mutex::new("starting")), Arc::new(Mutex::new(Vec::new())));
+    let url = crate::support::scripted({
+        let (answers, seen) = (answers.clone(), seen.clone());
+        move |head, mut stream| {
+            let body = *answers.lock().unwrap();
+            let host = head.lines().find_map(|line| line.strip_prefix("host: "));
+            seen.lock()
+                .unwrap()
+                .push((head.lines().next().map(str::to_owned), host.map(str::to_owned)));
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            async move {
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await;
+            }
+        }
+    })
+    .await;
+    let world = Setup::before(&[url])
+        .with(|config| {
+            let probe = &mut config.backends[0].probe;
+            (probe.enabled, probe.interval_ms) = (true, 10);
+            (probe.unhealthy_threshold, probe.healthy_threshold) = (2, 3);
+            probe.path = "/status".into();
+            probe.host = "model.example".into();
+            probe.body_contains = "ready".into();
+        })
+        .start()
+        .await;
+    until(|| !world.gateway.status().backends[0].is_up).await;
+    assert!(world.gateway.status().backends[0].last_failure.contains("body_contains"));
+    let before = seen.lock().unwrap().len();
+    *answers.lock().unwrap() = "all is ready";
+    until(|| world.gateway.status().backends[0].is_up).await;
+    let seen = seen.lock().unwrap().clone();
+    assert!(seen.len() - before >= 3, "{} probes", seen.len() - before);
+    let (line, host) = seen.last().unwrap();
+    assert_eq!(line.as_deref(), Some("GET /status HTTP/1.1"));
+    assert_eq!(host.as_deref(), Some("model.example"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_failed_call_hurries_the_probes_so_that_a_dead_backend_is_out_within_a_second() {
+    let (first, second) = (named_simulator("first").await, named_simulator("second").await);
+    let world = Setup::before(&[first.url(), second.url()])
+        .with(|config| {
+            config.pool.breaker.failures_in_a_row = 1_000;
+            let probe = &mut config.backends[0].probe;
+            (probe.enabled, probe.interval_ms) = (true, 3_600_000);
+        })
+        .start()
+        .await;
+    until(|| first.requests() == 1).await;
+    first.set_fault(Some(Fault::Refuse));
+    assert_eq!(world.post(CHAT, HELLO).await.status, 200);
+    let notes = world.health(|note| note.scope == "probe" && note.state == "unhealthy").await;
+    let failed = &world.story();
+    let failed_at = failed.start().received_at;
+    let out_after = notes.last().unwrap().noted_at.millis_since(failed_at);
+    // Three probes, 250 ms apart; the rest is for a busy machine.
+    assert!((500..2_000).contains(&out_after), "{out_after} ms");
+    assert!(!world.gateway.status().backends[0].is_up);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_backend_finishes_its_streams_and_gets_no_new_calls() {
+    let (first, second) = (named_simulator("first").await, named_simulator("second").await);
+    let world = Setup::before(&[first.url(), second.url()]).start().await;
+    let request = with_header(post(CHAT, HELLO_STREAM), "x-sim-fault", "stall=300");
+    let mut streaming = world.open(request).await.into_body();
+    http_body_util::BodyExt::frame(&mut streaming).await.unwrap().unwrap();
+    world.gateway.drain("b0", gateway::Drain::Everything).unwrap();
+    let status = &world.gateway.status().backends[0];
+    assert_eq!((status.drain, status.in_flight), (gateway::Drain::Everything, 1));
+    for _ in 0..3 {
+        assert_eq!(world.post(CHAT, HELLO).await.status, 200);
+    }
+    assert_eq!((first.requests(), second.requests()), (1, 3));
+    let rest = http_body_util::BodyExt::collect(streaming).await.unwrap().to_bytes();
+    assert!(rest.trim_ascii_end().ends_with(b"[DONE]"));
+    world.gateway.undrain("b0").unwrap();
+    assert_eq!(world.post(CHAT, HELLO).await.status, 200);
+    assert_eq!(first.requests(), 2);
+    assert!(world.gateway.drain("b7", gateway::Drain::Balanced).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_call_is_hedged_only_if_told_so_and_if_it_may_be_sent_twice() {
     let slow = named_simulator("slow").await;
     let quick = named_simulator("quick").await;
@@ -225,7 +366,10 @@ async fn a_slow_call_is_hedged_only_if_told_so_and_if_it_may_be_sent_twice() {
         (Some(20), threads, "{}", 1),
     ] {
         let world = Setup::before(&[slow.url(), quick.url()])
-            .with(|config| config.pool.hedge_after_ms = hedge)
+            .with(|config| {
+                config.backends[0].home = true;
+                config.pool.hedge_after_ms = hedge;
+            })
             .start()
             .await;
         let began = std::time::Instant::now();
