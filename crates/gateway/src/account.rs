@@ -52,9 +52,7 @@ impl Exchange {
         if let (Some(most), Some(wanted)) = (allowance.max_tokens, asked.output_tokens_max)
             && wanted > most
         {
-            return Err(Refusal::new(Kind::MaxTokens).say(format!(
-                "The call asks for up to {wanted} answer tokens; its subscription may have at most {most} at once. Ask for fewer (max_tokens, max_completion_tokens or max_output_tokens)."
-            )));
+            return Err(Refusal::new(Kind::MaxTokens).say(too_long(wanted, most)));
         }
         if allowance.limits.is_empty() {
             return Ok(());
@@ -263,6 +261,12 @@ impl Exchange {
     pub(crate) fn settled_frame(&mut self) -> Option<Frame> {
         self.account.charges.take().map(|charges| self.recorder.charges(charges))
     }
+}
+
+pub(crate) fn too_long(wanted: u64, most: u64) -> String {
+    format!(
+        "The call asks for up to {wanted} answer tokens; its subscription may have at most {most} at once. Ask for fewer (max_tokens, max_completion_tokens or max_output_tokens)."
+    )
 }
 
 /// What the price list asks for an answer.

@@ -20,7 +20,7 @@ use crate::websocket::handshake;
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Azure's first version with `stream_options`: 2024-09-01-preview, and 2024-10-21 of the stable ones.
 const STREAM_OPTIONS_SINCE: &str = "2024-09-01";
-/// The operation whose WebSocket names the model in its messages.
+/// The operation whose WebSocket names model and objects in its messages.
 const RESPONSES: &str = "Create_Response";
 
 /// A request, identified.
@@ -53,8 +53,8 @@ pub(crate) struct Asked {
     pub(crate) choices: Option<u64>,
     /// Where the body names its model.
     model_place: Option<ModelPlace>,
-    /// A WebSocket whose messages name the model.
-    names_model_in_messages: bool,
+    /// A WebSocket whose messages name the model and objects.
+    begins_with_message: bool,
     /// Why it will not be served, whoever asks.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -96,10 +96,8 @@ impl Asked {
         let mut asked = Self::from_identified(&found);
         asked.target.is_stream = true;
         let is_responses = found.log_operation_id() == RESPONSES;
-        if is_responses && asked.deployment().is_empty() {
-            asked.names_model_in_messages = true;
-            asked.wants_model = true;
-        }
+        asked.begins_with_message = is_responses;
+        asked.wants_model = is_responses && asked.deployment().is_empty();
         asked.refusal = refuse(&found, unknown);
         let speaks = |operation: &openai::Operation| operation.streaming == Streaming::WebSocket;
         if asked.refusal.is_none() && found.operation.is_some_and(|operation| !speaks(operation)) {
@@ -155,7 +153,7 @@ impl Asked {
             output_tokens_max: None,
             choices: None,
             model_place: None,
-            names_model_in_messages: false,
+            begins_with_message: false,
             refusal: None,
         }
     }
@@ -210,9 +208,9 @@ impl Asked {
         self.has_path_deployment
     }
 
-    /// The model is known once the first message of the WebSocket is there.
-    pub(crate) fn names_model_in_messages(&self) -> bool {
-        self.names_model_in_messages
+    /// What is asked for is known once the first message of the WebSocket is there.
+    pub(crate) fn begins_with_message(&self) -> bool {
+        self.begins_with_message
     }
 
     /// Whether a body that is no JSON is refused.
@@ -424,7 +422,7 @@ mod tests {
             let (parts, ()) = request.body(()).unwrap().into_parts();
             let asked = Asked::new(&catalogue, &parts, UnknownPaths::Proxy);
             let code = asked.refusal.as_ref().map(Refusal::code);
-            (asked.target.operation_id.clone(), asked.names_model_in_messages(), code)
+            (asked.target.operation_id.clone(), asked.begins_with_message(), code)
         };
         for path in [
             "/openai/v1/responses",
@@ -434,7 +432,7 @@ mod tests {
             assert_eq!(check(path), ("Create_Response".to_owned(), true, None), "{path}");
         }
         let of_path = "/openai/deployments/gpt-4o/responses?api-version=2024-10-21";
-        assert_eq!(check(of_path), ("Create_Response".to_owned(), false, None));
+        assert_eq!(check(of_path), ("Create_Response".to_owned(), true, None));
         for path in [
             "/v1/realtime?model=m",
             "/openai/v1/realtime?model=m",

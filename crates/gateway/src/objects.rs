@@ -186,6 +186,22 @@ impl Exchange {
         }
     }
 
+    /// Whether a later message of a session may name its objects: they must be the caller's, and at
+    /// the backend that the session is with.
+    pub(crate) async fn check_objects(
+        &self,
+        asked: &Asked,
+        grant: &Grant,
+        backend_id: &str,
+    ) -> Result<(), Refusal> {
+        let because_of = "what this session has named before".to_owned();
+        let mut home = Some(Homeward { backend_id: backend_id.to_owned(), because_of });
+        for (kind, id) in &asked.named.in_body {
+            self.follow(*kind, id, false, grant, &mut home).await?;
+        }
+        Ok(())
+    }
+
     /// Where a subscription's new objects are made: the backends marked as `home`, or else all that
     /// serve the deployment, are put in an order of its own (rendezvous hashing), and the first that
     /// is available is taken. So what belongs together lands together, and a backend more or less

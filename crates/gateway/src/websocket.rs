@@ -8,6 +8,7 @@
 //! A session of the Responses API names its model only in its first message. The client's handshake
 //! is then answered first, and the backend chosen once that message is there.
 
+mod desk;
 pub(crate) mod frames;
 pub(crate) mod handshake;
 mod lane;
@@ -28,18 +29,21 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use net::AnswerBody;
 use openai::Peeker;
+use policy::Grant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
 use crate::asked::Asked;
 use crate::exchange::{Admitted, Ending, Exchange, Release};
 use crate::forward::Begun;
+use crate::objects::Learner;
 use crate::refusal::{Kind, Refusal};
+use crate::websocket::desk::Desk;
 use crate::websocket::frames::{FrameReader, Sender, Unit, Violation};
 use crate::websocket::handshake::{Agreed, Handshake};
-use crate::websocket::lane::{Charged, Lane, Look, SessionTally, Shared};
+use crate::websocket::lane::{Lane, Look, SessionTally, Shared};
 use crate::websocket::session::{Ended, SessionLimits, Signals};
-use crate::{Secret, credential, exchange, headers, record};
+use crate::{Secret, credential, headers, record};
 
 /// How long a side may take to read the last bytes, and to close.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -57,6 +61,15 @@ pub(crate) struct Opening {
     upgrade: Option<OnUpgrade>,
     /// The caller's key: later messages may name another model.
     key: Option<Secret>,
+}
+
+/// What a session is under.
+struct Terms<'a> {
+    asked: &'a Asked,
+    grant: &'a Grant,
+    key: Option<Secret>,
+    backend_id: String,
+    agreed: Agreed,
 }
 
 /// A client whose handshake was answered before a backend was found.
@@ -97,7 +110,7 @@ impl Exchange {
         // Backends are asked over HTTP/1.1, whatever the client speaks.
         parts.method = Method::GET;
         let mut opening = Box::new(Opening { handshake, upgrade: Some(upgrade), key: None });
-        if asked.names_model_in_messages() {
+        if asked.begins_with_message() {
             let key = credential::find(&parts.headers, parts.uri.query());
             opening.key = key.map(Secret::new);
             Box::pin(self.accept_early(asked, &mut opening)).await?;
@@ -179,7 +192,6 @@ impl Exchange {
         begun: Begun,
     ) -> Result<Ending, Refusal> {
         let Begun { number, answer, chosen, is_client_gone, .. } = begun;
-        let asked = &admitted.asked;
         let Some(mut opening) = admitted.opening.take() else {
             return Err(Refusal::new(Kind::BackendFailed).detail("a 101 that nobody asked for"));
         };
@@ -211,7 +223,14 @@ impl Exchange {
                 Early { io, headers, frames, buffer, units, status }
             }
         };
-        let ending = Box::pin(self.converse((asked, opening.key), early, backend, &agreed)).await;
+        let terms = Terms {
+            asked: &admitted.asked,
+            grant: &admitted.grant,
+            key: opening.key,
+            backend_id: chosen.backend.id.clone(),
+            agreed,
+        };
+        let ending = Box::pin(self.converse(terms, early, backend)).await;
         drop(chosen);
         Ok(ending)
     }
@@ -253,28 +272,25 @@ impl Exchange {
         })
     }
 
-    async fn converse(
-        &mut self,
-        (asked, key): (&Asked, Option<Secret>),
-        early: Early,
-        backend: net::Upgraded,
-        agreed: &Agreed,
-    ) -> Ending {
+    async fn converse(&mut self, terms: Terms<'_>, early: Early, backend: net::Upgraded) -> Ending {
+        let Terms { asked, grant, key, backend_id, agreed } = terms;
         let Early { io, headers, frames, buffer, units, status } = early;
         let limits = self.session_limits();
         let (client_reader, client_writer) = tokio::io::split(io);
         let (backend_reader, backend_writer) = tokio::io::split(backend);
         let began = Instant::now();
-        let (recorder, live, gateway) =
-            (self.recorder.clone(), self.live.clone(), self.gateway.clone());
-        let model = asked.deployment().to_owned();
+        let (recorder, gateway) = (self.recorder.clone(), self.gateway.clone());
         // Its answers are counted one by one as they end.
         self.note_answer(101, &HeaderMap::new());
-        let account = Mutex::new(&mut *self);
-        let look = match asked.names_model_in_messages() {
-            true => Look::Model(None, asked.target.model.clone()),
-            false => Look::Not,
+        let (look, learner) = match asked.begins_with_message() {
+            true => {
+                let owner = &grant.subscription_id;
+                let learner = Learner::of_session(&asked.named, &backend_id, owner);
+                (Look::Requests(None), Some(learner))
+            }
+            false => (Look::Not, None),
         };
+        let desk = Desk { exchange: &mut *self, asked, grant, key, backend_id, learner };
         let mut client = Lane::new(Side::Request, (client_reader, backend_writer), frames, look)
             .with_early(units, buffer);
         let reader = agreed.reader(Sender::Server, limits.message_bytes_max);
@@ -287,15 +303,7 @@ impl Exchange {
             began,
             ebbs: CancellationToken::new(),
             tally: Mutex::new(SessionTally::default()),
-            charge: &|used| {
-                let mut account = account.lock().unwrap_or_else(PoisonError::into_inner);
-                let frame = account.note_usage(&model, *used);
-                Charged { frame, is_exhausted: account.is_exhausted() }
-            },
-            admits: &|model| {
-                let key = key.as_ref().map(Secret::expose);
-                exchange::admit(&live, key, asked, model).map(drop)
-            },
+            desk: tokio::sync::Mutex::new(desk),
         };
         let signals = Signals { stop: &gateway.stop, halt: &gateway.halt };
         let ended = session::run(&mut client, &mut server, &shared, limits, signals).await;

@@ -134,7 +134,7 @@ impl Track {
             Held::Nothing => Ok(()),
             Held::Memory { opcode, data, share } => {
                 let length = (data.len() + piece.len()) as u64;
-                let fits = length <= self.depot.config.body_memory_bytes_max;
+                let fits = length <= self.depot.config.extract_bytes_max;
                 if fits && share.try_grow(piece.len() as u64) {
                     data.extend_from_slice(piece);
                     return Ok(());

@@ -84,6 +84,20 @@ impl Learner {
         self.push(text);
     }
 
+    /// For the answers of a session over a WebSocket, as a stream of events has them.
+    pub(crate) fn of_session(named: &Named, backend_id: &str, owner: &str) -> Box<Self> {
+        let role = ObjectRole { creates: Some(ObjectKind::Response), ..named.role };
+        Box::new(Self {
+            finder: IdFinder::new(Some("text/event-stream")),
+            named: Named { role, ..named.clone() },
+            backend_id: backend_id.to_owned(),
+            owner: owner.to_owned(),
+            own: String::new(),
+            told: Objects::default(),
+            seen: HashSet::new(),
+        })
+    }
+
     /// Takes the next piece of the answer.
     pub(crate) fn push(&mut self, data: &[u8]) {
         self.finder.push(data);

@@ -6,19 +6,20 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use event::{Frame, MessageChunk, Opcode, Side, Timestamp};
-use openai::{Peeker, SessionEvent, Usage};
+use event::{MessageChunk, Opcode, Side, Timestamp};
+use openai::{Peeker, SessionEvent};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::record::Recorder;
 use crate::refusal::{Kind, Refusal};
+use crate::websocket::desk::{Charged, Desk};
 use crate::websocket::frames::{FrameReader, Unit, Violation};
 
 /// Room for one reading.
 const READ_BYTES: usize = 16 << 10;
-/// Longest message of a backend that is looked into for usage; those that tell it are far shorter.
-const WATCHED_BYTES_MAX: usize = 256 << 10;
+/// Longest message of a backend that is looked into for usage. It is held meanwhile.
+const WATCHED_BYTES_MAX: usize = 4 << 20;
 
 /// What both directions of a session share.
 pub(crate) struct Shared<'a> {
@@ -29,19 +30,7 @@ pub(crate) struct Shared<'a> {
     /// The client sends nothing more: only what it asked for is still waited for.
     pub(crate) ebbs: CancellationToken,
     pub(crate) tally: Mutex<SessionTally>,
-    /// Counts what a response has used.
-    pub(crate) charge: &'a (dyn Fn(&Usage) -> Charged + Send + Sync),
-    /// Whether the caller may use this model.
-    pub(crate) admits: &'a (dyn Fn(&str) -> Result<(), Refusal> + Send + Sync),
-}
-
-/// A response was counted against the limits.
-#[derive(Default)]
-pub(crate) struct Charged {
-    /// For the ledger.
-    pub(crate) frame: Option<Frame>,
-    /// Nothing is left of one of the limits.
-    pub(crate) is_exhausted: bool,
+    pub(crate) desk: tokio::sync::Mutex<Desk<'a>>,
 }
 
 /// What a session has come to.
@@ -75,8 +64,8 @@ pub(crate) struct Lane<R, W> {
 pub(crate) enum Look {
     /// Nothing.
     Not,
-    /// `model` of each message of the client; the last one is admitted.
-    Model(Option<Box<Peeker>>, String),
+    /// What each message of the client asks for.
+    Requests(Option<Box<Peeker>>),
     /// Responses that begin and end; the message under way is kept meanwhile.
     Responses(Option<Vec<u8>>),
 }
@@ -208,7 +197,7 @@ where
     }
 
     async fn take(&mut self, unit: Unit, shared: &Shared<'_>) -> Result<(), Stop> {
-        let charged = self.look(&unit, shared)?;
+        let charged = self.look(&unit, shared).await?;
         record(self.side, &unit, shared).await?;
         if let Some(frame) = charged.frame {
             shared.recorder.append(vec![frame]).await.map(drop).map_err(Stop::Ledger)?;
@@ -248,13 +237,13 @@ where
         Ok(())
     }
 
-    fn look(&mut self, unit: &Unit, shared: &Shared<'_>) -> Result<Charged, Stop> {
+    async fn look(&mut self, unit: &Unit, shared: &Shared<'_>) -> Result<Charged, Stop> {
         if !matches!(unit.opcode, Opcode::Text | Opcode::Binary) {
             return Ok(Charged::default());
         }
         match &mut self.look {
             Look::Not => Ok(Charged::default()),
-            Look::Model(peeker, admitted) => {
+            Look::Requests(peeker) => {
                 if unit.is_start {
                     *peeker = Some(Box::new(Peeker::new(Some("application/json"))));
                 }
@@ -263,19 +252,15 @@ where
                 }
                 // Before its last piece a message can do nothing.
                 let whole = if unit.is_end { peeker.take() } else { None };
-                let model = whole.and_then(|peeker| peeker.finish().model);
-                match model {
-                    Some(model) if model != *admitted => {
-                        (shared.admits)(&model).map_err(Stop::Denied)?;
-                        *admitted = model;
-                    }
-                    _ => {}
+                if let Some(peeker) = whole {
+                    let peek = peeker.finish();
+                    shared.desk.lock().await.admit(&peek).await.map_err(Stop::Denied)?;
                 }
                 Ok(Charged::default())
             }
             Look::Responses(held) => {
                 if unit.is_start && unit.is_end {
-                    return Ok(heard(&unit.data, shared));
+                    return heard(&unit.data, shared).await;
                 }
                 if unit.is_start {
                     *held = Some(Vec::new());
@@ -287,7 +272,10 @@ where
                     *held = None;
                 }
                 let whole = if unit.is_end { held.take() } else { None };
-                Ok(whole.map(|message| heard(&message, shared)).unwrap_or_default())
+                match whole {
+                    Some(message) => heard(&message, shared).await,
+                    None => Ok(Charged::default()),
+                }
             }
         }
     }
@@ -310,20 +298,19 @@ async fn record(side: Side, unit: &Unit, shared: &Shared<'_>) -> Result<(), Stop
 }
 
 /// Follows what the backend answers: this is where the cost of each response is known first.
-fn heard(message: &[u8], shared: &Shared<'_>) -> Charged {
+async fn heard(message: &[u8], shared: &Shared<'_>) -> Result<Charged, Stop> {
     let event = SessionEvent::read(message);
     if event == SessionEvent::Other {
-        return Charged::default();
+        return Ok(Charged::default());
     }
+    let charged = shared.desk.lock().await.hear(message, &event).await;
     let mut tally = shared.tally.lock().unwrap_or_else(PoisonError::into_inner);
     match event {
         SessionEvent::ResponseStarted => tally.open_responses += 1,
-        SessionEvent::ResponseEnded(used) => {
+        SessionEvent::ResponseEnded(_) => {
             tally.open_responses = tally.open_responses.saturating_sub(1);
-            drop(tally);
-            return used.map(|used| (shared.charge)(&used)).unwrap_or_default();
         }
         SessionEvent::Other => {}
     }
-    Charged::default()
+    charged.map_err(Stop::Ledger)
 }

@@ -23,8 +23,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::support::{
-    KEY, LIMIT, NARROW_KEY, SESSION_KEY, Setup, Story, World, named_simulator, read_head, scripted,
-    simulator,
+    KEY, LIMIT, NARROW_KEY, OTHER_KEY, SESSION_KEY, Setup, Story, World, named_simulator,
+    read_head, scripted, simulator,
 };
 
 const REALTIME: &str = "/openai/v1/realtime?model=gpt-realtime";
@@ -566,6 +566,26 @@ async fn responses_over_a_socket_go_to_the_backend_of_their_model() {
     assert_eq!(texts(&story, Side::Request)[0], ask.to_string());
     assert_eq!(texts(&story, Side::Response), heard);
     assert_eq!(session(&story).2, 2);
+    // What was made in the session is at home there, and its maker's.
+    let last: Value = serde_json::from_str(heard.last().unwrap()).unwrap();
+    let made = last["response"]["id"].as_str().unwrap();
+    let follow = json!({"type": "response.create", "model": "gpt-4o", "input": "so?", "previous_response_id": made});
+    let mut over_http = follow.clone();
+    over_http.as_object_mut().unwrap().remove("type");
+    let answer = world.post(RESPONSES, &over_http.to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    for is_first in [true, false] {
+        let (mut socket, _) = dial(&world, RESPONSES, &[("api-key", OTHER_KEY)]).await.unwrap();
+        if !is_first {
+            say(&mut socket, ask.clone()).await;
+            until(&mut socket, "response.completed").await;
+        }
+        say(&mut socket, follow.clone()).await;
+        assert_eq!(close_code(&mut socket).await, 1008, "{is_first}");
+    }
+    let mut socket = connect(&world, RESPONSES, &[]).await;
+    say(&mut socket, follow).await;
+    until(&mut socket, "response.completed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -152,8 +152,9 @@ fn a_session_that_a_crash_left_open_holds_what_came() {
 #[test]
 fn a_message_too_long_for_memory_is_kept_whole_and_said_to_be_unsearched() {
     let config = PipelineConfig {
-        body_memory_bytes_max: 1_000,
+        body_memory_bytes_max: 2_000,
         inline_bytes_max: 500,
+        extract_bytes_max: 1_024,
         ..PipelineConfig::default()
     };
     let long =

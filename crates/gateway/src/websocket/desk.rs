@@ -1,0 +1,74 @@
+//! What a session owes to limits, to the caller's rights and to whoever makes objects, message by
+//! message.
+
+use event::Frame;
+use openai::{Peek, SessionEvent};
+use policy::Grant;
+
+use crate::Secret;
+use crate::asked::Asked;
+use crate::exchange::{self, Exchange};
+use crate::objects::Learner;
+use crate::refusal::{Kind, Refusal};
+
+/// Decides on the messages of one session.
+pub(crate) struct Desk<'a> {
+    pub(crate) exchange: &'a mut Exchange,
+    pub(crate) asked: &'a Asked,
+    pub(crate) grant: &'a Grant,
+    pub(crate) key: Option<Secret>,
+    pub(crate) backend_id: String,
+    /// Looks for objects in the answers, where there may be some.
+    pub(crate) learner: Option<Box<Learner>>,
+}
+
+/// A response was counted against the limits.
+#[derive(Default)]
+pub(crate) struct Charged {
+    /// For the ledger.
+    pub(crate) frame: Option<Frame>,
+    /// Nothing is left of one of the limits.
+    pub(crate) is_exhausted: bool,
+}
+
+impl Desk<'_> {
+    /// Whether the caller may ask for this: the model, its length, and the objects that it names.
+    pub(crate) async fn admit(&mut self, peek: &Peek) -> Result<(), Refusal> {
+        let mut asked = self.asked.clone();
+        asked.learn(peek);
+        let key = self.key.as_ref().map(Secret::expose);
+        exchange::admit(&self.exchange.live, key, &asked, asked.deployment())?;
+        self.exchange.check_length(&asked, self.grant)?;
+        self.exchange.check_objects(&asked, self.grant, &self.backend_id).await
+    }
+
+    /// Takes note of a response that begins or ends; what it made is remembered before it is passed on.
+    pub(crate) async fn hear(
+        &mut self,
+        message: &[u8],
+        event: &SessionEvent,
+    ) -> Result<Charged, Refusal> {
+        if let Some(learner) = &mut self.learner {
+            learner.push(b"data: ");
+            learner.push(message);
+            learner.push(b"\n\n");
+            if !learner.has_none() {
+                self.exchange.keep_objects(learner).await?;
+            }
+        }
+        let SessionEvent::ResponseEnded(Some(used)) = event else { return Ok(Charged::default()) };
+        let frame = self.exchange.note_usage(self.asked.deployment(), *used);
+        Ok(Charged { frame, is_exhausted: self.exchange.is_exhausted() })
+    }
+}
+
+impl Exchange {
+    fn check_length(&self, asked: &Asked, grant: &Grant) -> Result<(), Refusal> {
+        match (grant.allowance.max_tokens, asked.output_tokens_max) {
+            (Some(most), Some(wanted)) if wanted > most => {
+                Err(Refusal::new(Kind::MaxTokens).say(crate::account::too_long(wanted, most)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
