@@ -220,7 +220,7 @@ impl Asked {
 
     /// A model does the work: it costs tokens.
     pub(crate) fn takes_model(&self) -> bool {
-        self.wants_model || self.has_path_deployment
+        self.wants_model || self.has_path_deployment || self.target.kind == "realtime"
     }
 
     /// It depends on what earlier calls left at one backend.

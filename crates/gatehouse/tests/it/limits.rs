@@ -19,8 +19,9 @@ fn limit(gateway: &Gateway, tokens: u64) {
     let text = format!(
         "\nlimits:\n  - token_quota: {tokens}\n    token_quota_period: yearly\n    calls: 100000\n"
     );
-    let mut file = std::fs::OpenOptions::new().append(true).open(&gateway.config).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    let mut file =
+        std::fs::OpenOptions::new().append(true).open(&gateway.config).expect("init wrote it");
+    file.write_all(text.as_bytes()).expect("the disk has room");
 }
 
 fn call(address: SocketAddr, key: &str) -> anyhow::Result<Response> {

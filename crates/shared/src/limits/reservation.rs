@@ -1,7 +1,7 @@
 //! What one call holds until its true use is known.
 
 use event::{Charge, ChargeStep, Charges, Timestamp};
-use policy::{Limit, Used, Window};
+use policy::{Limit, Measure, Used, Window};
 
 use super::Limiter;
 use super::book::Held;
@@ -44,9 +44,9 @@ impl Reservation {
             counted.map(|held| held.amount).max().unwrap_or(0)
         };
         Used {
-            calls: most(policy::Measure::Calls),
-            tokens: most(policy::Measure::Tokens),
-            nanodollars: most(policy::Measure::Money),
+            calls: most(Measure::Calls),
+            tokens: most(Measure::Tokens),
+            nanodollars: most(Measure::Money),
             is_estimated: true,
         }
     }
@@ -61,11 +61,11 @@ impl Reservation {
         Some(charges)
     }
 
-    /// Nothing is left of one of the limits.
+    /// Nothing is left of one of the limits of tokens or money.
     pub fn is_exhausted(&self, now: Timestamp) -> bool {
         let mut book = self.limiter.book();
         let mut counted =
-            self.held.iter().filter(|held| held.applied.limit.window != Window::InFlight);
+            self.held.iter().filter(|held| held.applied.limit.measure != Measure::Calls);
         counted.any(|held| book.remaining(&held.applied, now) == 0)
     }
 

@@ -136,6 +136,23 @@ async fn all_limits_let_a_call_in_or_none_counts_it() {
 }
 
 #[tokio::test]
+async fn a_session_is_exhausted_by_tokens_and_not_by_calls() {
+    let limiter = Limiter::new();
+    let calls = LimitConfig { calls: Some(1), ..Default::default() };
+    let limits = applied(&[calls, quota(100)]);
+    let mut session = limiter.reserve(limits.clone(), &asks(0, 0), at(0)).await.unwrap();
+    session.add(&Used { calls: 0, ..spent(99) }, at(1)).unwrap();
+    assert!(!session.is_exhausted(at(1)));
+    session.add(&Used { calls: 0, ..spent(30) }, at(2)).unwrap();
+    assert!(session.is_exhausted(at(2)));
+    session.settle(&spent(0), at(3));
+    assert_eq!(
+        limiter.counters(at(3)).iter().map(|state| state.used).collect::<Vec<_>>(),
+        [1, 129]
+    );
+}
+
+#[tokio::test]
 async fn the_longest_wait_answers_and_a_prompt_above_the_limit_never_fits() {
     let limiter = Limiter::new();
     let minute = LimitConfig { tokens_per_minute: Some(10), ..Default::default() };
