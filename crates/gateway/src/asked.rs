@@ -4,17 +4,17 @@ use event::Target;
 use http::request::Parts;
 use http::{Method, header};
 use openai::{
-    Catalogue, DeploymentSource, Family, Finding, Identified, Kind, ModelPlace, Multipart, Peek,
-    Peeker, Splice, Statefulness, Streaming, Surface,
+    Catalogue, DeploymentSource, Family, Identified, Kind, ModelPlace, Multipart, Peek, Peeker,
+    Splice, Statefulness, Streaming, Surface,
 };
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::config::{BackendKind, UnknownPaths};
-use crate::credential;
 use crate::objects::Named;
 use crate::refusal::{self, Refusal};
 use crate::websocket::handshake;
+use crate::{credential, doctor};
 
 /// What stands in a path as it is (RFC 3986, section 2.3).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -82,7 +82,7 @@ impl Asked {
         let mut asked = Self::from_identified(&found);
         // A response that is looked up can be streamed again.
         asked.target.is_stream = asked.streams && query.is_some_and(asks_for_stream);
-        asked.refusal = refuse(&found, unknown);
+        asked.refusal = doctor::path(&parts.method, &found, unknown);
         asked
     }
 
@@ -98,7 +98,7 @@ impl Asked {
         let is_responses = found.log_operation_id() == RESPONSES;
         asked.begins_with_message = is_responses;
         asked.wants_model = is_responses && asked.deployment().is_empty();
-        asked.refusal = refuse(&found, unknown);
+        asked.refusal = doctor::path(&Method::GET, &found, unknown);
         let speaks = |operation: &openai::Operation| operation.streaming == Streaming::WebSocket;
         if asked.refusal.is_none() && found.operation.is_some_and(|operation| !speaks(operation)) {
             asked.refusal = Some(Refusal::new(refusal::Kind::WebSocket));
@@ -211,6 +211,17 @@ impl Asked {
     /// What is asked for is known once the first message of the WebSocket is there.
     pub(crate) fn begins_with_message(&self) -> bool {
         self.begins_with_message
+    }
+
+    /// Azure would not know the path, because its `api-version` is missing or none.
+    pub(crate) fn lacks_version(&self) -> bool {
+        let version = self.target.api_version.as_str();
+        match self.family {
+            Family::AzureDeployment => !doctor::is_dated(version),
+            Family::Inference => version.is_empty(),
+            Family::Bare => self.has_path_deployment && !doctor::is_dated(version),
+            _ => false,
+        }
     }
 
     /// Whether a body that is no JSON is refused.
@@ -346,27 +357,6 @@ impl Asked {
 
 fn asks_for_stream(query: &str) -> bool {
     query.split('&').any(|pair| pair == "stream=true")
-}
-
-fn refuse(found: &Identified<'_>, unknown: UnknownPaths) -> Option<Refusal> {
-    let hint = found.hint.as_ref();
-    match &found.finding {
-        Finding::Known => None,
-        Finding::MethodNotAllowed(methods) => {
-            Some(Refusal::new(refusal::Kind::MethodNotAllowed).allow(methods))
-        }
-        // A path that looks like a mistake is never passed on: no backend would know it either.
-        Finding::UnknownPath if unknown == UnknownPaths::Proxy && hint.is_none() => None,
-        Finding::UnknownPath | Finding::UnknownFamily => {
-            let refusal = Refusal::new(refusal::Kind::UnknownPath);
-            Some(match hint {
-                Some(hint) => refusal
-                    .finding(hint.problem.name())
-                    .say(format!("Unable to match incoming request to an operation: {hint}.")),
-                None => refusal,
-            })
-        }
-    }
 }
 
 /// Identifies a request given as raw bytes, as the gateway would; the entry for fuzzing. The answer

@@ -150,6 +150,11 @@ impl Backend {
         self.origin.config.fine_tuned.iter().any(|name| name == deployment)
     }
 
+    /// The deployments that it is said to have; none if it serves every one.
+    pub(crate) fn deployments(&self) -> impl Iterator<Item = &str> {
+        self.deployments.iter().map(String::as_str)
+    }
+
     /// Somebody decreed that this deployment is here.
     pub(crate) fn lists(&self, deployment: &str) -> bool {
         self.deployments.contains(deployment) || self.is_fine_tuned(deployment)

@@ -16,6 +16,19 @@ const KEY_HEADERS: [&str; 2] = ["api-key", "ocp-apim-subscription-key"];
 const KEY_PARAMETERS: [&str; 3] = ["subscription-key", "api-key", "authorization"];
 /// What the key stands behind in a subprotocol of a browser's WebSocket.
 const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
+/// Headers that clients of other services put their key in: never read, never recorded.
+const MISPLACED_HEADERS: [&str; 8] = [
+    "x-api-key",
+    "apikey",
+    "api_key",
+    "openai-api-key",
+    "azure-api-key",
+    "subscription-key",
+    "x-goog-api-key",
+    "x-functions-key",
+];
+/// Parameters of that kind.
+const MISPLACED_PARAMETERS: [&str; 4] = ["key", "apikey", "api_key", "access_token"];
 /// What stands in the record in place of a secret.
 const REDACTED: &str = "***";
 
@@ -58,6 +71,19 @@ pub(crate) fn key_of_protocol(protocol: &str) -> Option<&str> {
     start.eq_ignore_ascii_case(KEY_PROTOCOL).then(|| &protocol[KEY_PROTOCOL.len()..])
 }
 
+/// A header that probably holds a key but is not read.
+pub(crate) fn misplaced_header(headers: &HeaderMap) -> Option<&'static str> {
+    MISPLACED_HEADERS.into_iter().find(|name| headers.contains_key(*name))
+}
+
+/// A parameter that probably holds a key but is not read.
+pub(crate) fn misplaced_parameter(query: &str) -> Option<&'static str> {
+    let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    names.into_iter().find_map(|name| {
+        MISPLACED_PARAMETERS.into_iter().find(|known| name.eq_ignore_ascii_case(known))
+    })
+}
+
 /// Whether a header's value must not be recorded.
 pub(crate) fn is_secret(name: &HeaderName) -> bool {
     *name == AUTHORIZATION
@@ -65,6 +91,7 @@ pub(crate) fn is_secret(name: &HeaderName) -> bool {
         || *name == COOKIE
         || *name == SET_COOKIE
         || KEY_HEADERS.contains(&name.as_str())
+        || MISPLACED_HEADERS.contains(&name.as_str())
 }
 
 /// A header's value as it is recorded.
@@ -91,7 +118,8 @@ fn redact_protocols(list: &str) -> String {
 
 /// A query as it is recorded: its keys redacted.
 pub(crate) fn redact_query(query: &str) -> Cow<'_, str> {
-    rewrite(query, |pair, out| {
+    let is_secret = |name: &str| is_key_parameter(name) || misplaced_parameter(name).is_some();
+    rewrite(query, is_secret, |pair, out| {
         let name = pair.split_once('=').map_or(pair, |(name, _)| name);
         out.push_str(name);
         out.push('=');
@@ -101,12 +129,15 @@ pub(crate) fn redact_query(query: &str) -> Cow<'_, str> {
 
 /// A query as it is sent on: its keys removed.
 pub(crate) fn strip_query(query: &str) -> Cow<'_, str> {
-    rewrite(query, |_, _| {})
+    rewrite(query, is_key_parameter, |_, _| {})
 }
 
-fn rewrite(query: &str, replace: impl Fn(&str, &mut String)) -> Cow<'_, str> {
-    let has_key =
-        |pair: &str| is_key_parameter(pair.split_once('=').map_or(pair, |(name, _)| name));
+fn rewrite(
+    query: &str,
+    is_key: impl Fn(&str) -> bool,
+    replace: impl Fn(&str, &mut String),
+) -> Cow<'_, str> {
+    let has_key = |pair: &str| is_key(pair.split_once('=').map_or(pair, |(name, _)| name));
     if !query.split('&').any(has_key) {
         return Cow::Borrowed(query);
     }
@@ -170,6 +201,7 @@ mod tests {
     fn queries_are_redacted_in_records_and_stripped_upstream() {
         let query = "api-version=1&api-key=s3cret&x=y&subscription%2Dkey=s3cret";
         assert_eq!(redact_query(query), "api-version=1&api-key=***&x=y&subscription%2Dkey=***");
+        assert_eq!(redact_query("key=s3cret&x=key"), "key=***&x=key");
         assert_eq!(strip_query(query), "api-version=1&x=y");
         assert_eq!(strip_query("api-key=s&a=b"), "a=b");
         assert_eq!(strip_query("api-key=s"), "");
@@ -178,7 +210,8 @@ mod tests {
 
     #[test]
     fn secret_headers_never_show_their_value() {
-        for name in ["authorization", "api-key", "ocp-apim-subscription-key", "cookie"] {
+        for name in ["authorization", "api-key", "ocp-apim-subscription-key", "cookie", "x-api-key"]
+        {
             let shown = redact_header(&HeaderName::from_static(name), b"Bearer s3cret");
             assert!(!shown.contains("s3cret"), "{name}");
         }

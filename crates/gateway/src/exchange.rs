@@ -30,7 +30,7 @@ use crate::reply::{Pieces, Reply};
 use crate::spool::{Spool, Stored};
 use crate::upload::{BodyLimits, Pace, Upload};
 use crate::websocket::{self, Early, Farewell, Opening};
-use crate::{GatewayConfig, address, credential, headers};
+use crate::{GatewayConfig, address, credential, doctor, headers};
 
 /// Bytes of a stored body that one append carries when the request is refused.
 const APPEND_BYTES: u64 = 1 << 20;
@@ -225,8 +225,13 @@ impl Exchange {
 
     fn authenticate(&mut self, parts: &Parts, asked: &Asked) -> Result<Grant, Refusal> {
         let admitted = self.admit(parts, asked, &asked.target.deployment);
-        if let Ok(grant) = &admitted {
-            self.note_grant(grant);
+        match &admitted {
+            Ok(grant) => self.note_grant(grant),
+            Err(_) => {
+                let key = credential::find(&parts.headers, parts.uri.query());
+                let account = key.and_then(|key| policy::account(&self.live.rules, &key));
+                account.iter().for_each(|account| self.note_grant(account));
+            }
         }
         match (admitted, &asked.refusal) {
             // What a URL is wrong about is more helpful than that its operation is not allowed.
@@ -238,7 +243,15 @@ impl Exchange {
 
     fn admit(&self, parts: &Parts, asked: &Asked, deployment: &str) -> Result<Grant, Refusal> {
         let key = credential::find(&parts.headers, parts.uri.query());
-        admit(&self.live, key.as_deref(), asked, deployment)
+        admit(&self.live, key.as_deref(), asked, deployment).map_err(|refusal| {
+            let is_known = |key: &str| policy::account(&self.live.rules, key).is_some();
+            match refusal.kind {
+                Kind::KeyMissing | Kind::KeyInvalid => {
+                    doctor::key(refusal, &parts.headers, parts.uri.query(), &is_known)
+                }
+                _ => refusal,
+            }
+        })
     }
 
     fn check_head(&self, parts: &Parts, asked: &Asked) -> Result<(), Refusal> {
@@ -248,10 +261,13 @@ impl Exchange {
             return Err(Refusal::new(Kind::BodyTooLarge));
         }
         // A deployment in the path is known to be missing before the body is asked for.
-        if asked.target.deployment.is_empty() {
-            return Ok(());
+        if !asked.target.deployment.is_empty() {
+            self.check_served(parts, asked)?;
         }
-        self.check_served(asked)
+        if asked.lacks_version() && self.live.pool.is_azure(asked.deployment()) {
+            return Err(doctor::api_version(&asked.target.api_version));
+        }
+        Ok(())
     }
 
     /// Reads as much of the body as must be known before it is sent on.
@@ -325,16 +341,19 @@ impl Exchange {
             return Ok(grant);
         }
         let grant = self.admit(parts, asked, named)?;
-        self.check_served(asked)?;
+        self.check_served(parts, asked)?;
         Ok(grant)
     }
 
-    fn check_served(&self, asked: &Asked) -> Result<(), Refusal> {
+    fn check_served(&self, parts: &Parts, asked: &Asked) -> Result<(), Refusal> {
         let deployment = asked.deployment();
         if self.live.pool.knows(deployment) || self.gateway.objects.model(deployment).is_some() {
             return Ok(());
         }
-        Err(Refusal::new(Kind::DeploymentNotFound))
+        let key = credential::find(&parts.headers, parts.uri.query());
+        let operation_id = &asked.target.operation_id;
+        let request = policy::Request { key: key.as_deref(), operation_id, deployment };
+        Err(doctor::unknown_deployment(deployment, &usable(&self.live, &request)))
     }
 
     fn note_target(&mut self, asked: &Asked) {
@@ -572,14 +591,25 @@ pub(crate) fn admit(
     deployment: &str,
 ) -> Result<Grant, Refusal> {
     let request = policy::Request { key, operation_id: &asked.target.operation_id, deployment };
-    policy::admit(&live.rules, &request).map_err(|denial| {
-        Refusal::new(match denial.reason {
-            DenialReason::KeyMissing => Kind::KeyMissing,
-            DenialReason::KeyUnknown | DenialReason::SubscriptionInactive => Kind::KeyInvalid,
-            DenialReason::OperationNotAllowed => Kind::OperationNotAllowed,
-            DenialReason::DeploymentNotAllowed => Kind::DeploymentNotAllowed,
-        })
+    policy::admit(&live.rules, &request).map_err(|denial| match denial.reason {
+        DenialReason::KeyMissing => Refusal::new(Kind::KeyMissing),
+        DenialReason::KeyUnknown => Refusal::new(Kind::KeyInvalid),
+        DenialReason::SubscriptionInactive => {
+            Refusal::new(Kind::KeyInvalid).finding("SubscriptionInactive")
+        }
+        DenialReason::OperationNotAllowed => Refusal::new(Kind::OperationNotAllowed),
+        DenialReason::DeploymentNotAllowed => {
+            doctor::forbidden_deployment(deployment, &usable(live, &request))
+        }
     })
+}
+
+/// Deployments that backends serve and that the caller may use for this.
+fn usable<'a>(live: &'a Live, request: &policy::Request<'_>) -> Vec<&'a str> {
+    let is_usable = |deployment: &&str| {
+        policy::admit(&live.rules, &policy::Request { deployment, ..*request }).is_ok()
+    };
+    live.pool.deployments().into_iter().filter(is_usable).collect()
 }
 
 /// What is known of a request from its head.

@@ -11,6 +11,7 @@ mod backend;
 mod config;
 mod connection;
 mod credential;
+mod doctor;
 mod edge_io;
 mod exchange;
 mod forward;

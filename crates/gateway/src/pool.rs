@@ -10,7 +10,7 @@ mod log;
 mod standing;
 mod wish;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -22,7 +22,7 @@ pub(crate) use standing::{Lane, Standing};
 
 use crate::asked::Asked;
 use crate::backend::{Backend, Origin};
-use crate::config::{BackendKeys, Balance, GatewayConfig, Tier};
+use crate::config::{BackendKeys, BackendKind, Balance, GatewayConfig, Tier};
 use crate::gateway::{BackendStatus, Error};
 
 /// Most attempts at one request.
@@ -143,6 +143,18 @@ impl Pool {
     /// Whether any backend has the deployment; with no backends at all, the answer comes later.
     pub(crate) fn knows(&self, deployment: &str) -> bool {
         self.backends.is_empty() || self.backends.iter().any(|backend| backend.serves(deployment))
+    }
+
+    /// Whether every backend that has the deployment is Azure's.
+    pub(crate) fn is_azure(&self, deployment: &str) -> bool {
+        let mut serving = self.backends.iter().filter(|backend| backend.serves(deployment));
+        serving.all(|backend| backend.kind == BackendKind::Azure)
+    }
+
+    /// The deployments that backends are said to have, each once. There may be others where a backend
+    /// serves every one.
+    pub(crate) fn deployments(&self) -> BTreeSet<&str> {
+        self.backends.iter().flat_map(|backend| backend.deployments()).collect()
     }
 
     pub(crate) fn status(&self, now: Instant) -> Vec<BackendStatus> {

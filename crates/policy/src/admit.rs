@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::SubscriptionState;
 use crate::limits::Allowance;
-use crate::rules::Rules;
+use crate::rules::{Rules, Subscription};
 
 /// What the decision looks at.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,13 +90,25 @@ pub fn admit(rules: &Rules, request: &Request<'_>) -> Result<Grant, Denial> {
     if !subscription.allows_deployment(request.deployment) {
         return Err(deny(DenialReason::DeploymentNotAllowed));
     }
-    Ok(Grant {
-        product_id: product.map(|product| product.id.clone()).unwrap_or_default(),
-        subscription_id: subscription.id.clone(),
-        user_id: subscription.owner.clone(),
-        rules_version: rules.version(),
-        allowance: subscription.allowance.clone(),
-    })
+    Ok(Grant::of(rules, subscription))
+}
+
+/// On whose account a call with this key would be, whether it may be made or not.
+pub fn account(rules: &Rules, key: &str) -> Option<Grant> {
+    rules.subscription(key).map(|subscription| Grant::of(rules, subscription))
+}
+
+impl Grant {
+    fn of(rules: &Rules, subscription: &Subscription) -> Self {
+        let product = rules.product(subscription);
+        Self {
+            product_id: product.map(|product| product.id.clone()).unwrap_or_default(),
+            subscription_id: subscription.id.clone(),
+            user_id: subscription.owner.clone(),
+            rules_version: rules.version(),
+            allowance: subscription.allowance.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Denial {

@@ -10,7 +10,7 @@ mod limits;
 mod prices;
 mod rules;
 
-pub use admit::{Denial, DenialReason, Grant, Request, admit};
+pub use admit::{Denial, DenialReason, Grant, Request, account, admit};
 pub use config::{ProductConfig, SubscriptionConfig, SubscriptionState};
 pub use keys::{KeyHash, KeyHashError, KeyHasher};
 pub use limits::{

@@ -5,6 +5,7 @@
 
 mod answers;
 mod backends;
+mod doctor;
 mod edge;
 mod edge_limits;
 mod failover;

@@ -51,7 +51,7 @@ async fn refusals_have_the_shape_that_sdks_read_and_are_records() {
         (with_header(bare(CHAT), "api-key", "x"), 401, "SubscriptionKeyInvalid", "invalid"),
         (with_header(bare(CHAT), "api-key", SUSPENDED_KEY), 401, "SubscriptionKeyInvalid", ""),
         (with_header(bare(CHAT), "api-key", NARROW_KEY), 403, "OperationNotAllowed", "product"),
-        (post(other, HELLO), 404, "DeploymentNotFound", "deployments"),
+        (post(other, HELLO), 404, "DeploymentNotFound", "gpt-4o"),
         (post(v1, v1_other), 404, "DeploymentNotFound", "model"),
         (post("/nowhere/at/all", HELLO), 404, "OperationNotFound", "base URL"),
         (post("/v1/v1/chat/completions", HELLO), 404, "OperationNotFound", "/v1/chat/completions"),
