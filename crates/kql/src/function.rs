@@ -93,6 +93,12 @@ impl Signature {
     }
 }
 
+/// The function most like a name, of those that `runs` says run; for what an engine refuses.
+pub fn nearest_function(name: &str, runs: impl Fn(Function) -> bool) -> Option<&'static str> {
+    let running = Function::ALL.iter().filter(|function| runs(**function));
+    crate::names::nearest(name, running.map(|function| function.name()))
+}
+
 /// Defines an enum of functions together with its table.
 macro_rules! functions {
     (

@@ -24,7 +24,7 @@ pub use assist::{Completion, CompletionKind, Completions, Hover, complete, forma
 pub use compile::{Compiled, FoundColumn, check_syntax, compile, compile_with};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use engine::{Catalogue, Engine, Frame, Options, QueryError, QueryErrorKind, Statistics};
-pub use function::{Aggregate, Function, Nature, Parameter, Returns, Signature};
+pub use function::{Aggregate, Function, Nature, Parameter, Returns, Signature, nearest_function};
 pub use operators::{OPERATORS, Operator, Support};
 pub use parser::QUERY_BYTES_MAX;
 pub use plan::{

@@ -11,8 +11,8 @@ use crate::syntax::{
     Body, Expanded, Expression, ExpressionKind, Item, Name, Operator, Ordered, PatternPart, Setting,
 };
 use crate::{
-    BagExpansion, Column, Expansion, Expr, ExprKind, Function, ParseMode, ParsePart, PathStep,
-    RelKind, Schema, SortKey, Span, Type, Value, codes,
+    BagExpansion, Column, Diagnostic, Expansion, Expr, ExprKind, Function, OPERATORS, ParseMode,
+    ParsePart, PathStep, RelKind, Schema, SortKey, Span, Support, Type, Value, codes,
 };
 
 /// Named expressions, a row to be.
@@ -87,8 +87,32 @@ impl Binder<'_> {
             ("invoke", Body::Call(call)) => self.invoke(input, call),
             // Only the last one of a query is shown.
             (_, Body::Render { .. }) => Ok(input.clone()),
-            (name, _) => self.unsupported(operator.name.span, format!("The operator '{name}'")),
+            ("reduce", _) => self.reduce(input, span),
+            _ => self.refused_operator(&operator.name),
         }
+    }
+
+    /// `reduce`: only its columns are known.
+    fn reduce(&mut self, input: &Table, span: Span) -> Bound<Table> {
+        let columns = vec![
+            Column::new("Pattern", Type::String),
+            Column::new("Count", Type::Long),
+            Column::new("Representative", Type::String),
+        ];
+        let what = "the operator 'reduce'".to_owned();
+        let kind = RelKind::Foreign { input: input.relation.clone(), what };
+        self.relation(kind, Arc::new(Schema::new(columns)), input.depth, span)
+    }
+
+    /// An operator that is known but not bound: what to use instead, if there is something.
+    pub(super) fn refused_operator(&mut self, name: &Name) -> Bound<Table> {
+        let message = format!("The operator '{}' is not supported", name.text);
+        let mut diagnostic = Diagnostic::error(codes::UNSUPPORTED, name.span, message);
+        let known = OPERATORS.iter().find(|operator| operator.name == name.text);
+        if let Some(Support::Refused(instead)) = known.map(|operator| operator.support) {
+            diagnostic = diagnostic.with_fix(instead);
+        }
+        self.report(diagnostic)
     }
 
     fn filter(&mut self, input: &Table, predicate: &Expression, span: Span) -> Bound<Table> {

@@ -22,10 +22,7 @@ impl Binder<'_> {
                 self.find(operator, tables, predicate, columns)
             }
             Body::Evaluate { call, schema } => self.evaluate(None, call, schema.as_ref()),
-            _ => {
-                let what = format!("The operator '{}'", operator.name.text);
-                self.unsupported(operator.name.span, what)
-            }
+            _ => self.refused_operator(&operator.name),
         }
     }
 

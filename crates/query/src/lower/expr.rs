@@ -306,8 +306,7 @@ impl Query {
         if let Some(constant) = self.context(function, args)? {
             return Ok(constant);
         }
-        let kernel = kernels::kernel(function)
-            .ok_or_else(|| QueryError::unsupported(format!("function {}()", function.name())))?;
+        let kernel = kernels::kernel(function).ok_or_else(|| refused(function))?;
         if let Some(pattern) = kernels::is_pattern(function).and_then(|at| args.get(at))
             && let Some(text) = pattern.as_literal().and_then(Value::as_str)
         {
@@ -372,6 +371,16 @@ impl Query {
             _ => Ok(None),
         }
     }
+}
+
+/// A function without a kernel; the one most like it may be meant.
+fn refused(function: Function) -> QueryError {
+    let name = function.name();
+    let mut text = format!("function {name}() is not supported by this engine");
+    if let Some(near) = kql::nearest_function(name, crate::reference::runs) {
+        text.push_str(&format!("; the nearest that is: {near}()"));
+    }
+    QueryError::new(QueryErrorKind::Unsupported, text)
 }
 
 fn native(left: Expr, op: Operator, right: Expr) -> Expr {

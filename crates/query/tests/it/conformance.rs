@@ -79,9 +79,21 @@ fn documented_examples_answer_as_documented() {
         report.print();
         return;
     }
+    still_wrong(&report);
     let Count { passed, all } = report.count("exact", "all");
     assert!(passed >= FLOOR, "{passed} of {all} pass, {FLOOR} did before");
     assert!(passed < FLOOR + 15, "{passed} pass: raise the floor from {FLOOR}");
+}
+
+/// A case that is believed wrong and passes is taken off the list.
+fn still_wrong(report: &Report) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../kql/testdata/believed_wrong.txt");
+    let list = std::fs::read_to_string(path).expect("the list of cases believed wrong");
+    for line in list.lines().filter(|line| !line.starts_with('#')) {
+        let (id, reason) = line.split_once(": ").expect("an id and a reason");
+        let of_case = |failure: &String| failure.starts_with(&format!("{id}: "));
+        assert!(!reason.is_empty() && report.failures.values().flatten().any(of_case), "{id}");
+    }
 }
 
 fn run(fixture: &Fixture, case: &Json, report: &mut Report) {
