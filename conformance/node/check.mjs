@@ -3,7 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import tls from 'node:tls';
 import OpenAI, { AzureOpenAI, toFile } from 'openai';
 import { OpenAIRealtimeWebSocket } from 'openai/realtime/websocket';
 import { OpenAIRealtimeWS } from 'openai/realtime/ws';
@@ -194,14 +196,38 @@ async function turn(realtime, text) {
   });
 }
 
+// The SDK insists on wss: TLS ends here, the rest is the gateway's.
+const pem = execFileSync(
+  'openssl',
+  ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', '-'],
+  { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
+);
+const behind = new URL(GATEHOUSE_ENDPOINT);
+const front = tls.createServer({ key: pem, cert: pem }, (socket) => {
+  const back = net.connect(Number(behind.port), behind.hostname);
+  for (const end of [socket, back]) end.on('error', () => {});
+  socket.pipe(back).pipe(socket);
+});
+await new Promise((listening) => {
+  front.listen(0, '127.0.0.1', listening);
+});
+process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+const secure = `https://127.0.0.1:${front.address().port}`;
+const azureSecure = new AzureOpenAI({
+  endpoint: secure,
+  apiKey: GATEHOUSE_KEY,
+  apiVersion: '2025-04-01-preview',
+});
+const plainSecure = new OpenAI({ baseURL: `${secure}/openai/v1/`, apiKey: GATEHOUSE_KEY });
+
 // As in a browser: no headers, so the key is in the query or a subprotocol.
 globalThis.WebSocket = WebSocket;
 const model = 'gpt-realtime';
 for (const [label, open] of [
-  ['azure realtime ws', () => OpenAIRealtimeWS.azure(azure, { deploymentName: model })],
-  ['azure realtime in a browser', () => OpenAIRealtimeWebSocket.azure(azure, { deploymentName: model })],
-  ['v1 realtime ws', async () => new OpenAIRealtimeWS({ model }, plain)],
-  ['v1 realtime in a browser', async () => new OpenAIRealtimeWebSocket({ model }, plain)],
+  ['azure realtime ws', () => OpenAIRealtimeWS.azure(azureSecure, { deploymentName: model })],
+  ['azure realtime in a browser', () => OpenAIRealtimeWebSocket.azure(azureSecure, { deploymentName: model })],
+  ['v1 realtime ws', async () => new OpenAIRealtimeWS({ model }, plainSecure)],
+  ['v1 realtime in a browser', async () => new OpenAIRealtimeWebSocket({ model }, plainSecure)],
 ]) {
   await check(label, async () => {
     const text = `node ${label}`;

@@ -16,8 +16,10 @@ import openai
 ENDPOINT = os.environ["GATEHOUSE_ENDPOINT"]
 KEY = os.environ["GATEHOUSE_KEY"]
 
+# For realtime the SDK would insist on wss.
 azure = openai.AzureOpenAI(
-    azure_endpoint=ENDPOINT, api_key=KEY, api_version="2025-04-01-preview", max_retries=0
+    azure_endpoint=ENDPOINT, api_key=KEY, api_version="2025-04-01-preview", max_retries=0,
+    websocket_base_url=ENDPOINT.replace("http://", "ws://") + "/openai",
 )
 plain = openai.OpenAI(base_url=ENDPOINT + "/openai/v1/", api_key=KEY, max_retries=0)
 failures = 0
