@@ -29,6 +29,8 @@ async fn serve(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let mut config = GatewayConfig::default();
     config.edge.listeners[0].address = address;
+    // All load comes from one address.
+    config.edge.connections_per_address_max = config.edge.connections_max;
     let mut entry =
         BackendConfig { id: "backend".into(), base_url: backend, ..BackendConfig::default() };
     entry.probe.enabled = false;

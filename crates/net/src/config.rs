@@ -67,7 +67,8 @@ impl Default for ClientConfig {
             http2: Http2Mode::Auto,
             connect_timeout_ms: 5_000,
             answer_timeout_ms: 600_000,
-            connections_max: 4_096,
+            // As many as clients may have.
+            connections_max: 16_384,
             idle_connections_max: 256,
             idle_timeout_ms: 60_000,
             streams_per_connection_max: 100,
