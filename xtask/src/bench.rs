@@ -100,7 +100,8 @@ fn measure_all(
     }
     let mut gateway = Gateway::start(binary, work, &plain("strict"))?;
     let load = Load { key: &gateway.key, ..load };
-    let crowd = crowd::measure(&load, gateway.port, &gateway.process, arguments.streams)?;
+    let crowd =
+        crowd::measure(&load, gateway.port, &gateway.process, &gateway.config, arguments.streams)?;
     gateway.process.stop()?;
     Ok((samples, Some(crowd)))
 }
@@ -158,6 +159,7 @@ const LIMITS: &str = "    limits:\n      - counter_key: [subscription]\n        
 struct Gateway {
     process: Process,
     port: u16,
+    config: PathBuf,
     /// Subscription key.
     key: String,
 }
@@ -180,11 +182,13 @@ impl Gateway {
         serve.args(["serve", "--config"]).arg(&config);
         serve.env("AZURE_OPENAI_API_KEY", KEY);
         serve.env("GATEHOUSE__LEDGER__DURABILITY", scenario.durability);
+        // All load comes from one address.
+        serve.env("GATEHOUSE__EDGE__CONNECTIONS_PER_ADDRESS_MAX", "16384");
         serve.env("GATEHOUSE__ADMIN__LISTEN", format!("127.0.0.1:{admin}"));
         serve.env("GATEHOUSE__HEALTH__LISTEN", format!("127.0.0.1:{health}"));
         let mut process = Process::start(PROXY_CORE, &serve)?;
         process.wait_for(port)?;
-        Ok(Self { process, port, key })
+        Ok(Self { process, port, config, key })
     }
 }
 

@@ -71,6 +71,15 @@ impl Process {
         Ok(())
     }
 
+    /// Files, and so sockets, that it may have open.
+    pub(crate) fn files_max(&self) -> anyhow::Result<usize> {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", self.child.id()))?;
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+        let soft =
+            line.and_then(|line| line.split_whitespace().next()).context("Max open files")?;
+        Ok(soft.parse().unwrap_or(usize::MAX))
+    }
+
     /// Ends it in order and waits.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
         self.signal("TERM")?;
