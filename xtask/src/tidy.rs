@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::shell;
 
-/// Every crate's floor; arrows point down. The one arrow sideways is identity to net.
+/// Every crate's floor; arrows point down. The arrows sideways are listed below.
 const FLOORS: [(&str, u8); 20] = [
     ("event", 0),
     ("openai", 1),
@@ -36,8 +36,13 @@ const FLOORS: [(&str, u8); 20] = [
 ];
 /// `query` reads what `store` keeps: both are the walled-off home of DataFusion. `shared` follows the
 /// ledger and dials other nodes.
-const SIDEWAYS: [(&str, &str); 4] =
-    [("identity", "net"), ("query", "store"), ("shared", "ledger"), ("shared", "net")];
+const SIDEWAYS: [(&str, &str); 5] = [
+    ("identity", "net"),
+    ("vault", "net"),
+    ("query", "store"),
+    ("shared", "ledger"),
+    ("shared", "net"),
+];
 /// No I/O, no clock, no runtime.
 const PURE: [&str; 5] = ["event", "openai", "policy", "waf", "kql"];
 const NOT_IN_PURE: [&str; 6] = ["tokio", "hyper", "rustls", "redb", "tempfile", "rustix"];

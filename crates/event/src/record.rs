@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{HeaderList, InteractionId, Timestamp};
+use crate::{HeaderList, InteractionId, Note, Timestamp};
 
 /// Room for an ordinary record.
 const RECORD_BYTES: usize = 2 << 10;
@@ -43,6 +43,14 @@ pub enum Kind {
     ServerMessage = 11,
     /// [`Charges`].
     Charges = 12,
+    /// [`AdminAction`](crate::AdminAction).
+    AdminAction = 13,
+    /// [`ContentRead`](crate::ContentRead).
+    ContentRead = 14,
+    /// [`SecurityEvent`](crate::SecurityEvent).
+    SecurityEvent = 15,
+    /// [`Alert`](crate::Alert).
+    Alert = 16,
 }
 
 impl Kind {
@@ -61,6 +69,10 @@ impl Kind {
             10 => Self::ClientMessage,
             11 => Self::ServerMessage,
             12 => Self::Charges,
+            13 => Self::AdminAction,
+            14 => Self::ContentRead,
+            15 => Self::SecurityEvent,
+            16 => Self::Alert,
             _ => return None,
         })
     }
@@ -100,6 +112,8 @@ pub enum Record {
     BackendState(Box<BackendState>),
     /// Limits count an interaction.
     Charges(Box<Charges>),
+    /// What belongs to no interaction and is a row already.
+    Note(Box<Note>),
 }
 
 /// Where the caller is.
@@ -565,6 +579,7 @@ impl Record {
             Self::Objects(_) => Kind::Objects,
             Self::BackendState(_) => Kind::BackendState,
             Self::Charges(_) => Kind::Charges,
+            Self::Note(note) => note.kind(),
         }
     }
 
@@ -581,6 +596,12 @@ impl Record {
             Self::Objects(record) => json(record),
             Self::BackendState(record) => json(record),
             Self::Charges(record) => json(record),
+            Self::Note(note) => match &**note {
+                Note::AdminAction(note) => json(note),
+                Note::ContentRead(note) => json(note),
+                Note::SecurityEvent(note) => json(note),
+                Note::Alert(note) => json(note),
+            },
         };
         Frame { interaction, kind: self.kind(), payload }
     }
@@ -607,8 +628,19 @@ impl Record {
             Kind::ClientMessage => message(Side::Request)?,
             Kind::ServerMessage => message(Side::Response)?,
             Kind::Charges => Self::Charges(serde_json::from_slice(payload).map_err(wrong)?),
+            Kind::AdminAction => note(Note::AdminAction, payload).map_err(wrong)?,
+            Kind::ContentRead => note(Note::ContentRead, payload).map_err(wrong)?,
+            Kind::SecurityEvent => note(Note::SecurityEvent, payload).map_err(wrong)?,
+            Kind::Alert => note(Note::Alert, payload).map_err(wrong)?,
         })
     }
+}
+
+fn note<'a, N: Deserialize<'a>>(
+    kind: fn(N) -> Note,
+    payload: &'a [u8],
+) -> Result<Record, serde_json::Error> {
+    Ok(Record::Note(Box::new(kind(serde_json::from_slice(payload)?))))
 }
 
 fn chunk(side: Side, payload: &Bytes) -> Record {

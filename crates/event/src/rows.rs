@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Timestamp;
 use crate::table::{Cell, ColumnType, Value, table_row};
 
@@ -26,8 +28,9 @@ pub enum BodyText {
     },
 }
 
-/// JSON text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// JSON text; empty for no value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Json(pub String);
 
 const BLOB_PREFIX: &str = "\0blob:";

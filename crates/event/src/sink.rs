@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::{BackendHealth, BodyText, Interaction, Message};
+use crate::{BackendHealth, BodyText, Interaction, Message, Note};
 
 /// Why a sink could not take something.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
@@ -25,6 +25,8 @@ pub struct Batch {
     pub messages: Vec<Message>,
     /// Rows of `BackendHealth`.
     pub backend_health: Vec<BackendHealth>,
+    /// Rows of the tables of notes.
+    pub notes: Vec<Note>,
     /// The cursor after them.
     pub cursor: Cursor,
 }
@@ -32,7 +34,7 @@ pub struct Batch {
 impl Batch {
     /// Rows, but for those that come with an interaction.
     pub fn rows(&self) -> usize {
-        self.interactions.len() + self.backend_health.len()
+        self.interactions.len() + self.backend_health.len() + self.notes.len()
     }
 }
 

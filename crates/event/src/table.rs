@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::{BackendHealth, Interaction, Message, Timestamp};
+use crate::{
+    AdminAction, Alert, BackendHealth, ContentRead, Interaction, Message, SecurityEvent, Timestamp,
+};
 
 /// Kusto's scalar types, as columns have them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,8 +80,16 @@ pub trait TableRow {
 }
 
 /// The stored tables.
-pub const fn tables() -> [Table; 3] {
-    [Interaction::TABLE, Message::TABLE, BackendHealth::TABLE]
+pub const fn tables() -> [Table; 7] {
+    [
+        Interaction::TABLE,
+        Message::TABLE,
+        BackendHealth::TABLE,
+        AdminAction::TABLE,
+        ContentRead::TABLE,
+        SecurityEvent::TABLE,
+        Alert::TABLE,
+    ]
 }
 
 /// The stored table of this name (exact case).
@@ -140,6 +150,46 @@ macro_rules! table_row {
             $( #[doc = $doc] pub $field: $type, )*
         }
 
+        $crate::table::table_of_row! {
+            $(#[doc = $table_doc])*
+            $row in $table {
+                $( #[doc = $doc] $field : $type => $column, )*
+            }
+        }
+    };
+}
+
+/// Defines a row that is its own record as well.
+macro_rules! note_row {
+    (
+        $(#[doc = $table_doc:literal])*
+        $row:ident in $table:literal {
+            $( #[doc = $doc:literal] $field:ident : $type:ty => $column:literal, )*
+        }
+    ) => {
+        $(#[doc = $table_doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct $row {
+            $( #[doc = $doc] pub $field: $type, )*
+        }
+
+        $crate::table::table_of_row! {
+            $(#[doc = $table_doc])*
+            $row in $table {
+                $( #[doc = $doc] $field : $type => $column, )*
+            }
+        }
+    };
+}
+
+macro_rules! table_of_row {
+    (
+        $(#[doc = $table_doc:literal])*
+        $row:ident in $table:literal {
+            $( #[doc = $doc:literal] $field:ident : $type:ty => $column:literal, )*
+        }
+    ) => {
         impl $crate::TableRow for $row {
             const TABLE: $crate::Table = $crate::Table {
                 name: $table,
@@ -160,7 +210,7 @@ macro_rules! table_row {
     };
 }
 
-pub(crate) use table_row;
+pub(crate) use {note_row, table_of_row, table_row};
 
 #[cfg(test)]
 mod tests {

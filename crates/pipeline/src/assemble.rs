@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use event::{
     Answered, BackendState, BodyChunk, Closed, Cursor, DecodeError, Dispatched, ErrorDetail,
-    InteractionId, Kind, MessageChunk, Opened, Outcome, Record, Refused, Side, Timestamp,
+    InteractionId, Kind, MessageChunk, Note, Opened, Outcome, Record, Refused, Side, Timestamp,
 };
 use ledger::Entry;
 use openai::Session;
@@ -14,6 +14,7 @@ use crate::Error;
 use crate::depot::Depot;
 use crate::header::Media;
 use crate::intake::{Intake, Taken};
+use crate::row::signed;
 use crate::session::{SessionIntake, SessionTaken};
 
 /// Attempts of one interaction that are remembered until one is answered.
@@ -42,6 +43,8 @@ pub(crate) enum Whole {
     Interaction(Box<Ended>),
     /// With the sequence of its frame.
     BackendState(Box<BackendState>, u64),
+    /// With the sequence of its frame filled in, and the bytes of its payload.
+    Note(Box<Note>, u64),
 }
 
 /// Holds what has begun and not ended.
@@ -118,6 +121,9 @@ impl Assembler {
                 return Ok(self.refused(id, sequence, *refused)?.map(Whole::Interaction));
             }
             Ok(Record::BackendState(state)) => return Ok(self.backend_state(sequence, state)),
+            Ok(Record::Note(note)) => {
+                return Ok(self.note(sequence, *note, frame.payload.len() as u64));
+            }
             // Of the object registry and of limits, which read the ledger themselves.
             Ok(Record::Objects(_) | Record::Charges(_)) => {}
             Err(error) => {
@@ -134,6 +140,14 @@ impl Assembler {
         }
         self.applied = sequence;
         Some(Whole::BackendState(state, sequence))
+    }
+
+    fn note(&mut self, sequence: u64, note: Note, bytes: u64) -> Option<Whole> {
+        if sequence <= self.skip_to {
+            return None;
+        }
+        self.applied = sequence;
+        Some(Whole::Note(Box::new(note.with_sequence(signed(sequence))), bytes))
     }
 
     fn begin(
@@ -286,7 +300,11 @@ impl Assembler {
             | Kind::Answered
             | Kind::Objects
             | Kind::Charges
-            | Kind::BackendState => {
+            | Kind::BackendState
+            | Kind::AdminAction
+            | Kind::ContentRead
+            | Kind::SecurityEvent
+            | Kind::Alert => {
                 if let Some(open) = self.find(id, sequence) {
                     open.damage.push(damage);
                 }

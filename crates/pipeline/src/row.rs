@@ -179,6 +179,6 @@ fn stream_outcome(ended: &Ended) -> &'static str {
     }
 }
 
-fn signed(count: u64) -> i64 {
+pub(crate) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -189,6 +189,11 @@ impl Line {
                 self.pending.backend_health.push(row);
                 self.pending_since.get_or_insert(now);
             }
+            Some(Whole::Note(note, bytes)) => {
+                self.pending_bytes += bytes;
+                self.pending.notes.push(*note);
+                self.pending_since.get_or_insert(now);
+            }
             None => {}
         }
         self.read = sequence;

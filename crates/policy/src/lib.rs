@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock (time is an argument), no randomness. One [`Rules`] value serves a
 //! request from start to end.
 
+mod access;
 mod admit;
 mod config;
 mod keys;
@@ -10,6 +11,7 @@ mod limits;
 mod prices;
 mod rules;
 
+pub use access::{Principal, PrincipalKind, Role};
 pub use admit::{Denial, DenialReason, Grant, Request, account, admit};
 pub use config::{ProductConfig, SubscriptionConfig, SubscriptionState};
 pub use keys::{KeyHash, KeyHashError, KeyHasher};

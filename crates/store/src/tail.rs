@@ -7,7 +7,7 @@ use std::time::Instant;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
-use event::{Batch, Cursor, TableRow};
+use event::{Batch, Cursor, Note, TableRow};
 
 use crate::extent::{TABLE_COUNT, TABLES, TIME_COLUMN, table_index};
 use crate::schema::{BatchBuilder, arrow_schema, as_read, row_bytes};
@@ -61,6 +61,15 @@ pub(crate) fn time_range(batch: &RecordBatch) -> (i64, i64) {
     times(batch).fold((i64::MAX, i64::MIN), widen)
 }
 
+fn note_bytes(note: &Note) -> usize {
+    match note {
+        Note::AdminAction(row) => row_bytes(row),
+        Note::ContentRead(row) => row_bytes(row),
+        Note::SecurityEvent(row) => row_bytes(row),
+        Note::Alert(row) => row_bytes(row),
+    }
+}
+
 /// Chunks by table.
 pub(crate) type Chunks = [Vec<Arc<Chunk>>; TABLE_COUNT];
 
@@ -77,7 +86,8 @@ impl<'a> Rows<'a> {
         let interactions: usize = batch.interactions.iter().map(row_bytes).sum();
         let messages: usize = batch.messages.iter().map(row_bytes).sum();
         let health: usize = batch.backend_health.iter().map(row_bytes).sum();
-        let bytes = interactions + messages + health;
+        let notes: usize = batch.notes.iter().map(note_bytes).sum();
+        let bytes = interactions + messages + health + notes;
         let rows = Self { batch, bytes, cursor: batch.cursor };
         if rows.bytes > BATCH_BYTES_MAX {
             let text = format!(
@@ -124,6 +134,14 @@ impl Tail {
         self.add(&rows.batch.interactions, now);
         self.add(&rows.batch.messages, now);
         self.add(&rows.batch.backend_health, now);
+        for note in &rows.batch.notes {
+            match note {
+                Note::AdminAction(row) => self.add(std::slice::from_ref(row), now),
+                Note::ContentRead(row) => self.add(std::slice::from_ref(row), now),
+                Note::SecurityEvent(row) => self.add(std::slice::from_ref(row), now),
+                Note::Alert(row) => self.add(std::slice::from_ref(row), now),
+            }
+        }
         self.bytes += rows.bytes;
     }
 

@@ -45,17 +45,12 @@ impl Session {
     }
 }
 
-#[test]
-fn a_realtime_session_of_a_thousand_frames_is_found_with_its_words_and_its_cost() {
-    let system = System::demo();
-    let target = "/openai/v1/realtime?model=gpt-realtime";
-    let headers = [("api-key", system.key.as_str()), ("x-sim-tokens", "150")];
-    let mut session = Session::open(&system, target, &headers);
+/// A spoken question and four written ones; what the server said.
+fn talk(mut session: Session, sound: &str) -> Vec<Value> {
     let mut heard = session.until("session.created");
     let settings = json!({"instructions": "Speak like a tide table.", "audio": {"input": {"transcription": {"model": "whisper-1"}}}});
     session.say(&json!({"type": "session.update", "session": settings}));
     heard.extend(session.until("session.updated"));
-    let sound = "AAAA".repeat(16_000);
     session.say(&json!({"type": "input_audio_buffer.append", "audio": sound}));
     session.say(&json!({"type": "input_audio_buffer.commit"}));
     heard.extend(session.until("conversation.item.input_audio_transcription.completed"));
@@ -66,6 +61,16 @@ fn a_realtime_session_of_a_thousand_frames_is_found_with_its_words_and_its_cost(
         heard.extend(session.until("rate_limits.updated"));
     }
     session.close();
+    heard
+}
+
+#[test]
+fn a_realtime_session_of_a_thousand_frames_is_found_with_its_words_and_its_cost() {
+    let system = System::demo();
+    let target = "/openai/v1/realtime?model=gpt-realtime";
+    let headers = [("api-key", system.key.as_str()), ("x-sim-tokens", "150")];
+    let sound = "AAAA".repeat(16_000);
+    let heard = talk(Session::open(&system, target, &headers), &sound);
     assert!(heard.len() > 1_200, "{}", heard.len());
     let used = |name: &str| -> i64 {
         let done = heard.iter().filter(|event| event["type"] == "response.done");
@@ -102,7 +107,7 @@ fn a_realtime_session_of_a_thousand_frames_is_found_with_its_words_and_its_cost(
         (bodies["Client"].as_u64(), bodies["Server"].as_u64()),
         (Some(11), Some(heard.len() as u64))
     );
-    assert_eq!(bodies["Sound"], sound.as_str());
+    assert_eq!(bodies["Sound"], sound);
     assert_eq!(bodies["Closed"], 1005, "the client gave no code");
     let messages =
         system.rows("Messages | where Kind == 'realtime' | sort by SequenceNumber asc", 10);

@@ -410,6 +410,9 @@ impl Stories {
         if let Record::BackendState(state) = record {
             return self.health.push(*state);
         }
+        if let Record::Note(_) = record {
+            return;
+        }
         let list = &mut self.list;
         let place = *self.places.entry(frame.interaction).or_insert_with(|| {
             list.push(Story { id: frame.interaction.to_string(), ..Story::default() });
@@ -417,7 +420,7 @@ impl Stories {
         });
         let story = &mut self.list[place];
         match record {
-            Record::BackendState(_) => unreachable!("it has no story"),
+            Record::BackendState(_) | Record::Note(_) => unreachable!("it has no story"),
             Record::Opened(record) => story.opened.push(*record),
             Record::Dispatched(record) => story.dispatched.push(*record),
             Record::Answered(record) => story.answered.push(*record),

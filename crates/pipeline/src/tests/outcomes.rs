@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use event::{BackendState, Dispatched, InteractionId, Outcome, Record, Timestamp};
+use event::{
+    AdminAction, BackendState, Dispatched, InteractionId, Json, Note, Outcome, Record, Timestamp,
+};
 
 use crate::tests::sink::MemorySink;
 use crate::tests::story::{
@@ -151,6 +153,24 @@ fn a_backends_state_is_a_row_of_its_own_table() {
     assert_eq!((row.response_code, row.failures, row.in_flight), (Some(503), 3, 7));
     assert_eq!(row.until.map(|until| until.millis_since(at)), Some(1_000));
     assert_eq!((row.unnoted_changes, row.ledger_sequence), (2, 1));
+    assert_eq!(batch.cursor.applied, 1);
+}
+
+#[test]
+fn a_note_is_a_row_of_its_own_table() {
+    let at = Timestamp::from_unix_micros(START_MICROS);
+    let action = AdminAction {
+        time_generated: at,
+        operation_name: "subscriptions/update".into(),
+        target_id: "team".into(),
+        after: Json(r#"{"state":"suspended"}"#.into()),
+        ..AdminAction::default()
+    };
+    let record = Record::Note(Box::new(Note::AdminAction(action.clone())));
+    let sink = run([record.encode(InteractionId::mint(at, [1; 10]))]);
+    let batch = sink.state().batches[0].clone();
+    let row = AdminAction { ledger_sequence: 1, ..action };
+    assert_eq!(batch.notes, [Note::AdminAction(row)]);
     assert_eq!(batch.cursor.applied, 1);
 }
 

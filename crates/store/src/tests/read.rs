@@ -62,10 +62,8 @@ fn the_schema_is_that_of_the_table() {
     let store = open(folder.path());
     assert_eq!(interactions(&store).schema(), schema);
     let error = store.provider("interactions").err().unwrap();
-    assert_eq!(
-        error.to_string(),
-        "there is no table interactions; there are Interactions, Messages, BackendHealth"
-    );
+    let said = error.to_string();
+    assert!(said.starts_with("there is no table interactions; there are Interactions, "), "{said}");
 }
 
 #[test]

@@ -1,0 +1,1 @@
+//! The desired state: kept, validated, versioned, published.

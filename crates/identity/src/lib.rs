@@ -1,0 +1,1 @@
+//! Credential to principal: tokens of Entra ID and other OIDC providers.

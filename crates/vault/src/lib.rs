@@ -1,0 +1,1 @@
+//! Every secret: one interface over the homes where secrets live.
