@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use portal::ReloadReport;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -30,15 +30,6 @@ const RESTART: &[&str] = &[
     "/log/json",
 ];
 
-/// What a reload did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Report {
-    /// Top-level settings that changed and are in force now.
-    pub(crate) changed: Vec<String>,
-    /// Settings that changed in the file and wait for a restart.
-    pub(crate) restart_needed: Vec<String>,
-}
-
 /// Reads the configuration again.
 pub(crate) struct Reloader {
     file: PathBuf,
@@ -53,7 +44,7 @@ impl Reloader {
     }
 
     /// Swaps the configuration for what the file holds now. An error changes nothing.
-    pub(crate) async fn reload(&self) -> anyhow::Result<Report> {
+    pub(crate) async fn reload(&self) -> anyhow::Result<ReloadReport> {
         let mut current = self.current.lock().await;
         let file = self.file.clone();
         let next = tokio::task::spawn_blocking(move || {
@@ -118,9 +109,9 @@ impl Reloader {
 }
 
 /// Which settings differ, by whether they are in force at once.
-fn compare(current: &Config, next: &Config) -> anyhow::Result<Report> {
+fn compare(current: &Config, next: &Config) -> anyhow::Result<ReloadReport> {
     let (mut old, mut new) = (serde_json::to_value(current)?, serde_json::to_value(next)?);
-    let mut report = Report::default();
+    let mut report = ReloadReport::default();
     for pointer in RESTART {
         if old.pointer(pointer) != new.pointer(pointer) {
             report.restart_needed.push(pointer[1..].replace('/', "."));
@@ -147,7 +138,7 @@ mod tests {
     fn what_changed_is_told_apart_from_what_waits_for_a_restart() {
         let before = Config::default();
         let mut after = before.clone();
-        assert_eq!(compare(&before, &after).expect("compares"), Report::default());
+        assert_eq!(compare(&before, &after).expect("compares"), ReloadReport::default());
         after.edge.body_bytes_max = 1;
         after.edge.listeners.clear();
         after.store.retention_days = 7;

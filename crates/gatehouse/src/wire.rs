@@ -15,8 +15,8 @@ use kql::{Frame, Options, QueryError};
 use ledger::Ledger;
 use openai::Catalogue;
 use pipeline::Pipeline;
-use portal::{Operations, Portal, Problem, Token};
-use serde_json::{Value, json};
+use portal::{Access, BackendList, CounterList, Operations, Portal, Problem, ReloadReport, Token};
+use serde_json::json;
 use shared::{Follower, LimitProjection, Limiter, Objects, Shares, Snapshot, node_name};
 use store::Store;
 use tokio::net::TcpListener;
@@ -99,7 +99,14 @@ impl Running {
             reloader: reloader.clone(),
             limiter: limiter.clone(),
         });
-        let portal = Portal::new(&config.admin, parts.engine.clone(), administration, token);
+        let portal = Portal::new(
+            &config.admin,
+            portal::Wiring {
+                engine: parts.engine.clone(),
+                operations: administration,
+                access: Access::new(vec![Box::new(token)]),
+            },
+        );
         let listeners = vec![
             tokio::spawn(serve_portal(portal, admin, stop.clone())),
             tokio::spawn(parts.gateway.health().serve(health, stop.clone())),
@@ -178,38 +185,37 @@ impl kql::Engine for CurrentEngine {
 
 #[async_trait]
 impl Operations for Administration {
-    async fn reload(&self) -> Result<Value, Problem> {
-        match self.reloader.reload().await {
-            Ok(report) => Ok(json!(report)),
-            Err(error) => Err(Problem {
-                status: 422,
-                detail: format!("{error:#}; the configuration before stays in force"),
-            }),
-        }
+    async fn reload(&self) -> Result<ReloadReport, Problem> {
+        let report = self.reloader.reload().await;
+        report.map_err(|error| {
+            Problem::new(422, format!("{error:#}; the configuration before stays in force"))
+        })
     }
 
-    fn backends(&self) -> Value {
-        json!({ "backends": self.parts.gateway.status().backends })
+    fn backends(&self) -> BackendList {
+        let backends = self.parts.gateway.status().backends;
+        BackendList { backends: backends.iter().map(|backend| json!(backend)).collect() }
     }
 
-    fn limits(&self) -> Value {
-        json!({ "counters": self.limiter.counters(now()) })
+    fn limits(&self) -> CounterList {
+        let counters = self.limiter.counters(now());
+        CounterList { counters: counters.iter().map(|counter| json!(counter)).collect() }
     }
 
-    fn drain(&self, backend: &str, with_stateful: bool) -> Result<Value, Problem> {
+    fn drain(&self, backend: &str, with_stateful: bool) -> Result<BackendList, Problem> {
         let drain = if with_stateful { Drain::Everything } else { Drain::Balanced };
         self.parts.gateway.drain(backend, drain).map_err(no_such)?;
         Ok(self.backends())
     }
 
-    fn undrain(&self, backend: &str) -> Result<Value, Problem> {
+    fn undrain(&self, backend: &str) -> Result<BackendList, Problem> {
         self.parts.gateway.undrain(backend).map_err(no_such)?;
         Ok(self.backends())
     }
 }
 
 fn no_such(error: gateway::Error) -> Problem {
-    Problem { status: 404, detail: error.to_string() }
+    Problem::new(404, error.to_string())
 }
 
 /// Where the command line finds the admin listener of a running gateway.

@@ -1,113 +1,85 @@
-//! Administration of a running gateway over HTTP: reload, backends, drain.
-//!
-//! Shapes: success is 200 with a JSON object; an error is `application/problem+json` (RFC 9457) with
-//! `title`, `status` and `detail`, which names the fix.
-
-use std::sync::Arc;
+//! Administration of a running gateway: reload, backends, drain, counters of limits.
 
 use async_trait::async_trait;
-use axum::Router;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
-use serde_json::{Value, json};
+use axum::extract::{Path, State};
+use axum::response::Json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::server::{Portal, is_authorised};
+use crate::extract::Parameters;
+use crate::problem::Problem;
+use crate::server::Portal;
 
 /// What can be asked of a running gateway; the wiring implements it.
 #[async_trait]
 pub trait Operations: Send + Sync {
     /// Reads the configuration again and swaps it; answers what changed and what waits for a restart.
-    async fn reload(&self) -> Result<Value, Problem>;
+    async fn reload(&self) -> Result<ReloadReport, Problem>;
     /// The backends and how they fare.
-    fn backends(&self) -> Value;
+    fn backends(&self) -> BackendList;
     /// The counters of limits of which something counts.
-    fn limits(&self) -> Value;
+    fn limits(&self) -> CounterList;
     /// Sends a backend no new calls; those about objects that live on it only if `with_stateful`.
-    fn drain(&self, backend: &str, with_stateful: bool) -> Result<Value, Problem>;
+    fn drain(&self, backend: &str, with_stateful: bool) -> Result<BackendList, Problem>;
     /// Sends a backend its calls again.
-    fn undrain(&self, backend: &str) -> Result<Value, Problem>;
+    fn undrain(&self, backend: &str) -> Result<BackendList, Problem>;
 }
 
-/// Why something was not done; the text names the fix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// HTTP status.
-    pub status: u16,
-    /// What is wrong and how to mend it.
-    pub detail: String,
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ReloadReport {
+    /// Top-level settings that changed and are in force now.
+    pub changed: Vec<String>,
+    /// Settings that changed in the file and wait for a restart.
+    pub restart_needed: Vec<String>,
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let title = status.canonical_reason().unwrap_or("Error");
-        let body = json!({ "title": title, "status": self.status, "detail": self.detail });
-        let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
-        (status, content_type, body.to_string()).into_response()
-    }
+/// The backends.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct BackendList {
+    /// One object each: whether it takes calls, its circuits, its calls in flight.
+    pub backends: Vec<Value>,
 }
 
-/// The routes below `/admin/v1`.
-pub(crate) fn routes() -> Router<Portal> {
-    Router::new()
-        .route("/admin/v1/reload", post(reload))
-        .route("/admin/v1/backends", get(backends))
-        .route("/admin/v1/limits", get(limits))
-        .route("/admin/v1/backends/{id}/drain", post(drain))
-        .route("/admin/v1/backends/{id}/undrain", post(undrain))
+/// Counters of limits.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct CounterList {
+    /// One object each: its name and what was used.
+    pub counters: Vec<Value>,
 }
 
-async fn reload(State(portal): State<Portal>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
-    operations(&portal, &headers)?.reload().await.map(Json)
+/// How to drain.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DrainQuery {
+    /// Also hold off calls about objects that live on the backend, which no other can answer.
+    stateful: bool,
 }
 
-async fn backends(
+pub(crate) async fn reload(State(portal): State<Portal>) -> Result<Json<ReloadReport>, Problem> {
+    portal.operations.reload().await.map(Json)
+}
+
+pub(crate) async fn backends(State(portal): State<Portal>) -> Json<BackendList> {
+    Json(portal.operations.backends())
+}
+
+pub(crate) async fn limits(State(portal): State<Portal>) -> Json<CounterList> {
+    Json(portal.operations.limits())
+}
+
+pub(crate) async fn drain(
     State(portal): State<Portal>,
-    headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
-    Ok(Json(operations(&portal, &headers)?.backends()))
-}
-
-async fn limits(State(portal): State<Portal>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
-    Ok(Json(operations(&portal, &headers)?.limits()))
-}
-
-async fn drain(
-    State(portal): State<Portal>,
-    headers: HeaderMap,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Problem> {
-    let with_stateful = match query.as_deref() {
-        None | Some("" | "stateful=false") => false,
-        Some("stateful=true") => true,
-        Some(_) => {
-            let detail = "the query may be stateful=true or stateful=false".to_owned();
-            return Err(Problem { status: 400, detail });
-        }
-    };
-    operations(&portal, &headers)?.drain(&id, with_stateful).map(Json)
+    Parameters(query): Parameters<DrainQuery>,
+) -> Result<Json<BackendList>, Problem> {
+    portal.operations.drain(&id, query.stateful).map(Json)
 }
 
-async fn undrain(
+pub(crate) async fn undrain(
     State(portal): State<Portal>,
-    headers: HeaderMap,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    operations(&portal, &headers)?.undrain(&id).map(Json)
-}
-
-fn operations<'a>(
-    portal: &'a Portal,
-    headers: &HeaderMap,
-) -> Result<&'a Arc<dyn Operations>, Problem> {
-    if is_authorised(&portal.token, headers) {
-        return Ok(&portal.operations);
-    }
-    Err(Problem {
-        status: 401,
-        detail: "present the admin token of the data folder as `Authorization: Bearer …`".into(),
-    })
+) -> Result<Json<BackendList>, Problem> {
+    portal.operations.undrain(&id).map(Json)
 }

@@ -1,15 +1,21 @@
 //! The admin listener: what people and their tools ask of a running gateway.
 //!
-//! It holds Kusto's query API, version 1, and the administration of the running gateway. The web UI
-//! and the other query APIs will stand beside them. It asks a [`kql::Engine`] and names no table of
-//! its own.
+//! One table (`routes.rs`) states every route and who may call it. It asks a [`kql::Engine`] and
+//! names no table of its own.
 
+mod access;
 mod admin;
 mod config;
+mod extract;
 mod kusto;
+mod problem;
+mod query;
+mod routes;
 mod server;
 
-pub use admin::{Operations, Problem};
+pub use access::{Access, Authenticator, Caller, Token};
+pub use admin::{BackendList, CounterList, Operations, ReloadReport};
 pub use config::PortalConfig;
 pub use kusto::{json_value, results, rows_as_objects};
-pub use server::{Portal, Token};
+pub use problem::Problem;
+pub use server::{Portal, Wiring};

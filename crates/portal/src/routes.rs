@@ -1,0 +1,169 @@
+//! The route table of the admin listener: what can be asked, how, by whom.
+//!
+//! One line states a route. From the table come the router with a guard before each handler, the
+//! OpenAPI document and the matrix in `docs/access.md`; what stands in no line is not served. Handlers
+//! live in files of their own.
+
+mod guard;
+mod matrix;
+mod openapi;
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use policy::Role;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::server::Portal;
+use crate::{access, admin, query};
+
+pub(crate) use guard::deny;
+
+/// Who runs the gateway.
+pub(crate) const OPERATORS: &[Role] = &[Role::Administrator, Role::Operator];
+/// Who may ask the record; what each sees of it is decided in the query.
+pub(crate) const READERS: &[Role] = &[Role::UsageReader, Role::ContentReader, Role::Subscriber];
+
+/// Every route.
+#[rustfmt::skip]
+pub(crate) fn table() -> Vec<Route> {
+    vec![
+        // About this listener and who asks it.
+        Route::new("openapi/get", Method::GET, "/admin/v1/openapi.json", "This listener as an OpenAPI 3.1 document", openapi::serve)
+            .for_everybody(),
+        Route::new("me/get", Method::GET, "/admin/v1/me", "Who asks, and in which roles", access::me)
+            .for_all_signed_in().answers::<access::Me>(),
+
+        // The running gateway.
+        Route::new("configuration/reload", Method::POST, "/admin/v1/reload", "Read the configuration file again; it is taken as a whole or not at all", admin::reload)
+            .roles(OPERATORS).answers::<admin::ReloadReport>(),
+        Route::new("backends/list", Method::GET, "/admin/v1/backends", "The backends and how they fare", admin::backends)
+            .roles(OPERATORS).answers::<admin::BackendList>(),
+        Route::new("backends/drain", Method::POST, "/admin/v1/backends/{id}/drain", "Send a backend no new calls; those in flight finish", admin::drain)
+            .roles(OPERATORS).query::<admin::DrainQuery>().answers::<admin::BackendList>(),
+        Route::new("backends/undrain", Method::POST, "/admin/v1/backends/{id}/undrain", "Send a backend calls again", admin::undrain)
+            .roles(OPERATORS).answers::<admin::BackendList>(),
+        Route::new("limits/list", Method::GET, "/admin/v1/limits", "What has been used of limits", admin::limits)
+            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<admin::CounterList>(),
+
+        // The record.
+        Route::new("query/run", Method::POST, "/v1/rest/query", "Run a KQL query, in Kusto's protocol version 1", query::run)
+            .roles(READERS).takes::<query::QueryBody>().answers::<query::QueryAnswer>().errors(Dialect::Kusto),
+    ]
+}
+
+/// One thing that can be asked of this listener.
+pub(crate) struct Route {
+    /// Noun and verb, unique; the column `OperationName` of records about it.
+    id: &'static str,
+    method: Method,
+    path: &'static str,
+    summary: &'static str,
+    allow: Allow,
+    query: Option<SchemaOf>,
+    request: Option<SchemaOf>,
+    response: Option<SchemaOf>,
+    dialect: Dialect,
+    handler: MethodRouter<Portal>,
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allow {
+    /// Who holds one of these roles; nobody if there is none, which is what a route begins with.
+    Roles(&'static [Role]),
+    /// Whoever proves who it is, in whatever role.
+    SignedIn,
+    /// Everybody; the handler says why that is right.
+    Everybody,
+}
+
+/// How a route words its errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Problem details (RFC 9457).
+    Problem,
+    /// Kusto's `OneApiError`.
+    Kusto,
+}
+
+type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+impl Route {
+    /// A route that nobody may call yet.
+    pub(crate) fn new<T: 'static>(
+        id: &'static str,
+        method: Method,
+        path: &'static str,
+        summary: &'static str,
+        handler: impl Handler<T, Portal>,
+    ) -> Self {
+        let filter = MethodFilter::try_from(method.clone()).expect("a method that axum knows");
+        Self {
+            id,
+            method,
+            path,
+            summary,
+            allow: Allow::Roles(&[]),
+            query: None,
+            request: None,
+            response: None,
+            dialect: Dialect::Problem,
+            handler: on(filter, handler),
+        }
+    }
+
+    /// Whoever holds one of these roles may call it.
+    pub(crate) fn roles(mut self, roles: &'static [Role]) -> Self {
+        self.allow = Allow::Roles(roles);
+        self
+    }
+
+    /// Whoever proves who it is may call it.
+    pub(crate) fn for_all_signed_in(mut self) -> Self {
+        self.allow = Allow::SignedIn;
+        self
+    }
+
+    /// Everybody may call it, without any credential. The reason belongs into the handler's comment.
+    pub(crate) fn for_everybody(mut self) -> Self {
+        self.allow = Allow::Everybody;
+        self
+    }
+
+    /// The parameters of its query string: the fields of `T`.
+    pub(crate) fn query<T: JsonSchema>(mut self) -> Self {
+        self.query = Some(T::json_schema);
+        self
+    }
+
+    /// The JSON it takes.
+    pub(crate) fn takes<T: JsonSchema>(mut self) -> Self {
+        self.request = Some(|generator| generator.subschema_for::<T>());
+        self
+    }
+
+    /// The JSON it answers with.
+    pub(crate) fn answers<T: JsonSchema>(mut self) -> Self {
+        self.response = Some(|generator| generator.subschema_for::<T>());
+        self
+    }
+
+    /// How it words its errors; problem details otherwise.
+    pub(crate) fn errors(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+}
+
+/// The router: each handler behind a guard that lets in whom its line names.
+pub(crate) fn router(portal: &Portal) -> Router<Portal> {
+    table().into_iter().fold(Router::new(), |router, route| {
+        let guard = guard::Guard::new(&route, portal.access.clone());
+        router.route(route.path, route.handler.route_layer(from_fn_with_state(guard, guard::check)))
+    })
+}

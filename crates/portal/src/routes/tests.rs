@@ -1,0 +1,178 @@
+//! The whole matrix is tried: every route × every role × nobody. The papers made from the table are
+//! what the repository holds; `UPDATE_EXPECT=1` writes them.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{Method, Request, StatusCode};
+use axum::response::Response;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use kql::{Frame, Options, QueryError};
+use policy::{Principal, Role};
+
+use super::{Allow, Route, matrix, openapi, table};
+use crate::access::{Access, Authenticator};
+use crate::admin::{BackendList, CounterList, Operations, ReloadReport};
+use crate::config::PortalConfig;
+use crate::problem::Problem;
+use crate::server::{Portal, Wiring};
+
+struct Nothing;
+
+#[async_trait]
+impl kql::Engine for Nothing {
+    async fn run(&self, _: &str, _: &Options) -> Result<Frame, QueryError> {
+        Ok(Frame::default())
+    }
+
+    fn catalogue(&self) -> Arc<dyn kql::Catalogue> {
+        unreachable!("no test asks for it")
+    }
+}
+
+#[async_trait]
+impl Operations for Nothing {
+    async fn reload(&self) -> Result<ReloadReport, Problem> {
+        Ok(ReloadReport::default())
+    }
+
+    fn backends(&self) -> BackendList {
+        BackendList::default()
+    }
+
+    fn limits(&self) -> CounterList {
+        CounterList::default()
+    }
+
+    fn drain(&self, _: &str, _: bool) -> Result<BackendList, Problem> {
+        Ok(BackendList::default())
+    }
+
+    fn undrain(&self, _: &str) -> Result<BackendList, Problem> {
+        Ok(BackendList::default())
+    }
+}
+
+/// Believes the header `x-roles`.
+struct Credulous;
+
+#[async_trait]
+impl Authenticator for Credulous {
+    async fn authenticate(&self, head: &Parts) -> Result<Option<Principal>, Problem> {
+        let Some(names) = head.headers.get("x-roles").and_then(|names| names.to_str().ok()) else {
+            return Ok(None);
+        };
+        let named = |role: &Role| names.split(',').any(|name| name == role.name());
+        let roles = Role::ALL.into_iter().filter(named).collect();
+        Ok(Some(Principal { id: "someone".into(), roles, ..Principal::default() }))
+    }
+}
+
+fn portal() -> Portal {
+    let wiring = Wiring {
+        engine: Arc::new(Nothing),
+        operations: Arc::new(Nothing),
+        access: Access::new(vec![Box::new(Credulous)]),
+    };
+    Portal::new(&PortalConfig::default(), wiring)
+}
+
+async fn ask(route: &Route, roles: Option<&str>) -> Response {
+    let mut path = String::new();
+    for part in route.path.split_inclusive(['{', '}']) {
+        match part.strip_suffix('}') {
+            Some(_) => path.push('x'),
+            None => path.push_str(part.trim_end_matches('{')),
+        }
+    }
+    let mut request = Request::builder().method(route.method.clone()).uri(path);
+    request = request.header("content-type", "application/json");
+    if let Some(roles) = roles {
+        request = request.header("x-roles", roles);
+    }
+    let service = TowerToHyperService::new(portal().router());
+    service.call(request.body(Body::from("{}")).expect("a request")).await.expect("infallible")
+}
+
+#[tokio::test]
+async fn every_route_lets_in_whom_its_line_names_and_nobody_else() {
+    let table = table();
+    for route in &table {
+        let anonymous = ask(route, None).await.status();
+        let expected = route.allow == Allow::Everybody;
+        assert_eq!(anonymous != StatusCode::UNAUTHORIZED, expected, "{} without any", route.id);
+        let without = ask(route, Some("")).await.status();
+        let expected = matches!(route.allow, Allow::Everybody | Allow::SignedIn);
+        assert_eq!(without != StatusCode::FORBIDDEN, expected, "{} without a role", route.id);
+        for role in Role::ALL {
+            let status = ask(route, Some(role.name())).await.status();
+            let expected = matrix::allows(route.allow, role);
+            assert_ne!(status, StatusCode::UNAUTHORIZED, "{} as {role}", route.id);
+            assert_eq!(status != StatusCode::FORBIDDEN, expected, "{} as {role}", route.id);
+            assert_ne!(status, StatusCode::NOT_FOUND, "{} is served", route.id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_line_without_roles_lets_nobody_in() {
+    let route = Route::new("x/y", Method::GET, "/x", "", || async {});
+    assert_eq!(route.allow, Allow::Roles(&[]));
+    assert!(Role::ALL.iter().all(|role| !matrix::allows(route.allow, *role)));
+}
+
+#[tokio::test]
+async fn what_stands_in_no_line_is_not_there() {
+    let nowhere = Route::new("x/y", Method::GET, "/admin/v1/nowhere", "", || async {});
+    assert_eq!(ask(&nowhere, Some("administrator")).await.status(), StatusCode::NOT_FOUND);
+    let other = Route::new("x/y", Method::DELETE, "/admin/v1/reload", "", || async {});
+    assert_eq!(ask(&other, Some("administrator")).await.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[test]
+fn ids_of_routes_are_a_noun_and_a_verb_and_unique() {
+    let mut seen = HashSet::new();
+    for route in table() {
+        assert!(seen.insert(route.id), "{} stands twice", route.id);
+        assert_eq!(route.id.split('/').count(), 2, "{} is a noun and a verb", route.id);
+    }
+}
+
+#[test]
+fn the_openapi_document_is_what_the_repository_holds() {
+    let text = serde_json::to_string_pretty(&openapi::document(&table())).expect("serialises");
+    check("openapi.json", &format!("{text}\n"));
+}
+
+#[test]
+fn the_matrix_is_what_the_page_shows() {
+    let page = std::fs::read_to_string(papers().join("access.md")).expect("the page");
+    let (before, rest) = page.split_once("<!-- routes -->\n").expect("the mark of the matrix");
+    let (_, after) = rest.split_once("<!-- end of routes -->").expect("its end");
+    let matrix = matrix::render(&table());
+    let page = format!("{before}<!-- routes -->\n{matrix}<!-- end of routes -->{after}");
+    check("access.md", &page);
+}
+
+fn papers() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
+}
+
+fn check(name: &str, expected: &str) {
+    let file = papers().join(name);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&file, expected).expect("writable");
+    }
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    let differs = expected.lines().zip(kept.lines()).find(|(now, then)| now != then);
+    assert!(
+        kept == expected,
+        "docs/{name} is not what the route table says; first difference: {differs:?}; \
+         UPDATE_EXPECT=1 mends it"
+    );
+}
