@@ -250,4 +250,60 @@ await check("errors reach the SDK as its own types", async () => {
   await assert.rejects(azure.chat.completions.create({ model: 'no-such-deployment', messages }), OpenAI.NotFoundError);
 });
 
+// A client that retries, and the answers it got with the times they came.
+function counting(maxRetries) {
+  const answers = [];
+  const noting = async (...asked) => {
+    const answer = await fetch(...asked);
+    answers.push({ status: answer.status, headers: answer.headers, at: performance.now() });
+    return answer;
+  };
+  const client = new OpenAI({ baseURL: `${GATEHOUSE_ENDPOINT}/openai/v1/`, apiKey: GATEHOUSE_KEY, maxRetries, fetch: noting });
+  return { client, answers };
+}
+
+await check('permanent refusals are not repeated', async () => {
+  const { client, answers } = counting(3);
+  await assert.rejects(client.responses.retrieve('resp_unknown'), OpenAI.NotFoundError);
+  await assert.rejects(client.chat.completions.create({ model: 'no-such-model', messages }), OpenAI.NotFoundError);
+  assert.equal(answers.length, 2);
+  for (const { headers } of answers) assert.equal(headers.get('x-should-retry'), 'false');
+});
+
+await check('throttling and outages are repeated after the time that is told', async () => {
+  for (const [status, kind] of [[429, OpenAI.RateLimitError], [503, OpenAI.InternalServerError]]) {
+    const { client, answers } = counting(2);
+    const headers = { 'x-sim-fault': `status=${status};retry-after-ms=40` };
+    await assert.rejects(client.responses.create({ model: 'gpt-4o-mini', input: 'x' }, { headers }), kind);
+    assert.deepEqual(answers.map((answer) => answer.status), [status, status, status]);
+    for (const [place, { headers: told, at }] of answers.slice(0, 2).entries()) {
+      const milliseconds = Number(told.get('retry-after-ms'));
+      assert.ok(Number(told.get('retry-after')) * 1000 >= milliseconds);
+      assert.equal(told.get('x-should-retry'), null);
+      const wait = answers[place + 1].at - at;
+      // The SDK's own pauses begin at half a second.
+      assert.ok(wait >= milliseconds - 2 && wait < milliseconds + 450, `${wait} ms instead of ${milliseconds}`);
+    }
+  }
+});
+
+await check('late errors in streams are raised', async () => {
+  const streams = {
+    chat: (headers) => plain.chat.completions.create({ model: 'gpt-4o', messages, stream: true }, { headers }),
+    responses: (headers) => plain.responses.create({ model: 'gpt-4o', input: 'x', stream: true }, { headers }),
+  };
+  for (const [name, stream] of Object.entries(streams)) {
+    for (const fault of ['cut-after=700', 'mid-stream-error']) {
+      const read = async () => {
+        for await (const event of await stream({ 'x-sim-fault': fault })) assert.ok(event);
+      };
+      await assert.rejects(read, (error) => {
+        assert.ok(error instanceof OpenAI.APIError, `${name} ${fault}: ${error}`);
+        if (fault !== 'mid-stream-error') assert.equal(error.code, 'BackendConnectionFailure', name);
+        return true;
+      });
+    }
+  }
+});
+
 process.exit(failures ? 1 : 0);

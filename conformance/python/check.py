@@ -278,4 +278,89 @@ def _():
         assert error.response.headers["retry-after-ms"]
 
 
+def counting(max_retries, url=ENDPOINT + "/openai/v1/"):
+    """A client that retries, and the answers it got with the times they came."""
+    answers = []
+
+    def note(answer):
+        answers.append((answer.status_code, answer.headers, time.monotonic()))
+
+    http = openai.DefaultHttpxClient(event_hooks={"response": [note]})
+    return openai.OpenAI(base_url=url, api_key=KEY, max_retries=max_retries, http_client=http), answers
+
+
+def raised(call):
+    """The SDK's exception."""
+    try:
+        call()
+    except openai.APIError as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+@check("permanent refusals are not repeated")
+def _():
+    client, answers = counting(max_retries=3)
+    error = raised(lambda: client.responses.retrieve("resp_unknown"))
+    assert isinstance(error, openai.NotFoundError), error
+    error = raised(lambda: client.chat.completions.create(model="no-such-model", messages=MESSAGES))
+    assert isinstance(error, openai.NotFoundError), error
+    assert len(answers) == 2, answers
+    for _, headers, _ in answers:
+        assert headers["x-should-retry"] == "false", headers
+
+
+@check("throttling and outages are repeated after the time that is told")
+def _():
+    for status, kind in ((429, openai.RateLimitError), (503, openai.InternalServerError)):
+        client, answers = counting(max_retries=2)
+        # Stateful, so that it goes to one backend, which says so each time.
+        error = raised(lambda: client.responses.create(
+            model="gpt-4o-mini", input="x",
+            extra_headers={"x-sim-fault": f"status={status};retry-after-ms=40"},
+        ))
+        assert isinstance(error, kind), error
+        assert [answer[0] for answer in answers] == [status] * 3, answers
+        waits = []
+        for (_, headers, at), (_, _, then) in zip(answers, answers[1:]):
+            told = float(headers["retry-after-ms"]) / 1000
+            assert int(headers["retry-after"]) >= told, headers
+            assert "x-should-retry" not in headers, headers
+            waits.append((then - at, told))
+        # The SDK's own pauses begin at half a second.
+        assert all(told <= wait < told + 0.45 for wait, told in waits), waits
+
+
+@check("late errors in streams are raised")
+def _():
+    thread = azure.beta.threads.create(messages=[{"role": "user", "content": "late errors"}])
+    assistant = azure.beta.assistants.create(model="gpt-4o")
+    streams = {
+        "chat": lambda headers: plain.chat.completions.create(
+            model="gpt-4o", messages=MESSAGES, stream=True, extra_headers=headers),
+        "completion": lambda headers: azure.completions.create(
+            model="gpt-35-turbo-instruct", prompt="x", stream=True, extra_headers=headers),
+        "responses": lambda headers: plain.responses.create(
+            model="gpt-4o", input="x", stream=True, extra_headers=headers),
+        "run": lambda headers: azure.beta.threads.runs.create(
+            thread_id=thread.id, assistant_id=assistant.id, stream=True, extra_headers=headers),
+    }
+    for name, stream in streams.items():
+        for fault in ("cut-after=700", "mid-stream-error"):
+            seen = []
+
+            def read():
+                for event in stream({"x-sim-fault": fault}):
+                    seen.append(event)
+
+            error = raised(read)
+            assert type(error) is openai.APIError, (name, fault, error)
+            if fault == "mid-stream-error":
+                continue
+            assert error.body["code"] == "BackendConnectionFailure", (name, fault, error.body)
+            if name == "responses":
+                numbers = [event.sequence_number for event in seen]
+                assert numbers == list(range(len(numbers))), numbers
+
+
 sys.exit(1 if failures else 0)

@@ -17,7 +17,7 @@ use openai::Catalogue;
 use pipeline::Pipeline;
 use portal::{Access, BackendList, CounterList, Operations, Portal, Problem, ReloadReport, Token};
 use serde_json::json;
-use shared::{Follower, LimitProjection, Limiter, Objects, Shares, Snapshot, node_name};
+use shared::{Directory, Follower, LimitProjection, Limiter, Objects, Shares, Snapshot, node_name};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -85,7 +85,7 @@ impl Running {
             catalogue: Arc::new(Catalogue::builtin()),
             ledger: ledger.clone(),
             limiter: limiter.clone(),
-            objects,
+            objects: objects.clone(),
             spool_dir: config.work_dir().join("gateway"),
         };
         let gateway = Gateway::start(wiring).await?;
@@ -112,6 +112,7 @@ impl Running {
             tokio::spawn(parts.gateway.health().serve(health, stop.clone())),
             tokio::spawn(watch_configuration(reloader, stop.clone())),
             tokio::spawn(tend_shares(limiter, stop.clone())),
+            tokio::spawn(tend_objects(objects, stop.clone())),
         ];
         Ok(Self { parts, ledger, follower, stop, listeners })
     }
@@ -242,7 +243,7 @@ fn open(config: &Config) -> anyhow::Result<(Ledger, Arc<Store>)> {
 async fn follow(config: &Config, ledger: &Ledger) -> anyhow::Result<(Objects, Limiter, Follower)> {
     let (file, ledger) = (config.data_dir.join("shared.redb"), ledger.clone());
     let cached_max = config.objects.cached_max as usize;
-    let redis = config.redis()?;
+    let redis = config.redis()?.map(Arc::new);
     let lease = Duration::from_secs(config.redis.lease_s);
     let followed = tokio::task::spawn_blocking(move || {
         let snapshot = Arc::new(Snapshot::open(file)?);
@@ -250,9 +251,11 @@ async fn follow(config: &Config, ledger: &Ledger) -> anyhow::Result<(Objects, Li
         let projections: Vec<Box<dyn shared::Projection>> =
             vec![objects.projection(), Box::new(LimitProjection::new())];
         let follower = Follower::start(&ledger, snapshot.clone(), projections)?;
-        let shares = redis
-            .map(|redis| Ok::<_, shared::Error>(Shares::new(redis, node_name(&snapshot)?, lease)))
-            .transpose()?;
+        let node = node_name(&snapshot)?;
+        if let Some(redis) = &redis {
+            objects.share(Directory::new(redis.clone(), node.clone()));
+        }
+        let shares = redis.map(|redis| Shares::new(redis, node, lease));
         let limiter = Limiter::load(&snapshot, shares, now())?;
         Ok::<_, shared::Error>((objects, limiter, follower))
     });
@@ -264,6 +267,17 @@ async fn tend_shares(limiter: Limiter, stop: CancellationToken) {
     tokio::select! {
         () = limiter.clone().run(now) => {}
         () = stop.cancelled() => limiter.tend(now()).await,
+    }
+}
+
+/// Tells other nodes of objects and hears of theirs, where they share them.
+async fn tend_objects(objects: Objects, stop: CancellationToken) {
+    tokio::select! {
+        () = objects.clone().run() => {}
+        () = stop.cancelled() => {
+            // What could not be said in time is said at the next start.
+            let _ = objects.tend().await;
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use event::{Answered, Frame as Record, Outcome, Side, Timestamp};
 use http::response::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, header};
@@ -23,7 +23,7 @@ use crate::forward::Begun;
 use crate::objects::Learner;
 use crate::refusal::{Kind, Refusal};
 use crate::reply::Pieces;
-use crate::sse::{self, Tail};
+use crate::sse::{self, Tail, WholeEvents, joined};
 use crate::{headers, record};
 
 /// How long a piece that says it is the last may wait for the end of the body.
@@ -48,7 +48,8 @@ struct Streaming {
     gone: Option<Gone>,
     remaining: Option<u64>,
     is_event_stream: bool,
-    can_add_events: bool,
+    /// Where an error event can be added.
+    whole: Option<WholeEvents>,
     /// Takes out what only the gateway asked for.
     filter: Option<UsageFilter>,
     tail: Tail,
@@ -224,15 +225,16 @@ impl Exchange {
         let head = self.head(parts);
         let headers = record::header_list(head.headers());
         self.tally.first_byte = Some(self.tally.started.elapsed());
+        let can_add_events = is_event_stream && (remaining.is_none() || filter.is_some());
         let mut streaming = Streaming {
             body,
             pieces: self.reply.take().map(|reply| reply.stream(head)),
             gone: None,
             remaining,
             is_event_stream,
-            can_add_events: is_event_stream && (remaining.is_none() || filter.is_some()),
+            whole: can_add_events.then(WholeEvents::default),
             filter,
-            tail: Tail::default(),
+            tail: Tail::of(&admitted.asked.target.subkind),
             held: None,
             last_at: Instant::now(),
         };
@@ -248,7 +250,7 @@ impl Exchange {
             frames: Vec::new(),
             release: Release::Nothing,
         };
-        let Streaming { pieces, held, tail, can_add_events, .. } = streaming;
+        let Streaming { pieces, held, tail, whole, .. } = streaming;
         let held_bytes = held.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
         self.tally.response_bytes += held_bytes as u64;
         match (passed, pieces) {
@@ -262,13 +264,13 @@ impl Exchange {
                     _ => Outcome::BackendFailed,
                 };
                 let Some(pieces) = pieces else { return Ok(ending) };
-                if !can_add_events || refusal.kind == Kind::LedgerDown {
+                let Some(whole) = whole.filter(|_| refusal.kind != Kind::LedgerDown) else {
                     ending.release = Release::Abort(pieces);
                     return Ok(ending);
-                }
+                };
                 let target = &admitted.asked.target;
                 let (kind, subkind) = (target.kind.as_str(), target.subkind.as_str());
-                ending.own_body = sse::error_event(kind, subkind, &tail, &refusal);
+                ending.own_body = sse::error_event(kind, subkind, (&tail, &whole), &refusal);
                 self.tally.response_bytes += ending.own_body.len() as u64;
                 let event = Frame::data(Bytes::from(ending.own_body.clone()));
                 ending.release = Release::End(pieces, Some(event));
@@ -285,12 +287,14 @@ impl Exchange {
             self.tally.backend += began.elapsed();
             match next {
                 Next::End => {
-                    streaming.end_filter();
+                    streaming.end_events();
                     return Ok(());
                 }
                 Next::Broken(why) => {
-                    // What was held was not the end after all.
-                    streaming.end_filter();
+                    // What was held was not the end after all. Half an event is dropped.
+                    if streaming.whole.is_none() {
+                        streaming.end_events();
+                    }
                     self.let_held_pass(streaming).await;
                     return Err(Refusal::new(Kind::BackendFailed).detail(why));
                 }
@@ -305,14 +309,14 @@ impl Exchange {
                         self.note_piece(streaming, data).await?;
                     }
                     let is_last = streaming.is_last(&frame);
-                    let frame = streaming.filtered(frame);
+                    let frame = streaming.passing(frame, is_last);
                     if !is_last {
                         self.pass_piece(streaming, frame).await;
                         continue;
                     }
                     streaming.held = Some(frame);
                     if streaming.remaining == Some(0) {
-                        streaming.end_filter();
+                        streaming.end_events();
                         return Ok(());
                     }
                 }
@@ -428,34 +432,35 @@ impl Streaming {
             || (self.is_event_stream && self.tail.is_done())
     }
 
-    /// A piece without what only the gateway asked for.
-    fn filtered(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
-        let Some(filter) = &mut self.filter else { return frame };
-        frame.map_data(|data| match filter.push(&data) {
-            Cow::Borrowed(part) => data.slice_ref(part),
-            Cow::Owned(part) => part.into(),
+    /// What may pass of a piece: whole events, without what only the gateway asked for.
+    fn passing(&mut self, frame: Frame<Bytes>, is_last: bool) -> Frame<Bytes> {
+        frame.map_data(|data| {
+            let data = match &mut self.filter {
+                Some(filter) => match filter.push(&data) {
+                    Cow::Borrowed(part) => data.slice_ref(part),
+                    Cow::Owned(part) => part.into(),
+                },
+                None => data,
+            };
+            match &mut self.whole {
+                Some(whole) if is_last => joined(whole.take(), data),
+                Some(whole) => whole.push(data),
+                None => data,
+            }
         })
     }
 
-    /// Nothing more comes: what the filter holds goes with the piece that is held.
-    fn end_filter(&mut self) {
+    /// Nothing more comes: what was not whole goes with the piece that is held.
+    fn end_events(&mut self) {
+        let begun = self.whole.as_mut().map(WholeEvents::take).unwrap_or_default();
         let rest = self.filter.take().map(|mut filter| filter.finish()).unwrap_or_default();
+        let rest = joined(begun, rest.into());
         if rest.is_empty() {
             return;
         }
         let held = self.held.take().and_then(|held| held.into_data().ok()).unwrap_or_default();
-        self.held = Some(Frame::data(joined(held, rest.into())));
+        self.held = Some(Frame::data(joined(held, rest)));
     }
-}
-
-fn joined(data: Bytes, piece: Bytes) -> Bytes {
-    if data.is_empty() {
-        return piece;
-    }
-    let mut all = BytesMut::with_capacity(data.len() + piece.len());
-    all.extend_from_slice(&data);
-    all.extend_from_slice(&piece);
-    all.freeze()
 }
 
 /// Length of the body, where it is known beforehand.

@@ -27,7 +27,7 @@ use crate::exchange::{Admitted, Ending, Exchange};
 use crate::forward::unavailable;
 use crate::headers;
 use crate::live::Live;
-use crate::objects::{Learner, missing};
+use crate::objects::{Learner, missing, registry_down};
 use crate::pool::Home;
 use crate::record::{self, Recorder};
 use crate::refusal::{Kind, Refusal};
@@ -101,7 +101,7 @@ impl Exchange {
     ) -> Result<Bytes, Refusal> {
         let owner = &admitted.grant.subscription_id;
         let owned = self.gateway.objects.owned(owner, kind.name()).await;
-        let mut owned = owned.map_err(|e| Refusal::new(Kind::RegistryDown).detail(e.story()))?;
+        let mut owned = owned.map_err(registry_down)?;
         if !wanted.is_ascending {
             owned.reverse();
         }

@@ -108,7 +108,7 @@ impl Exchange {
         grant: &Grant,
     ) -> Result<Home, Refusal> {
         let named = &asked.named;
-        let mut home = self.home_of_model(asked, grant)?;
+        let mut home = self.home_of_model(asked, grant).await?;
         if named.too_many {
             let text = "The request names more than 1,024 objects: split it into several.";
             return Err(Refusal::new(Kind::BodyMalformed).say(text));
@@ -133,10 +133,21 @@ impl Exchange {
 
     /// A fine-tuned model exists at one backend. It is its maker's, unless an administrator has
     /// listed it among a backend's deployments.
-    fn home_of_model(&self, asked: &Asked, grant: &Grant) -> Result<Option<Homeward>, Refusal> {
-        let name = asked.deployment();
-        let Some(known) = self.gateway.objects.model(name) else { return Ok(None) };
+    async fn home_of_model(
+        &self,
+        asked: &Asked,
+        grant: &Grant,
+    ) -> Result<Option<Homeward>, Refusal> {
+        let (name, objects) = (asked.deployment(), &self.gateway.objects);
         let is_listed = || self.live.pool.backends().iter().any(|backend| backend.lists(name));
+        let known = match objects.model(name) {
+            // Another node may have seen it made just now.
+            None if is_fine_tuned(name) && !is_listed() => {
+                objects.find(name).await.map_err(registry_down)?
+            }
+            known => known,
+        };
+        let Some(known) = known else { return Ok(None) };
         if known.owner != grant.subscription_id && !is_listed() {
             let detail = "the fine-tuned model belongs to another subscription";
             return Err(Refusal::new(Kind::DeploymentNotFound).detail(detail));
@@ -153,8 +164,7 @@ impl Exchange {
         grant: &Grant,
         home: &mut Option<Homeward>,
     ) -> Result<(), Refusal> {
-        let found = self.gateway.objects.find(id).await;
-        let found = found.map_err(|e| Refusal::new(Kind::RegistryDown).detail(e.story()))?;
+        let found = self.gateway.objects.find(id).await.map_err(registry_down)?;
         let Some(known) = found else {
             let is_open = self.live.config.objects.unknown == UnknownObjects::Home;
             if may_be_new || is_open {
@@ -233,17 +243,10 @@ impl Exchange {
             return Ok(None);
         }
         let objects = &self.gateway.objects;
-        let down = |error: shared::Error| Refusal::new(Kind::RegistryDown).detail(error.story());
-        objects.room().await.map_err(down)?;
+        objects.room().await.map_err(registry_down)?;
         let mut record = told;
-        let mut made = Vec::with_capacity(record.made.len());
-        for object in std::mem::take(&mut record.made) {
-            // Who made it first has it, so a doubt may be noted.
-            if !matches!(objects.find(&object.id).await, Ok(Some(_))) {
-                made.push(object);
-            }
-        }
-        record.made = made;
+        // Who made it first has it, so a doubt may be noted.
+        let _ = objects.retain_new(&mut record.made).await;
         if record.made.is_empty() && record.gone.is_empty() {
             return Ok(None);
         }
@@ -267,6 +270,10 @@ impl Exchange {
             self.gateway.objects.remember(&record, sequence).await;
         }
     }
+}
+
+pub(crate) fn registry_down(error: shared::Error) -> Refusal {
+    Refusal::new(Kind::RegistryDown).detail(error.story())
 }
 
 /// How much a subscription is drawn to a backend; the same in every version and on every node.

@@ -1,21 +1,43 @@
 //! What the gateway must know of event streams: when one ends, and how to say that it broke.
 
+use std::mem;
+
+use bytes::{Bytes, BytesMut};
 use serde_json::json;
 
 use crate::refusal::Refusal;
 
 /// Bytes of a stream's end that are looked at.
-const TAIL_BYTES: usize = 16;
+const TAIL_BYTES: usize = 48;
+/// What ends an event.
+const ENDS: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
+/// Longest beginning of an event that is held back until the event is whole.
+const EVENT_BYTES_MAX: usize = 64 << 10;
+/// What stands before the number of an event of the Responses API.
+const NUMBER: &[u8] = b"\"sequence_number\":";
 
 /// The end of what has passed of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     bytes: Vec<u8>,
+    is_numbered: bool,
+    /// The number of the last event.
+    number: Option<u64>,
 }
 
 impl Tail {
+    /// Of a stream of this dialect; those of the Responses API number their events.
+    pub(crate) fn of(subkind: &str) -> Self {
+        Self { is_numbered: subkind == "responses", ..Self::default() }
+    }
+
     /// Takes the next piece.
     pub(crate) fn push(&mut self, piece: &[u8]) {
+        if self.is_numbered {
+            let seam = [&self.bytes, &piece[..piece.len().min(TAIL_BYTES)]].concat();
+            let number = last_number(piece).or_else(|| last_number(&seam));
+            self.number = number.or(self.number);
+        }
         if piece.len() >= TAIL_BYTES {
             self.bytes.clear();
             self.bytes.extend_from_slice(&piece[piece.len() - TAIL_BYTES..]);
@@ -31,21 +53,85 @@ impl Tail {
         self.bytes.trim_ascii_end().ends_with(b"[DONE]")
     }
 
-    fn is_between_events(&self) -> bool {
-        self.bytes.is_empty()
-            || [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"].iter().any(|end| self.bytes.ends_with(end))
+    fn next_number(&self) -> u64 {
+        self.number.map_or(0, |number| number + 1)
     }
+
+}
+
+/// Lets only whole events pass, so that an error event can follow at any time: SDKs give up at the
+/// text of half an event before they come to the error.
+#[derive(Debug, Default)]
+pub(crate) struct WholeEvents {
+    /// The beginning of an event.
+    rest: Bytes,
+    /// The beginning of one has passed.
+    is_open: bool,
+}
+
+impl WholeEvents {
+    /// What may pass once this piece is there.
+    pub(crate) fn push(&mut self, piece: Bytes) -> Bytes {
+        let mut all = joined(mem::take(&mut self.rest), piece);
+        let passes = match ENDS.iter().any(|end| all.ends_with(end)) {
+            true => all.len(),
+            // Comments keep a connection open; no SDK reads them.
+            false if all.starts_with(b":") && all.ends_with(b"\n") => all.len(),
+            false => ENDS
+                .iter()
+                .filter_map(|end| memchr::memmem::rfind(&all, end).map(|at| at + end.len()))
+                .max()
+                .unwrap_or(0),
+        };
+        if all.len() - passes > EVENT_BYTES_MAX {
+            self.is_open = true;
+            return all;
+        }
+        self.is_open &= passes == 0;
+        self.rest = all.split_off(passes);
+        all
+    }
+
+    /// The beginning of an event that will not be whole.
+    pub(crate) fn take(&mut self) -> Bytes {
+        mem::take(&mut self.rest)
+    }
+}
+
+pub(crate) fn joined(data: Bytes, piece: Bytes) -> Bytes {
+    if data.is_empty() {
+        return piece;
+    }
+    let mut all = BytesMut::with_capacity(data.len() + piece.len());
+    all.extend_from_slice(&data);
+    all.extend_from_slice(&piece);
+    all.freeze()
+}
+
+/// The last number of an event in these bytes that is there to its end.
+fn last_number(bytes: &[u8]) -> Option<u64> {
+    let at = memchr::memmem::rfind(bytes, NUMBER)?;
+    let rest = bytes[at + NUMBER.len()..].trim_ascii_start();
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let is_whole = digits < rest.len();
+    let number = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
+    is_whole.then_some(number)
 }
 
 /// An error event in the dialect of the stream, to stand after what has passed of it. Every SDK raises
 /// its exception where `data` has an `error`; beside it stands what the dialect's own error event has.
-pub(crate) fn error_event(kind: &str, subkind: &str, tail: &Tail, refusal: &Refusal) -> String {
-    let gap = if tail.is_between_events() { "" } else { "\n\n" };
+pub(crate) fn error_event(
+    kind: &str,
+    subkind: &str,
+    (tail, whole): (&Tail, &WholeEvents),
+    refusal: &Refusal,
+) -> String {
+    let gap = if whole.is_open { "\n\n" } else { "" };
     let error = refusal.error();
     if subkind == "responses" {
         let data = json!({
             "type": "error", "code": error["code"], "message": error["message"], "param": null,
-            "sequence_number": 0, "error": error,
+            "sequence_number": tail.next_number(), "error": error,
         });
         return format!("{gap}event: error\ndata: {data}\n\n");
     }
@@ -78,18 +164,64 @@ mod tests {
     }
 
     #[test]
+    fn an_error_event_has_the_number_after_the_last_wherever_pieces_end() {
+        let event = |number: u64| {
+            let text = r#"\"sequence_number\":99"#;
+            format!(
+                "event: x\ndata: {{\"type\":\"x\",\"sequence_number\": {number},\"delta\":\"{text}\"}}\n\n"
+            )
+        };
+        let stream: String = (0..13).map(event).collect();
+        let failed = Refusal::new(Kind::BackendFailed);
+        for size in 1..stream.len() {
+            let mut tail = Tail::of("responses");
+            stream.as_bytes().chunks(size).for_each(|piece| tail.push(piece));
+            let whole = WholeEvents::default();
+            let text = error_event("chat", "responses", (&tail, &whole), &failed);
+            assert!(text.contains("\"sequence_number\":13"), "pieces of {size}: {text}");
+        }
+        let nothing = (&Tail::of("responses"), &WholeEvents::default());
+        let none = error_event("chat", "responses", nothing, &failed);
+        assert!(none.contains("\"sequence_number\":0"), "{none}");
+    }
+
+    #[test]
+    fn only_whole_events_pass_wherever_pieces_end() {
+        for end in ["\n\n", "\r\n\r\n", "\r\r"] {
+            let stream: String =
+                (0..5).map(|n| format!("data: {{\"n\":{n}}}{end}")).collect::<String>() + "data: {";
+            for size in 1..stream.len() {
+                let (mut whole, mut passed) = (WholeEvents::default(), Vec::new());
+                for piece in stream.as_bytes().chunks(size) {
+                    passed.extend_from_slice(&whole.push(Bytes::copy_from_slice(piece)));
+                    let is_whole = passed.is_empty() || passed.ends_with(end.as_bytes());
+                    assert!(is_whole, "pieces of {size}: {}", String::from_utf8_lossy(&passed));
+                }
+                passed.extend_from_slice(&whole.take());
+                assert_eq!(String::from_utf8(passed).unwrap(), stream);
+            }
+        }
+        let mut whole = WholeEvents::default();
+        let comment = Bytes::from_static(b": still here\n");
+        assert_eq!(whole.push(comment.clone()), comment);
+        let long = Bytes::from(vec![b'x'; EVENT_BYTES_MAX + 1]);
+        assert_eq!(whole.push(long.clone()), long, "what is held is bounded");
+    }
+
+    #[test]
     fn an_error_event_never_merges_with_a_broken_one() {
-        let mut tail = Tail::default();
+        let (tail, mut whole) = (Tail::default(), WholeEvents::default());
         let failed = Refusal::new(Kind::BackendFailed).say("quote \" and \n newline");
-        tail.push(b"data: {\"id\":");
-        assert!(error_event("chat", "", &tail, &failed).starts_with("\n\ndata: {\"error\""));
-        tail.push(b"1}\n\n");
+        whole.push(Bytes::from(vec![b'x'; EVENT_BYTES_MAX + 1]));
+        let text = error_event("chat", "", (&tail, &whole), &failed);
+        assert!(text.starts_with("\n\ndata: {\"error\""));
+        whole.push(Bytes::from_static(b"1}\n\n"));
         for (kind, subkind, type_) in [
             ("chat", "", None),
             ("chat", "responses", Some("error")),
             ("assistants", "run", Some("server_error")),
         ] {
-            let text = error_event(kind, subkind, &tail, &failed);
+            let text = error_event(kind, subkind, (&tail, &whole), &failed);
             assert_eq!(text.starts_with("event: error\n"), type_.is_some(), "{text}");
             let data = text.split_once("data: ").unwrap().1.trim_end();
             let data: serde_json::Value = serde_json::from_str(data).unwrap();

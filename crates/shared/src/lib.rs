@@ -19,7 +19,7 @@ pub use limits::{
     COUNTERS_MAX, CounterState, LimitProjection, Limiter, Reservation, Settlement, Shares,
     node_name,
 };
-pub use objects::{Known, LISTED_MAX, Objects, Owned};
+pub use objects::{Directory, Known, LISTED_MAX, Objects, Owned};
 pub use snapshot::Snapshot;
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! Where objects are at home, and whose they are.
 //!
 //! What a backend makes is noted in the ledger, then [`Objects::remember`]ed, and only then is its id
-//! passed on. Memory holds what the snapshot does not have yet, and a bounded part of what it has.
+//! passed on. Memory holds what the snapshot does not have yet, and a bounded part of what it has. With
+//! a [`Directory`], nodes tell one another what they remember.
 
 mod cache;
+mod directory;
 mod table;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use event::{Kind, Timestamp};
@@ -16,6 +18,8 @@ use redb::WriteTransaction;
 use tokio::sync::Notify;
 
 use cache::Cache;
+pub use directory::Directory;
+use directory::{CHUNK, Change, Then, Turn};
 
 use crate::{Error, ErrorKind, Projection, Snapshot};
 
@@ -25,6 +29,9 @@ const PENDING_MAX: usize = 100_000;
 const ROOM_WAIT: Duration = Duration::from_secs(5);
 /// Most objects that one list goes through, the newest.
 pub const LISTED_MAX: usize = 20_000;
+
+/// How often this node says and hears what is new; and the wait before it tries again.
+const TICK: Duration = Duration::from_millis(500);
 
 /// Most fine-tuned models held in memory; of more, calls find their way by the configuration only.
 const MODELS_MAX: usize = 10_000;
@@ -65,6 +72,8 @@ struct Inner {
     snapshot: Arc<Snapshot>,
     index: Mutex<Index>,
     room: Notify,
+    /// None for a node of its own.
+    directory: OnceLock<Directory>,
 }
 
 /// What is in memory.
@@ -76,6 +85,8 @@ struct Index {
     cache: Cache<Arc<Known>>,
     /// All fine-tuned models and their deployments.
     models: HashMap<String, Arc<Known>>,
+    /// Those that any node has told of.
+    told_models: HashMap<String, Arc<Known>>,
     /// The last sequence in the snapshot.
     applied: u64,
     /// Changes so far: what was read from the snapshot before one is not kept.
@@ -97,11 +108,24 @@ impl Objects {
             by_sequence: BTreeMap::new(),
             cache: Cache::new(cached_max),
             models: HashMap::new(),
+            told_models: HashMap::new(),
             applied: 0,
             changes: 0,
         };
-        let inner = Inner { snapshot, index: Mutex::new(index), room: Notify::new() };
+        let inner = Inner {
+            snapshot,
+            index: Mutex::new(index),
+            room: Notify::new(),
+            directory: OnceLock::new(),
+        };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// From here on other nodes are told, and what they tell is known.
+    pub fn share(&self, directory: Directory) {
+        if self.inner.directory.set(directory).is_err() {
+            tracing::error!("objects are shared already");
+        }
     }
 
     /// What makes the snapshot follow the ledger; for [`crate::Follower::start`].
@@ -109,7 +133,7 @@ impl Objects {
         Box::new(ObjectProjection { objects: self.clone(), has_models: false })
     }
 
-    /// What is known of an id; none if nothing is.
+    /// What is known of an id; none if nothing is, on any node. An error if that cannot be told.
     pub async fn find(&self, id: &str) -> Result<Option<Arc<Known>>, Error> {
         let changes = {
             let mut index = self.inner.index();
@@ -125,7 +149,11 @@ impl Objects {
             let id = id.to_owned();
             self.blocking(move |snapshot| snapshot.read(|read| table::get(read, &id))).await?
         };
-        let Some(known) = read.map(Arc::new) else { return Ok(None) };
+        let found = match (read, self.inner.directory.get()) {
+            (None, Some(directory)) => directory.find(id).await?,
+            (read, _) => read,
+        };
+        let Some(known) = found.map(Arc::new) else { return Ok(None) };
         let mut index = self.inner.index();
         if index.changes == changes {
             index.cache.insert(id, known.clone());
@@ -135,7 +163,30 @@ impl Objects {
 
     /// What is known of a fine-tuned model, or a deployment of one, by its name. Does not wait.
     pub fn model(&self, name: &str) -> Option<Arc<Known>> {
-        self.inner.index().models.get(name).cloned()
+        let index = self.inner.index();
+        index.models.get(name).or_else(|| index.told_models.get(name)).cloned()
+    }
+
+    /// Takes out those that this node knows already.
+    pub async fn retain_new(&self, made: &mut Vec<event::Object>) -> Result<(), Error> {
+        let is_known = {
+            let mut index = self.inner.index();
+            made.retain(|object| !index.holds(&object.id));
+            let ids = made.iter().map(|object| index.pending.contains_key(&object.id));
+            ids.collect::<Vec<bool>>()
+        };
+        if made.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<String> = made.iter().map(|object| object.id.clone()).collect();
+        let absent = self.blocking(move |s| s.read(|read| table::absent(read, &ids))).await?;
+        let mut place = 0;
+        made.retain(|_| {
+            place += 1;
+            // One that is gone may still be in the snapshot.
+            is_known[place - 1] || absent.binary_search(&(place - 1)).is_ok()
+        });
+        Ok(())
     }
 
     /// Waits until there is room for new objects.
@@ -157,43 +208,101 @@ impl Objects {
         })
     }
 
-    /// Takes over a record that is durable in the ledger at `sequence` or before.
+    /// Takes over a record that is durable in the ledger at `sequence` or before. On return the other
+    /// nodes know it too, if Redis answers.
     pub async fn remember(&self, record: &event::Objects, sequence: u64) {
-        let mut index = self.inner.index();
-        index.changes += 1;
-        for object in &record.made {
-            let known = Known {
-                kind: object.kind.clone(),
-                backend_id: record.backend_id.clone(),
-                owner: record.owner.clone(),
-                parent: object.parent.clone(),
-                made_at: record.noted_at,
-            };
-            if !index.holds(&object.id) {
-                let known = Arc::new(known);
-                index.note_model(&object.id, &known);
-                index.put(&object.id, Some(known), sequence);
-            }
-        }
-        for object in &record.gone {
-            index.cache.remove(&object.id);
-            index.models.remove(&object.id);
-            index.put(&object.id, None, sequence);
+        let changes = self.inner.index().remember(record, sequence);
+        if let Some(directory) = self.inner.directory.get()
+            && !changes.is_empty()
+        {
+            directory.tell(changes).await;
         }
     }
 
-    /// The owner's objects of a kind, the newest [`LISTED_MAX`], oldest first.
+    /// Says what other nodes may not know yet, and hears of their models. An error if that goes no
+    /// further for now.
+    pub async fn tend(&self) -> Result<(), Error> {
+        let Some(directory) = self.inner.directory.get() else { return Ok(()) };
+        let mut turn = directory.turn.lock().await;
+        let has_more = !directory.next().is_empty() || turn.said.is_some();
+        let then = if has_more { Then::More } else { Then::AsBefore };
+        let store = directory.say(&[], then).await?;
+        let is_new = store.since != turn.store.since;
+        if is_new || directory.was_overfull() {
+            turn.store.since = store.since;
+            turn.said = Some(String::new());
+        }
+        self.say_waiting(directory).await?;
+        self.say_all(directory, &mut turn).await?;
+        if has_more || is_new {
+            directory.say(&[], Then::Nothing).await?;
+        }
+        if is_new || store.models_version != turn.store.models_version {
+            let models = directory.models().await?;
+            let told = models.into_iter().map(|(id, known)| (id, Arc::new(known)));
+            self.inner.index().told_models = told.collect();
+            turn.store.models_version = store.models_version;
+        }
+        Ok(())
+    }
+
+    async fn say_waiting(&self, directory: &Directory) -> Result<(), Error> {
+        loop {
+            let waiting = directory.next();
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            directory.say(&waiting, Then::More).await?;
+            directory.said(waiting.len());
+        }
+    }
+
+    /// Says all that is known, if that has begun, from where it stands.
+    async fn say_all(&self, directory: &Directory, turn: &mut Turn) -> Result<(), Error> {
+        while let Some(after) = turn.said.clone() {
+            if after.is_empty() {
+                let pending = self.inner.index().pending_changes();
+                directory.say(&pending, Then::More).await?;
+            }
+            let read = move |s: &Snapshot| s.read(|read| table::page(read, &after, CHUNK));
+            let page = self.blocking(read).await?;
+            let last = page.last().map(|(id, _)| id.clone());
+            let made = page.into_iter().map(|(id, known)| Change::Made(id, Arc::new(known)));
+            directory.say(&made.collect::<Vec<_>>(), Then::More).await?;
+            turn.said = last;
+        }
+        Ok(())
+    }
+
+    /// Tells and hears until it is dropped; ends at once if there is nobody to tell.
+    pub async fn run(self) {
+        while let Some(directory) = self.inner.directory.get() {
+            let tended = self.tend().await;
+            directory.note(&tended);
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
+    /// The owner's objects of a kind, the newest [`LISTED_MAX`], oldest first: those of all nodes, or an
+    /// error if they cannot all be told.
     pub async fn owned(&self, owner: &str, kind: &str) -> Result<Vec<Owned>, Error> {
         // Memory is looked at before the snapshot: what moves over in between is then in both.
-        let (made, newer) = self.inner.index().pending_of(owner, kind);
-        let (owner, kind) = (owner.to_owned(), kind.to_owned());
-        let mut owned = self
-            .blocking(move |snapshot| {
+        let (mut owned, gone) = self.inner.index().pending_of(owner, kind);
+        let kept = {
+            let (owner, kind) = (owner.to_owned(), kind.to_owned());
+            let read = move |snapshot: &Snapshot| {
                 snapshot.read(|read| table::owned(read, &owner, &kind, LISTED_MAX))
-            })
-            .await?;
-        owned.retain(|object| !newer.contains(&object.id));
-        owned.extend(made);
+            };
+            self.blocking(read).await?
+        };
+        owned.extend(kept);
+        if let Some(directory) = self.inner.directory.get() {
+            owned.extend(directory.owned(owner, kind).await?);
+        }
+        owned.retain(|object| !gone.contains(&object.id));
+        // One that several know of is there since the first of them knew.
+        owned.sort_unstable_by(|one, two| (&one.id, one.made_at).cmp(&(&two.id, two.made_at)));
+        owned.dedup_by(|later, first| later.id == first.id);
         owned.sort_unstable();
         let surplus = owned.len().saturating_sub(LISTED_MAX);
         owned.drain(..surplus);
@@ -220,6 +329,35 @@ impl Inner {
 }
 
 impl Index {
+    /// Takes over a record; what was new of it.
+    fn remember(&mut self, record: &event::Objects, sequence: u64) -> Vec<Change> {
+        self.changes += 1;
+        let mut changes = Vec::new();
+        for object in &record.made {
+            if self.holds(&object.id) {
+                continue;
+            }
+            let known = Arc::new(Known {
+                kind: object.kind.clone(),
+                backend_id: record.backend_id.clone(),
+                owner: record.owner.clone(),
+                parent: object.parent.clone(),
+                made_at: record.noted_at,
+            });
+            self.note_model(&object.id, &known);
+            self.put(&object.id, Some(known.clone()), sequence);
+            changes.push(Change::Made(object.id.clone(), known));
+        }
+        for object in &record.gone {
+            self.cache.remove(&object.id);
+            self.models.remove(&object.id);
+            self.told_models.remove(&object.id);
+            self.put(&object.id, None, sequence);
+            changes.push(Change::Gone(object.id.clone()));
+        }
+        changes
+    }
+
     fn holds(&mut self, id: &str) -> bool {
         match self.pending.get(id) {
             Some(pending) => pending.known.is_some(),
@@ -257,9 +395,9 @@ impl Index {
         }
     }
 
-    /// The owner's objects that are pending, and all ids of which memory knows better than the snapshot.
+    /// The owner's objects that are pending, and the ids of all that are gone.
     fn pending_of(&self, owner: &str, kind: &str) -> (Vec<Owned>, HashSet<String>) {
-        let (mut made, mut newer) = (Vec::new(), HashSet::new());
+        let (mut made, mut gone) = (Vec::new(), HashSet::new());
         for (id, pending) in &self.pending {
             match &pending.known {
                 Some(known) if known.owner == owner && known.kind == kind => {
@@ -268,15 +406,21 @@ impl Index {
                         id: id.clone(),
                         backend_id: known.backend_id.clone(),
                     });
-                    newer.insert(id.clone());
                 }
                 Some(_) => {}
                 None => {
-                    newer.insert(id.clone());
+                    gone.insert(id.clone());
                 }
             }
         }
-        (made, newer)
+        (made, gone)
+    }
+
+    fn pending_changes(&self) -> Vec<Change> {
+        let made = self.pending.iter().filter_map(|(id, pending)| {
+            pending.known.clone().map(|known| Change::Made(id.clone(), known))
+        });
+        made.collect()
     }
 }
 

@@ -47,6 +47,7 @@ pub struct Redis {
 #[derive(Default)]
 struct Link {
     connection: Option<Connection>,
+    connected_at: Option<Instant>,
     failed_at: Option<Instant>,
     /// Connections made so far: who sees another number than before has to say again what it holds.
     generation: u64,
@@ -106,6 +107,13 @@ impl Redis {
         self.handle().await.map(|(_, generation)| generation)
     }
 
+    /// How long the connection has stood; none if there is none.
+    pub(crate) async fn connected_for(&self) -> Option<Duration> {
+        let link = self.link.lock().await;
+        link.connection.as_ref()?;
+        link.connected_at.map(|connected_at| connected_at.elapsed())
+    }
+
     /// Runs a script.
     pub async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
         let (mut handle, generation) = self.handle().await?;
@@ -113,7 +121,10 @@ impl Redis {
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                self.give_up(generation).await;
+                // The connection is as good as before if only the script failed, as it does for want of memory.
+                if error.code().is_none() {
+                    self.give_up(generation).await;
+                }
                 Err(unavailable("Redis answered with an error").with_source(error))
             }
             Err(_) => {
@@ -139,6 +150,7 @@ impl Redis {
         match dialled {
             Ok(connection) => {
                 link.failed_at = None;
+                link.connected_at = Some(Instant::now());
                 link.generation += 1;
                 let handle = connection.handle.clone();
                 link.connection = Some(connection);

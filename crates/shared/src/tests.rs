@@ -1,5 +1,7 @@
 //! The follower and its snapshot: every frame counts once, whatever happens in between.
 
+pub(crate) mod server;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

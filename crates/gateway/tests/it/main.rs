@@ -12,6 +12,7 @@ mod failover;
 mod frames;
 mod http2_floods;
 mod limits;
+mod nodes;
 mod objects;
 mod recording;
 mod refusals;

@@ -51,22 +51,22 @@ fn request(method: &Method, target: &str, key: &str, body: Option<&Value>) -> Re
     }
 }
 
-async fn call(world: &World, key: &str, method: Method, target: &str, body: &Value) -> Answer {
+pub(crate) async fn call(world: &World, key: &str, method: Method, target: &str, body: &Value) -> Answer {
     let body = if body.is_null() { None } else { Some(body) };
     world.call(request(&method, target, key, body)).await
 }
 
-async fn make(world: &World, key: &str, target: &str, body: Value) -> Value {
+pub(crate) async fn make(world: &World, key: &str, target: &str, body: Value) -> Value {
     let answer = call(world, key, Method::POST, target, &body).await;
     assert!(answer.status < 300, "{target}: {} {}", answer.status, answer.text());
     answer.json()
 }
 
-async fn get(world: &World, key: &str, target: &str) -> Answer {
+pub(crate) async fn get(world: &World, key: &str, target: &str) -> Answer {
     call(world, key, Method::GET, target, &Value::Null).await
 }
 
-async fn upload(world: &World, key: &str, purpose: &str, content: &str) -> String {
+pub(crate) async fn upload(world: &World, key: &str, purpose: &str, content: &str) -> String {
     let body = format!(
         "--B\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\n{purpose}\r\n--B\r\n\
          content-disposition: form-data; name=\"file\"; filename=\"x.jsonl\"\r\n\r\n{content}\r\n--B--\r\n"
@@ -79,7 +79,7 @@ async fn upload(world: &World, key: &str, purpose: &str, content: &str) -> Strin
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
-fn id(value: &Value) -> &str {
+pub(crate) fn id(value: &Value) -> &str {
     value["id"].as_str().unwrap()
 }
 

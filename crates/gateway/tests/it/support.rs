@@ -61,6 +61,8 @@ pub(crate) struct Setup {
     /// Rules in place of [`rules`].
     pub(crate) rules: Option<Rules>,
     pub(crate) limiter: shared::Limiter,
+    /// Where nodes tell one another of objects.
+    pub(crate) directory: Option<shared::Directory>,
 }
 
 impl Setup {
@@ -98,6 +100,10 @@ impl Setup {
         let snapshot = Arc::new(Snapshot::open(dir.path().join("shared.redb")).unwrap());
         let objects = shared::Objects::new(snapshot.clone(), 1000);
         let follower = Follower::start(&ledger, snapshot, vec![objects.projection()]).unwrap();
+        if let Some(directory) = self.directory {
+            objects.share(directory);
+            tokio::spawn(objects.clone().run());
+        }
         let gateway = Gateway::start(Wiring {
             settings: Settings {
                 config: self.config,

@@ -83,15 +83,23 @@ impl Limiter {
             return;
         }
         let claims = self.book().claims(wanted, now, shares.lease);
-        self.claim(shares, turn, &claims, now).await;
+        let is_answered = self.claim(shares, turn, &claims, now).await;
+        // A store that has lost what it held answers once all is said anew.
+        if !is_answered && turn.generation == 0 && self.say_anew(shares, turn, now).await {
+            let claims = self.book().claims(wanted, now, shares.lease);
+            self.claim(shares, turn, &claims, now).await;
+        }
     }
 
-    /// After another connection Redis may have lost what it held: all shares are said again before more
-    /// is asked for. False if Redis does not answer.
+    /// After another connection Redis may have lost what it held, and claims of before may still come: all
+    /// shares are said again before more is asked for. False if Redis does not answer.
     async fn say_anew(&self, shares: &Shares, turn: &mut Turn, now: Timestamp) -> bool {
         let Some(generation) = shares.generation(turn).await else { return false };
         if generation == turn.generation {
             return true;
+        }
+        if !shares.open(turn).await {
+            return false;
         }
         let claims = self.book().news(now, shares.lease, true);
         let is_said = self.claim(shares, turn, &claims, now).await;

@@ -6,6 +6,7 @@
 //! too much is given back within a second or two. While Redis does not answer, the shares that were
 //! given hold until they expire, and no call gets more. `docs/limits.md` has the bounds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use event::Timestamp;
@@ -21,8 +22,9 @@ const GROWTH_KEY: &str = "gatehouse:limits";
 
 /// Shares of one node.
 pub struct Shares {
-    redis: Redis,
+    redis: Arc<Redis>,
     script: ::redis::Script,
+    open: ::redis::Script,
     /// Name of this node; it keeps it over restarts.
     node: String,
     /// How long a share of a sliding window, or of calls in flight, holds without being renewed.
@@ -35,14 +37,17 @@ pub struct Shares {
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     pub(super) generation: u64,
+    /// Goes with every claim over this connection: claims with another one change nothing.
+    token: String,
     is_down: bool,
 }
 
 impl Shares {
     /// Shares of `node`, a name that no other node has.
-    pub fn new(redis: Redis, node: String, lease: Duration) -> Self {
+    pub fn new(redis: Arc<Redis>, node: String, lease: Duration) -> Self {
         let script = ::redis::Script::new(include_str!("shares.lua"));
-        Self { redis, script, node, lease, turn: Mutex::default() }
+        let open = ::redis::Script::new("return redis.call('SET', KEYS[1], ARGV[1], 'EX', 604800)");
+        Self { redis, script, open, node, lease, turn: Mutex::default() }
     }
 
     pub(super) async fn turn(&self) -> MutexGuard<'_, Turn> {
@@ -56,6 +61,23 @@ impl Shares {
         generation.ok()
     }
 
+    /// From now on Redis takes only claims of this turn: one that was given up, and reaches Redis after
+    /// later ones, would tell the others that this node has less than it has. False if Redis does not
+    /// answer.
+    pub(super) async fn open(&self, turn: &mut Turn) -> bool {
+        let token = format!("{:016x}", rand::random::<u64>());
+        let mut call = self.open.prepare_invoke();
+        call.key(self.token_key()).arg(&token);
+        let opened: Result<String, Error> = self.redis.run(&call).await;
+        turn.note(&opened);
+        turn.token = token;
+        opened.is_ok()
+    }
+
+    fn token_key(&self) -> String {
+        format!("{GROWTH_KEY}:token:{}", self.node)
+    }
+
     /// Says what is kept and asks for more; none if Redis does not answer.
     pub(super) async fn claim(
         &self,
@@ -65,7 +87,9 @@ impl Shares {
     ) -> Option<Vec<Share>> {
         let mut call = self.script.prepare_invoke();
         call.key(GROWTH_KEY)
+            .key(self.token_key())
             .arg(&self.node)
+            .arg(&turn.token)
             .arg(u8::from(claims.iter().any(|claim| claim.keeps > 0)));
         for Claim { counter, most, keeps, wants, stored_for, .. } in claims {
             call.key(format!("{GROWTH_KEY}:{counter}"));
@@ -75,6 +99,10 @@ impl Shares {
         let answer: Result<Vec<u64>, Error> = self.redis.run(&call).await;
         turn.note(&answer);
         let answer = answer.ok()?;
+        if answer.is_empty() {
+            // The store has lost the token: it is opened again.
+            turn.generation = 0;
+        }
         let shares = claims.iter().zip(answer.chunks_exact(2));
         let shares: Vec<Share> = shares
             .map(|(claim, answer)| Share {

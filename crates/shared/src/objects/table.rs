@@ -1,5 +1,7 @@
 //! The tables of objects in the snapshot.
 
+use std::ops::Bound;
+
 use event::{Kind, Record, Timestamp};
 use ledger::Entry;
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
@@ -35,6 +37,35 @@ pub(super) fn get(read: &ReadTransaction, id: &str) -> Result<Option<Known>, red
     let objects = read.open_table(OBJECTS)?;
     let found = objects.get(id)?;
     Ok(found.and_then(|value| parse(id, value.value())))
+}
+
+/// Those of these ids that are not there.
+pub(super) fn absent(read: &ReadTransaction, ids: &[String]) -> Result<Vec<usize>, redb::Error> {
+    let objects = read.open_table(OBJECTS)?;
+    let mut absent = Vec::new();
+    for (place, id) in ids.iter().enumerate() {
+        if objects.get(id.as_str())?.is_none() {
+            absent.push(place);
+        }
+    }
+    Ok(absent)
+}
+
+/// So many objects in the order of their ids, from behind one.
+pub(super) fn page(
+    read: &ReadTransaction,
+    after: &str,
+    count_max: usize,
+) -> Result<Vec<(String, Known)>, redb::Error> {
+    let table = read.open_table(OBJECTS)?;
+    let behind = (Bound::Excluded(after), Bound::Unbounded);
+    let mut found = Vec::new();
+    for entry in table.range::<&str>(behind)?.take(count_max) {
+        let (id, value) = entry?;
+        let id = id.value();
+        found.extend(parse(id, value.value()).map(|known| (id.to_owned(), known)));
+    }
+    Ok(found)
 }
 
 /// The newest of an owner's objects of a kind, newest first.
@@ -134,7 +165,19 @@ fn forget(
     Ok(())
 }
 
-fn parse(id: &str, bytes: &[u8]) -> Option<Known> {
+/// An object as it is kept, here and in Redis.
+pub(super) fn text(known: &Known) -> Vec<u8> {
+    let stored = Stored {
+        kind: known.kind.clone(),
+        backend: known.backend_id.clone(),
+        owner: known.owner.clone(),
+        parent: known.parent.clone(),
+        made_at_unix_us: known.made_at.unix_micros(),
+    };
+    serde_json::to_vec(&stored).expect("it is plain data")
+}
+
+pub(super) fn parse(id: &str, bytes: &[u8]) -> Option<Known> {
     match serde_json::from_slice::<Stored>(bytes) {
         Ok(stored) => Some(Known {
             kind: stored.kind,
@@ -144,7 +187,7 @@ fn parse(id: &str, bytes: &[u8]) -> Option<Known> {
             made_at: Timestamp::from_unix_micros(stored.made_at_unix_us),
         }),
         Err(error) => {
-            tracing::error!(id, %error, "an object in the snapshot cannot be read");
+            tracing::error!(id, %error, "what is kept of an object cannot be read");
             None
         }
     }

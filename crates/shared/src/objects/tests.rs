@@ -1,5 +1,7 @@
 //! The registry beside a simple model of it, over restarts.
 
+mod nodes;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;

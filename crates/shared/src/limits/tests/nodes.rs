@@ -1,71 +1,24 @@
 //! Two nodes on one budget, through a real Redis that is killed on the way.
 
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use net::{EgressConfig, EgressRules};
 use policy::{Applied, LimitConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{applied, asks, at, quota, spent};
+use crate::tests::server::{Server, redis};
 use crate::{Limiter, Redis, RedisSettings, Shares};
 
 const LEASE: Duration = Duration::from_secs(300);
-
-/// A Redis server that keeps nothing over its end.
-struct Server {
-    child: Child,
-    port: u16,
-}
-
-impl Server {
-    /// None if there is no `redis-server`, which is said.
-    fn start(port: Option<u16>) -> Option<Self> {
-        let free = || {
-            let bound = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-            bound.local_addr().unwrap().port()
-        };
-        let port = port.unwrap_or_else(free);
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        command.args(["--appendonly", "no"]).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(child) = command.spawn() else {
-            #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-            {
-                eprintln!("SKIPPED: there is no redis-server; install Debian's package");
-            }
-            return None;
-        };
-        let server = Self { child, port };
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::yield_now();
-        }
-        Some(server)
-    }
-
-    fn kill(mut self) -> u16 {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.port
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+/// Longest wait for Redis.
+const LIMIT: Duration = Duration::from_secs(5);
 
 fn node(server: &Server, name: &str) -> Limiter {
-    let settings = RedisSettings {
-        url: format!("redis://127.0.0.1:{}/0", server.port),
-        timeout: Duration::from_secs(5),
-        ..RedisSettings::default()
-    };
-    let redis = Redis::new(&settings, EgressRules::new(&EgressConfig::default())).unwrap();
-    Limiter::sharing(Shares::new(redis, name.into(), LEASE))
+    Limiter::sharing(Shares::new(redis(server.port(), LIMIT), name.into(), LEASE))
 }
 
 const ANSWER: u64 = 50;
@@ -188,6 +141,116 @@ async fn a_sliding_window_and_calls_in_flight_are_shared_too() {
         limiter.tend(at(120)).await;
     }
     assert!(nodes[0].reserve(limits, &asks(0, 0), at(121)).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_claim_that_reaches_redis_after_it_was_given_up_changes_nothing() {
+    const BUDGET: u64 = 10_000;
+    let Some(server) = Server::start(None) else { return };
+    let road = Road::to(server.port()).await;
+    let late = Shares::new(redis(road.port, Duration::from_millis(300)), "a".into(), LEASE);
+    let (a, b) = (Limiter::sharing(late), node(&server, "b"));
+    let limits = applied(&[quota(BUDGET)]);
+    let call = |tokens| asks(tokens, 0);
+    let mut total = 0;
+    let one = a.reserve(limits.clone(), &call(1_000), at(0)).await.unwrap();
+    one.settle(&spent(1_000), at(0));
+    total += 1_000;
+    // This claim stays on the road. The node gives it up.
+    road.hold();
+    assert!(a.reserve(limits.clone(), &call(2_000), at(0)).await.is_err(), "it was not answered");
+    road.let_new_ones_pass();
+    // Over another connection it gets what it asks for.
+    let until = std::time::Instant::now() + LIMIT;
+    loop {
+        match a.reserve(limits.clone(), &call(6_000), at(0)).await {
+            Ok(one) => break drop(one.settle(&spent(6_000), at(0))),
+            Err(refused) => assert!(std::time::Instant::now() < until, "{refused:?}"),
+        }
+    }
+    total += 6_000;
+    // Now the claim of before arrives, which says that the node has less than it has.
+    road.release().await;
+    total += spend(std::slice::from_ref(&b), &limits, 8, 3).await;
+    a.tend(at(1)).await;
+    total += spend(&[a, b], &limits, 8, 3).await;
+    assert!(total <= BUDGET + 2 * ANSWER, "{total}");
+    assert!(total > BUDGET - BUDGET / 10, "the budget can be used: {total}");
+}
+
+/// A way to Redis on which what is sent can be held up, even after its sender has gone.
+struct Road {
+    port: u16,
+    /// Connections made while it is held are held for as long.
+    held: Arc<AtomicBool>,
+    released: tokio::sync::watch::Sender<bool>,
+    arrived: tokio::sync::watch::Receiver<u32>,
+}
+
+impl Road {
+    async fn to(port: u16) -> Self {
+        let bound = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own_port = bound.local_addr().unwrap().port();
+        let held = Arc::new(AtomicBool::new(false));
+        let (released, wait) = tokio::sync::watch::channel(false);
+        let (arrive, arrived) = tokio::sync::watch::channel(0);
+        let (is_held, arrive) = (held.clone(), Arc::new(arrive));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = bound.accept().await {
+                let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                tokio::spawn(carry(client, server, is_held.clone(), wait.clone(), arrive.clone()));
+            }
+        });
+        Self { port: own_port, held, released, arrived }
+    }
+
+    fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
+    }
+
+    fn let_new_ones_pass(&self) {
+        self.held.store(false, Ordering::SeqCst);
+    }
+
+    /// What was held up goes on; on return Redis has answered it.
+    async fn release(mut self) {
+        self.released.send(true).unwrap();
+        let arrived = self.arrived.wait_for(|count| *count > 0);
+        tokio::time::timeout(LIMIT, arrived).await.expect("it arrives").unwrap();
+    }
+}
+
+async fn carry(
+    client: TcpStream,
+    server: TcpStream,
+    held: Arc<AtomicBool>,
+    mut released: tokio::sync::watch::Receiver<bool>,
+    arrived: Arc<tokio::sync::watch::Sender<u32>>,
+) {
+    let ((mut from, mut back), (mut answers, mut to)) = (client.into_split(), server.into_split());
+    let answering = tokio::spawn(async move {
+        let mut bytes = vec![0; 64 << 10];
+        while let Ok(count @ 1..) = answers.read(&mut bytes).await {
+            // Whoever asked may have gone.
+            let _ = back.write_all(&bytes[..count]).await;
+        }
+    });
+    let mut bytes = vec![0; 64 << 10];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        let is_held = held.load(Ordering::SeqCst);
+        if is_held {
+            released.wait_for(|released| *released).await.unwrap();
+        }
+        to.write_all(&bytes[..count]).await.unwrap();
+        if is_held {
+            // Redis closes the connection once it has answered all that came before.
+            to.write_all(b"QUIT\r\n").await.unwrap();
+            answering.await.unwrap();
+            arrived.send_modify(|count| *count += 1);
+            return;
+        }
+    }
+    answering.abort();
 }
 
 #[test]
