@@ -56,7 +56,6 @@ impl Tail {
     fn next_number(&self) -> u64 {
         self.number.map_or(0, |number| number + 1)
     }
-
 }
 
 /// Lets only whole events pass, so that an error event can follow at any time: SDKs give up at the

@@ -117,7 +117,8 @@ async fn follow_ups_over_either_node_go_home_and_strangers_get_404_on_both() {
         let world = &nodes[(number / targets.len()) % 2];
         let (key, previous, target) = &targets[number % targets.len()];
         let answer = if number % 10 == 0 && !previous.is_empty() {
-            let follow_up = json!({"model": "gpt-4o", "input": "and?", "previous_response_id": previous});
+            let follow_up =
+                json!({"model": "gpt-4o", "input": "and?", "previous_response_id": previous});
             call(world, key, Method::POST, "/v1/responses", &follow_up).await
         } else {
             get(world, key, target).await
@@ -142,9 +143,9 @@ async fn a_list_is_the_same_on_both_nodes() {
         made.push(upload(&nodes[number % 2], KEY, "assistants", "text").await);
         upload(&nodes[number % 2], OTHER_KEY, "assistants", "other").await;
     }
-    assert_eq!(told(&nodes[0], KEY, "/v1/files").await, 200);
     made.reverse();
     for world in &nodes {
+        assert_eq!(told(world, KEY, "/v1/files").await, 200);
         let mut shown: Vec<String> = Vec::new();
         loop {
             let after = shown.last().map(|id| format!("&after={id}")).unwrap_or_default();

@@ -51,7 +51,13 @@ fn request(method: &Method, target: &str, key: &str, body: Option<&Value>) -> Re
     }
 }
 
-pub(crate) async fn call(world: &World, key: &str, method: Method, target: &str, body: &Value) -> Answer {
+pub(crate) async fn call(
+    world: &World,
+    key: &str,
+    method: Method,
+    target: &str,
+    body: &Value,
+) -> Answer {
     let body = if body.is_null() { None } else { Some(body) };
     world.call(request(&method, target, key, body)).await
 }

@@ -152,7 +152,7 @@ async fn in_turns(pieces: Vec<&'static str>) -> (String, mpsc::Sender<()>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whole_events_pass_at_once_and_a_break_loses_nothing() {
+async fn whole_events_pass_at_once_and_a_broken_one_is_recorded_only() {
     let events = [
         ("data: {\"choices\":[{}],\"usage\":null}\n\nda", "data: {\"choices\":[{}]}\n\n"),
         ("ta: {\"choices\":[{\"a\":1}],\"usage\":nu", ""),
@@ -173,7 +173,7 @@ async fn whole_events_pass_at_once_and_a_break_loses_nothing() {
     }
     let rest = tokio::time::timeout(LIMIT, answer.collect()).await.unwrap().unwrap().to_bytes();
     let rest = String::from_utf8_lossy(&rest).into_owned();
-    assert!(rest.starts_with("data: {\"half\n\ndata: {\"error\":"), "{rest}");
+    assert!(rest.starts_with("data: {\"error\":"), "{rest}");
     let story = &world.ended(1).await[0];
     assert_eq!(story.end().outcome, Outcome::BackendFailed);
     let sent: String = events.iter().map(|(sent, _)| *sent).collect();

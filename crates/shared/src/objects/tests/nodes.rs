@@ -53,8 +53,7 @@ async fn what_one_node_learns_the_other_knows_at_once() {
     let (one, two) = (a.objects.owned("ann", "file").await, b.objects.owned("ann", "file").await);
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(one, two);
-    let want: Vec<String> =
-        (1..20).filter(|n| n % 3 != 0).map(|n| format!("file-{n}")).collect();
+    let want: Vec<String> = (1..20).filter(|n| n % 3 != 0).map(|n| format!("file-{n}")).collect();
     assert_eq!(ids(&one), want);
     // Deleted on the other node than it was made.
     b.note(record(60, "ann", &[], &["file-4"])).await;
