@@ -49,7 +49,7 @@ pub(crate) struct Config {
     pub(crate) subscriptions: Vec<SubscriptionConfig>,
     /// What every subscription may use, beside the limits of products and subscriptions.
     pub(crate) limits: Vec<LimitConfig>,
-    /// Redis or Valkey, through which several nodes share limits.
+    /// Redis or Valkey, through which several nodes share limits and objects.
     pub(crate) redis: RedisConfig,
     /// The log of everything, and when a record counts as kept.
     pub(crate) ledger: ledger::LedgerConfig,

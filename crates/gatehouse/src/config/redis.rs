@@ -11,7 +11,7 @@ use shared::{Redis, RedisPassword, RedisSettings};
 use super::Config;
 use crate::exit::{Exit, ExitWith};
 
-/// Redis or Valkey, through which several nodes share limits.
+/// Redis or Valkey, through which several nodes share limits and objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RedisConfig {
