@@ -39,15 +39,15 @@ pub(crate) fn build_and_run() -> anyhow::Result<()> {
 pub(crate) fn run() -> anyhow::Result<Tally> {
     let folder = shell::root().join("conformance");
     let mut tally = Tally::default();
-    for (language, program, script) in
-        [("Python", "python3", "python/run.sh"), ("Node", "node", "node/run.sh")]
-    {
+    for (language, program, script) in [
+        ("Python", "python3", "python/run.sh"),
+        ("Node", "node", "node/run.sh"),
+        ("Identity", "node", "identity/run.sh"),
+    ] {
         if shell::exists(program) {
             add(&mut tally, &folder.join(script))?;
         } else {
-            shell::say(&format!(
-                "conformance: {language} SDKs skipped, `{program}` is not installed"
-            ));
+            shell::say(&format!("conformance: {language} skipped, `{program}` is not installed"));
             tally.skipped += 1;
         }
     }

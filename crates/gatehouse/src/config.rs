@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) egress: net::EgressConfig,
     /// What becomes of calls that name objects: files, threads, responses and their like.
     pub(crate) objects: ObjectsConfig,
+    /// Identity providers whose tokens callers may present instead of a key.
+    pub(crate) identity: identity::IdentityConfig,
     /// What is recorded and how long an abandoned answer is read on.
     pub(crate) capture: CaptureConfig,
     /// Sets of operations and deployments that subscriptions give access to.
@@ -98,6 +100,7 @@ impl Default for Config {
             pool: PoolConfig::default(),
             egress: net::EgressConfig::default(),
             objects: ObjectsConfig::default(),
+            identity: identity::IdentityConfig::default(),
             capture: CaptureConfig::default(),
             products: Vec::new(),
             subscriptions: Vec::new(),
@@ -150,10 +153,12 @@ impl Config {
         if self.backends.is_empty() {
             return Err(bad("backends: there is none: add one with `id` and `base_url`".into()));
         }
-        if self.subscriptions.is_empty() {
-            let fix = "add one with `gatehouse keys create`";
+        if self.subscriptions.is_empty() && self.identity.providers.is_empty() {
+            let fix =
+                "add one with `gatehouse keys create`, or a provider under `identity.providers`";
             return Err(bad(format!("subscriptions: there is none, so nobody may call: {fix}")));
         }
+        self.identity.validate().map_err(|error| bad(format!("identity: {error}")))?;
         self.rules()?;
         self.prices()?;
         self.redis()?;
@@ -283,6 +288,9 @@ impl Config {
         resolve_secret(&mut self.key_hash_secret, folder);
         if let Some(reference) = &mut self.redis.password {
             resolve_secret(reference, folder);
+        }
+        for provider in &mut self.identity.providers {
+            resolve(&mut provider.connection.ca_file);
         }
         for backend in &mut self.backends {
             resolve(&mut backend.connection.ca_file);

@@ -11,11 +11,14 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use event::Timestamp;
 use gateway::{Drain, Gateway, Wiring};
+use identity::Verifier;
 use kql::{Frame, Options, QueryError};
 use ledger::Ledger;
 use openai::Catalogue;
 use pipeline::Pipeline;
-use portal::{Access, BackendList, CounterList, Operations, Portal, Problem, ReloadReport, Token};
+use portal::{
+    Access, AccessToken, BackendList, CounterList, Operations, Portal, Problem, ReloadReport, Token,
+};
 use serde_json::json;
 use shared::{Directory, Follower, LimitProjection, Limiter, Objects, Shares, Snapshot, node_name};
 use store::Store;
@@ -44,6 +47,7 @@ pub(crate) struct Running {
 /// What takes a changed configuration while it runs.
 pub(crate) struct Parts {
     gateway: Gateway,
+    identity: Verifier,
     pipeline: Pipeline,
     store: Arc<Store>,
     engine: Arc<CurrentEngine>,
@@ -80,18 +84,21 @@ impl Running {
             config.pipeline.clone(),
             config.work_dir().join("pipeline"),
         )?;
+        let identity = Verifier::new(&config.identity, None)?;
         let wiring = Wiring {
             settings: config.settings()?,
             catalogue: Arc::new(Catalogue::builtin()),
             ledger: ledger.clone(),
             limiter: limiter.clone(),
+            identity: identity.clone(),
             objects: objects.clone(),
             spool_dir: config.work_dir().join("gateway"),
         };
         let gateway = Gateway::start(wiring).await?;
         let engine = query::Engine::new(store.clone(), config.query.clone())?;
         let engine = Arc::new(CurrentEngine(ArcSwap::from_pointee(engine)));
-        let parts = Arc::new(Parts { gateway, pipeline, store, engine, log });
+        let parts =
+            Arc::new(Parts { gateway, identity: identity.clone(), pipeline, store, engine, log });
         let reloader = Arc::new(Reloader::new(file.to_owned(), config.clone(), parts.clone()));
         let stop = CancellationToken::new();
         let administration = Arc::new(Administration {
@@ -104,7 +111,10 @@ impl Running {
             portal::Wiring {
                 engine: parts.engine.clone(),
                 operations: administration,
-                access: Access::new(vec![Box::new(token)]),
+                access: Access::new(vec![
+                    Box::new(token),
+                    Box::new(AccessToken::new(identity.clone(), &config.admin.roles)),
+                ]),
             },
         );
         let listeners = vec![
@@ -113,6 +123,7 @@ impl Running {
             tokio::spawn(watch_configuration(reloader, stop.clone())),
             tokio::spawn(tend_shares(limiter, stop.clone())),
             tokio::spawn(tend_objects(objects, stop.clone())),
+            tokio::spawn(identity.run(unix_seconds, stop.clone())),
         ];
         Ok(Self { parts, ledger, follower, stop, listeners })
     }
@@ -164,6 +175,9 @@ impl Parts {
             self.log.set(&next.log.level)?;
         }
         self.gateway.reload(next.settings()?)?;
+        if next.identity != current.identity {
+            self.identity.reconfigure(&next.identity)?;
+        }
         self.store.reconfigure(next.store.clone())?;
         self.pipeline.set_prices(prices);
         if let Some(engine) = engine {
@@ -333,6 +347,11 @@ pub(crate) fn write_secret(file: &Path, text: &str) -> anyhow::Result<()> {
     opened
         .and_then(|mut file| writeln!(file, "{text}"))
         .with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// The wall clock in seconds since 1970, as tokens count.
+fn unix_seconds() -> i64 {
+    now().unix_micros() / 1_000_000
 }
 
 /// The wall clock.

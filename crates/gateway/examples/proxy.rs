@@ -61,6 +61,7 @@ async fn serve(
         catalogue: Arc::new(openai::Catalogue::builtin()),
         ledger: ledger.clone(),
         limiter: shared::Limiter::new(),
+        identity: identity::Verifier::default(),
         objects,
         spool_dir: dir.path().join("spool"),
     })

@@ -13,9 +13,10 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use identity::Identity;
 use ledger::Commit;
 use openai::Peeker;
-use policy::{DenialReason, Grant};
+use policy::{DenialReason, Grant, Member};
 
 use crate::account::Account;
 use crate::asked::{Asked, Intake};
@@ -41,6 +42,8 @@ pub(crate) struct Exchange {
     pub(crate) recorder: Arc<Recorder>,
     /// What holds for this request from its start to its end, whatever is reloaded meanwhile.
     pub(crate) live: Arc<Live>,
+    /// Who the caller's token proves it to be; none if it came with a key.
+    pub(crate) identity: Option<Arc<Identity>>,
     pub(crate) reply: Option<Reply>,
     pub(crate) tally: Tally,
     /// What will stand in `Opened` or `Refused`; gone once it is written.
@@ -141,6 +144,7 @@ impl Exchange {
             gateway,
             recorder,
             live,
+            identity: None,
             reply: Some(reply),
             tally,
             opening: Some(opening),
@@ -177,6 +181,7 @@ impl Exchange {
         let mut asked =
             Asked::new(&self.gateway.catalogue, &parts, self.live.config.edge.unknown_paths);
         self.note_target(&asked);
+        self.know_caller(&parts).await?;
         let grant = self.authenticate(&parts, &asked)?;
         self.check_head(&parts, &asked)?;
         let mut opening = None;
@@ -229,7 +234,11 @@ impl Exchange {
             Ok(grant) => self.note_grant(grant),
             Err(_) => {
                 let key = credential::find(&parts.headers, parts.uri.query());
-                let account = key.and_then(|key| policy::account(&self.live.rules, &key));
+                let rules = &self.live.rules;
+                let account = match self.member() {
+                    Some(member) => Some(policy::account_of_member(rules, member)),
+                    None => key.and_then(|key| policy::account(rules, &key)),
+                };
                 account.iter().for_each(|account| self.note_grant(account));
             }
         }
@@ -243,9 +252,14 @@ impl Exchange {
 
     fn admit(&self, parts: &Parts, asked: &Asked, deployment: &str) -> Result<Grant, Refusal> {
         let key = credential::find(&parts.headers, parts.uri.query());
-        admit(&self.live, key.as_deref(), asked, deployment).map_err(|refusal| {
+        let caller = (key.as_deref(), self.member());
+        admit(&self.live, caller, asked, deployment).map_err(|refusal| {
             let is_known = |key: &str| policy::account(&self.live.rules, key).is_some();
+            let are_groups_missing = || self.identity.as_ref().is_some_and(|it| it.groups_missing);
             match refusal.kind {
+                Kind::ProductNotGranted if are_groups_missing() => {
+                    refusal.finding("GroupsUnresolved")
+                }
                 Kind::KeyMissing | Kind::KeyInvalid => {
                     doctor::key(refusal, &parts.headers, parts.uri.query(), &is_known)
                 }
@@ -352,7 +366,8 @@ impl Exchange {
         }
         let key = credential::find(&parts.headers, parts.uri.query());
         let operation_id = &asked.target.operation_id;
-        let request = policy::Request { key: key.as_deref(), operation_id, deployment };
+        let (key, member) = (key.as_deref(), self.member());
+        let request = policy::Request { key, member, operation_id, deployment };
         Err(doctor::unknown_deployment(deployment, &usable(&self.live, &request)))
     }
 
@@ -583,20 +598,22 @@ impl Tally {
     }
 }
 
-/// Whether the rules let the holder of this key do that.
+/// Whether the rules let the holder of this key, or whom a token proves, do that.
 pub(crate) fn admit(
     live: &Live,
-    key: Option<&str>,
+    (key, member): (Option<&str>, Option<&Member>),
     asked: &Asked,
     deployment: &str,
 ) -> Result<Grant, Refusal> {
-    let request = policy::Request { key, operation_id: &asked.target.operation_id, deployment };
+    let operation_id = &asked.target.operation_id;
+    let request = policy::Request { key, member, operation_id, deployment };
     policy::admit(&live.rules, &request).map_err(|denial| match denial.reason {
         DenialReason::KeyMissing => Refusal::new(Kind::KeyMissing),
         DenialReason::KeyUnknown => Refusal::new(Kind::KeyInvalid),
         DenialReason::SubscriptionInactive => {
             Refusal::new(Kind::KeyInvalid).finding("SubscriptionInactive")
         }
+        DenialReason::NoProduct => Refusal::new(Kind::ProductNotGranted),
         DenialReason::OperationNotAllowed => Refusal::new(Kind::OperationNotAllowed),
         DenialReason::DeploymentNotAllowed => {
             doctor::forbidden_deployment(deployment, &usable(live, &request))

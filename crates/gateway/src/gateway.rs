@@ -37,6 +37,8 @@ pub struct Wiring {
     pub ledger: Ledger,
     /// What has been used of the limits.
     pub limiter: Limiter,
+    /// Verifies callers' tokens.
+    pub identity: identity::Verifier,
     /// Where objects are at home; the snapshot they are in follows the ledger.
     pub objects: shared::Objects,
     /// Folder for request bodies too long for memory; made if it is not there. The files have no
@@ -132,6 +134,7 @@ pub(crate) struct Inner {
     pub(crate) ledger: Ledger,
     pub(crate) limiter: Limiter,
     pub(crate) tokenizer: Tokenizer,
+    pub(crate) identity: identity::Verifier,
     pub(crate) objects: shared::Objects,
     pub(crate) spool_dir: Arc<PathBuf>,
     pub(crate) counters: Counters,
@@ -182,6 +185,7 @@ impl Gateway {
             ledger: wiring.ledger,
             limiter: wiring.limiter,
             tokenizer: Tokenizer::new(),
+            identity: wiring.identity,
             objects: wiring.objects,
             spool_dir: Arc::new(wiring.spool_dir),
             counters: Counters::default(),

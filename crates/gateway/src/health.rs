@@ -87,9 +87,23 @@ impl Health {
         let text = if is_ready { "ready" } else { "not_ready" };
         let body = json!({
             "status": text, "reasons": reasons, "ledger_serves": status.ledger_serves,
-            "in_flight": status.in_flight, "backends": status.backends,
+            "in_flight": status.in_flight, "backends": status.backends, "identity_providers": self.identity_providers(),
         });
         (code, body.to_string())
+    }
+
+    /// Callers of a provider that is closed are refused; all others are served, so the gateway is ready.
+    fn identity_providers(&self) -> Vec<serde_json::Value> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = i64::try_from(now.unwrap_or_default().as_secs()).unwrap_or(i64::MAX);
+        let status = self.gateway.identity.status(now).into_iter();
+        let shown = status.map(|provider| {
+            json!({
+                "id": provider.id, "state": provider.state.name(), "keys": provider.keys,
+                "keys_age_s": provider.keys_age_s, "error": provider.error,
+            })
+        });
+        shown.collect()
     }
 
     async fn converse(&self, stream: TcpStream, stop: CancellationToken) {

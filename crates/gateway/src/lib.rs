@@ -8,6 +8,7 @@ mod address;
 mod answer;
 mod asked;
 mod backend;
+mod caller;
 mod config;
 mod connection;
 mod credential;

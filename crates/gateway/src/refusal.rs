@@ -15,6 +15,9 @@ use crate::ErrorShape;
 pub(crate) enum Kind {
     KeyMissing,
     KeyInvalid,
+    TokenRejected,
+    IdentityDown,
+    ProductNotGranted,
     OperationNotAllowed,
     DeploymentNotAllowed,
     UnknownPath,
@@ -96,6 +99,23 @@ const TABLE: &[Row] = &[
         "authenticate",
         0,
         "Access denied due to invalid subscription key. Make sure to provide a valid key for an active subscription.",
+    ),
+    row(Kind::TokenRejected, 401, "TokenRejected", "authenticate", 0, "The token is not accepted."),
+    row(
+        Kind::IdentityDown,
+        503,
+        "IdentityProviderUnavailable",
+        "authenticate",
+        5,
+        "The identity provider cannot be reached, and its keys are not known or too old. Try again.",
+    ),
+    row(
+        Kind::ProductNotGranted,
+        403,
+        "ProductNotGranted",
+        "admit",
+        0,
+        "The token is good, but none of its groups, app roles or its application gives access to a product. Ask the administrator to name one under `groups`, `app_roles`, `clients` or `users` of a product.",
     ),
     row(
         Kind::OperationNotAllowed,

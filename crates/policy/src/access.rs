@@ -82,6 +82,19 @@ pub struct Principal {
     pub subscriptions: Vec<String>,
 }
 
+/// Who a token proves a caller of models to be: what grants it access to products.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// Stable id, as [`Principal::id`].
+    pub user_id: String,
+    /// Client application that got the token; empty if unknown.
+    pub client_id: String,
+    /// Groups it is a member of, by id.
+    pub groups: Vec<String>,
+    /// App roles assigned to it.
+    pub app_roles: Vec<String>,
+}
+
 impl Principal {
     /// It holds the role.
     pub fn has(&self, role: Role) -> bool {

@@ -4,15 +4,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::Member;
 use crate::config::SubscriptionState;
 use crate::limits::Allowance;
-use crate::rules::{Rules, Subscription};
+use crate::rules::{Product, Rules, Subscription};
+
+/// What the subscription id of a caller with a token begins with; no subscription may be called so.
+pub(crate) const MEMBER_PREFIX: &str = "user:";
 
 /// What the decision looks at.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
     /// Subscription key presented, from whatever carrier.
     pub key: Option<&'a str>,
+    /// Who a token proves the caller to be; then no key is looked at.
+    pub member: Option<&'a Member>,
     /// Canonical operation id; empty if the path is unknown.
     pub operation_id: &'a str,
     /// Deployment or model called; empty if none.
@@ -24,9 +30,10 @@ pub struct Request<'a> {
 pub struct Grant {
     /// Product that granted access; empty if the subscription has none.
     pub product_id: String,
-    /// Subscription whose key was used.
+    /// Subscription whose key was used; of a caller with a token `user:` and its id, so that what it owns
+    /// and uses is its own.
     pub subscription_id: String,
-    /// Owner of the subscription.
+    /// Owner of the subscription, or the caller whom a token proves.
     pub user_id: String,
     /// Version of the rules that admitted it.
     pub rules_version: u64,
@@ -52,6 +59,8 @@ pub enum DenialReason {
     KeyUnknown,
     /// The subscription is suspended or cancelled.
     SubscriptionInactive,
+    /// No product names the caller, its groups, its app roles or its client application.
+    NoProduct,
     /// The product does not hold the operation.
     OperationNotAllowed,
     /// The product or the subscription does not hold the deployment.
@@ -64,6 +73,7 @@ impl DenialReason {
         match self {
             Self::KeyMissing => "SubscriptionKeyNotFound",
             Self::KeyUnknown | Self::SubscriptionInactive => "SubscriptionKeyInvalid",
+            Self::NoProduct => "ProductNotGranted",
             Self::OperationNotAllowed => "OperationNotAllowed",
             Self::DeploymentNotAllowed => "DeploymentNotAllowed",
         }
@@ -72,6 +82,9 @@ impl DenialReason {
 
 /// Decides. Call it once before the body is read, and again once the body has named the deployment.
 pub fn admit(rules: &Rules, request: &Request<'_>) -> Result<Grant, Denial> {
+    if let Some(member) = request.member {
+        return admit_member(rules, member, request);
+    }
     let deny = |reason| Denial { reason, retry_after: None };
     let key = request.key.ok_or_else(|| deny(DenialReason::KeyMissing))?;
     let subscription = rules.subscription(key).ok_or_else(|| deny(DenialReason::KeyUnknown))?;
@@ -93,12 +106,50 @@ pub fn admit(rules: &Rules, request: &Request<'_>) -> Result<Grant, Denial> {
     Ok(Grant::of(rules, subscription))
 }
 
+/// The first product that lets the member do it grants access.
+fn admit_member(rules: &Rules, member: &Member, request: &Request<'_>) -> Result<Grant, Denial> {
+    let mut reason = DenialReason::NoProduct;
+    for product in rules.products_of(member) {
+        reason = match () {
+            () if !product.allows_operation(request.operation_id) => match reason {
+                DenialReason::NoProduct => DenialReason::OperationNotAllowed,
+                nearer => nearer,
+            },
+            () if !product.allows_deployment(request.deployment) => {
+                DenialReason::DeploymentNotAllowed
+            }
+            () => return Ok(Grant::of_member(rules, member, Some(product))),
+        };
+    }
+    Err(Denial { reason, retry_after: None })
+}
+
 /// On whose account a call with this key would be, whether it may be made or not.
 pub fn account(rules: &Rules, key: &str) -> Option<Grant> {
     rules.subscription(key).map(|subscription| Grant::of(rules, subscription))
 }
 
+/// Under which subscription id a member's calls, limits and objects are kept.
+pub fn member_subscription(member: &Member) -> String {
+    format!("{MEMBER_PREFIX}{}", member.user_id)
+}
+
+/// On whose account a member's calls are, whether they may be made or not.
+pub fn account_of_member(rules: &Rules, member: &Member) -> Grant {
+    Grant::of_member(rules, member, None)
+}
+
 impl Grant {
+    fn of_member(rules: &Rules, member: &Member, product: Option<&Product>) -> Self {
+        Self {
+            product_id: product.map(|product| product.id.clone()).unwrap_or_default(),
+            subscription_id: member_subscription(member),
+            user_id: member.user_id.clone(),
+            rules_version: rules.version(),
+            allowance: product.map(|product| product.member_allowance.clone()).unwrap_or_default(),
+        }
+    }
+
     fn of(rules: &Rules, subscription: &Subscription) -> Self {
         let product = rules.product(subscription);
         Self {
@@ -150,7 +201,7 @@ mod tests {
     }
 
     fn ask(key: &str, operation_id: &str, deployment: &str) -> Result<Grant, DenialReason> {
-        let request = Request { key: Some(key), operation_id, deployment };
+        let request = Request { key: Some(key), member: None, operation_id, deployment };
         admit(&rules(), &request).map_err(|denial| denial.reason)
     }
 
@@ -182,6 +233,40 @@ mod tests {
         assert_eq!(ask("gone-1", "", ""), Err(DenialReason::SubscriptionInactive));
         let missing = admit(&rules(), &Request::default()).expect_err("no key");
         assert_eq!(missing.reason, DenialReason::KeyMissing);
+    }
+
+    #[test]
+    fn a_token_admits_on_the_first_product_that_names_its_holder_and_allows_the_call() {
+        let product = |id: &str, deployments: &[&str]| ProductConfig {
+            id: id.into(),
+            deployments: deployments.iter().map(|name| (*name).to_owned()).collect(),
+            ..ProductConfig::default()
+        };
+        let products = [
+            ProductConfig { groups: vec!["g1".into()], ..product("small", &["gpt-4o-mini"]) },
+            ProductConfig { app_roles: vec!["Models.Use".into()], ..product("large", &["gpt-4o"]) },
+            ProductConfig { clients: vec!["app".into()], ..product("batch", &[]) },
+            product("closed", &[]),
+        ];
+        let rules = Rules::new(1, KeyHasher::new(b"secret"), &products, &[]).expect("valid");
+        let ask = |member: &Member, deployment| {
+            let request = Request { member: Some(member), deployment, ..Request::default() };
+            admit(&rules, &request).map(|grant| grant.product_id).map_err(|denied| denied.reason)
+        };
+        let mut ann = Member { user_id: "ann".into(), ..Member::default() };
+        assert_eq!(ask(&ann, "gpt-4o"), Err(DenialReason::NoProduct));
+        ann.groups = vec!["g0".into(), "g1".into()];
+        assert_eq!(ask(&ann, "gpt-4o"), Err(DenialReason::DeploymentNotAllowed));
+        assert_eq!(ask(&ann, "gpt-4o-mini").as_deref(), Ok("small"));
+        ann.app_roles = vec!["Models.Use".into()];
+        assert_eq!(ask(&ann, "gpt-4o").as_deref(), Ok("large"));
+        let nobody = Member::default();
+        assert_eq!(ask(&nobody, ""), Err(DenialReason::NoProduct));
+        let program = Member { client_id: "app".into(), ..Member::default() };
+        assert_eq!(ask(&program, "any").as_deref(), Ok("batch"));
+        let grant = admit(&rules, &Request { member: Some(&ann), ..Request::default() });
+        let grant = grant.expect("admitted");
+        assert_eq!((grant.subscription_id.as_str(), grant.user_id.as_str()), ("user:ann", "ann"));
     }
 
     #[test]

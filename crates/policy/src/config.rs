@@ -15,6 +15,14 @@ pub struct ProductConfig {
     pub operations: Vec<String>,
     /// Deployments (or models) allowed, exact names; empty allows all.
     pub deployments: Vec<String>,
+    /// Groups whose members may use it by a token of their identity provider, without a subscription.
+    pub groups: Vec<String>,
+    /// App roles that give access in the same way.
+    pub app_roles: Vec<String>,
+    /// Client applications that give access in the same way, by application id.
+    pub clients: Vec<String>,
+    /// People and programs that have access in the same way, by their id in `UserId`.
+    pub users: Vec<String>,
     /// What its subscriptions may use.
     pub limits: Vec<LimitConfig>,
     /// Most answer tokens that a call may ask for.

@@ -11,8 +11,10 @@ mod limits;
 mod prices;
 mod rules;
 
-pub use access::{Principal, PrincipalKind, Role};
-pub use admit::{Denial, DenialReason, Grant, Request, account, admit};
+pub use access::{Member, Principal, PrincipalKind, Role};
+pub use admit::{
+    Denial, DenialReason, Grant, Request, account, account_of_member, admit, member_subscription,
+};
 pub use config::{ProductConfig, SubscriptionConfig, SubscriptionState};
 pub use keys::{KeyHash, KeyHashError, KeyHasher};
 pub use limits::{

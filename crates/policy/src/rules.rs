@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::access::Member;
+use crate::admit::MEMBER_PREFIX;
 use crate::config::{ProductConfig, SubscriptionConfig, SubscriptionState};
 use crate::keys::{KeyHash, KeyHasher};
 use crate::limits::{Allowance, Limit, LimitConfig, Measure};
@@ -25,7 +27,14 @@ pub(crate) struct Product {
     pub(crate) id: String,
     operations: HashSet<String>,
     deployments: HashSet<String>,
+    /// Who has access without a subscription.
+    groups: HashSet<String>,
+    app_roles: HashSet<String>,
+    clients: HashSet<String>,
+    users: HashSet<String>,
     allowance: Allowance,
+    /// What somebody without a subscription may use: the product's limits and everybody's.
+    pub(crate) member_allowance: Arc<Allowance>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +83,9 @@ impl Rules {
         for subscription in &mut self.subscriptions {
             Arc::make_mut(&mut subscription.allowance).narrow(&everybody);
         }
+        for product in &mut self.products {
+            Arc::make_mut(&mut product.member_allowance).narrow(&everybody);
+        }
         Ok(self)
     }
 
@@ -97,7 +109,9 @@ impl Rules {
 
     /// Some call may be counted in tokens or money.
     pub fn count_tokens(&self) -> bool {
-        let mut limits = self.subscriptions.iter().flat_map(|all| &all.allowance.limits);
+        let subscriptions = self.subscriptions.iter().map(|subscription| &subscription.allowance);
+        let members = self.products.iter().map(|product| &product.member_allowance);
+        let mut limits = subscriptions.chain(members).flat_map(|allowance| &allowance.limits);
         limits.any(|limit| limit.measure != Measure::Calls)
     }
 
@@ -115,6 +129,14 @@ impl Rules {
         subscription.product.map(|index| &self.products[index])
     }
 
+    /// The products that a member has access to, in the order of the decree.
+    pub(crate) fn products_of<'a>(
+        &'a self,
+        member: &'a Member,
+    ) -> impl Iterator<Item = &'a Product> {
+        self.products.iter().filter(move |product| product.admits(member))
+    }
+
     fn add_product(&mut self, config: &ProductConfig) -> Result<(), RulesError> {
         if config.id.is_empty() {
             return Err(RulesError("a product has no id: give it one".into()));
@@ -129,6 +151,11 @@ impl Rules {
             id: config.id.clone(),
             operations: config.operations.iter().map(|id| id.to_ascii_lowercase()).collect(),
             deployments: config.deployments.iter().cloned().collect(),
+            groups: config.groups.iter().cloned().collect(),
+            app_roles: config.app_roles.iter().cloned().collect(),
+            clients: config.clients.iter().cloned().collect(),
+            users: config.users.iter().cloned().collect(),
+            member_allowance: Arc::new(allowance.clone()),
             allowance,
         });
         Ok(())
@@ -138,6 +165,10 @@ impl Rules {
         let id = &config.id;
         if id.is_empty() {
             return Err(RulesError("a subscription has no id: give it one".into()));
+        }
+        if id.starts_with(MEMBER_PREFIX) {
+            let fix = "give it another name, this one is for callers with a token";
+            return Err(RulesError(format!("subscription `{id}`: {fix}")));
         }
         if self.subscriptions.iter().any(|subscription| &subscription.id == id) {
             return Err(RulesError(format!("subscription `{id}` stands twice: rename one")));
@@ -187,6 +218,16 @@ impl Rules {
 }
 
 impl Product {
+    fn admits(&self, member: &Member) -> bool {
+        let any = |ids: &[String], of: &HashSet<String>| {
+            !of.is_empty() && ids.iter().any(|id| of.contains(id))
+        };
+        self.users.contains(&member.user_id)
+            || (!member.client_id.is_empty() && self.clients.contains(&member.client_id))
+            || any(&member.app_roles, &self.app_roles)
+            || any(&member.groups, &self.groups)
+    }
+
     pub(crate) fn allows_operation(&self, operation_id: &str) -> bool {
         self.operations.is_empty() || self.operations.contains(&operation_id.to_ascii_lowercase())
     }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::roles::RoleConfig;
+
 /// The admin listener.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -15,6 +17,9 @@ pub struct PortalConfig {
     pub query_bytes_max: usize,
     /// Queries that may run at once; further ones get 429.
     pub queries_max: usize,
+    /// Which roles people and programs hold who come with a token of an identity provider. Without an
+    /// entry they hold none.
+    pub roles: Vec<RoleConfig>,
 }
 
 impl Default for PortalConfig {
@@ -23,6 +28,7 @@ impl Default for PortalConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             query_bytes_max: 2 << 20,
             queries_max: 16,
+            roles: Vec::new(),
         }
     }
 }

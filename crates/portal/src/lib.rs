@@ -5,17 +5,21 @@
 
 mod access;
 mod admin;
+mod bearer;
 mod config;
 mod extract;
 mod kusto;
 mod problem;
 mod query;
+mod roles;
 mod routes;
 mod server;
 
 pub use access::{Access, Authenticator, Caller, Token};
 pub use admin::{BackendList, CounterList, Operations, ReloadReport};
+pub use bearer::AccessToken;
 pub use config::PortalConfig;
 pub use kusto::{json_value, results, rows_as_objects};
 pub use problem::Problem;
+pub use roles::RoleConfig;
 pub use server::{Portal, Wiring};

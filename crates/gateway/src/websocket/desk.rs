@@ -36,8 +36,9 @@ impl Desk<'_> {
     pub(crate) async fn admit(&mut self, peek: &Peek) -> Result<(), Refusal> {
         let mut asked = self.asked.clone();
         asked.learn(peek);
-        let key = self.key.as_ref().map(Secret::expose);
-        exchange::admit(&self.exchange.live, key, &asked, asked.deployment())?;
+        self.exchange.check_token_time()?;
+        let caller = (self.key.as_ref().map(Secret::expose), self.exchange.member());
+        exchange::admit(&self.exchange.live, caller, &asked, asked.deployment())?;
         self.exchange.check_length(&asked, self.grant)?;
         self.exchange.check_objects(&asked, self.grant, &self.backend_id).await
     }

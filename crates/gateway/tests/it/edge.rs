@@ -103,6 +103,7 @@ async fn a_gateway_that_cannot_start_says_what_to_change() {
             catalogue: std::sync::Arc::new(openai::Catalogue::builtin()),
             ledger,
             limiter: shared::Limiter::new(),
+            identity: identity::Verifier::default(),
             objects: shared::Objects::new(
                 std::sync::Arc::new(
                     shared::Snapshot::open(dir.path().join("shared.redb")).unwrap(),

@@ -21,6 +21,7 @@ mod replay;
 mod sessions;
 mod smuggling;
 mod support;
+mod tokens;
 mod transports;
 mod uploads;
 mod usage;

@@ -63,6 +63,7 @@ pub(crate) struct Setup {
     pub(crate) limiter: shared::Limiter,
     /// Where nodes tell one another of objects.
     pub(crate) directory: Option<shared::Directory>,
+    pub(crate) identity: identity::Verifier,
 }
 
 impl Setup {
@@ -113,6 +114,7 @@ impl Setup {
             catalogue: Arc::new(Catalogue::builtin()),
             ledger: ledger.clone(),
             limiter: self.limiter,
+            identity: self.identity,
             objects,
             spool_dir: dir.path().join("spool"),
         })

@@ -1,0 +1,5 @@
+//! Tests with keys and tokens of their own.
+
+mod attacks;
+mod provider;
+mod signer;
