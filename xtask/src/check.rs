@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::ensure;
 
-use crate::{conformance, shell, tidy};
+use crate::{conformance, shell, tidy, web};
 
 /// Arguments of `test`.
 #[derive(clap::Args)]
@@ -15,13 +15,18 @@ pub(crate) struct Arguments {
 }
 
 /// Real servers that tests run against, and the packages that bring them.
-const SERVERS: [(&str, &str); 3] =
-    [("nginx", "nginx"), ("node", "nodejs"), ("redis-server", "redis-server")];
+const SERVERS: [(&str, &str); 4] = [
+    ("nginx", "nginx"),
+    ("node", "nodejs"),
+    ("redis-server", "redis-server"),
+    ("chromium", "chromium"),
+];
 
 /// Runs every test and prints the sum.
 pub(crate) fn test(arguments: &Arguments) -> anyhow::Result<()> {
     shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))?;
     tidy::run()?;
+    web::rebuild()?;
     for (program, package) in SERVERS {
         if let Err(error) = shell::install(program, package) {
             shell::say(&format!("the tests against {program} will be skipped: {error:#}"));

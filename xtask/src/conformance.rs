@@ -1,7 +1,7 @@
-//! The official SDKs, run through a gateway with the simulator behind it.
+//! The official SDKs and the portal in a browser, run against a gateway with the simulator behind it.
 //!
-//! `conformance/` holds one runner per language. Each prints a line per check, `ok NAME` or
-//! `FAIL NAME: reason`, and a last line `N passed, N failed`.
+//! `conformance/` holds one runner per language, `web/tests` the portal's. Each prints a line per check,
+//! `ok NAME` or `FAIL NAME: reason`, and a last line `N passed, N failed`.
 
 use std::fmt;
 use std::path::Path;
@@ -34,20 +34,21 @@ pub(crate) fn build_and_run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs every runner whose language is installed, with the gateway that was built last; says which
-/// language is not there.
+/// Runs every runner whose program is installed, with the gateway that was built last; says which are
+/// skipped.
 pub(crate) fn run() -> anyhow::Result<Tally> {
-    let folder = shell::root().join("conformance");
+    let root = shell::root();
     let mut tally = Tally::default();
-    for (language, program, script) in [
-        ("Python", "python3", "python/run.sh"),
-        ("Node", "node", "node/run.sh"),
-        ("Identity", "node", "identity/run.sh"),
+    for (what, program, script) in [
+        ("Python SDKs", "python3", "conformance/python/run.sh"),
+        ("Node SDKs", "node", "conformance/node/run.sh"),
+        ("Identity", "node", "conformance/identity/run.sh"),
+        ("the portal", "npm", "web/tests/run.sh"),
     ] {
         if shell::exists(program) {
-            add(&mut tally, &folder.join(script))?;
+            add(&mut tally, &root.join(script))?;
         } else {
-            shell::say(&format!("conformance: {language} skipped, `{program}` is not installed"));
+            shell::say(&format!("conformance: {what} skipped, `{program}` is not installed"));
             tally.skipped += 1;
         }
     }

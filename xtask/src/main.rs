@@ -10,6 +10,7 @@ mod demo;
 mod replay;
 mod shell;
 mod tidy;
+mod web;
 
 use std::process::ExitCode;
 

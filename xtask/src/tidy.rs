@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::shell;
+use crate::{shell, web};
 
 /// Every crate's floor; arrows point down. The arrows sideways are listed below.
 const FLOORS: [(&str, u8); 20] = [
@@ -78,6 +78,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     for file in sources()? {
         check_file(&file, &mut findings)?;
     }
+    web::check(&mut findings)?;
     for finding in &findings {
         shell::say(finding);
     }

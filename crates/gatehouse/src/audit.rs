@@ -15,7 +15,11 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
         None => Config::load(&arguments.file.config)?.ledger_dir(),
     };
     let report = walk(&folder)?;
-    print(&if arguments.json { as_json(&report)? } else { as_text(&folder, &report) });
+    print(&if arguments.json {
+        format!("{}\n", as_json(&report)?)
+    } else {
+        as_text(&folder, &report)
+    });
     if report.is_clean() {
         return Ok(());
     }
@@ -39,10 +43,11 @@ pub(crate) fn walk(folder: &Path) -> anyhow::Result<ledger::Report> {
     })
 }
 
-fn as_json(report: &ledger::Report) -> anyhow::Result<String> {
+/// The report for programs.
+pub(crate) fn as_json(report: &ledger::Report) -> anyhow::Result<serde_json::Value> {
     let mut json = serde_json::to_value(report)?;
     json["is_clean"] = report.is_clean().into();
-    Ok(format!("{json}\n"))
+    Ok(json)
 }
 
 /// The report for people.

@@ -13,6 +13,7 @@ mod init;
 mod keys;
 mod output;
 mod query;
+mod records;
 mod reference;
 mod reload;
 mod serve;

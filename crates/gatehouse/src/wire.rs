@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::keys;
+use crate::records::LedgerRecords;
 use crate::reload::Reloader;
 use crate::serve::LogLevel;
 
@@ -111,6 +112,7 @@ impl Running {
             portal::Wiring {
                 engine: parts.engine.clone(),
                 operations: administration,
+                records: Arc::new(LedgerRecords::new(ledger.clone(), config.ledger_dir())),
                 access: Access::new(vec![
                     Box::new(token),
                     Box::new(AccessToken::new(identity.clone(), &config.admin.roles)),

@@ -19,7 +19,7 @@ use policy::Role;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::server::Portal;
-use crate::{access, admin, query};
+use crate::{access, admin, interactions, live, query};
 
 pub(crate) use guard::deny;
 
@@ -27,6 +27,10 @@ pub(crate) use guard::deny;
 pub(crate) const OPERATORS: &[Role] = &[Role::Administrator, Role::Operator];
 /// Who may ask the record; what each sees of it is decided in the query.
 pub(crate) const READERS: &[Role] = &[Role::UsageReader, Role::ContentReader, Role::Subscriber];
+
+/// Who may see everybody's interactions, without their content.
+pub(crate) const OVERSEERS: &[Role] =
+    &[Role::Administrator, Role::Operator, Role::UsageReader, Role::ContentReader];
 
 /// Every route.
 #[rustfmt::skip]
@@ -53,6 +57,12 @@ pub(crate) fn table() -> Vec<Route> {
         // The record.
         Route::new("query/run", Method::POST, "/v1/rest/query", "Run a KQL query, in Kusto's protocol version 1", query::run)
             .roles(READERS).takes::<query::QueryBody>().answers::<query::QueryAnswer>().errors(Dialect::Kusto),
+        Route::new("interactions/tail", Method::GET, "/admin/v1/live", "Interactions as they end, as server-sent events, without content", live::tail)
+            .roles(OVERSEERS).query::<live::Wanted>(),
+        Route::new("interactions/trail", Method::GET, "/admin/v1/interactions/{id}/trail", "The steps of one interaction in the ledger, and sums over its bodies", interactions::trail)
+            .roles(OVERSEERS).query::<interactions::Place>().answers::<interactions::Trail>(),
+        Route::new("ledger/verify", Method::POST, "/admin/v1/ledger/verify", "Prove the record: gaps, checksums, chain, interactions without an end", interactions::verify)
+            .roles(OVERSEERS).answers::<interactions::Proof>(),
     ]
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method, Uri};
+use axum::middleware::map_response;
 use axum::response::Response;
 use kql::Engine;
 use tokio::net::TcpListener;
@@ -15,8 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::admin::Operations;
 use crate::config::PortalConfig;
+use crate::interactions::Records;
+use crate::live::LISTENERS_MAX;
 use crate::problem::Problem;
 use crate::routes::{self, Dialect, deny};
+use crate::ui;
 
 /// What the admin listener asks.
 pub struct Wiring {
@@ -24,6 +28,8 @@ pub struct Wiring {
     pub engine: Arc<dyn Engine>,
     /// The running gateway.
     pub operations: Arc<dyn Operations>,
+    /// The ledger.
+    pub records: Arc<dyn Records>,
     /// Tells who asks.
     pub access: Access,
 }
@@ -34,24 +40,39 @@ pub struct Portal {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) operations: Arc<dyn Operations>,
     pub(crate) access: Access,
+    pub(crate) records: Arc<dyn Records>,
     pub(crate) running: Arc<Semaphore>,
+    pub(crate) listeners: Arc<Semaphore>,
+    pub(crate) walk: Arc<Semaphore>,
+    pub(crate) stop: CancellationToken,
     query_bytes_max: usize,
 }
 
 impl Portal {
     /// A portal that asks what `wiring` holds.
     pub fn new(config: &PortalConfig, wiring: Wiring) -> Self {
-        let Wiring { engine, operations, access } = wiring;
-        let running = Arc::new(Semaphore::new(config.queries_max));
-        Self { engine, operations, access, running, query_bytes_max: config.query_bytes_max }
+        let Wiring { engine, operations, records, access } = wiring;
+        Self {
+            engine,
+            operations,
+            access,
+            records,
+            running: Arc::new(Semaphore::new(config.queries_max)),
+            listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
+            walk: Arc::new(Semaphore::new(1)),
+            stop: CancellationToken::new(),
+            query_bytes_max: config.query_bytes_max,
+        }
     }
 
     /// Serves until `stop`, then lets running queries end.
     pub async fn serve(
-        self,
+        mut self,
         listener: TcpListener,
         stop: CancellationToken,
     ) -> std::io::Result<()> {
+        // Live tails never end by themselves.
+        self.stop = stop.clone();
         let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, service)
             .with_graceful_shutdown(async move { stop.cancelled().await })
@@ -60,16 +81,22 @@ impl Portal {
 
     pub(crate) fn router(self) -> Router {
         routes::router(&self)
-            .fallback(unknown)
+            .fallback(elsewhere)
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::max(self.query_bytes_max))
+            .layer(map_response(ui::harden))
             .with_state(self)
     }
 }
 
-async fn unknown(headers: HeaderMap) -> Response {
+/// What stands in no line of the table: a page or file of the portal, or nothing.
+async fn elsewhere(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    ui::answer(&method, &uri, &headers).unwrap_or_else(|| unknown(&headers))
+}
+
+fn unknown(headers: &HeaderMap) -> Response {
     let detail = "this listener holds what GET /admin/v1/openapi.json describes";
-    deny(&Problem::new(404, detail), Dialect::Problem, &headers)
+    deny(&Problem::new(404, detail), Dialect::Problem, headers)
 }
 
 async fn wrong_method(headers: HeaderMap) -> Response {

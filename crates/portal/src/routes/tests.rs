@@ -2,6 +2,7 @@
 //! what the repository holds; `UPDATE_EXPECT=1` writes them.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,11 +15,13 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use kql::{Frame, Options, QueryError};
 use policy::{Principal, Role};
+use serde_json::Value;
 
 use super::{Allow, Route, matrix, openapi, table};
 use crate::access::{Access, Authenticator};
 use crate::admin::{BackendList, CounterList, Operations, ReloadReport};
 use crate::config::PortalConfig;
+use crate::interactions::Records;
 use crate::problem::Problem;
 use crate::server::{Portal, Wiring};
 
@@ -58,6 +61,21 @@ impl Operations for Nothing {
     }
 }
 
+impl Records for Nothing {
+    fn read(
+        &self,
+        _: u64,
+        _: u64,
+        _: &mut dyn FnMut(u64, event::Frame) -> ControlFlow<()>,
+    ) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn verify(&self) -> Result<Value, Problem> {
+        Ok(Value::Null)
+    }
+}
+
 /// Believes the header `x-roles`.
 struct Credulous;
 
@@ -77,6 +95,7 @@ fn portal() -> Portal {
     let wiring = Wiring {
         engine: Arc::new(Nothing),
         operations: Arc::new(Nothing),
+        records: Arc::new(Nothing),
         access: Access::new(vec![Box::new(Credulous)]),
     };
     Portal::new(&PortalConfig::default(), wiring)

@@ -1,0 +1,61 @@
+//! The ledger as the admin listener reads it.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use event::Frame;
+use ledger::{ErrorKind, Ledger};
+use portal::{Problem, Records};
+use serde_json::Value;
+
+use crate::audit;
+
+/// A ledger and the folder it lies in.
+pub(crate) struct LedgerRecords {
+    ledger: Ledger,
+    folder: PathBuf,
+}
+
+impl LedgerRecords {
+    pub(crate) fn new(ledger: Ledger, folder: PathBuf) -> Self {
+        Self { ledger, folder }
+    }
+}
+
+impl Records for LedgerRecords {
+    fn read(
+        &self,
+        from: u64,
+        to: u64,
+        visit: &mut dyn FnMut(u64, Frame) -> ControlFlow<()>,
+    ) -> Result<(), Problem> {
+        let mut reader = match self.ledger.reader(from) {
+            // What lies before the first that is kept is not there to be read.
+            Err(error) if error.kind() == ErrorKind::Released => self.ledger.reader(0),
+            other => other,
+        }
+        .map_err(|error| unreadable(&error))?;
+        while reader.position() <= to {
+            let entry = reader.next(Duration::ZERO).map_err(|error| unreadable(&error))?;
+            let Some(entry) = entry else { break };
+            if visit(entry.sequence, entry.frame).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn verify(&self) -> Result<Value, Problem> {
+        let report = ledger::verify(&self.folder, |_| {}).map_err(|error| unreadable(&error))?;
+        audit::as_json(&report).map_err(|error| Problem::new(500, format!("{error:#}")))
+    }
+}
+
+fn unreadable(error: &ledger::Error) -> Problem {
+    match error.kind() {
+        ErrorKind::Invalid => Problem::new(404, error.to_string()),
+        ErrorKind::Released => Problem::new(410, error.to_string()),
+        _ => Problem::new(500, format!("{error}: run `gatehouse audit verify`")),
+    }
+}

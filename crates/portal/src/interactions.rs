@@ -1,0 +1,282 @@
+//! One interaction as it stands in the ledger: its steps, and sums over its bodies. No content.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Json;
+use event::{Frame, InteractionId, Kind, Record, Side};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::extract::Parameters;
+use crate::problem::Problem;
+use crate::server::Portal;
+
+/// The ledger as far as this listener reads it; the wiring implements it. Calls block.
+pub trait Records: Send + Sync {
+    /// Hands over the frames from one sequence to another, both included, as far as they are kept and
+    /// until `visit` breaks off.
+    fn read(
+        &self,
+        from: u64,
+        to: u64,
+        visit: &mut dyn FnMut(u64, Frame) -> ControlFlow<()>,
+    ) -> Result<(), Problem>;
+    /// Walks the whole ledger and answers what it found, as `gatehouse audit verify --json` does.
+    fn verify(&self) -> Result<Value, Problem>;
+}
+
+/// How many frames before the last one are searched for the first, one try after the other: a long
+/// stream lies between many others.
+const FRAMES_BACK: [u64; 3] = [1_000, 20_000, 400_000];
+/// Steps that are told; a session may have more.
+const STEPS_MAX: usize = 1_000;
+/// Members of a record that are long or stand in the tables already.
+const LEFT_OUT: [&str; 4] = ["headers", "own_body", "opened", "closed"];
+
+/// Where to look.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Place {
+    /// Sequence of its last frame: the column `LedgerSequence`.
+    last: u64,
+}
+
+/// An interaction's frames in the ledger.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub(crate) struct Trail {
+    /// Its start was found; if not, it lies too far back or is no longer kept.
+    is_whole: bool,
+    /// Sequence of its first frame.
+    first_sequence: u64,
+    /// Sequence of its last frame.
+    last_sequence: u64,
+    /// Its frames.
+    frames: u64,
+    /// Its steps, in order; pieces of bodies are not among them.
+    steps: Vec<Step>,
+    /// There are more steps than are told.
+    is_cut: bool,
+    /// What the client sent.
+    request: BodySum,
+    /// What the backend answered.
+    response: BodySum,
+}
+
+/// What a verification of the ledger found.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Proof {
+    /// Figures, findings, and the digest of the last commit.
+    report: Value,
+}
+
+/// A step of an interaction.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Step {
+    /// Its sequence.
+    sequence: u64,
+    /// What it is, such as `dispatched`.
+    kind: String,
+    /// What the record says, without headers.
+    facts: Map<String, Value>,
+}
+
+/// A body as it passed.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct BodySum {
+    /// Its pieces.
+    pieces: u64,
+    /// Its bytes.
+    bytes: u64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    sha256: String,
+}
+
+/// The trail of one interaction.
+pub(crate) async fn trail(
+    State(portal): State<Portal>,
+    Path(id): Path<String>,
+    Parameters(place): Parameters<Place>,
+) -> Result<Json<Trail>, Problem> {
+    let id: InteractionId = id.parse().map_err(|_| {
+        Problem::new(400, "the path holds no id of an interaction: see CorrelationId")
+    })?;
+    let records = Arc::clone(&portal.records);
+    let found = tokio::task::spawn_blocking(move || {
+        for back in FRAMES_BACK {
+            let trail = Tracker::default().follow(&*records, id, place.last, back)?;
+            if trail.is_whole || back >= place.last {
+                return Ok(trail);
+            }
+        }
+        Tracker::default().follow(&*records, id, place.last, FRAMES_BACK[2])
+    });
+    let trail: Trail = found.await.map_err(|error| Problem::new(500, error.to_string()))??;
+    if trail.frames == 0 {
+        let detail = "the ledger keeps nothing of it any more; the tables may";
+        return Err(Problem::new(410, detail));
+    }
+    Ok(Json(trail))
+}
+
+/// Proves the record: gaps, checksums, chain, interactions without an end. One walk at a time.
+pub(crate) async fn verify(State(portal): State<Portal>) -> Result<Json<Proof>, Problem> {
+    let Ok(_walk) = portal.walk.try_acquire() else {
+        return Err(Problem::new(429, "the ledger is being verified already: wait for that"));
+    };
+    let records = Arc::clone(&portal.records);
+    let found = tokio::task::spawn_blocking(move || records.verify()).await;
+    let report = found.map_err(|error| Problem::new(500, error.to_string()))??;
+    Ok(Json(Proof { report }))
+}
+
+#[derive(Default)]
+struct Tracker {
+    trail: Trail,
+    request: Sha256,
+    response: Sha256,
+}
+
+impl Tracker {
+    fn follow(
+        mut self,
+        records: &dyn Records,
+        id: InteractionId,
+        last: u64,
+        back: u64,
+    ) -> Result<Trail, Problem> {
+        records.read(last.saturating_sub(back), last, &mut |sequence, frame| {
+            if frame.interaction == id {
+                self.take(sequence, frame);
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.trail.request.sha256 = hexadecimal(self.request);
+        self.trail.response.sha256 = hexadecimal(self.response);
+        Ok(self.trail)
+    }
+
+    fn take(&mut self, sequence: u64, frame: Frame) {
+        let trail = &mut self.trail;
+        if trail.frames == 0 {
+            trail.first_sequence = sequence;
+        }
+        trail.last_sequence = sequence;
+        trail.frames += 1;
+        let is_start = matches!(frame.kind, Kind::Opened | Kind::Refused);
+        trail.is_whole |= is_start;
+        match Record::decode(frame.kind, &frame.payload) {
+            Ok(Record::BodyChunk(chunk)) => self.add(chunk.side, &chunk.data),
+            Ok(Record::MessageChunk(chunk)) => self.add(chunk.side, &chunk.data),
+            Ok(record) => self.step(sequence, frame.kind, &record),
+            // An erased payload: the frame is there, what it said is not.
+            Err(_) => self.push(sequence, frame.kind, Map::new()),
+        }
+    }
+
+    fn add(&mut self, side: Side, data: &[u8]) {
+        let (sum, digest) = match side {
+            Side::Request => (&mut self.trail.request, &mut self.request),
+            Side::Response => (&mut self.trail.response, &mut self.response),
+        };
+        sum.pieces += 1;
+        sum.bytes += data.len() as u64;
+        digest.update(data);
+    }
+
+    fn step(&mut self, sequence: u64, kind: Kind, record: &Record) {
+        let facts = match record {
+            Record::Opened(opened) => json!({
+                "received_at": opened.received_at,
+                "rules_version": opened.rules_version,
+            }),
+            Record::Dispatched(dispatched) => json!(dispatched),
+            Record::Answered(answered) => json!(answered),
+            Record::Objects(objects) => json!(objects),
+            Record::Charges(charges) => json!(charges),
+            Record::Closed(closed) => json!(closed),
+            Record::Refused(refused) => json!({
+                "received_at": refused.opened.received_at,
+                "closed_at": refused.closed.closed_at,
+                "status": refused.closed.status,
+                "errors": refused.closed.errors,
+            }),
+            _ => Value::Null,
+        };
+        let Value::Object(mut facts) = facts else { return };
+        for name in LEFT_OUT {
+            facts.remove(name);
+        }
+        self.push(sequence, kind, facts);
+    }
+
+    fn push(&mut self, sequence: u64, kind: Kind, facts: Map<String, Value>) {
+        if self.trail.steps.len() >= STEPS_MAX {
+            self.trail.is_cut = true;
+            return;
+        }
+        let kind = format!("{kind:?}").to_lowercase();
+        self.trail.steps.push(Step { sequence, kind, facts });
+    }
+}
+
+fn hexadecimal(digest: Sha256) -> String {
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use event::{Answered, BodyChunk, Timestamp};
+
+    use super::*;
+
+    struct Kept(Vec<Frame>);
+
+    impl Records for Kept {
+        fn read(
+            &self,
+            from: u64,
+            to: u64,
+            visit: &mut dyn FnMut(u64, Frame) -> ControlFlow<()>,
+        ) -> Result<(), Problem> {
+            for (sequence, frame) in (1..).zip(&self.0) {
+                if (from..=to).contains(&sequence) && visit(sequence, frame.clone()).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+
+        fn verify(&self) -> Result<Value, Problem> {
+            Ok(Value::Null)
+        }
+    }
+
+    #[test]
+    fn a_trail_holds_the_steps_of_one_interaction_and_sums_over_its_bodies() {
+        let mint = |random| InteractionId::mint(Timestamp::default(), [random; 10]);
+        let (id, other) = (mint(1), mint(2));
+        let chunk =
+            |side, data: &'static [u8]| Record::BodyChunk(BodyChunk { side, data: data.into() });
+        let kept = Kept(vec![
+            Record::Opened(Box::default()).encode(other),
+            Record::Opened(Box::default()).encode(id),
+            chunk(Side::Request, b"hel").encode(id),
+            chunk(Side::Request, b"no").encode(other),
+            chunk(Side::Request, b"lo").encode(id),
+            Record::Answered(Box::new(Answered { status: 200, ..Answered::default() })).encode(id),
+            Record::Closed(Box::default()).encode(id),
+        ]);
+        let trail = Tracker::default().follow(&kept, id, 7, 100).expect("readable");
+        let kinds: Vec<&str> = trail.steps.iter().map(|step| step.kind.as_str()).collect();
+        assert_eq!(kinds, ["opened", "answered", "closed"]);
+        assert!(trail.is_whole && trail.first_sequence == 2 && trail.last_sequence == 7);
+        let hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        assert_eq!((trail.request.bytes, trail.request.sha256.as_str()), (5, hello));
+        let too_short = Tracker::default().follow(&kept, id, 7, 3).expect("readable");
+        assert!(!too_short.is_whole);
+    }
+}

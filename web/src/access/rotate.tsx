@@ -1,0 +1,62 @@
+/** Another key in the place of one; the one before may work on for a while. */
+import { useState } from 'preact/hooks';
+import { type Keyed, rotateKey, type Subscription } from '../api/access';
+import { asFailure } from '../api/failure';
+import { Button } from '../ui/button';
+import { Dialog } from '../ui/dialog';
+import { Select } from '../ui/field';
+
+const GRACES: readonly [string, string][] = [
+  ['0', 'stops at once'],
+  ['3600', 'works for another hour'],
+  ['86400', 'works for another day'],
+  ['604800', 'works for another week'],
+];
+
+interface Props {
+  subscription: Subscription;
+  onClose: () => void;
+  onMade: (keyed: Keyed) => void;
+}
+
+export function Rotate({ subscription, onClose, onMade }: Props) {
+  const [key, setKey] = useState('primary');
+  const [grace, setGrace] = useState('86400');
+  const [trouble, setTrouble] = useState('');
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    try {
+      const slot = key === 'secondary' ? 'secondary' : 'primary';
+      onMade(await rotateKey(subscription.id, slot, Number(grace)));
+    } catch (error) {
+      setTrouble(asFailure(error).message);
+    }
+  };
+  return (
+    <Dialog title={`Rotate a key of ${subscription.id}`} onClose={onClose}>
+      <form class="dialog-body" onSubmit={submit}>
+        <Select
+          label="Key"
+          value={key}
+          options={[
+            ['primary', 'the first'],
+            ['secondary', 'the second'],
+          ]}
+          onChange={setKey}
+        />
+        <Select label="The key before" value={grace} options={GRACES} onChange={setGrace} />
+        {trouble && (
+          <p class="trouble" role="alert">
+            {trouble}
+          </p>
+        )}
+        <div class="dialog-foot">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button type="submit" look="main">
+            Rotate and show the new key
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

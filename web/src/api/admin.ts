@@ -1,0 +1,46 @@
+/** Administration of the running gateway. */
+import { getJson } from './http';
+
+export interface Circuit {
+  deployment: string;
+  state: string;
+  back_in_ms: number | null;
+  failures: number;
+}
+
+export interface Backend {
+  id: string;
+  is_up: boolean;
+  drain: 'undrained' | 'balanced' | 'everything';
+  in_flight: number;
+  failures: number;
+  last_failure: string;
+  connections: Circuit;
+  circuits: Circuit[];
+}
+
+export async function readBackends(signal: AbortSignal): Promise<Backend[]> {
+  const { backends } = await getJson<{ backends: Backend[] }>('/admin/v1/backends', { signal });
+  return backends;
+}
+
+export async function drain(id: string, withStateful: boolean): Promise<void> {
+  const path = `/admin/v1/backends/${encodeURIComponent(id)}/drain?stateful=${withStateful}`;
+  await getJson(path, { method: 'POST' });
+}
+
+export async function undrain(id: string): Promise<void> {
+  await getJson(`/admin/v1/backends/${encodeURIComponent(id)}/undrain`, { method: 'POST' });
+}
+
+export interface Counter {
+  /** Such as `tokens/60s|subscription=team`. */
+  counter: string;
+  used: number;
+  others_used: number;
+}
+
+export async function readLimits(signal: AbortSignal): Promise<Counter[]> {
+  const { counters } = await getJson<{ counters: Counter[] }>('/admin/v1/limits', { signal });
+  return counters;
+}

@@ -1,0 +1,58 @@
+/** The ledger: the trail of an interaction, and the proof of all. */
+import { getJson } from './http';
+
+export interface Step {
+  sequence: number;
+  kind: string;
+  facts: Record<string, unknown>;
+}
+
+export interface BodySum {
+  pieces: number;
+  bytes: number;
+  sha256: string;
+}
+
+export interface Trail {
+  is_whole: boolean;
+  first_sequence: number;
+  last_sequence: number;
+  frames: number;
+  steps: Step[];
+  is_cut: boolean;
+  request: BodySum;
+  response: BodySum;
+}
+
+export const readTrail = (id: string, last: number, signal: AbortSignal): Promise<Trail> =>
+  getJson(`/admin/v1/interactions/${encodeURIComponent(id)}/trail?last=${last}`, { signal });
+
+export interface Finding {
+  kind: string;
+  sequence: number;
+  text: string;
+}
+
+export interface Report {
+  is_clean: boolean;
+  segments: number;
+  commits: number;
+  frames: number;
+  erased: number;
+  opened: number;
+  closed: number;
+  refused: number;
+  open: number;
+  first_sequence: number;
+  last_sequence: number;
+  last_digest: string;
+  findings: Finding[];
+  findings_total: number;
+}
+
+export async function verifyLedger(): Promise<Report> {
+  const { report } = await getJson<{ report: Report }>('/admin/v1/ledger/verify', {
+    method: 'POST',
+  });
+  return report;
+}

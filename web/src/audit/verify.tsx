@@ -1,0 +1,100 @@
+/** The chain: proved on demand, from the first frame that is kept to the last. */
+import { useState } from 'preact/hooks';
+import { asFailure, type Failure } from '../api/failure';
+import { type Finding, type Report, verifyLedger } from '../api/ledger';
+import * as format from '../format';
+import { line } from '../text';
+import { Badge } from '../ui/badge';
+import { Button } from '../ui/button';
+import { Copy } from '../ui/copy';
+import { Failed } from '../ui/empty';
+import { Facts, Panel } from '../ui/panel';
+import { Table } from '../ui/table';
+
+export function Verify() {
+  const [report, setReport] = useState<Report | null>(null);
+  const [failure, setFailure] = useState<Failure | null>(null);
+  const [isRunning, setRunning] = useState(false);
+  const run = async () => {
+    setRunning(true);
+    setFailure(null);
+    try {
+      setReport(await verifyLedger());
+    } catch (error) {
+      setFailure(asFailure(error));
+    }
+    setRunning(false);
+  };
+  return (
+    <Panel
+      title="Chain"
+      note={
+        report && (
+          <Badge
+            tone={report.is_clean ? 'good' : 'bad'}
+            text={report.is_clean ? 'clean' : 'not clean'}
+          />
+        )
+      }
+      actions={
+        <Button look="main" icon="check" disabled={isRunning} onClick={run}>
+          {isRunning ? 'Verifying' : 'Verify now'}
+        </Button>
+      }
+    >
+      {failure && <Failed failure={failure} again={run} />}
+      {!report && !failure && (
+        <p class="panel-body muted">
+          Every frame is read: gaps, checksums, the hash chain, interactions without an end. A large
+          ledger takes minutes; calls go on meanwhile.
+        </p>
+      )}
+      {report && <Found report={report} />}
+    </Panel>
+  );
+}
+
+function Found({ report }: { report: Report }) {
+  return (
+    <>
+      <Facts
+        facts={[
+          [
+            'Frames',
+            `${format.number(report.frames)} (sequence ${report.first_sequence} to ${report.last_sequence})`,
+          ],
+          [
+            'Segments and commits',
+            `${format.number(report.segments)}, ${format.number(report.commits)}`,
+          ],
+          ['Interactions opened', format.number(report.opened)],
+          ['closed', format.number(report.closed)],
+          ['in flight', format.number(report.open)],
+          ['refused', format.number(report.refused)],
+          ['Erased payloads', format.number(report.erased)],
+          [
+            'Last digest',
+            <span key="digest" class="mono">
+              {report.last_digest} <Copy text={report.last_digest} name="the digest" />
+            </span>,
+          ],
+        ]}
+      />
+      {report.findings.length > 0 && (
+        <Table<Finding>
+          label="Findings"
+          rows={report.findings}
+          keyOf={(_, at) => String(at)}
+          columns={[
+            {
+              name: 'What',
+              show: (row) => <Badge tone="bad" text={row.kind.replaceAll('_', ' ')} />,
+            },
+            { name: 'Sequence', isNumber: true, show: (row) => row.sequence },
+            { name: 'In words', show: (row) => line(row.text) },
+          ]}
+        />
+      )}
+    </>
+  );
+}

@@ -1,0 +1,138 @@
+/** KQL over the record. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import '../style/logs.css';
+import { type Answer, query } from '../api/kusto';
+import * as format from '../format';
+import { useLoad } from '../load';
+import { param, setParams } from '../location';
+import { hasChart, ResultChart } from '../logs/chart';
+import { Editor, type EditorHandle } from '../logs/editor';
+import { ResultTable } from '../logs/result';
+import { BUILT_IN } from '../logs/saved';
+import { Shelf } from '../logs/shelf';
+import { Simple } from '../logs/simple';
+import { Button } from '../ui/button';
+import { Empty, Failed } from '../ui/empty';
+import { ExportMenu } from '../ui/export-menu';
+import { Head, Loading } from '../ui/panel';
+import { Tabs } from '../ui/tabs';
+
+const FIRST = BUILT_IN[0]?.text ?? '';
+const VIEWS = [
+  { id: 'chart', name: 'Chart' },
+  { id: 'rows', name: 'Rows' },
+] as const;
+
+export default function Logs() {
+  const editor = useRef<EditorHandle | null>(null);
+  const [first] = useState(param('q') || FIRST);
+  const [wanted, setWanted] = useState({ text: param('q'), round: 0 });
+  const isSimple = param('mode') === 'simple';
+  const inUrl = param('q');
+  // Back and forward, and links from other screens.
+  useEffect(() => {
+    if (inUrl && inUrl !== wanted.text) {
+      editor.current?.setText(inUrl);
+      setWanted((before) => ({ text: inUrl, round: before.round + 1 }));
+    }
+  }, [inUrl, wanted.text]);
+  const run = (text: string) => {
+    setWanted((before) => ({ text, round: before.round + 1 }));
+    setParams({ q: text, view: null }, { replace: false });
+  };
+  const runEditor = () => run(editor.current?.wanted() ?? '');
+  const pick = (text: string) => {
+    editor.current?.setText(text);
+    setParams({ mode: null });
+    run(text);
+  };
+  return (
+    <div class="fill logs">
+      <Head title="Logs">
+        <Shelf onPick={(saved) => pick(saved.text)} current={() => editor.current?.text() ?? ''} />
+        <Button
+          aria-pressed={isSimple}
+          onClick={() => setParams({ mode: isSimple ? null : 'simple' })}
+        >
+          Simple mode
+        </Button>
+        <Button look="main" icon="play" title="Ctrl+Enter" onClick={runEditor}>
+          Run
+        </Button>
+      </Head>
+      {isSimple && (
+        <Simple
+          onRun={(kql) => {
+            editor.current?.setText(kql);
+            run(kql);
+          }}
+        />
+      )}
+      <Editor text={first} handle={editor} onRun={runEditor} assistance={[]} />
+      {wanted.text && <Result key={wanted.round} text={wanted.text} />}
+    </div>
+  );
+}
+
+function Result({ text }: { text: string }) {
+  const [began] = useState(performance.now());
+  const found = useLoad(text, async (signal) => {
+    const answer = await query(text, { signal });
+    return { answer, milliseconds: performance.now() - began };
+  });
+  if (found.failure) return <Failed failure={found.failure} again={found.again} />;
+  if (!found.value) return <Loading />;
+  return <Shown {...found.value} />;
+}
+
+function Shown({ answer, milliseconds }: { answer: Answer; milliseconds: number }) {
+  const count = answer.tables.reduce((sum, table) => sum + table.rows.length, 0);
+  return (
+    <>
+      <div class="result-note">
+        <p class="muted" role="status">
+          {format.number(count)} rows in {format.duration(Math.round(milliseconds))}
+          {answer.truncated && <strong class="tone-warn"> {answer.truncated}</strong>}
+        </p>
+        {count > 0 && <Export answer={answer} />}
+      </div>
+      {count === 0 ? (
+        <Empty kind="no-traffic" text="The query answers no rows." />
+      ) : (
+        <Views answer={answer} />
+      )}
+    </>
+  );
+}
+
+function Export({ answer }: { answer: Answer }) {
+  const [table] = answer.tables;
+  return table ? <ExportMenu name="result" read={() => Promise.resolve(table)} /> : null;
+}
+
+function Views({ answer }: { answer: Answer }) {
+  if (!hasChart(answer)) return <Rows answer={answer} />;
+  return (
+    <Tabs tabs={VIEWS} label="Views of the result" name="view">
+      {(view) =>
+        view === 'rows' ? (
+          <div class="fixed">
+            <Rows answer={answer} />
+          </div>
+        ) : (
+          <div class="panel">
+            <ResultChart answer={answer} />
+          </div>
+        )
+      }
+    </Tabs>
+  );
+}
+
+const Rows = ({ answer }: { answer: Answer }) => (
+  <>
+    {answer.tables.map((table, at) => (
+      <ResultTable key={at} table={table} />
+    ))}
+  </>
+);

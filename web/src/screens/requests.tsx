@@ -1,0 +1,199 @@
+/** Every interaction, refused ones too, newest first. */
+import { useMemo, useState } from 'preact/hooks';
+import { query, rows as queryRows, type Table } from '../api/kusto';
+import * as format from '../format';
+import { rangeOf } from '../kql/text';
+import { useLoad } from '../load';
+import { address, go, param, place, setParams } from '../location';
+import { COLUMNS, chosenColumns, PROJECTION, type RequestColumn } from '../requests/columns';
+import { FILTERS, facetQuery, NONE, STATUSES, source } from '../requests/filters';
+import { usePages } from '../requests/pages';
+import { line } from '../text';
+import { Button } from '../ui/button';
+import { Empty, Failed } from '../ui/empty';
+import { ExportMenu } from '../ui/export-menu';
+import { Input, Select } from '../ui/field';
+import { Head, Loading } from '../ui/panel';
+import { VirtualList } from '../ui/virtual';
+
+const ROW_HEIGHT = 36;
+
+export default function Requests() {
+  const { params } = place.value;
+  const [round, setRound] = useState(0);
+  const wanted = source(rangeOf(params), params);
+  const pages = usePages(wanted, round);
+  const columns = chosenColumns(param('cols'));
+  return (
+    <div class="fill">
+      <Head title="Requests">
+        <Count rows={pages.rows.length} hasMore={pages.hasMore} isLoading={pages.isLoading} />
+        <Columns chosen={columns} />
+        <ExportMenu name="requests" read={() => readAll(wanted)} />
+        <a
+          class="button"
+          href={address('/logs', { q: `${wanted}\n| top 500 by TimeGenerated desc` })}
+        >
+          Open in Logs
+        </a>
+        <Button icon="refresh" aria-label="Refresh" onClick={() => setRound(round + 1)} />
+      </Head>
+      <Filters />
+      {pages.failure && <Failed failure={pages.failure} again={() => setRound(round + 1)} />}
+      {pages.isLoading && pages.rows.length === 0 && <Loading />}
+      {!pages.isLoading && !pages.failure && pages.rows.length === 0 && (
+        <Empty kind="no-traffic">
+          <Button onClick={() => go('/requests?last=30d')}>Show 30 days without filters</Button>
+        </Empty>
+      )}
+      {pages.rows.length > 0 && (
+        <VirtualList
+          label="Requests"
+          rows={pages.rows}
+          rowHeight={ROW_HEIGHT}
+          template={columns.map((column) => column.width).join(' ')}
+          head={columns.map((column) => (
+            <div key={column.id} role="columnheader" class={column.isNumber ? 'number' : undefined}>
+              {column.name}
+              {column.id === 'TimeGenerated' && ` (${format.zoneName()})`}
+            </div>
+          ))}
+          cells={(row) =>
+            columns.map((column, at) => (
+              <div key={column.id} role="gridcell" class={column.isNumber ? 'number' : undefined}>
+                {at === 0 ? (
+                  <a href={`/requests/${row.CorrelationId}`} tabIndex={-1}>
+                    {column.show(row)}
+                  </a>
+                ) : (
+                  column.show(row)
+                )}
+              </div>
+            ))
+          }
+          keyOf={(row) => row.CorrelationId}
+          onOpen={(row) => go(`/requests/${row.CorrelationId}`)}
+          onEnd={pages.more}
+        />
+      )}
+    </div>
+  );
+}
+
+/** Every matching row, up to the server's limit, with the columns of the list. */
+async function readAll(wanted: string): Promise<Table> {
+  const csl = `${wanted}\n| sort by LedgerSequence desc\n| project ${PROJECTION}`;
+  const { tables } = await query(csl);
+  return tables[0] ?? { columns: [], rows: [] };
+}
+
+function Count(props: { rows: number; hasMore: boolean; isLoading: boolean }) {
+  const text = props.isLoading
+    ? 'Loading'
+    : `${format.number(props.rows)}${props.hasMore ? '+' : ''} rows`;
+  return (
+    <span class="muted" role="status">
+      {text}
+    </span>
+  );
+}
+
+type Facets = Record<string, string[]>;
+
+function Filters() {
+  const { params } = place.value;
+  const range = rangeOf(params);
+  const csl = facetQuery(range);
+  const facets = useLoad(
+    csl,
+    async (signal) => (await queryRows<Facets>(csl, { signal }))[0] ?? {},
+  );
+  const [text, setText] = useState(param('text'));
+  const isFiltered = ['text', 'status', ...FILTERS.map(({ name }) => name)].some(param);
+  return (
+    <form
+      class="filters"
+      role="search"
+      aria-label="Filters"
+      onSubmit={(event) => {
+        event.preventDefault();
+        setParams({ text });
+      }}
+    >
+      <div class="grow">
+        <Input
+          label="Find"
+          type="search"
+          placeholder="id, URL, user, caller, model, error"
+          value={text}
+          onChange={setText}
+          onBlur={() => setParams({ text })}
+        />
+      </div>
+      <Select
+        label="Status"
+        value={param('status')}
+        options={STATUSES}
+        onChange={(status) => setParams({ status })}
+      />
+      {FILTERS.map(({ name, label }) => (
+        <Select
+          key={name}
+          label={label}
+          value={param(name)}
+          options={choices(facets.value?.[name] ?? [], param(name))}
+          onChange={(value) => setParams({ [name]: value })}
+        />
+      ))}
+      {isFiltered && (
+        <Button
+          look="quiet"
+          onClick={() => {
+            setText('');
+            const names = ['text', 'status', ...FILTERS.map(({ name }) => name)];
+            setParams(Object.fromEntries(names.map((name) => [name, null])));
+          }}
+        >
+          Clear
+        </Button>
+      )}
+    </form>
+  );
+}
+
+function choices(values: string[], chosen: string): [string, string][] {
+  const known = new Set(values.map((value) => value || NONE));
+  if (chosen) known.add(chosen);
+  const sorted = [...known].sort((left, right) => left.localeCompare(right));
+  return [['', 'any'], ...sorted.map((value): [string, string] => [value, line(value)])];
+}
+
+function Columns({ chosen }: { chosen: RequestColumn[] }) {
+  const ids = useMemo(() => new Set(chosen.map((column) => column.id)), [chosen]);
+  const toggle = (id: RequestColumn['id']) => {
+    const next = COLUMNS.filter((column) => (column.id === id) !== ids.has(column.id));
+    const isFirst =
+      next.every((column) => column.isFirst) &&
+      next.length === COLUMNS.filter((column) => column.isFirst).length;
+    setParams({ cols: isFirst ? null : next.map((column) => column.id).join(',') });
+  };
+  return (
+    <details class="menu">
+      <summary class="button">Columns</summary>
+      <fieldset class="menu-body">
+        <legend class="visually-hidden">Columns shown</legend>
+        {COLUMNS.map((column) => (
+          <label key={column.id}>
+            <input
+              type="checkbox"
+              checked={ids.has(column.id)}
+              disabled={ids.has(column.id) && ids.size === 1}
+              onChange={() => toggle(column.id)}
+            />
+            {column.name}
+          </label>
+        ))}
+      </fieldset>
+    </details>
+  );
+}

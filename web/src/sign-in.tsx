@@ -1,0 +1,64 @@
+/** The way in. The token is tried before it is kept. */
+import { useState } from 'preact/hooks';
+import { asFailure } from './api/failure';
+import { send } from './api/http';
+import { keepToken, parting } from './session';
+import { Button } from './ui/button';
+import { Input } from './ui/field';
+
+export function SignIn() {
+  const [text, setText] = useState('');
+  const [trouble, setTrouble] = useState('');
+  const [isTrying, setTrying] = useState(false);
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setTrying(true);
+    setTrouble('');
+    const token = text.trim();
+    try {
+      const body = { db: 'gatehouse', csl: 'print 1' };
+      await send('/v1/rest/query', { method: 'POST', body, token });
+      keepToken(token);
+    } catch (error) {
+      const failure = asFailure(error);
+      setTrouble(
+        failure.kind === 'signed-out' ? 'That token opens nothing here.' : failure.message,
+      );
+      setTrying(false);
+    }
+  };
+  return (
+    <main class="sign-in">
+      <form class="panel" onSubmit={submit}>
+        <h1>
+          <img src="/favicon.svg" alt="" width="30" height="30" />
+          Gatehouse
+        </h1>
+        <p class="muted">The audited way in to your organisation's models.</p>
+        {parting.value && <p role="status">{parting.value}</p>}
+        <Input
+          label="Admin token"
+          type="password"
+          autocomplete="off"
+          required
+          value={text}
+          onChange={setText}
+          hint={
+            <>
+              It lies in <code>admin-token</code> in the gateway's data folder, and stays in this
+              tab.
+            </>
+          }
+        />
+        {trouble && (
+          <p class="trouble" role="alert">
+            {trouble}
+          </p>
+        )}
+        <Button type="submit" look="main" disabled={isTrying || !text.trim()}>
+          {isTrying ? 'Signing in' : 'Sign in'}
+        </Button>
+      </form>
+    </main>
+  );
+}

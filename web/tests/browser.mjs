@@ -1,0 +1,81 @@
+// A browser that notes whatever must not happen.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--font-render-hinting=none',
+];
+
+export class Browser {
+  static async start({ base, token, artefacts }) {
+    const executablePath = process.env.GATEHOUSE_CHROMIUM ?? '/usr/bin/chromium';
+    const browser = await chromium.launch({ executablePath, args: FLAGS });
+    mkdirSync(artefacts, { recursive: true });
+    return Object.assign(new Browser(), { browser, base, token, artefacts });
+  }
+
+  /** A page that is signed in, with everything bad that happens on it in `page.bad`. */
+  async page({ theme = 'light', width = 1280, height = 800, isSignedIn = true } = {}) {
+    const context = await this.browser.newContext({
+      viewport: { width, height },
+      timezoneId: 'Europe/Berlin',
+      locale: 'en-GB',
+      acceptDownloads: true,
+    });
+    const page = await context.newPage();
+    const bad = [];
+    page.bad = bad;
+    page.on('console', (message) => {
+      if (['error', 'warning'].includes(message.type())) bad.push(`console: ${message.text()}`);
+    });
+    page.on('pageerror', (error) => bad.push(`error: ${error.message}`));
+    page.on('dialog', (dialog) => {
+      bad.push(`dialog: ${dialog.message()}`);
+      dialog.dismiss();
+    });
+    page.on('request', (request) => {
+      const url = request.url();
+      if (!url.startsWith(`${this.base}/`) && !url.startsWith('blob:'))
+        bad.push(`request to ${url}`);
+    });
+    await context.exposeFunction('pwned', () => bad.push('a stored prompt was executed'));
+    await context.addInitScript(
+      ([token, theme]) => {
+        if (token) sessionStorage.setItem('token', token);
+        localStorage.setItem('theme', theme);
+        document.addEventListener('securitypolicyviolation', (event) => {
+          console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
+        });
+      },
+      [isSignedIn ? this.token : '', theme],
+    );
+    return page;
+  }
+
+  /** Opens an address of the portal and waits until nothing loads any more. */
+  async open(page, path) {
+    await page.goto(`${this.base}${path}`);
+    await settled(page);
+  }
+
+  screenshot(page, name) {
+    return page.screenshot({ path: join(this.artefacts, `${name}.png`) });
+  }
+
+  stop() {
+    return this.browser.close();
+  }
+}
+
+export async function settled(page) {
+  await page.waitForFunction(() => document.querySelector('#app')?.childElementCount > 0);
+  await page.waitForFunction(() => !document.querySelector('.loading'), null, { timeout: 30_000 });
+}
