@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Visitor};
-use serde::ser::{Serialize, Serializer};
+use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::Json;
@@ -16,8 +16,8 @@ const TEXT_BYTES: usize = 1024;
 /// Header names (lower case) and values chosen for the record, in the order received; secrets redacted.
 ///
 /// It is the text of a JSON array of pairs; nothing for an empty list.
-#[derive(Clone, Default)]
-pub struct HeaderList(Option<Box<RawValue>>);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct HeaderList(Option<Box<str>>);
 
 impl HeaderList {
     /// True without headers.
@@ -25,10 +25,15 @@ impl HeaderList {
         self.0.is_none()
     }
 
+    /// The JSON array; nothing for an empty list.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
     /// Names and values. What is no list of pairs of texts counts as empty.
     pub fn pairs(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
         let Some(text) = &self.0 else { return Vec::new() };
-        let pairs: Vec<(Text<'_>, Text<'_>)> = serde_json::from_str(text.get()).unwrap_or_default();
+        let pairs: Vec<(Text<'_>, Text<'_>)> = serde_json::from_str(text).unwrap_or_default();
         pairs.into_iter().map(|(name, value)| (name.0, value.0)).collect()
     }
 
@@ -38,7 +43,7 @@ impl HeaderList {
         if pairs.is_empty() {
             return Json::default();
         }
-        let mut text = String::with_capacity(self.0.as_ref().map_or(0, |list| list.get().len()));
+        let mut text = String::with_capacity(self.0.as_ref().map_or(0, |list| list.len()));
         for (at, (name, value)) in pairs.iter().enumerate() {
             if pairs[..at].iter().any(|(other, _)| other == name) {
                 continue;
@@ -74,7 +79,7 @@ impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for HeaderList {
             return Self::default();
         }
         text.push(']');
-        Self(Some(RawValue::from_string(text).expect("it was just written as JSON")))
+        Self(Some(text.into()))
     }
 }
 
@@ -91,25 +96,19 @@ fn quote(text: &mut String, value: &str) {
     text.push('"');
 }
 
-impl PartialEq for HeaderList {
-    fn eq(&self, other: &Self) -> bool {
-        let text = |list: &Self| list.0.as_ref().map(|text| text.get().to_owned());
-        text(self) == text(other)
-    }
-}
-
-impl Eq for HeaderList {}
-
 impl fmt::Debug for HeaderList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_ref().map_or("[]", |text| text.get()))
+        f.write_str(self.text().unwrap_or("[]"))
     }
 }
 
 impl Serialize for HeaderList {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
-            Some(text) => text.serialize(serializer),
+            Some(text) => {
+                let text: &RawValue = serde_json::from_str(text).map_err(S::Error::custom)?;
+                text.serialize(serializer)
+            }
             None => serializer.collect_seq([(); 0]),
         }
     }
@@ -118,7 +117,8 @@ impl Serialize for HeaderList {
 impl<'de> Deserialize<'de> for HeaderList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(Self(Some(text).filter(|text| text.get() != "[]")))
+        let is_empty = text.get() == "[]";
+        Ok(Self((!is_empty).then(|| text.into())))
     }
 }
 

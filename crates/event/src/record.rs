@@ -173,6 +173,7 @@ pub struct Opened {
     /// What was asked for.
     pub target: Target,
     /// Request headers, secrets redacted.
+    #[serde(skip_serializing_if = "HeaderList::is_empty")]
     pub headers: HeaderList,
     /// Bytes of the request head as read.
     pub head_bytes: u64,
@@ -301,6 +302,7 @@ pub struct Dispatched {
     /// URL sent.
     pub url: String,
     /// Headers sent, secrets redacted.
+    #[serde(skip_serializing_if = "HeaderList::is_empty")]
     pub headers: HeaderList,
     /// Members of the body that the gateway changed, such as `stream_options.include_usage`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -318,6 +320,7 @@ pub struct Answered {
     /// Backend's status.
     pub status: u16,
     /// Backend's headers.
+    #[serde(skip_serializing_if = "HeaderList::is_empty")]
     pub headers: HeaderList,
     /// The attempt it answers; 0 for the last.
     pub attempt: u32,
@@ -385,6 +388,7 @@ pub struct Closed {
     /// Status sent to the client; 0 if none was.
     pub status: u16,
     /// Response headers sent to the client.
+    #[serde(skip_serializing_if = "HeaderList::is_empty")]
     pub headers: HeaderList,
     /// Bytes read from the client, head included.
     pub request_bytes: u64,
@@ -584,26 +588,27 @@ impl Record {
     }
 
     /// Encodes it into a frame of `interaction`.
-    pub fn encode(&self, interaction: InteractionId) -> Frame {
+    pub fn encode(self, interaction: InteractionId) -> Frame {
+        let kind = self.kind();
         let payload = match self {
-            Self::Opened(record) => json(record),
-            Self::BodyChunk(chunk) => chunk.data.clone(),
+            Self::Opened(mut record) => headed(std::mem::take(&mut record.headers), &record),
+            Self::BodyChunk(chunk) => chunk.data,
             Self::MessageChunk(chunk) => chunk.encode(),
-            Self::Dispatched(record) => json(record),
-            Self::Answered(record) => json(record),
-            Self::Closed(record) => json(record),
-            Self::Refused(record) => json(record),
-            Self::Objects(record) => json(record),
-            Self::BackendState(record) => json(record),
-            Self::Charges(record) => json(record),
-            Self::Note(note) => match &**note {
-                Note::AdminAction(note) => json(note),
-                Note::ContentRead(note) => json(note),
-                Note::SecurityEvent(note) => json(note),
-                Note::Alert(note) => json(note),
+            Self::Dispatched(mut record) => headed(std::mem::take(&mut record.headers), &record),
+            Self::Answered(mut record) => headed(std::mem::take(&mut record.headers), &record),
+            Self::Closed(mut record) => headed(std::mem::take(&mut record.headers), &record),
+            Self::Refused(record) => json(&record).into(),
+            Self::Objects(record) => json(&record).into(),
+            Self::BackendState(record) => json(&record).into(),
+            Self::Charges(record) => json(&record).into(),
+            Self::Note(note) => match *note {
+                Note::AdminAction(note) => json(&note).into(),
+                Note::ContentRead(note) => json(&note).into(),
+                Note::SecurityEvent(note) => json(&note).into(),
+                Note::Alert(note) => json(&note).into(),
             },
         };
-        Frame { interaction, kind: self.kind(), payload }
+        Frame { interaction, kind, payload }
     }
 
     /// Decodes a frame's payload.
@@ -647,10 +652,24 @@ fn chunk(side: Side, payload: &Bytes) -> Record {
     Record::BodyChunk(BodyChunk { side, data: payload.clone() })
 }
 
-fn json(record: &impl Serialize) -> Bytes {
+fn json(record: &impl Serialize) -> Vec<u8> {
     let mut text = Vec::with_capacity(RECORD_BYTES);
     serde_json::to_writer(&mut text, record)
         .expect("records have string keys and no failing serialisers");
+    text
+}
+
+/// A record whose headers were taken out of it: they are JSON already and are put behind the other
+/// members as they are, without being read once more.
+fn headed(headers: HeaderList, record: &impl Serialize) -> Bytes {
+    let mut text = json(record);
+    if let Some(headers) = headers.text() {
+        let brace = text.pop();
+        debug_assert_eq!(brace, Some(b'}'), "a record is an object");
+        text.extend_from_slice(b",\"headers\":");
+        text.extend_from_slice(headers.as_bytes());
+        text.push(b'}');
+    }
     text.into()
 }
 
@@ -662,7 +681,11 @@ mod tests {
     fn every_kind_survives_its_frame() {
         let id = InteractionId::mint(Timestamp::from_unix_micros(5), [1; 10]);
         let records = [
-            Record::Opened(Box::new(Opened { method: "POST".into(), ..Opened::default() })),
+            Record::Opened(Box::new(Opened {
+                method: "POST".into(),
+                headers: [("accept", "a\"b"), ("via", "1.1 x")].into_iter().collect(),
+                ..Opened::default()
+            })),
             Record::BodyChunk(BodyChunk {
                 side: Side::Response,
                 data: Bytes::from_static(b"\0\xff"),
@@ -703,7 +726,7 @@ mod tests {
             })),
         ];
         for record in records {
-            let frame = record.encode(id);
+            let frame = record.clone().encode(id);
             assert_eq!(Kind::from_byte(frame.kind as u8), Some(frame.kind));
             assert_eq!(Record::decode(frame.kind, &frame.payload).expect("decodes"), record);
         }

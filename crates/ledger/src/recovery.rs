@@ -297,7 +297,7 @@ fn interrupt(shared: &Shared, appender: &mut Appender) -> Result<Vec<Interaction
     for some in interrupted.chunks(CLOSED_PER_COMMIT) {
         appender.begin();
         for interaction in some {
-            appender.push(&record.encode(*interaction));
+            appender.push(&record.clone().encode(*interaction));
         }
         appender.write()?;
     }

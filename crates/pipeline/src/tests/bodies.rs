@@ -69,7 +69,7 @@ fn memory_stays_flat_however_long_bodies_are() {
         line.take(entry, Instant::now()).expect("it is taken");
     }
     for sequence in 100..356 {
-        let frame = piece.encode(Story::chat(1).id);
+        let frame = piece.clone().encode(Story::chat(1).id);
         line.take(ledger::Entry { sequence, frame }, Instant::now()).expect("it is taken");
         assert!(line.memory_highest() <= 3 << 20);
     }

@@ -163,7 +163,7 @@ impl Story {
         records.extend(self.answered.clone().map(|answered| Record::Answered(Box::new(answered))));
         records.extend(self.response.iter().map(chunk(Side::Response)));
         records.push(Record::Closed(Box::new(self.closed.clone())));
-        records.iter().map(|record| record.encode(self.id)).collect()
+        records.into_iter().map(|record| record.encode(self.id)).collect()
     }
 
     /// As a request that was never opened.
