@@ -6,6 +6,7 @@
 mod crowd;
 mod load;
 mod process;
+mod query;
 mod report;
 
 use std::fs;
@@ -33,6 +34,15 @@ pub(crate) struct Arguments {
     /// Also write the table to this file, in Markdown.
     #[arg(long)]
     write: Option<PathBuf>,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+/// What else can be measured.
+#[derive(clap::Subcommand)]
+enum What {
+    /// Queries over millions of interactions, beside DuckDB on the same files.
+    Query(query::Arguments),
 }
 
 /// Cores: one for what drives and answers, one for what is measured.
@@ -44,6 +54,9 @@ const KEY: &str = "bench-key";
 
 /// Builds, measures and prints.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(What::Query(arguments)) = &arguments.what {
+        return query::run(arguments);
+    }
     for (program, package) in [("nginx", "nginx"), ("wrk", "wrk"), ("taskset", "util-linux")] {
         shell::install(program, package)?;
     }

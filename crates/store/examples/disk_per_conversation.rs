@@ -85,6 +85,9 @@ fn report(store: &Store, folder: &Path, count: u64, raw: u64) -> Result<(), Box<
 
 fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut all = Vec::new();
+    if !folder.exists() {
+        return Ok(all);
+    }
     for day in std::fs::read_dir(folder)? {
         for file in std::fs::read_dir(day?.path())? {
             all.push(file?.path());

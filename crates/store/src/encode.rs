@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::blobs::{Blobs, Hash, hexadecimal, parse_hash};
 use crate::error::{io_cause, is_full};
 use crate::extent::{Day, Record, day_folder};
+use crate::parts::{self, PARTS_COLUMN};
 use crate::schema::written_schema;
 use crate::tail::time_range;
 use crate::{Error, ErrorKind, disk};
@@ -58,6 +59,11 @@ fn properties(table: &Table) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_statistics_truncate_length(Some(64))
         .set_column_index_truncate_length(Some(64));
+    // Every cell differs, and zstd finds what they have in common.
+    let parts = ColumnPath::from(PARTS_COLUMN);
+    builder = builder
+        .set_column_dictionary_enabled(parts.clone(), false)
+        .set_column_statistics_enabled(parts, EnabledStatistics::None);
     for column in table.columns {
         let path = ColumnPath::from(column.name);
         let is_body =
@@ -119,6 +125,7 @@ impl<'a> ExtentWriter<'a> {
             table: table.name.to_owned(),
             day,
             rows: 0,
+            messages: 0,
             bytes: 0,
             time_min: i64::MAX,
             time_max: i64::MIN,
@@ -143,6 +150,7 @@ impl<'a> ExtentWriter<'a> {
         self.record.time_min = self.record.time_min.min(time_min);
         self.record.time_max = self.record.time_max.max(time_max);
         self.record.rows += batch.num_rows() as u64;
+        self.record.messages += parts::count_all(batch);
         referenced_blobs(batch, self.blobs, &mut self.referenced);
         self.writer.write(batch).map_err(|error| encode_failed(&self.file.path, error))
     }
@@ -169,6 +177,11 @@ pub(crate) fn referenced_blobs(batch: &RecordBatch, blobs: &Blobs, found: &mut B
         }
         let cells = column.as_string::<i32>();
         let is_hash = field.name().ends_with("Sha256");
+        if field.name() == PARTS_COLUMN {
+            let hashes = cells.iter().flatten().flat_map(parts::blobs);
+            found.extend(hashes.filter_map(|hash| parse_hash(&hash)));
+            continue;
+        }
         for cell in cells.iter().flatten() {
             let hash = if is_hash {
                 parse_hash(cell).filter(|hash| blobs.contains(hash))

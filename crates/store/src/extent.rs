@@ -56,6 +56,9 @@ pub(crate) struct Record {
     pub(crate) table: String,
     pub(crate) day: Day,
     pub(crate) rows: u64,
+    /// Messages kept with them.
+    #[serde(default)]
+    pub(crate) messages: u64,
     pub(crate) bytes: u64,
     /// Least and greatest `TimeGenerated`, in microseconds.
     pub(crate) time_min: i64,

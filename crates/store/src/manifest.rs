@@ -15,8 +15,9 @@ use crate::error::{io_cause, is_full};
 use crate::extent::Record;
 use crate::{Error, ErrorKind};
 
-/// Version of the manifest and of how extents and blobs lie in the folder.
-const FORMAT: u64 = 1;
+/// Version of the manifest and of how extents and blobs lie in the folder. Of 1, messages are rows of
+/// their own, with their text; it is read, and becomes 2 with the first change.
+const FORMAT: u64 = 2;
 
 const FACTS: TableDefinition<'static, &str, u64> = TableDefinition::new("facts");
 const EXTENTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("extents");
@@ -263,6 +264,7 @@ fn apply(database: &Database, change: &Change, generation: u64) -> Result<(), re
             }
         }
         let mut facts = transaction.open_table(FACTS)?;
+        facts.insert(FORMAT_KEY, FORMAT)?;
         facts.insert(GENERATION_KEY, generation)?;
         if let Some(cursor) = change.cursor {
             facts.insert(APPLIED_KEY, cursor.applied)?;

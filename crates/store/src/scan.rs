@@ -70,7 +70,7 @@ struct Guard(#[expect(dead_code, reason = "it is only held")] Arc<Extent>);
 pub(crate) struct Scan<'a> {
     pub(crate) schema: SchemaRef,
     pub(crate) files: Arc<Files>,
-    pub(crate) projection: Option<&'a Vec<usize>>,
+    pub(crate) projection: &'a Vec<usize>,
     pub(crate) limit: Option<usize>,
 }
 
@@ -109,7 +109,7 @@ impl Scan<'_> {
         for (number, chunk) in chunks.iter().enumerate() {
             batches[number % partitions].push(chunk.view.clone());
         }
-        let projection = self.projection.cloned();
+        let projection = Some(self.projection.clone());
         let source = MemorySourceConfig::try_new(&batches, self.schema.clone(), projection)?
             .with_limit(self.limit);
         Ok(DataSourceExec::from_data_source(source))
@@ -137,7 +137,7 @@ impl Scan<'_> {
         let scan = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
-            .with_projection_indices(self.projection.cloned())?
+            .with_projection_indices(Some(self.projection.clone()))?
             .with_limit(self.limit)
             .with_expr_adapter(Some(Arc::new(FillMissing)))
             .build();

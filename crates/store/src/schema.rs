@@ -7,7 +7,9 @@ use arrow::array::{
     Int64Builder, RecordBatch, StringBuilder, StringViewArray, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use event::{Column, ColumnType, Table, TableRow, Value};
+use event::{Column, ColumnType, Interaction, Table, TableRow, Value};
+
+use crate::parts::PARTS_COLUMN;
 
 /// Digits of a decimal column.
 const DECIMAL_PRECISION: u8 = 38;
@@ -22,9 +24,28 @@ pub fn arrow_schema(table: &Table) -> SchemaRef {
     schema(table, DataType::Utf8View)
 }
 
-/// The schema of rows being written: as [`arrow_schema`], but text is contiguous, `Utf8`.
+/// The schema of rows being written: as [`stored_schema`], but text is contiguous, `Utf8`.
 pub(crate) fn written_schema(table: &Table) -> SchemaRef {
-    schema(table, DataType::Utf8)
+    with_parts(table, &schema(table, DataType::Utf8), DataType::Utf8)
+}
+
+/// The schema of rows as they are stored: [`arrow_schema`], and behind it what no query sees.
+pub(crate) fn stored_schema(table: &Table) -> SchemaRef {
+    with_parts(table, &arrow_schema(table), DataType::Utf8View)
+}
+
+/// Whether messages are kept with the rows of a table.
+pub(crate) fn has_parts(table: &Table) -> bool {
+    table.name == Interaction::TABLE.name
+}
+
+fn with_parts(table: &Table, of: &SchemaRef, text: DataType) -> SchemaRef {
+    if !has_parts(table) {
+        return of.clone();
+    }
+    let mut fields = of.fields().to_vec();
+    fields.push(Arc::new(Field::new(PARTS_COLUMN, text, false)));
+    Arc::new(Schema::new(fields))
 }
 
 fn schema(table: &Table, text: DataType) -> SchemaRef {
@@ -66,6 +87,7 @@ fn data_type(column_type: ColumnType) -> DataType {
 pub(crate) struct BatchBuilder {
     schema: SchemaRef,
     columns: Vec<ColumnBuilder>,
+    parts: Option<StringBuilder>,
     rows: usize,
 }
 
@@ -85,6 +107,7 @@ impl BatchBuilder {
         Self {
             schema: written_schema(table),
             columns: table.columns.iter().map(ColumnBuilder::new).collect(),
+            parts: has_parts(table).then(StringBuilder::new),
             rows: 0,
         }
     }
@@ -93,10 +116,13 @@ impl BatchBuilder {
         self.rows
     }
 
-    /// Adds a row of the table; answers its [`row_bytes`].
-    pub(crate) fn push(&mut self, row: &impl TableRow) -> usize {
+    /// Adds a row of the table with its messages; answers its [`row_bytes`] and theirs.
+    pub(crate) fn push(&mut self, row: &impl TableRow, parts: &str) -> usize {
         let mut columns = self.columns.iter_mut();
-        let mut bytes = 0;
+        let mut bytes = parts.len();
+        if let Some(cells) = &mut self.parts {
+            cells.append_value(parts);
+        }
         row.each_cell(|value| {
             bytes += cell_bytes(&value);
             columns.next().expect("a row has its table's columns").push(&value);
@@ -107,7 +133,8 @@ impl BatchBuilder {
 
     /// What was gathered; the builder is empty again.
     pub(crate) fn finish(&mut self) -> RecordBatch {
-        let columns = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        let mut columns: Vec<_> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        columns.extend(self.parts.as_mut().map(|cells| Arc::new(cells.finish()) as ArrayRef));
         self.rows = 0;
         RecordBatch::try_new(self.schema.clone(), columns)
             .expect("the builders were made from this schema and are equally long")

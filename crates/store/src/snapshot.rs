@@ -28,6 +28,12 @@ pub(crate) struct TableView {
     pub(crate) extents: Arc<Vec<Arc<Extent>>>,
 }
 
+impl TableView {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.extents.is_empty()
+    }
+}
+
 impl Snapshot {
     pub(crate) fn new(tables: Vec<Arc<TableView>>, files: Arc<Files>, blobs: Arc<Blobs>) -> Self {
         Self { tables, files, blobs }
@@ -36,7 +42,7 @@ impl Snapshot {
     /// A table for DataFusion.
     pub fn provider(&self, table: &str) -> Result<Arc<dyn TableProvider>, Error> {
         let index = index_of(table)?;
-        Ok(Arc::new(StoredTable::fixed(index, self.tables[index].clone(), self.files.clone())))
+        Ok(Arc::new(StoredTable::fixed(index, self.clone())))
     }
 
     /// The text of a blob, at most `limit_bytes` of it. The hash is checked when all of it is read.
@@ -52,6 +58,10 @@ impl Snapshot {
     /// The rows that are in memory.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &Arc<Chunk>> {
         self.tables.iter().flat_map(|table| &table.chunks)
+    }
+
+    pub(crate) fn files(&self) -> &Arc<Files> {
+        &self.files
     }
 
     pub(crate) fn table(&self, index: usize) -> &Arc<TableView> {

@@ -1,9 +1,11 @@
 //! What the store holds, for doctor and metrics.
 
-use event::{Cursor, Timestamp};
+use event::{Cursor, Interaction, Message, TableRow, Timestamp};
 
 use crate::Store;
-use crate::extent::TABLES;
+use crate::extent::{TABLES, table_index};
+use crate::parts::count_all;
+use crate::store::State;
 
 /// What the store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub struct TableStatus {
     pub rows: u64,
     /// Of these, in memory.
     pub tail_rows: u64,
-    /// Files.
+    /// Files; messages are in those of their interactions, but for those written by older versions.
     pub extents: u64,
     /// Their bytes.
     pub extent_bytes: u64,
@@ -52,15 +54,21 @@ impl Store {
     /// What the store holds at this moment.
     pub fn status(&self) -> StoreStatus {
         let blobs = self.blob_totals().map(|(blobs, blob_bytes)| BlobStatus { blobs, blob_bytes });
-        let state = self.state();
+        let mut state = self.state();
+        let (kept, kept_in_memory) = messages(&mut state);
         let mut tables = Vec::with_capacity(TABLES.len());
         for (index, table) in TABLES.iter().enumerate() {
             let sealing = state.sealing[index].iter().map(|chunk| chunk.batch.num_rows());
-            let tail_rows = (state.tail.rows(index) + sealing.sum::<usize>()) as u64;
+            let mut tail_rows = (state.tail.rows(index) + sealing.sum::<usize>()) as u64;
             let records = || state.extents.tables[index].iter().map(|extent| &extent.record);
+            let mut rows = records().map(|record| record.rows).sum::<u64>();
+            if table.name == Message::TABLE.name {
+                tail_rows += kept_in_memory;
+                rows += kept;
+            }
             tables.push(TableStatus {
                 name: table.name,
-                rows: tail_rows + records().map(|record| record.rows).sum::<u64>(),
+                rows: tail_rows + rows,
                 tail_rows,
                 extents: records().count() as u64,
                 extent_bytes: records().map(|record| record.bytes).sum(),
@@ -76,4 +84,13 @@ impl Store {
             blobs,
         }
     }
+}
+
+/// Messages that are kept with interactions: on disk, and in memory.
+fn messages(state: &mut State) -> (u64, u64) {
+    let Some(index) = table_index(Interaction::TABLE.name) else { return (0, 0) };
+    let extents = state.extents.tables[index].iter().map(|extent| extent.record.messages).sum();
+    let tail = state.tail.chunks();
+    let chunks = tail[index].iter().chain(&state.sealing[index]);
+    (extents, chunks.map(|chunk| count_all(&chunk.batch)).sum())
 }

@@ -10,7 +10,8 @@ use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use event::{Batch, Cursor, Note, TableRow};
 
 use crate::extent::{TABLE_COUNT, TABLES, TIME_COLUMN, table_index};
-use crate::schema::{BatchBuilder, arrow_schema, as_read, row_bytes};
+use crate::parts::{Folded, fold};
+use crate::schema::{BatchBuilder, as_read, row_bytes, stored_schema};
 use crate::{Error, ErrorKind};
 
 /// A chunk of at least this many bytes is not merged with its neighbour.
@@ -76,6 +77,7 @@ pub(crate) type Chunks = [Vec<Arc<Chunk>>; TABLE_COUNT];
 /// The rows of a batch, and their size.
 pub(crate) struct Rows<'a> {
     batch: &'a Batch,
+    folded: Folded<'a>,
     pub(crate) bytes: usize,
     pub(crate) cursor: Cursor,
 }
@@ -83,12 +85,14 @@ pub(crate) struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// Measures a batch; refuses one that is too large to be handled.
     pub(crate) fn new(batch: &'a Batch) -> Result<Self, Error> {
+        let folded = fold(batch);
+        let parts: usize = folded.parts.iter().map(String::len).sum();
         let interactions: usize = batch.interactions.iter().map(row_bytes).sum();
-        let messages: usize = batch.messages.iter().map(row_bytes).sum();
+        let messages: usize = folded.loose.iter().map(|row| row_bytes(*row)).sum();
         let health: usize = batch.backend_health.iter().map(row_bytes).sum();
         let notes: usize = batch.notes.iter().map(note_bytes).sum();
-        let bytes = interactions + messages + health + notes;
-        let rows = Self { batch, bytes, cursor: batch.cursor };
+        let bytes = interactions + parts + messages + health + notes;
+        let rows = Self { batch, folded, bytes, cursor: batch.cursor };
         if rows.bytes > BATCH_BYTES_MAX {
             let text = format!(
                 "a batch of {} bytes is too large, the most is {BATCH_BYTES_MAX}: write fewer rows \
@@ -121,7 +125,7 @@ struct TableTail {
 impl Tail {
     pub(crate) fn new() -> Self {
         let table = |index: usize| TableTail {
-            read_schema: arrow_schema(&TABLES[index]),
+            read_schema: stored_schema(&TABLES[index]),
             open: BatchBuilder::new(&TABLES[index]),
             open_bytes: 0,
             frozen: Vec::new(),
@@ -131,28 +135,29 @@ impl Tail {
     }
 
     pub(crate) fn push(&mut self, rows: &Rows<'_>, now: Instant) {
-        self.add(&rows.batch.interactions, now);
-        self.add(&rows.batch.messages, now);
-        self.add(&rows.batch.backend_health, now);
+        for (row, parts) in rows.batch.interactions.iter().zip(&rows.folded.parts) {
+            self.add(row, parts, now);
+        }
+        for row in &rows.folded.loose {
+            self.add(*row, "", now);
+        }
+        for row in &rows.batch.backend_health {
+            self.add(row, "", now);
+        }
         for note in &rows.batch.notes {
             match note {
-                Note::AdminAction(row) => self.add(std::slice::from_ref(row), now),
-                Note::ContentRead(row) => self.add(std::slice::from_ref(row), now),
-                Note::SecurityEvent(row) => self.add(std::slice::from_ref(row), now),
-                Note::Alert(row) => self.add(std::slice::from_ref(row), now),
+                Note::AdminAction(row) => self.add(row, "", now),
+                Note::ContentRead(row) => self.add(row, "", now),
+                Note::SecurityEvent(row) => self.add(row, "", now),
+                Note::Alert(row) => self.add(row, "", now),
             }
         }
         self.bytes += rows.bytes;
     }
 
-    fn add<R: TableRow>(&mut self, list: &[R], now: Instant) {
-        if list.is_empty() {
-            return;
-        }
+    fn add<R: TableRow>(&mut self, row: &R, parts: &str, now: Instant) {
         let index = table_index(R::TABLE.name).expect("every row type has its table");
-        for row in list {
-            self.tables[index].push(row);
-        }
+        self.tables[index].push(row, parts);
         self.since.get_or_insert(now);
     }
 
@@ -206,8 +211,8 @@ impl TableTail {
         self.open.rows() + self.frozen_rows
     }
 
-    fn push(&mut self, row: &impl TableRow) {
-        self.open_bytes += self.open.push(row);
+    fn push(&mut self, row: &impl TableRow, parts: &str) {
+        self.open_bytes += self.open.push(row, parts);
         if self.open_bytes >= CHUNK_BYTES || self.open.rows() >= CHUNK_ROWS {
             self.freeze();
         }

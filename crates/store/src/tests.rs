@@ -4,6 +4,7 @@ mod blobs;
 mod crash;
 mod damage;
 mod evolve;
+mod messages;
 mod model;
 mod read;
 mod upkeep;
@@ -69,6 +70,14 @@ fn batch(from: i64, to: i64) -> Batch {
         cursor: cursor(to),
         ..Batch::default()
     }
+}
+
+/// The batch with messages that are at odds with their interactions, and so rows of their own.
+fn loose(mut batch: Batch) -> Batch {
+    for message in &mut batch.messages {
+        message.kind = "other".into();
+    }
+    batch
 }
 
 /// The cursor once the first `to` interactions are in; that of a new store for none.

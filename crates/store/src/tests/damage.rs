@@ -6,7 +6,7 @@ use crate::ErrorKind;
 fn filled(folder: &Path) {
     let store = open(folder);
     for number in 0..3 {
-        write(&store, batch(number * 10, number * 10 + 10));
+        write(&store, loose(batch(number * 10, number * 10 + 10)));
         store.seal().unwrap();
     }
 }
@@ -101,10 +101,10 @@ fn a_store_of_a_newer_format_is_refused_by_name() {
     let database = redb::Database::open(folder.path().join("manifest.redb")).unwrap();
     let transaction = database.begin_write().unwrap();
     let facts = redb::TableDefinition::<&str, u64>::new("facts");
-    transaction.open_table(facts).unwrap().insert("format", 2).unwrap();
+    transaction.open_table(facts).unwrap().insert("format", 3).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let error = reopen(folder.path()).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Invalid);
-    assert!(error.to_string().contains("has format 2"), "{error}");
+    assert!(error.to_string().contains("has format 3"), "{error}");
 }

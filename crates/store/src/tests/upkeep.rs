@@ -16,18 +16,18 @@ fn small_extents_of_a_day_become_one_and_the_files_go_after_their_readers() {
     let store = open(folder.path());
     small_extents(&store, 8);
     let before = files(folder.path());
-    assert_eq!(before.len(), 16);
+    assert_eq!(before.len(), 8);
     let snapshot = store.snapshot();
     let done = store.maintain(at(NOON)).unwrap();
-    assert_eq!((done.extents_merged, done.extents_dropped), (16, 0));
+    assert_eq!((done.extents_merged, done.extents_dropped), (8, 0));
     assert_eq!(store.status().tables[0].extents, 1);
     let all: Vec<_> = (0..80).collect();
-    assert_eq!(files(folder.path()).len(), 18, "the snapshot still reads the old ones");
+    assert_eq!(files(folder.path()).len(), 9, "the snapshot still reads the old ones");
     assert_eq!(numbers(snapshot.provider("Interactions").unwrap(), None), all);
     assert_eq!(numbers(interactions(&store), None), all);
     drop(snapshot);
     let after = files(folder.path());
-    assert_eq!(after.len(), 2);
+    assert_eq!(after.len(), 1);
     assert!(after.iter().all(|path| !before.contains(path)));
     drop(store);
     let store = open(folder.path());
@@ -41,7 +41,7 @@ fn a_few_extents_of_today_wait_and_those_of_yesterday_do_not() {
     let store = open(folder.path());
     small_extents(&store, 3);
     assert_eq!(store.maintain(at(NOON)).unwrap().extents_merged, 0);
-    assert_eq!(store.maintain(at(NOON + DAY)).unwrap().extents_merged, 6);
+    assert_eq!(store.maintain(at(NOON + DAY)).unwrap().extents_merged, 3);
     assert_eq!(store.maintain(at(NOON + DAY)).unwrap().extents_merged, 0);
 }
 
