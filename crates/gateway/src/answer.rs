@@ -148,10 +148,9 @@ impl Exchange {
         if !data.is_empty() {
             frames.push(self.recorder.chunk(Side::Response, data.clone()));
         }
-        // In `overlap` the start record may still be on its way.
-        if let Some(opened) = self.opened.take() {
-            record::kept(opened).await?;
-        }
+        // In `overlap` the start record may still be on its way. Nothing of the answer leaves before the end
+        // record is kept, which stands behind it: one wait for both.
+        drop(self.opened.take());
         if let Some(why) = broken {
             let kind = if is_client_gone { Kind::ClientGone } else { Kind::BackendFailed };
             return Ok(self.refuse(Refusal::new(kind).detail(why), frames));

@@ -192,7 +192,7 @@ impl Exchange {
             Ok(upload) => upload,
             Err((refusal, stored)) => return Box::pin(self.refuse_body(refusal, stored)).await,
         };
-        self.note_target(&asked);
+        self.note_body(&asked);
         let checked = self.check_deployment(&parts, &asked, grant);
         let grant = match checked {
             Ok(grant) => grant,
@@ -374,6 +374,15 @@ impl Exchange {
     fn note_target(&mut self, asked: &Asked) {
         if let Some(opening) = &mut self.opening {
             opening.target.clone_from(&asked.target);
+        }
+    }
+
+    /// What the body has told besides.
+    fn note_body(&mut self, asked: &Asked) {
+        if let Some(opening) = &mut self.opening {
+            opening.target.deployment.clone_from(&asked.target.deployment);
+            opening.target.model.clone_from(&asked.target.model);
+            opening.target.is_stream = asked.target.is_stream;
         }
     }
 
