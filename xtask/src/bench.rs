@@ -31,6 +31,9 @@ pub(crate) struct Arguments {
     /// Streams held open at once in the last measurement; 0 leaves it out.
     #[arg(long, default_value_t = 10_000)]
     streams: usize,
+    /// Measure this binary instead of building one.
+    #[arg(long)]
+    binary: Option<PathBuf>,
     /// Also write the table to this file, in Markdown.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -60,8 +63,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for (program, package) in [("nginx", "nginx"), ("wrk", "wrk"), ("taskset", "util-linux")] {
         shell::install(program, package)?;
     }
-    shell::run(&mut shell::cargo(&["build", "--profile", "bench", "--package", "gatehouse"]))?;
-    let binary = shell::target_folder().join("release/gatehouse");
+    let binary = match &arguments.binary {
+        Some(binary) => binary.clone(),
+        None => {
+            let build = ["build", "--profile", "bench", "--package", "gatehouse"];
+            shell::run(&mut shell::cargo(&build))?;
+            shell::target_folder().join("release/gatehouse")
+        }
+    };
     let work = std::env::temp_dir().join(format!("gatehouse-bench-{}", std::process::id()));
     fs::create_dir_all(&work)?;
     let measured = measure_all(&binary, &work, arguments);

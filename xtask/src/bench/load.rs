@@ -21,6 +21,8 @@ const STREAM_TOKENS: u32 = 200;
 const FIRST_BYTES: usize = 300;
 /// Time for what works behind the ledger to catch up before memory is measured.
 const SETTLE: Duration = Duration::from_secs(4);
+/// Longest wait for the next bytes of one call.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Streams held open at once for the memory figure.
 const OPEN_STREAMS: usize = 500;
 
@@ -74,6 +76,8 @@ impl Load<'_> {
         process: &Process,
     ) -> anyhow::Result<Sample> {
         shell::say(&format!("measuring {name}"));
+        // The first call waits for what is loaded when it is needed first, such as a vocabulary.
+        first_byte(&mut connect(port)?, &request(self.key, 20, ""))?;
         self.wrk(port, process, false, CONNECTIONS, Duration::from_secs(2))?; // warm up
         let unary = self.wrk(port, process, false, CONNECTIONS, self.seconds)?;
         let alone = self.wrk(port, process, false, 1, self.seconds)?;
@@ -153,22 +157,11 @@ impl Load<'_> {
 
     /// Median time from the request to the first byte of a streamed answer.
     fn first_byte(&self, port: u16) -> anyhow::Result<Duration> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_nodelay(true)?;
+        let mut stream = connect(port)?;
         let mut times = Vec::with_capacity(FIRST_BYTES);
         let request = request(self.key, 20, "");
         for _ in 0..FIRST_BYTES {
-            let start = Instant::now();
-            stream.write_all(request.as_bytes())?;
-            let mut buffer = vec![0; 64 << 10];
-            let mut read = stream.read(&mut buffer)?;
-            times.push(start.elapsed());
-            let mut seen = buffer[..read].to_vec();
-            while !seen.ends_with(b"0\r\n\r\n") {
-                ensure!(read > 0, "the connection ended inside an answer");
-                read = stream.read(&mut buffer)?;
-                seen.extend_from_slice(&buffer[..read]);
-            }
+            times.push(first_byte(&mut stream, &request)?);
         }
         times.sort_unstable();
         Ok(times[times.len() / 2])
@@ -191,6 +184,29 @@ impl Load<'_> {
         let after = process.memory_bytes()?;
         Ok(after.saturating_sub(before) / OPEN_STREAMS as u64)
     }
+}
+
+fn connect(port: u16) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Makes a streamed call and reads it to its end: the time to the first byte of the answer.
+fn first_byte(stream: &mut TcpStream, request: &str) -> anyhow::Result<Duration> {
+    let start = Instant::now();
+    stream.write_all(request.as_bytes())?;
+    let mut buffer = vec![0; 64 << 10];
+    let mut read = stream.read(&mut buffer)?;
+    let time = start.elapsed();
+    let mut seen = buffer[..read].to_vec();
+    while !seen.ends_with(b"0\r\n\r\n") {
+        ensure!(read > 0, "the connection ended inside an answer");
+        read = stream.read(&mut buffer)?;
+        seen.extend_from_slice(&buffer[..read]);
+    }
+    Ok(time)
 }
 
 /// A streamed call, written out; `more` are further header lines.
