@@ -3,6 +3,7 @@
 mod environment;
 mod load;
 mod redis;
+mod sign_in;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,11 +15,14 @@ use gateway::{
     BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig, ObjectsConfig,
     PoolConfig, SecretRef, Settings,
 };
+use identity::Verifier;
 use policy::{KeyHasher, LimitConfig, Prices, ProductConfig, Rules, SubscriptionConfig};
+use portal::SignIn;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::redis::RedisConfig;
+use self::sign_in::SignInConfig;
 use crate::exit::{Exit, ExitWith};
 
 /// Everything that a gateway is told.
@@ -63,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) query: query::QueryConfig,
     /// The listener for queries and administration.
     pub(crate) admin: portal::PortalConfig,
+    /// How people sign in to the admin listener with an identity provider.
+    pub(crate) sign_in: SignInConfig,
     /// The listener for `/healthz` and `/readyz`.
     pub(crate) health: HealthConfig,
     /// Price list in the format of the built-in one, which holds if this is empty.
@@ -111,6 +117,7 @@ impl Default for Config {
             store: store::StoreConfig::default(),
             query: query::QueryConfig::default(),
             admin: portal::PortalConfig::default(),
+            sign_in: SignInConfig::default(),
             health: HealthConfig::default(),
             prices_file: PathBuf::new(),
             log: LogConfig::default(),
@@ -159,6 +166,8 @@ impl Config {
             return Err(bad(format!("subscriptions: there is none, so nobody may call: {fix}")));
         }
         self.identity.validate().map_err(|error| bad(format!("identity: {error}")))?;
+        let sign_in = SignIn::new(self.sign_in()?, Verifier::default());
+        sign_in.map_err(|error| bad(format!("sign_in: {error}")))?;
         self.rules()?;
         self.prices()?;
         self.redis()?;
@@ -288,6 +297,11 @@ impl Config {
         resolve_secret(&mut self.key_hash_secret, folder);
         if let Some(reference) = &mut self.redis.password {
             resolve_secret(reference, folder);
+        }
+        for client in &mut self.sign_in.clients {
+            if let Some(reference) = &mut client.client_secret {
+                resolve_secret(reference, folder);
+            }
         }
         for provider in &mut self.identity.providers {
             resolve(&mut provider.connection.ca_file);

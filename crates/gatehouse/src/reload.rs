@@ -26,6 +26,7 @@ const RESTART: &[&str] = &[
     "/pipeline",
     "/store/metadata_cache_bytes",
     "/admin",
+    "/sign_in",
     "/health",
     "/log/json",
 ];

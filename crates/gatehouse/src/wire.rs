@@ -17,7 +17,8 @@ use ledger::Ledger;
 use openai::Catalogue;
 use pipeline::Pipeline;
 use portal::{
-    Access, AccessToken, BackendList, CounterList, Operations, Portal, Problem, ReloadReport, Token,
+    Access, AccessToken, BackendList, CounterList, Operations, Portal, Problem, ReloadReport,
+    SignIn, Token,
 };
 use serde_json::json;
 use shared::{Directory, Follower, LimitProjection, Limiter, Objects, Shares, Snapshot, node_name};
@@ -107,6 +108,8 @@ impl Running {
             reloader: reloader.clone(),
             limiter: limiter.clone(),
         });
+        let sign_in =
+            SignIn::new(config.sign_in()?, identity.clone()).map_err(anyhow::Error::msg)?;
         let portal = Portal::new(
             &config.admin,
             portal::Wiring {
@@ -116,7 +119,9 @@ impl Running {
                 access: Access::new(vec![
                     Box::new(token),
                     Box::new(AccessToken::new(identity.clone(), &config.admin.roles)),
+                    Box::new(sign_in.clone()),
                 ]),
+                sign_in,
             },
         );
         let listeners = vec![

@@ -108,9 +108,15 @@ pub(crate) struct Me {
 
 /// Tells who asks.
 pub(crate) async fn me(caller: Caller) -> Json<Me> {
-    let Principal { id, name, kind, tenant, groups, roles, subscriptions } = caller.principal;
-    let roles = roles.into_iter().collect();
-    Json(Me { id, name, kind: kind.name(), tenant, groups, roles, subscriptions })
+    Json(caller.principal.into())
+}
+
+impl From<Principal> for Me {
+    fn from(principal: Principal) -> Self {
+        let Principal { id, name, kind, tenant, groups, roles, subscriptions } = principal;
+        let roles = roles.into_iter().collect();
+        Self { id, name, kind: kind.name(), tenant, groups, roles, subscriptions }
+    }
 }
 
 impl Token {

@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod auth;
 mod bearer;
 mod config;
 mod extract;
@@ -16,6 +17,8 @@ mod query;
 mod roles;
 mod routes;
 mod server;
+mod session;
+mod sign_in;
 mod ui;
 
 pub use access::{Access, Authenticator, Caller, Token};
@@ -27,3 +30,4 @@ pub use kusto::{json_value, results, rows_as_objects};
 pub use problem::Problem;
 pub use roles::RoleConfig;
 pub use server::{Portal, Wiring};
+pub use sign_in::{SignIn, SignInClient, SignInSettings};

@@ -19,7 +19,7 @@ use policy::Role;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::server::Portal;
-use crate::{access, admin, interactions, live, query};
+use crate::{access, admin, auth, interactions, live, query, sign_in};
 
 pub(crate) use guard::deny;
 
@@ -41,6 +41,16 @@ pub(crate) fn table() -> Vec<Route> {
             .for_everybody(),
         Route::new("me/get", Method::GET, "/admin/v1/me", "Who asks, and in which roles", access::me)
             .for_all_signed_in().answers::<access::Me>(),
+
+        // Signing in and out.
+        Route::new("session/get", Method::GET, "/auth/session", "Who is signed in with this browser, and how to sign in", auth::session)
+            .for_everybody().answers::<auth::SessionState>(),
+        Route::new("sign_in/begin", Method::GET, "/auth/sign-in", "Send the browser to an identity provider", auth::begin)
+            .for_everybody().query::<auth::SignInQuery>(),
+        Route::new("sign_in/complete", Method::GET, "/auth/callback", "The browser comes back from the identity provider", auth::complete)
+            .for_everybody().query::<sign_in::Returned>(),
+        Route::new("session/end", Method::POST, "/auth/sign-out", "Sign out", auth::end)
+            .for_all_signed_in().answers::<auth::SignedOut>(),
 
         // The running gateway.
         Route::new("configuration/reload", Method::POST, "/admin/v1/reload", "Read the configuration file again; it is taken as a whole or not at all", admin::reload)

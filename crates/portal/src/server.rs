@@ -20,6 +20,7 @@ use crate::interactions::Records;
 use crate::live::LISTENERS_MAX;
 use crate::problem::Problem;
 use crate::routes::{self, Dialect, deny};
+use crate::sign_in::SignIn;
 use crate::ui;
 
 /// What the admin listener asks.
@@ -32,6 +33,8 @@ pub struct Wiring {
     pub records: Arc<dyn Records>,
     /// Tells who asks.
     pub access: Access,
+    /// Signs people in.
+    pub sign_in: SignIn,
 }
 
 /// The admin listener before it listens.
@@ -41,6 +44,7 @@ pub struct Portal {
     pub(crate) operations: Arc<dyn Operations>,
     pub(crate) access: Access,
     pub(crate) records: Arc<dyn Records>,
+    pub(crate) sign_in: SignIn,
     pub(crate) running: Arc<Semaphore>,
     pub(crate) listeners: Arc<Semaphore>,
     pub(crate) walk: Arc<Semaphore>,
@@ -51,11 +55,12 @@ pub struct Portal {
 impl Portal {
     /// A portal that asks what `wiring` holds.
     pub fn new(config: &PortalConfig, wiring: Wiring) -> Self {
-        let Wiring { engine, operations, records, access } = wiring;
+        let Wiring { engine, operations, records, access, sign_in } = wiring;
         Self {
             engine,
             operations,
             access,
+            sign_in,
             records,
             running: Arc::new(Semaphore::new(config.queries_max)),
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),

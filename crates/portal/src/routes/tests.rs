@@ -13,6 +13,7 @@ use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use identity::Verifier;
 use kql::{Frame, Options, QueryError};
 use policy::{Principal, Role};
 use serde_json::Value;
@@ -24,6 +25,7 @@ use crate::config::PortalConfig;
 use crate::interactions::Records;
 use crate::problem::Problem;
 use crate::server::{Portal, Wiring};
+use crate::sign_in::{SignIn, SignInSettings};
 
 struct Nothing;
 
@@ -97,6 +99,7 @@ fn portal() -> Portal {
         operations: Arc::new(Nothing),
         records: Arc::new(Nothing),
         access: Access::new(vec![Box::new(Credulous)]),
+        sign_in: SignIn::new(SignInSettings::default(), Verifier::default()).expect("valid"),
     };
     Portal::new(&PortalConfig::default(), wiring)
 }
