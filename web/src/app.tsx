@@ -1,13 +1,16 @@
 /** The frame around every screen: navigation, time range, preferences, session. */
 import type { ComponentType } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { readMe } from './api/admin';
 import { asFailure, type Failure } from './api/failure';
 import { zoneName } from './format';
+import { useLoad } from './load';
 import { address, path, place } from './location';
 import { THEMES, type Theme, theme, zone } from './preferences';
 import { SCREENS, type Screen, screenAt } from './screens';
 import { isSignedIn, signOut } from './session';
 import { SignIn } from './sign-in';
+import { line } from './text';
 import { Button } from './ui/button';
 import { Empty, Failed } from './ui/empty';
 import { Icon } from './ui/icon';
@@ -131,14 +134,25 @@ function Preferences() {
           </option>
         ))}
       </select>
-      <Button
-        icon="out"
-        look="quiet"
-        aria-label="Sign out"
-        title="Sign out"
-        onClick={() => signOut()}
-      />
+      <SignedIn />
     </>
+  );
+}
+
+/** Who is signed in, and the way out. */
+function SignedIn() {
+  const me = useLoad('me', readMe);
+  const name = me.value ? line(me.value.name || me.value.id) : '';
+  return (
+    <Button
+      icon="out"
+      look="quiet"
+      aria-label={name ? `Sign out ${name}` : 'Sign out'}
+      title={
+        name ? `${name}: ${me.value?.roles.join(', ').replaceAll('_', ' ')}. Sign out` : 'Sign out'
+      }
+      onClick={() => signOut()}
+    />
   );
 }
 

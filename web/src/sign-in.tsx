@@ -16,8 +16,7 @@ export function SignIn() {
     setTrouble('');
     const token = text.trim();
     try {
-      const body = { db: 'gatehouse', csl: 'print 1' };
-      await send('/v1/rest/query', { method: 'POST', body, token });
+      await send('/admin/v1/me', { token });
       keepToken(token);
     } catch (error) {
       const failure = asFailure(error);
@@ -37,7 +36,7 @@ export function SignIn() {
         <p class="muted">The audited way in to your organisation's models.</p>
         {parting.value && <p role="status">{parting.value}</p>}
         <Input
-          label="Admin token"
+          label="Token"
           type="password"
           autocomplete="off"
           required
@@ -45,8 +44,8 @@ export function SignIn() {
           onChange={setText}
           hint={
             <>
-              It lies in <code>admin-token</code> in the gateway's data folder, and stays in this
-              tab.
+              The admin token, which lies in <code>admin-token</code> in the data folder, or an
+              access token of your identity provider. It stays in this tab.
             </>
           }
         />

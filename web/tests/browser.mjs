@@ -79,3 +79,12 @@ export async function settled(page) {
   await page.waitForFunction(() => document.querySelector('#app')?.childElementCount > 0);
   await page.waitForFunction(() => !document.querySelector('.loading'), null, { timeout: 30_000 });
 }
+
+/** Content is covered until a purpose is stated. */
+export async function reveal(page) {
+  const purpose = page.getByLabel('Purpose', { exact: true });
+  if ((await purpose.count()) === 0) return;
+  await purpose.fill('tests of the portal');
+  await page.getByRole('button', { name: 'Show content' }).click();
+  await settled(page);
+}

@@ -1,11 +1,10 @@
 // A corpus of hostile prompts, sent as callers would, then looked at everywhere.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { settled } from './browser.mjs';
+import { reveal, settled } from './browser.mjs';
 import { HOSTILE } from './hostile.mjs';
 
 const PARTS = 20;
-const PURPOSE = 'tests of the portal';
 
 /** Only what HTTP can carry in a header. */
 const headerSafe = (text) => text.replace(/[^\x20-\x7e]/g, '').slice(0, 200);
@@ -62,15 +61,13 @@ export async function checkHostile(browser, { ask, caller, check, visible }) {
     let shown = 0;
     for (const [id] of rows) {
       await browser.open(page, `/requests/${id}`);
-      await page.getByLabel('Purpose', { exact: true }).fill(PURPOSE);
-      await page.getByRole('button', { name: 'Show content' }).click();
+      await reveal(page);
       await page.locator('.part').first().waitFor();
       await settled(page);
       shown += await page.locator('.part-prompt').count();
       await clean();
       await browser.open(page, `/requests/${id}?tab=request`);
-      await page.getByLabel('Purpose', { exact: true }).fill(PURPOSE);
-      await page.getByRole('button', { name: 'Show content' }).click();
+      await reveal(page);
       await settled(page);
       await clean();
     }
@@ -82,8 +79,7 @@ export async function checkHostile(browser, { ask, caller, check, visible }) {
       "Messages | where Content has 'gnp.exe' | take 1 | project CorrelationId",
     );
     await browser.open(page, `/requests/${found[0][0]}`);
-    await page.getByLabel('Purpose', { exact: true }).fill(PURPOSE);
-    await page.getByRole('button', { name: 'Show content' }).click();
+    await reveal(page);
     await page.locator('.part mark').first().waitFor();
     const text = await page.locator('.conversation').textContent();
     assert.ok(text.includes('‹U+202E›gnp.exe'));
@@ -96,12 +92,14 @@ export async function checkHostile(browser, { ask, caller, check, visible }) {
       "Messages | extend ['<img src=x onerror=window.pwned()>'] = 1 | take 3",
     ]) {
       await browser.open(page, `/logs?q=${encodeURIComponent(query)}`);
+      await reveal(page);
       await clean();
     }
   });
   await check('hostile: exports hold no formula', async () => {
     const query = "Messages | where Direction == 'prompt' | project Content";
     await browser.open(page, `/logs?q=${encodeURIComponent(query)}`);
+    await reveal(page);
     for (const kind of ['CSV', 'NDJSON']) {
       const coming = page.waitForEvent('download');
       await page.getByText('Export', { exact: true }).click();

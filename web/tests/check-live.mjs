@@ -1,5 +1,6 @@
 // What ends appears by itself, and stays away while the tail is paused.
 import assert from 'node:assert/strict';
+import { reveal } from './browser.mjs';
 
 const SECOND = 1000;
 
@@ -41,6 +42,7 @@ export async function checkLive(browser, { caller, check, ask }) {
       "Interactions | where Kind == 'chat' and IsStreamCompletion | take 1 | project CorrelationId",
     );
     await browser.open(page, `/requests/${id}?tab=integrity`);
+    await reveal(page);
     assert.equal(await page.getByText('unchanged', { exact: true }).count(), 2);
     await page.getByText('both are there').waitFor();
   });

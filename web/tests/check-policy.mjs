@@ -55,8 +55,8 @@ export async function checkPolicy(browser, { check, admin }) {
   await check('without a token there is a form and no answer', async () => {
     const page = await browser.page({ isSignedIn: false });
     await browser.open(page, '/requests');
-    assert.equal(await page.getByLabel('Admin token').count(), 1);
-    await page.getByLabel('Admin token').fill('not the token');
+    assert.equal(await page.getByLabel('Token', { exact: true }).count(), 1);
+    await page.getByLabel('Token', { exact: true }).fill('not the token');
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('alert').waitFor();
     assert.match(await page.getByRole('alert').textContent(), /opens nothing/);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { settled } from './browser.mjs';
+import { reveal } from './browser.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -71,22 +71,13 @@ export async function checkScreens(browser, { check, ask }) {
 async function one(browser, page, path, name) {
   page.bad.length = 0;
   await browser.open(page, path);
-  await reveal(page, path);
+  await reveal(page);
   await browser.screenshot(page, name);
   assert.deepEqual(page.bad, []);
   const { overflow, isDrawn } = await page.evaluate(look);
   assert.ok(overflow <= 1, `the page is ${overflow} px wider than the window`);
   assert.ok(isDrawn, 'no font draws letters: install fonts-dejavu-core');
   assert.deepEqual(await violations(page), []);
-}
-
-/** Content is covered until a purpose is stated. */
-async function reveal(page, path) {
-  const purpose = page.getByLabel('Purpose', { exact: true });
-  if (!path.startsWith('/requests/') || (await purpose.count()) === 0) return;
-  await purpose.fill('tests of the portal');
-  await page.getByRole('button', { name: 'Show content' }).click();
-  await settled(page);
 }
 
 /** Letters of different shapes have different widths, unless each is drawn as the same box. */

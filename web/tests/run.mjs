@@ -5,6 +5,7 @@ import { Browser } from './browser.mjs';
 import { checkHostile } from './check-hostile.mjs';
 import { checkKeyboard } from './check-keyboard.mjs';
 import { checkLive } from './check-live.mjs';
+import { checkLogs } from './check-logs.mjs';
 import { checkPolicy } from './check-policy.mjs';
 import { checkScreens } from './check-screens.mjs';
 import { Caller, everything } from './traffic.mjs';
@@ -75,6 +76,7 @@ try {
     screens: checkScreens,
     keyboard: checkKeyboard,
     live: checkLive,
+    logs: checkLogs,
     hostile: checkHostile,
   };
   for (const [name, part] of Object.entries(parts)) {

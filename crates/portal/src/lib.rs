@@ -11,6 +11,7 @@ mod config;
 mod extract;
 mod interactions;
 mod kusto;
+mod language;
 mod live;
 mod problem;
 mod query;

@@ -19,7 +19,7 @@ use policy::Role;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::server::Portal;
-use crate::{access, admin, auth, interactions, live, query, sign_in};
+use crate::{access, admin, auth, interactions, language, live, query, sign_in};
 
 pub(crate) use guard::deny;
 
@@ -67,6 +67,14 @@ pub(crate) fn table() -> Vec<Route> {
         // The record.
         Route::new("query/run", Method::POST, "/v1/rest/query", "Run a KQL query, in Kusto's protocol version 1", query::run)
             .roles(READERS).takes::<query::QueryBody>().answers::<query::QueryAnswer>().errors(Dialect::Kusto),
+        Route::new("language/complete", Method::POST, "/admin/v1/kql/complete", "What may stand at a place in a query", language::complete)
+            .for_all_signed_in().takes::<language::Place>().answers::<language::Choices>(),
+        Route::new("language/hover", Method::POST, "/admin/v1/kql/hover", "What the word at a place in a query means", language::hover)
+            .for_all_signed_in().takes::<language::Place>().answers::<language::Meaning>(),
+        Route::new("language/check", Method::POST, "/admin/v1/kql/check", "What is wrong with a query, without running it", language::check)
+            .for_all_signed_in().takes::<language::Text>().answers::<language::Mistakes>(),
+        Route::new("language/format", Method::POST, "/admin/v1/kql/format", "A query laid out; it means the same", language::format)
+            .for_all_signed_in().takes::<language::Text>().answers::<language::Text>(),
         Route::new("interactions/tail", Method::GET, "/admin/v1/live", "Interactions as they end, as server-sent events, without content", live::tail)
             .roles(OVERSEERS).query::<live::Wanted>(),
         Route::new("interactions/trail", Method::GET, "/admin/v1/interactions/{id}/trail", "The steps of one interaction in the ledger, and sums over its bodies", interactions::trail)

@@ -1,6 +1,16 @@
 /** Administration of the running gateway. */
 import { getJson } from './http';
 
+/** Who is signed in. */
+export interface Me {
+  id: string;
+  name: string;
+  kind: string;
+  roles: string[];
+}
+
+export const readMe = (signal: AbortSignal): Promise<Me> => getJson('/admin/v1/me', { signal });
+
 export interface Circuit {
   deployment: string;
   state: string;

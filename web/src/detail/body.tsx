@@ -6,7 +6,7 @@ import { Copy } from '../ui/copy';
 import { Empty, Failed } from '../ui/empty';
 import { HostileText } from '../ui/hostile';
 import { Loading, Panel } from '../ui/panel';
-import { type Interaction, readBodies } from './interaction';
+import { type Content, type Interaction, readContent } from './interaction';
 import { Reveal } from './reveal';
 
 export type Side = 'request' | 'response';
@@ -17,31 +17,10 @@ interface Props {
 }
 
 export function BodyView({ interaction, side }: Props) {
-  const isRequest = side === 'request';
-  const size = isRequest ? interaction.RequestBodyBytes : interaction.ResponseBodyBytes;
-  const headers = isRequest ? interaction.RequestHeaders : interaction.ResponseHeaders;
-  const first = isRequest
-    ? `${interaction.Method} ${interaction.Url} ${interaction.ClientProtocol}`
-    : `${interaction.ClientProtocol} ${interaction.ResponseCode}`;
   return (
-    <div class="stack">
-      <Panel title="Head" note="secrets are not on record">
-        <div class="panel-body">
-          <HostileText label="Head" text={[first, ...headerLines(headers)].join('\n')} />
-        </div>
-      </Panel>
-      <Panel title="Body" note={bytes(size)}>
-        <div class="panel-body">
-          {size > 0 ? (
-            <Reveal id={interaction.CorrelationId}>
-              {(purpose) => <Content interaction={interaction} side={side} purpose={purpose} />}
-            </Reveal>
-          ) : (
-            <p class="muted">None was sent.</p>
-          )}
-        </div>
-      </Panel>
-    </div>
+    <Reveal id={interaction.CorrelationId}>
+      {(purpose) => <Loaded interaction={interaction} side={side} purpose={purpose} />}
+    </Reveal>
   );
 }
 
@@ -52,19 +31,54 @@ export function headerLines(headers: Record<string, unknown> | null): string[] {
   );
 }
 
-function Content({ interaction, side, purpose }: Props & { purpose: string }) {
+function Loaded({ interaction, side, purpose }: Props & { purpose: string }) {
   const id = interaction.CorrelationId;
-  const found = useLoad(id, (signal) => readBodies(id, purpose, signal));
+  const found = useLoad(id, (signal) => readContent(id, purpose, signal));
   if (found.failure) return <Failed failure={found.failure} again={found.again} />;
   if (!found.value) return <Loading />;
-  const text = side === 'request' ? found.value.RequestBody : found.value.ResponseBody;
-  if (text === '') return <Empty kind="capture-off" />;
+  const isRequest = side === 'request';
   return (
-    <>
-      <div class="body-tools">
-        <Copy text={text} name={`${side} body`} />
+    <div class="stack">
+      <Head interaction={interaction} side={side} content={found.value} />
+      <Body
+        side={side}
+        text={isRequest ? found.value.RequestBody : found.value.ResponseBody}
+        size={isRequest ? interaction.RequestBodyBytes : interaction.ResponseBodyBytes}
+      />
+    </div>
+  );
+}
+
+function Head({ interaction, side, content }: Props & { content: Content }) {
+  const isRequest = side === 'request';
+  const first = isRequest
+    ? `${interaction.Method} ${interaction.Url} ${interaction.ClientProtocol}`
+    : `${interaction.ClientProtocol} ${interaction.ResponseCode}`;
+  const headers = isRequest ? content.RequestHeaders : content.ResponseHeaders;
+  return (
+    <Panel title="Head" note="secrets are not on record">
+      <div class="panel-body">
+        <HostileText label="Head" text={[first, ...headerLines(headers)].join('\n')} />
       </div>
-      <HostileText label={`${side} body`} text={pretty(text)} />
-    </>
+    </Panel>
+  );
+}
+
+function Body({ side, text, size }: { side: Side; text: string; size: number }) {
+  const isMissing = size > 0 && text === '';
+  return (
+    <Panel
+      title="Body"
+      note={bytes(size)}
+      actions={text && <Copy text={text} name={`${side} body`} />}
+    >
+      {isMissing && <Empty kind="capture-off" />}
+      {size === 0 && <p class="panel-body muted">None was sent.</p>}
+      {text && (
+        <div class="panel-body">
+          <HostileText label={`${side} body`} text={pretty(text)} />
+        </div>
+      )}
+    </Panel>
   );
 }

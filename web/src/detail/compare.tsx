@@ -10,7 +10,7 @@ import { Input } from '../ui/field';
 import { Loading, Panel } from '../ui/panel';
 import { Table } from '../ui/table';
 import { type DiffLine, difference } from './difference';
-import { type Interaction, readBodies, readInteraction } from './interaction';
+import { type Interaction, readContent, readInteraction } from './interaction';
 import { Reveal } from './reveal';
 
 export function Compare({ interaction }: { interaction: Interaction }) {
@@ -90,7 +90,7 @@ function FactsDiffer({ left, right }: { left: Interaction; right: Interaction })
 
 function BodiesDiffer({ left, right, purpose }: { left: string; right: string; purpose: string }) {
   const found = useLoad(`${left} ${right}`, (signal) =>
-    Promise.all([readBodies(left, purpose, signal), readBodies(right, purpose, signal)]),
+    Promise.all([readContent(left, purpose, signal), readContent(right, purpose, signal)]),
   );
   if (found.failure) return <Failed failure={found.failure} again={found.again} />;
   if (!found.value) return <Loading />;

@@ -6,7 +6,7 @@ import { Badge } from '../ui/badge';
 import { Empty, Failed } from '../ui/empty';
 import { HostileText } from '../ui/hostile';
 import { Loading } from '../ui/panel';
-import { type Interaction, type Message, readBodies, readMessages } from './interaction';
+import { type Interaction, type Message, readContent, readMessages } from './interaction';
 import { Media, mediaWithin, mediumIn } from './media';
 
 interface Props {
@@ -17,7 +17,7 @@ interface Props {
 export function Conversation({ interaction, purpose }: Props) {
   const id = interaction.CorrelationId;
   const found = useLoad(id, (signal) =>
-    Promise.all([readMessages(id, purpose, signal), readBodies(id, purpose, signal)]),
+    Promise.all([readMessages(id, purpose, signal), readContent(id, purpose, signal)]),
   );
   if (found.failure) return <Failed failure={found.failure} again={found.again} />;
   if (!found.value) return <Loading />;

@@ -12,7 +12,7 @@ export interface ErrorDetail {
   elapsed?: number;
 }
 
-/** The columns of `Interactions` but for the bodies. */
+/** The columns of `Interactions` but for those with content. */
 export interface Interaction {
   TimeGenerated: string;
   CorrelationId: string;
@@ -37,23 +37,17 @@ export interface Interaction {
   ProductId: string;
   ApimSubscriptionId: string;
   UserId: string;
-  RequestHeaders: Record<string, unknown> | null;
-  RequestBodySha256: string;
   RequestBodyBytes: number;
   RequestSize: number;
   ResponseCode: number;
-  ResponseHeaders: Record<string, unknown> | null;
-  ResponseBodySha256: string;
   ResponseBodyBytes: number;
   ResponseSize: number;
   BackendId: string;
   BackendMethod: string;
   BackendProtocol: string;
   BackendUrl: string;
-  BackendRequestHeaders: Record<string, unknown> | null;
   BackendRequestChanges: string;
   BackendResponseCode: number | null;
-  BackendResponseHeaders: Record<string, unknown> | null;
   Attempts: number;
   TotalTime: number | null;
   BackendTime: number | null;
@@ -82,7 +76,6 @@ export interface Interaction {
   CostUsd: string | null;
   PriceVersion: string;
   FinishReason: string;
-  RequestParameters: Record<string, unknown> | null;
   ContentFilter: unknown;
   ThreadId: string;
   RunId: string;
@@ -100,10 +93,30 @@ export interface Message {
   ChoiceIndex: number;
 }
 
-export interface Bodies {
+type Headers = Record<string, unknown> | null;
+
+/** The columns with content: who reads them says what for. */
+export interface Content {
+  RequestHeaders: Headers;
   RequestBody: string;
+  RequestBodySha256: string;
+  ResponseHeaders: Headers;
   ResponseBody: string;
+  ResponseBodySha256: string;
+  BackendRequestHeaders: Headers;
+  BackendResponseHeaders: Headers;
 }
+
+const CONTENT = [
+  'RequestHeaders',
+  'RequestBody',
+  'RequestBodySha256',
+  'ResponseHeaders',
+  'ResponseBody',
+  'ResponseBodySha256',
+  'BackendRequestHeaders',
+  'BackendResponseHeaders',
+].join(', ');
 
 const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
@@ -117,7 +130,7 @@ function having(table: string, id: string): string {
 /** One interaction without its content; one that is not there any more is `expired`. */
 export async function readInteraction(id: string, signal: AbortSignal): Promise<Interaction> {
   if (!ID.test(id)) throw new Failure('failed', `${id} is not the id of an interaction.`);
-  const csl = `${having('Interactions', id)}\n| project-away RequestBody, ResponseBody`;
+  const csl = `${having('Interactions', id)}\n| project-away ${CONTENT}, RequestParameters`;
   const [found] = await queryRows<Interaction>(csl, { signal });
   if (found) return found;
   const [oldest] = await queryRows<{ At: string | null }>(
@@ -140,12 +153,14 @@ export function readMessages(id: string, purpose: string, signal: AbortSignal): 
   return queryRows<Message>(csl, { purpose, signal });
 }
 
-export async function readBodies(
+/** The content of one interaction; none if it is gone meanwhile. */
+export async function readContent(
   id: string,
   purpose: string,
   signal: AbortSignal,
-): Promise<Bodies> {
-  const csl = `${having('Interactions', id)}\n| project RequestBody, ResponseBody`;
-  const [found] = await queryRows<Bodies>(csl, { purpose, signal });
-  return found ?? { RequestBody: '', ResponseBody: '' };
+): Promise<Content> {
+  const csl = `${having('Interactions', id)}\n| project ${CONTENT}`;
+  const [found] = await queryRows<Content>(csl, { purpose, signal });
+  if (!found) throw new Failure('expired', 'The interaction is no longer kept.');
+  return found;
 }

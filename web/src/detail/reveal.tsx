@@ -28,19 +28,35 @@ export function Reveal({ id, children }: Props) {
 }
 
 function Cover({ id }: { id: string }) {
+  const open = (purpose: string) => {
+    opened.value = new Map(opened.value).set(id, purpose);
+  };
+  return <PurposeForm onState={open} note="" />;
+}
+
+interface FormProps {
+  onState: (purpose: string) => void;
+  note: string;
+}
+
+/** Asks what content is read for. */
+export function PurposeForm({ onState, note }: FormProps) {
   const [text, setText] = useState(lastPurpose.value);
   const purpose = text.trim();
   const submit = (event: Event) => {
     event.preventDefault();
     lastPurpose.value = purpose;
-    opened.value = new Map(opened.value).set(id, purpose);
+    onState(purpose);
   };
   return (
     <form class="cover" onSubmit={submit}>
       <Icon name="eye" />
       <div>
-        <h2>Prompts and answers are covered</h2>
-        <p class="muted">Who reads them, when and what for goes on record before they are shown.</p>
+        <h2>Content is covered</h2>
+        <p class="muted">
+          {note} Who reads prompts, answers and headers, and what for, goes on record before they
+          are shown.
+        </p>
       </div>
       <Input
         label="Purpose"

@@ -1,12 +1,15 @@
 /** Which way a request went, and what was decided on it. */
 import * as format from '../format';
+import { useLoad } from '../load';
 import { line } from '../text';
 import { Status } from '../ui/badge';
+import { Failed } from '../ui/empty';
 import { HostileText } from '../ui/hostile';
-import { Facts, Panel } from '../ui/panel';
+import { Facts, Loading, Panel } from '../ui/panel';
 import { Table } from '../ui/table';
 import { headerLines } from './body';
-import type { ErrorDetail, Interaction } from './interaction';
+import { type ErrorDetail, type Interaction, readContent } from './interaction';
+import { Reveal } from './reveal';
 
 export function Route({ interaction }: { interaction: Interaction }) {
   const changes = interaction.BackendRequestChanges;
@@ -47,22 +50,32 @@ export function Route({ interaction }: { interaction: Interaction }) {
           ]}
         />
       </Panel>
-      <div class="columns">
-        <Panel title="Sent to the backend" note="secrets are not on record">
-          <div class="panel-body">
-            <HostileText
-              text={headerLines(interaction.BackendRequestHeaders).join('\n') || 'nothing'}
-            />
-          </div>
-        </Panel>
-        <Panel title="Came from the backend">
-          <div class="panel-body">
-            <HostileText
-              text={headerLines(interaction.BackendResponseHeaders).join('\n') || 'nothing'}
-            />
-          </div>
-        </Panel>
-      </div>
+      <Reveal id={interaction.CorrelationId}>
+        {(purpose) => <Heads id={interaction.CorrelationId} purpose={purpose} />}
+      </Reveal>
+    </div>
+  );
+}
+
+/** Heads to and from the backend. */
+function Heads({ id, purpose }: { id: string; purpose: string }) {
+  const found = useLoad(id, (signal) => readContent(id, purpose, signal));
+  if (found.failure) return <Failed failure={found.failure} again={found.again} />;
+  if (!found.value) return <Loading />;
+  const text = (headers: Record<string, unknown> | null) =>
+    headerLines(headers).join('\n') || 'nothing';
+  return (
+    <div class="columns">
+      <Panel title="Sent to the backend" note="secrets are not on record">
+        <div class="panel-body">
+          <HostileText label="Head sent" text={text(found.value.BackendRequestHeaders)} />
+        </div>
+      </Panel>
+      <Panel title="Came from the backend">
+        <div class="panel-body">
+          <HostileText label="Head received" text={text(found.value.BackendResponseHeaders)} />
+        </div>
+      </Panel>
     </div>
   );
 }

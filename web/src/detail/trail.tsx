@@ -7,7 +7,8 @@ import { Badge } from '../ui/badge';
 import { Failed } from '../ui/empty';
 import { Facts, Loading, Panel } from '../ui/panel';
 import { Table } from '../ui/table';
-import type { Interaction } from './interaction';
+import { type Interaction, readContent } from './interaction';
+import { Reveal } from './reveal';
 
 export function Integrity({ interaction }: { interaction: Interaction }) {
   const { CorrelationId: id, LedgerSequence: last } = interaction;
@@ -16,14 +17,16 @@ export function Integrity({ interaction }: { interaction: Interaction }) {
   if (!found.value) return <Loading />;
   return (
     <div class="stack">
-      <Proof interaction={interaction} trail={found.value} />
+      <Proof trail={found.value} />
       <Steps trail={found.value} />
+      <Reveal id={id}>
+        {(purpose) => <Bodies id={id} purpose={purpose} trail={found.value} />}
+      </Reveal>
     </div>
   );
 }
 
-function Proof({ interaction, trail }: { interaction: Interaction; trail: Trail }) {
-  const isSession = interaction.Kind === 'realtime' || interaction.ResponseCode === 101;
+function Proof({ trail }: { trail: Trail }) {
   return (
     <Panel title="Record" note="frames in the hash-chained ledger">
       <Facts
@@ -38,30 +41,41 @@ function Proof({ interaction, trail }: { interaction: Interaction; trail: Trail 
               <Badge tone="warn" text="the start lies too far back" />
             ),
           ],
+          ['Pieces of the answer', format.number(trail.response.pieces)],
+        ]}
+      />
+      <p class="panel-body muted">
+        The chain over all frames is proved under <a href="/audit">Audit</a>, or offline with{' '}
+        <code>gatehouse audit verify</code>.
+      </p>
+    </Panel>
+  );
+}
+
+/** The recorded bytes against what the table says of them. */
+function Bodies({ id, purpose, trail }: { id: string; purpose: string; trail: Trail | null }) {
+  const found = useLoad(id, (signal) => readContent(id, purpose, signal));
+  if (found.failure) return <Failed failure={found.failure} again={found.again} />;
+  if (!found.value || !trail) return <Loading />;
+  const { RequestBodySha256: request, ResponseBodySha256: response } = found.value;
+  return (
+    <Panel title="Bodies" note="SHA-256 of the recorded bytes against the table's">
+      <Facts
+        facts={[
           [
             'Request body',
-            <Same
-              key="request"
-              is={trail.request.sha256 === interaction.RequestBodySha256}
-              has={!isSession && interaction.RequestBodySha256 !== ''}
-            />,
+            <Same key="request" is={trail.request.sha256 === request} has={request !== ''} />,
           ],
           [
             'Answer body',
             <Same
               key="response"
-              is={trail.response.sha256 === interaction.ResponseBodySha256}
-              has={!isSession && trail.response.bytes > 0}
+              is={trail.response.sha256 === response}
+              has={trail.response.bytes > 0}
             />,
           ],
-          ['Pieces of the answer', format.number(trail.response.pieces)],
         ]}
       />
-      <p class="panel-body muted">
-        The SHA-256 of the recorded bytes is compared with the one in the table. The chain over all
-        frames is proved under <a href="/audit">Audit</a> or offline with{' '}
-        <code>gatehouse audit verify</code>.
-      </p>
     </Panel>
   );
 }

@@ -47,6 +47,12 @@ const look = EditorView.theme({
     background: 'var(--accent)',
     color: 'var(--on-accent)',
   },
+  // The library's own underline is an image that the page's policy does not let in.
+  '.cm-lintRange-error': { backgroundImage: 'none', textDecoration: 'underline wavy var(--bad)' },
+  '.cm-lintRange-warning': {
+    backgroundImage: 'none',
+    textDecoration: 'underline wavy var(--warn)',
+  },
   '.cm-placeholder': { color: 'var(--muted)' },
 });
 

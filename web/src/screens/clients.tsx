@@ -1,5 +1,6 @@
 /** Who calls with what, what goes wrong on their side, and how a client is set up. */
 import { Setup } from '../clients/setup';
+import { Reveal } from '../detail/reveal';
 import * as format from '../format';
 import { inRange, rangeOf } from '../kql/text';
 import { place } from '../location';
@@ -29,7 +30,6 @@ interface Agent {
   Calls: number;
   Callers: number;
   Failed: number;
-  Retries: number;
   LastSeen: string;
 }
 
@@ -48,14 +48,41 @@ interface Version {
   LastSeen: string;
 }
 
-/** SDKs made by Stainless number their attempts in this header, from 0. */
-const RETRY = `toint(RequestHeaders['x-stainless-retry-count'])`;
+interface Retrying {
+  Sdk: string;
+  Version: string;
+  Calls: number;
+  Retries: number;
+}
+
+/** SDKs made by Stainless number their attempts in a header, from 0. Headers count as content. */
+function Retries({ within, purpose }: { within: string; purpose: string }) {
+  const csl = `${within}
+| extend Sdk = tostring(RequestHeaders['x-stainless-lang']), Version = tostring(RequestHeaders['x-stainless-package-version']), Attempt = toint(RequestHeaders['x-stainless-retry-count'])
+| where Sdk != ''
+| summarize Calls = count(), Retries = countif(Attempt > 0) by Sdk, Version
+| top 50 by Calls desc`;
+  return (
+    <QueryTable<Retrying>
+      title="Official SDKs and their retries"
+      csl={csl}
+      purpose={purpose}
+      none="No official SDK has called in this time range."
+      columns={[
+        { name: 'SDK', show: (row) => line(row.Sdk) },
+        { name: 'Version', show: (row) => line(row.Version) },
+        { name: 'Calls', isNumber: true, show: (row) => format.number(row.Calls) },
+        { name: 'Retries', isNumber: true, show: (row) => format.percent(row.Retries, row.Calls) },
+      ]}
+    />
+  );
+}
 
 function InUse() {
   const within = `Interactions\n| where ${inRange(rangeOf(place.value.params))}`;
   const agents = `${within}
 | summarize Calls = count(), Callers = dcount(CallerIpAddress), Failed = countif(ResponseCode >= 400),
-    Retries = countif(${RETRY} > 0), LastSeen = max(TimeGenerated) by UserAgent
+    LastSeen = max(TimeGenerated) by UserAgent
 | top 50 by Calls desc`;
   const wrong = `${within} and ResponseCode in (404, 405) and (BackendId == '' or OperationId == '')
 | summarize Calls = count(), Agents = make_set(UserAgent, 3)
@@ -76,14 +103,12 @@ function InUse() {
           { name: 'Calls', isNumber: true, show: (row) => format.number(row.Calls) },
           { name: 'Callers', isNumber: true, show: (row) => format.number(row.Callers) },
           { name: 'Failed', isNumber: true, show: (row) => format.percent(row.Failed, row.Calls) },
-          {
-            name: 'Retries',
-            isNumber: true,
-            show: (row) => format.percent(row.Retries, row.Calls),
-          },
           { name: 'Last seen', isNumber: true, show: (row) => format.timeInZone(row.LastSeen) },
         ]}
       />
+      <Reveal id="retries of clients">
+        {(purpose) => <Retries within={within} purpose={purpose} />}
+      </Reveal>
       <QueryTable<WrongPath>
         title="Wrong paths"
         note="unknown to the gateway"

@@ -2,9 +2,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import '../style/logs.css';
 import { type Answer, query } from '../api/kusto';
+import { format as layOut } from '../api/language';
+import { PurposeForm } from '../detail/reveal';
 import * as format from '../format';
 import { useLoad } from '../load';
 import { param, setParams } from '../location';
+import { assistance } from '../logs/assistance';
 import { hasChart, ResultChart } from '../logs/chart';
 import { Editor, type EditorHandle } from '../logs/editor';
 import { ResultTable } from '../logs/result';
@@ -41,6 +44,13 @@ export default function Logs() {
     setParams({ q: text, view: null }, { replace: false });
   };
   const runEditor = () => run(editor.current?.wanted() ?? '');
+  const tidyUp = async () => {
+    const before = editor.current?.text() ?? '';
+    const after = await layOut(before);
+    // Whoever went on typing meanwhile keeps what was typed.
+    if (editor.current?.text() === before) editor.current.setText(after);
+    editor.current?.focus();
+  };
   const pick = (text: string) => {
     editor.current?.setText(text);
     setParams({ mode: null });
@@ -56,6 +66,7 @@ export default function Logs() {
         >
           Simple mode
         </Button>
+        <Button onClick={tidyUp}>Format</Button>
         <Button look="main" icon="play" title="Ctrl+Enter" onClick={runEditor}>
           Run
         </Button>
@@ -68,19 +79,26 @@ export default function Logs() {
           }}
         />
       )}
-      <Editor text={first} handle={editor} onRun={runEditor} assistance={[]} />
+      <Editor text={first} handle={editor} onRun={runEditor} assistance={assistance} />
       {wanted.text && <Result key={wanted.round} text={wanted.text} />}
     </div>
   );
 }
 
 function Result({ text }: { text: string }) {
-  const [began] = useState(performance.now());
-  const found = useLoad(text, async (signal) => {
-    const answer = await query(text, { signal });
+  const [purpose, setPurpose] = useState('');
+  const found = useLoad(`${purpose}\n${text}`, async (signal) => {
+    const began = performance.now();
+    const answer = await query(text, { signal, purpose });
     return { answer, milliseconds: performance.now() - began };
   });
-  if (found.failure) return <Failed failure={found.failure} again={found.again} />;
+  const { failure } = found;
+  if (failure?.kind === 'no-permission' && /purpose/.test(failure.message) && !purpose) {
+    return (
+      <PurposeForm onState={setPurpose} note="This query reads prompts, answers or headers." />
+    );
+  }
+  if (failure) return <Failed failure={failure} again={found.again} />;
   if (!found.value) return <Loading />;
   return <Shown {...found.value} />;
 }

@@ -12,12 +12,14 @@ interface Props<T> {
   note?: ComponentChildren;
   csl: string;
   columns: readonly TableColumn<T>[];
+  /** What content is read for, where the query reads some. */
+  purpose?: string;
   /** Said when there are no rows. */
   none: string;
 }
 
-export function QueryTable<T>({ title, note, csl, columns, none }: Props<T>) {
-  const found = useLoad(csl, (signal) => queryRows<T>(csl, { signal }));
+export function QueryTable<T>({ title, note, csl, columns, purpose = '', none }: Props<T>) {
+  const found = useLoad(csl, (signal) => queryRows<T>(csl, { purpose, signal }));
   return (
     <Panel
       title={title}
