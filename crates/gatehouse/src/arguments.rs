@@ -1,9 +1,15 @@
 //! The command line: nouns and verbs, and what each takes.
 
+mod cost;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::cost::{
+    CloseArguments, CostColumn, CostCommand, EstimateArguments, ReconcileArguments, ReportArguments,
+};
 
 /// The audited way in to an organisation's Azure OpenAI and OpenAI-compatible models.
 #[derive(Parser, Debug)]
@@ -39,6 +45,9 @@ pub(crate) enum Command {
     /// The services behind a running gateway.
     #[command(subcommand)]
     Backend(BackendCommand),
+    /// What it costs.
+    #[command(subcommand)]
+    Cost(CostCommand),
     /// What has been used of limits: the counters of a running gateway.
     Quota(ConfigFile),
     /// Have a running gateway read its configuration again; taken as a whole or not at all.

@@ -69,8 +69,18 @@ pub(crate) struct Config {
     pub(crate) admin: portal::PortalConfig,
     /// How people sign in to the admin listener with an identity provider.
     pub(crate) sign_in: SignInConfig,
-    /// The listener for `/healthz` and `/readyz`.
+    /// The listener for `/healthz`, `/readyz` and `/metrics`.
     pub(crate) health: HealthConfig,
+    /// What `/metrics` says.
+    pub(crate) metrics: monitor::MetricsConfig,
+    /// Telemetry to a collector.
+    pub(crate) otlp: monitor::OtlpConfig,
+    /// What people are told of, when and how.
+    pub(crate) alerts: monitor::AlertsConfig,
+    /// The mail server, for alerts.
+    pub(crate) mail: monitor::MailConfig,
+    /// Budgets.
+    pub(crate) cost: monitor::CostConfig,
     /// Price list in the format of the built-in one, which holds if this is empty.
     pub(crate) prices_file: PathBuf,
     /// What the gateway says of itself.
@@ -119,6 +129,11 @@ impl Default for Config {
             admin: portal::PortalConfig::default(),
             sign_in: SignInConfig::default(),
             health: HealthConfig::default(),
+            metrics: monitor::MetricsConfig::default(),
+            otlp: monitor::OtlpConfig::default(),
+            alerts: monitor::AlertsConfig::default(),
+            mail: monitor::MailConfig::default(),
+            cost: monitor::CostConfig::default(),
             prices_file: PathBuf::new(),
             log: LogConfig::default(),
         }
@@ -171,7 +186,7 @@ impl Config {
         self.rules()?;
         self.prices()?;
         self.redis()?;
-        Ok(())
+        crate::monitoring::alerts::validate(self)
     }
 
     /// The secret under which keys are hashed.
@@ -294,6 +309,13 @@ impl Config {
         resolve(&mut self.data_dir);
         resolve(&mut self.prices_file);
         resolve(&mut self.redis.ca_file);
+        resolve(&mut self.otlp.ca_file);
+        resolve(&mut self.mail.password_file);
+        resolve(&mut self.mail.ca_file);
+        for sink in &mut self.alerts.sinks {
+            resolve(&mut sink.url_file);
+            resolve(&mut sink.ca_file);
+        }
         resolve_secret(&mut self.key_hash_secret, folder);
         if let Some(reference) = &mut self.redis.password {
             resolve_secret(reference, folder);

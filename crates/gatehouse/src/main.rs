@@ -5,12 +5,14 @@ mod arguments;
 mod audit;
 mod client;
 mod config;
+mod cost;
 mod demo;
 mod doctor;
 mod exit;
 mod http;
 mod init;
 mod keys;
+mod monitoring;
 mod output;
 mod query;
 mod records;
@@ -65,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(&arguments),
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(&arguments),
         Command::Backend(command) => admin::backend(&command),
+        Command::Cost(command) => cost::run(&command),
         Command::Quota(file) => admin::quota(&file),
         Command::Reload(file) => admin::reload(&file),
         Command::Doctor(file) => doctor::run(&file),

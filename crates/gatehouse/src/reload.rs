@@ -28,6 +28,8 @@ const RESTART: &[&str] = &[
     "/admin",
     "/sign_in",
     "/health",
+    "/metrics",
+    "/otlp",
     "/log/json",
 ];
 
@@ -46,6 +48,12 @@ impl Reloader {
 
     /// Swaps the configuration for what the file holds now. An error changes nothing.
     pub(crate) async fn reload(&self) -> anyhow::Result<ReloadReport> {
+        let report = self.swap().await;
+        self.parts.monitoring.reloaded(report.is_ok());
+        report
+    }
+
+    async fn swap(&self) -> anyhow::Result<ReloadReport> {
         let mut current = self.current.lock().await;
         let file = self.file.clone();
         let next = tokio::task::spawn_blocking(move || {

@@ -14,11 +14,12 @@ use gateway::{Drain, Gateway, Wiring};
 use identity::Verifier;
 use kql::{Frame, Options, QueryError};
 use ledger::Ledger;
+use monitor::Watcher;
 use openai::Catalogue;
 use pipeline::Pipeline;
 use portal::{
-    Access, AccessToken, BackendList, CounterList, Operations, Portal, Problem, ReloadReport,
-    SignIn, Token,
+    Access, AccessToken, AlertList, AlertTest, BackendList, CounterList, Operations, Portal,
+    Problem, ReloadReport, SignIn, Token,
 };
 use serde_json::json;
 use shared::{Directory, Follower, LimitProjection, Limiter, Objects, Shares, Snapshot, node_name};
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::keys;
+use crate::monitoring::{self, Monitoring};
 use crate::records::LedgerRecords;
 use crate::reload::Reloader;
 use crate::serve::LogLevel;
@@ -48,9 +50,10 @@ pub(crate) struct Running {
 
 /// What takes a changed configuration while it runs.
 pub(crate) struct Parts {
-    gateway: Gateway,
+    pub(crate) gateway: Gateway,
     identity: Verifier,
-    pipeline: Pipeline,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) monitoring: Arc<Monitoring>,
     store: Arc<Store>,
     engine: Arc<CurrentEngine>,
     log: LogLevel,
@@ -62,6 +65,7 @@ struct CurrentEngine(ArcSwap<query::Engine>);
 /// What an administrator asks over HTTP.
 struct Administration {
     parts: Arc<Parts>,
+    watcher: Arc<Watcher>,
     reloader: Arc<Reloader>,
     limiter: Limiter,
 }
@@ -78,10 +82,11 @@ impl Running {
             let config = config.clone();
             tokio::task::spawn_blocking(move || open(&config)).await??
         };
-        let (objects, limiter, follower) = follow(&config, &ledger).await?;
+        let (objects, limiter, follower, node) = follow(&config, &ledger).await?;
+        let monitoring = Arc::new(Monitoring::new(&config)?);
         let pipeline = Pipeline::start(
             ledger.clone(),
-            store.clone(),
+            monitoring.observed(store.clone()),
             config.prices()?,
             config.pipeline.clone(),
             config.work_dir().join("pipeline"),
@@ -99,38 +104,35 @@ impl Running {
         let gateway = Gateway::start(wiring).await?;
         let engine = query::Engine::new(store.clone(), config.query.clone())?;
         let engine = Arc::new(CurrentEngine(ArcSwap::from_pointee(engine)));
-        let parts =
-            Arc::new(Parts { gateway, identity: identity.clone(), pipeline, store, engine, log });
+        let parts = Arc::new(Parts {
+            gateway,
+            identity: identity.clone(),
+            pipeline,
+            monitoring,
+            store,
+            engine,
+            log,
+        });
         let reloader = Arc::new(Reloader::new(file.to_owned(), config.clone(), parts.clone()));
         let stop = CancellationToken::new();
+        let watcher = watcher(&config, &parts, (&ledger, &limiter), node)?;
         let administration = Arc::new(Administration {
             parts: parts.clone(),
+            watcher: watcher.clone(),
             reloader: reloader.clone(),
             limiter: limiter.clone(),
         });
-        let sign_in =
-            SignIn::new(config.sign_in()?, identity.clone()).map_err(anyhow::Error::msg)?;
-        let portal = Portal::new(
-            &config.admin,
-            portal::Wiring {
-                engine: parts.engine.clone(),
-                operations: administration,
-                records: Arc::new(LedgerRecords::new(ledger.clone(), config.ledger_dir())),
-                access: Access::new(vec![
-                    Box::new(token),
-                    Box::new(AccessToken::new(identity.clone(), &config.admin.roles)),
-                    Box::new(sign_in.clone()),
-                ]),
-                sign_in,
-            },
-        );
+        let portal = portal(&config, administration, &ledger, (token, &identity))?;
+        let pages = health_pages(&config, &parts, &ledger, &limiter);
         let listeners = vec![
             tokio::spawn(serve_portal(portal, admin, stop.clone())),
-            tokio::spawn(parts.gateway.health().serve(health, stop.clone())),
+            tokio::spawn(pages.serve(health, stop.clone())),
             tokio::spawn(watch_configuration(reloader, stop.clone())),
+            tokio::spawn(export(&parts, &ledger, &limiter, &stop)),
             tokio::spawn(tend_shares(limiter, stop.clone())),
             tokio::spawn(tend_objects(objects, stop.clone())),
             tokio::spawn(identity.run(unix_seconds, stop.clone())),
+            tokio::spawn(watch_alerts(parts.clone(), watcher, stop.clone())),
         ];
         Ok(Self { parts, ledger, follower, stop, listeners })
     }
@@ -181,10 +183,14 @@ impl Parts {
         if next.log.level != current.log.level {
             self.log.set(&next.log.level)?;
         }
+        let rules = next.rules()?;
+        let courier = monitoring::alerts::courier(next)?;
         self.gateway.reload(next.settings()?)?;
         if next.identity != current.identity {
             self.identity.reconfigure(&next.identity)?;
         }
+        self.monitoring.set_rules(rules);
+        self.monitoring.reconfigure(next, courier);
         self.store.reconfigure(next.store.clone())?;
         self.pipeline.set_prices(prices);
         if let Some(engine) = engine {
@@ -224,6 +230,16 @@ impl Operations for Administration {
         CounterList { counters: counters.iter().map(|counter| json!(counter)).collect() }
     }
 
+    async fn alerts(&self) -> AlertList {
+        let rules = self.watcher.rules().await;
+        AlertList { rules: rules.iter().map(|rule| json!(rule)).collect() }
+    }
+
+    async fn test_alert(&self, rule: &str) -> Result<AlertTest, Problem> {
+        let told = self.watcher.test(rule).await;
+        told.map(AlertTest).map_err(|detail| Problem::new(422, detail))
+    }
+
     fn drain(&self, backend: &str, with_stateful: bool) -> Result<BackendList, Problem> {
         let drain = if with_stateful { Drain::Everything } else { Drain::Balanced };
         self.parts.gateway.drain(backend, drain).map_err(no_such)?;
@@ -260,8 +276,11 @@ fn open(config: &Config) -> anyhow::Result<(Ledger, Arc<Store>)> {
     Ok((ledger, store))
 }
 
+/// What requests know together, and the node's name.
+type Followed = (Objects, Limiter, Follower, String);
+
 /// Brings what requests know together up to the end of the ledger, and lets it follow from there.
-async fn follow(config: &Config, ledger: &Ledger) -> anyhow::Result<(Objects, Limiter, Follower)> {
+async fn follow(config: &Config, ledger: &Ledger) -> anyhow::Result<Followed> {
     let (file, ledger) = (config.data_dir.join("shared.redb"), ledger.clone());
     let cached_max = config.objects.cached_max as usize;
     let redis = config.redis()?.map(Arc::new);
@@ -276,9 +295,9 @@ async fn follow(config: &Config, ledger: &Ledger) -> anyhow::Result<(Objects, Li
         if let Some(redis) = &redis {
             objects.share(Directory::new(redis.clone(), node.clone()));
         }
-        let shares = redis.map(|redis| Shares::new(redis, node, lease));
+        let shares = redis.map(|redis| Shares::new(redis, node.clone(), lease));
         let limiter = Limiter::load(&snapshot, shares, now())?;
-        Ok::<_, shared::Error>((objects, limiter, follower))
+        Ok::<_, shared::Error>((objects, limiter, follower, node))
     });
     Ok(followed.await??)
 }
@@ -312,10 +331,80 @@ async fn watch_configuration(reloader: Arc<Reloader>, stop: CancellationToken) {
     }
 }
 
+/// Sends telemetry, if there is a collector.
+fn export(
+    parts: &Arc<Parts>,
+    ledger: &Ledger,
+    limiter: &Limiter,
+    stop: &CancellationToken,
+) -> impl Future<Output = ()> + Send + use<> {
+    monitoring::export(parts.clone(), ledger.clone(), limiter.clone(), stop.clone())
+}
+
+/// Who looks at alert rules; reloads tell it of others.
+fn watcher(
+    config: &Config,
+    parts: &Arc<Parts>,
+    of: (&Ledger, &Limiter),
+    node: String,
+) -> anyhow::Result<Arc<Watcher>> {
+    let engine = parts.engine.clone();
+    let watcher = Arc::new(monitoring::alerts::watcher(config, parts, engine, of, node)?);
+    parts.monitoring.set_watcher(watcher.clone());
+    Ok(watcher)
+}
+
+/// Looks at alert rules and at budgets.
+async fn watch_alerts(parts: Arc<Parts>, watcher: Arc<Watcher>, stop: CancellationToken) {
+    let budgets = parts.monitoring.tend_budgets(parts.engine.clone(), stop.clone());
+    tokio::join!(watcher.run(stop), budgets);
+}
+
 async fn serve_portal(portal: Portal, listener: TcpListener, stop: CancellationToken) {
     if let Err(error) = portal.serve(listener, stop).await {
         tracing::error!(%error, "the admin listener failed");
     }
+}
+
+/// The admin listener. The token of the data folder, access tokens and sessions open it.
+fn portal(
+    config: &Config,
+    operations: Arc<Administration>,
+    ledger: &Ledger,
+    (token, identity): (Token, &Verifier),
+) -> anyhow::Result<Portal> {
+    let sign_in = SignIn::new(config.sign_in()?, identity.clone()).map_err(anyhow::Error::msg)?;
+    let access_token = AccessToken::new(identity.clone(), &config.admin.roles);
+    let access =
+        Access::new(vec![Box::new(token), Box::new(access_token), Box::new(sign_in.clone())]);
+    let wiring = portal::Wiring {
+        engine: operations.parts.engine.clone(),
+        operations,
+        records: Arc::new(LedgerRecords::new(ledger.clone(), config.ledger_dir())),
+        access,
+        sign_in,
+    };
+    Ok(Portal::new(&config.admin, wiring))
+}
+
+/// What the health listener answers.
+fn health_pages(
+    config: &Config,
+    parts: &Arc<Parts>,
+    ledger: &Ledger,
+    limiter: &Limiter,
+) -> gateway::Health {
+    let health = parts.gateway.health();
+    if !config.metrics.enabled {
+        return health;
+    }
+    let monitoring = parts.monitoring.clone();
+    health.with_metrics(monitoring::page(
+        monitoring,
+        parts.clone(),
+        ledger.clone(),
+        limiter.clone(),
+    ))
 }
 
 async fn bind(address: SocketAddr, field: &str) -> anyhow::Result<TcpListener> {

@@ -92,6 +92,7 @@ impl Exchange {
                 self.keep_learnt(&Bytes::new()).await?;
                 let answer = (answered, parts, body, length);
                 let filter = adds_usage.then(UsageFilter::default);
+                let _open = self.gateway.counters.open_stream();
                 Box::pin(self.pass_stream(admitted, answer, filter, is_client_gone)).await
             }
         };

@@ -107,6 +107,8 @@ pub struct Status {
     pub connections_refused: u64,
     /// Exchanges in flight.
     pub in_flight: u64,
+    /// Answers whose pieces are on their way.
+    pub open_streams: u64,
     /// Requests received since the start.
     pub received: u64,
     /// Requests answered by the gateway itself since the start.
@@ -155,6 +157,7 @@ pub(crate) struct Counters {
     pub(crate) connections: Arc<AtomicU64>,
     connections_refused: AtomicU64,
     in_flight: Arc<AtomicU64>,
+    open_streams: Arc<AtomicU64>,
     received: AtomicU64,
     refused: AtomicU64,
 }
@@ -245,7 +248,7 @@ impl Gateway {
 
     /// Answers health questions on another listener.
     pub fn health(&self) -> Health {
-        Health { gateway: self.inner.clone() }
+        Health { gateway: self.inner.clone(), metrics: None }
     }
 
     /// Accepts nothing new, lets what is in flight finish within the drain time, then ends. The
@@ -293,6 +296,7 @@ impl Inner {
             connections: count(&self.counters.connections),
             connections_refused: count(&self.counters.connections_refused),
             in_flight: count(&self.counters.in_flight),
+            open_streams: count(&self.counters.open_streams),
             received: count(&self.counters.received),
             refused: count(&self.counters.refused),
             ledger_serves: ledger_reason.is_empty(),
@@ -326,6 +330,10 @@ impl Counters {
 
     pub(crate) fn in_flight(&self) -> Counted {
         Counted::new(&self.in_flight)
+    }
+
+    pub(crate) fn open_stream(&self) -> Counted {
+        Counted::new(&self.open_streams)
     }
 }
 

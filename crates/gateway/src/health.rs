@@ -24,14 +24,25 @@ use crate::gateway::Inner;
 const CONNECTIONS_MAX: usize = 64;
 /// Time for a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers `/healthz` (the process lives) and `/readyz` (it can serve) on a listener of its own.
+/// What `/metrics` holds at this moment, as OpenMetrics text.
+pub type MetricsPage = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Answers `/healthz` (the process lives) and `/readyz` (it can serve) on a listener of its own, and
+/// `/metrics` if it was given that page.
 #[derive(Clone)]
 pub struct Health {
     pub(crate) gateway: Arc<Inner>,
+    pub(crate) metrics: Option<MetricsPage>,
 }
 
 impl Health {
+    /// Answers `/metrics` too.
+    pub fn with_metrics(self, page: MetricsPage) -> Self {
+        Self { metrics: Some(page), ..self }
+    }
+
     /// Serves until stopped.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -68,6 +79,24 @@ impl Health {
             "/readyz" => Some(self.readiness()),
             _ => None,
         }
+    }
+
+    fn respond(&self, path: &str) -> Response<Full<Bytes>> {
+        let page = self.metrics.as_ref().filter(|_| path == "/metrics");
+        let (status, content_type, body) = match (page, self.answer(path)) {
+            (Some(page), _) => (StatusCode::OK, OPEN_METRICS, page()),
+            (None, Some((status, body))) => (status, "application/json", body),
+            (None, None) => {
+                let message = "Ask /healthz, /readyz or, where metrics are enabled, /metrics here.";
+                let hint = json!({"error": { "code": "NotFound", "message": message }});
+                (StatusCode::NOT_FOUND, "application/json", hint.to_string())
+            }
+        };
+        let mut answer = Response::new(Full::new(Bytes::from(body)));
+        *answer.status_mut() = status;
+        let content_type = http::HeaderValue::from_static(content_type);
+        answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        answer
     }
 
     fn readiness(&self) -> (StatusCode, String) {
@@ -108,16 +137,7 @@ impl Health {
 
     async fn converse(&self, stream: TcpStream, stop: CancellationToken) {
         let service = service_fn(|request: Request<Incoming>| {
-            let (status, body) = self.answer(request.uri().path()).unwrap_or_else(|| {
-                let hint = json!({"error": {
-                    "code": "NotFound", "message": "Ask /healthz or /readyz here.",
-                }});
-                (StatusCode::NOT_FOUND, hint.to_string())
-            });
-            let mut answer = Response::new(Full::new(Bytes::from(body)));
-            *answer.status_mut() = status;
-            let json = http::HeaderValue::from_static("application/json");
-            answer.headers_mut().insert(header::CONTENT_TYPE, json);
+            let answer = self.respond(request.uri().path());
             async move { Ok::<_, Infallible>(answer) }
         });
         let mut builder = http1::Builder::new();

@@ -48,6 +48,6 @@ pub use config::{
     SecretRef, Tier, TlsConfig, UnknownObjects, UnknownPaths, WebSocketConfig,
 };
 pub use gateway::{BackendStatus, CircuitStatus, Error, Gateway, Status, Wiring};
-pub use health::Health;
+pub use health::{Health, MetricsPage};
 pub use live::Settings;
 pub use pool::Drain;

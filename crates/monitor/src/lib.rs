@@ -1,1 +1,29 @@
-//! Metrics, alerts, cost.
+//! Seeing it: metrics, telemetry, alerts, cost, reports.
+//!
+//! Nothing here is on the request path. What is counted per interaction comes from the rows that the
+//! pipeline writes, so it is the record that is counted. KQL is asked through an
+//! `Arc<dyn kql::Engine>`, and every socket goes out through `net`.
+
+mod alerts;
+mod config;
+mod cost;
+mod metrics;
+mod observe;
+mod otlp;
+
+pub use alerts::{
+    Aggregation, AlertRule, AlertsConfig, Change, ChangeKind, Courier, Delivery, Engine, Firing,
+    Lease, MailConfig, Mailer, Measured, Operator, Outbox, RuleStatus, SinkConfig, SinkKind, State,
+    StateStore, Watcher, WatcherParts, builtin_rules, common_schema,
+};
+pub use config::{GenAiVersion, MetricsConfig};
+pub use cost::{
+    BudgetConfig, BudgetPeriod, CostBy, CostConfig, Estimate, estimates, refresh_budgets,
+    report_query,
+};
+pub use metrics::{
+    BackendStanding, CATALOGUE, CircuitStanding, Convention, Definition, Distribution, Family,
+    Metric, MetricKind, Metrics, OVERFLOW, SERIES_MAX, Standing, Value, label_values_max,
+};
+pub use observe::ObservedSink;
+pub use otlp::{Exporter, OtlpConfig};

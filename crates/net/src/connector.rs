@@ -77,6 +77,36 @@ impl Connector {
         connector
     }
 
+    /// The same origin, for a protocol that knows no ALPN, such as SMTP.
+    pub fn without_alpn(&self) -> Self {
+        let mut connector = self.clone();
+        connector.http2 = Http2Mode::Never;
+        if let Some((tls, _)) = &mut connector.tls {
+            let mut config = rustls::ClientConfig::clone(tls.config());
+            config.alpn_protocols.clear();
+            *tls = TlsConnector::from(Arc::new(config));
+        }
+        connector
+    }
+
+    /// An open stream without TLS, whatever the origin's scheme; [`secure`](Self::secure) may follow.
+    pub async fn open_plain(&self) -> Result<Dialled, Error> {
+        let addresses = self.resolve().await?;
+        self.dial(&addresses).await.map(|tcp| Dialled(Stream::Plain(tcp)))
+    }
+
+    /// Begins TLS on a plain stream, as STARTTLS does (RFC 3207). The origin must be an `https` one.
+    pub async fn secure(&self, dialled: Dialled) -> Result<Dialled, Error> {
+        let (Stream::Plain(tcp), Some((connector, name))) = (dialled.0, &self.tls) else {
+            return Err(Error::new(ErrorKind::Config, "there is no plain stream to secure"));
+        };
+        let stream = connector.connect(name.clone(), tcp).await.map_err(|source| {
+            let text = format!("TLS with {}:{} failed", self.host, self.port);
+            Error::caused(ErrorKind::Connect, text, source)
+        })?;
+        Ok(Dialled(Stream::Tls(Box::new(stream))))
+    }
+
     /// An open stream, for a protocol of the caller's.
     pub async fn open(&self) -> Result<Dialled, Error> {
         self.connect().await.map(|connected| Dialled(connected.stream))

@@ -1,6 +1,7 @@
 //! Tests of the whole way from frames to rows, with a sink in memory.
 
 mod bodies;
+mod cost;
 mod kinds;
 mod live;
 mod once;

@@ -8,7 +8,7 @@ use crate::access::Member;
 use crate::admit::MEMBER_PREFIX;
 use crate::config::{ProductConfig, SubscriptionConfig, SubscriptionState};
 use crate::keys::{KeyHash, KeyHasher};
-use crate::limits::{Allowance, Limit, LimitConfig, Measure};
+use crate::limits::{Allowance, CallKey, Limit, LimitConfig, Measure};
 use crate::prices::{Meter, Prices};
 
 /// All that an administrator decrees, in one immutable snapshot.
@@ -113,6 +113,31 @@ impl Rules {
         let members = self.products.iter().map(|product| &product.member_allowance);
         let mut limits = subscriptions.chain(members).flat_map(|allowance| &allowance.limits);
         limits.any(|limit| limit.measure != Measure::Calls)
+    }
+
+    /// How much fits into a counter of this name, of whichever subscription; none if no limit has it.
+    pub fn amount_of(&self, counter: &str) -> Option<u64> {
+        let part = |name: &str| {
+            let mut parts = counter.split('|').filter_map(|part| part.split_once('='));
+            parts.find(|(part, _)| *part == name).map(|(_, value)| value)
+        };
+        let deployment = part("deployment").unwrap_or_default();
+        let id = part("subscription");
+        let mut subscriptions =
+            self.subscriptions.iter().filter(|known| id.is_none_or(|id| id == known.id));
+        subscriptions
+            .find_map(|subscription| {
+                let product = self.product(subscription).map_or("", |product| &product.id);
+                let call = CallKey {
+                    product,
+                    subscription: &subscription.id,
+                    user: &subscription.owner,
+                    deployment,
+                };
+                let applied = subscription.allowance.applied(&call, true);
+                applied.into_iter().find(|applied| applied.counter == counter)
+            })
+            .map(|applied| applied.limit.amount)
     }
 
     /// The version given at construction.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::alerts::{AlertList, AlertTest};
 use crate::extract::Parameters;
 use crate::problem::Problem;
 use crate::server::Portal;
@@ -20,6 +21,10 @@ pub trait Operations: Send + Sync {
     fn backends(&self) -> BackendList;
     /// The counters of limits of which something counts.
     fn limits(&self) -> CounterList;
+    /// The alert rules and how they stand.
+    async fn alerts(&self) -> AlertList;
+    /// Sends an alert of this rule to its sinks, as a test.
+    async fn test_alert(&self, rule: &str) -> Result<AlertTest, Problem>;
     /// Sends a backend no new calls; those about objects that live on it only if `with_stateful`.
     fn drain(&self, backend: &str, with_stateful: bool) -> Result<BackendList, Problem>;
     /// Sends a backend its calls again.

@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod alerts;
 mod auth;
 mod bearer;
 mod config;
@@ -24,6 +25,7 @@ mod ui;
 
 pub use access::{Access, Authenticator, Caller, Token};
 pub use admin::{BackendList, CounterList, Operations, ReloadReport};
+pub use alerts::{AlertList, AlertTest};
 pub use bearer::AccessToken;
 pub use config::PortalConfig;
 pub use interactions::Records;

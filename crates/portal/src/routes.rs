@@ -19,7 +19,7 @@ use policy::Role;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::server::Portal;
-use crate::{access, admin, auth, interactions, language, live, query, sign_in};
+use crate::{access, admin, alerts, auth, interactions, language, live, query, sign_in};
 
 pub(crate) use guard::deny;
 
@@ -63,6 +63,12 @@ pub(crate) fn table() -> Vec<Route> {
             .roles(OPERATORS).answers::<admin::BackendList>(),
         Route::new("limits/list", Method::GET, "/admin/v1/limits", "What has been used of limits", admin::limits)
             .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<admin::CounterList>(),
+
+        // Alerts.
+        Route::new("alerts/list", Method::GET, "/admin/v1/alerts", "The alert rules, what fires, and what could not be looked at", alerts::list)
+            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<alerts::AlertList>(),
+        Route::new("alerts/test", Method::POST, "/admin/v1/alerts/{rule}/test", "Look at a rule now and send a test alert to its sinks", alerts::test)
+            .roles(OPERATORS).answers::<alerts::AlertTest>(),
 
         // The record.
         Route::new("query/run", Method::POST, "/v1/rest/query", "Run a KQL query, in Kusto's protocol version 1", query::run)

@@ -7,6 +7,7 @@
 
 mod error;
 mod follower;
+mod leased;
 mod limits;
 mod objects;
 mod redis;
@@ -15,6 +16,7 @@ mod snapshot;
 pub use self::redis::{Redis, RedisPassword, RedisSettings};
 pub use error::{Error, ErrorKind};
 pub use follower::{Follower, Projection};
+pub use leased::{Lease, LeasedText};
 pub use limits::{
     COUNTERS_MAX, CounterState, LimitProjection, Limiter, Reservation, Settlement, Shares,
     node_name,

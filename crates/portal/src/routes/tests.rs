@@ -21,6 +21,7 @@ use serde_json::Value;
 use super::{Allow, Route, matrix, openapi, table};
 use crate::access::{Access, Authenticator};
 use crate::admin::{BackendList, CounterList, Operations, ReloadReport};
+use crate::alerts::{AlertList, AlertTest};
 use crate::config::PortalConfig;
 use crate::interactions::Records;
 use crate::problem::Problem;
@@ -52,6 +53,14 @@ impl Operations for Nothing {
 
     fn limits(&self) -> CounterList {
         CounterList::default()
+    }
+
+    async fn alerts(&self) -> AlertList {
+        AlertList::default()
+    }
+
+    async fn test_alert(&self, _: &str) -> Result<AlertTest, Problem> {
+        Ok(AlertTest::default())
     }
 
     fn drain(&self, _: &str, _: bool) -> Result<BackendList, Problem> {

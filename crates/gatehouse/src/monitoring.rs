@@ -1,0 +1,191 @@
+//! Wiring of monitor: how the node stands, for `/metrics` and for alerts on metrics.
+
+pub(crate) mod alerts;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use gateway::{BackendStatus, Drain, MetricsPage};
+use ledger::Ledger;
+use monitor::{
+    BackendStanding, CircuitStanding, Convention, CostConfig, Courier, Exporter, Metric, Metrics,
+    ObservedSink, Standing, Watcher,
+};
+use net::EgressRules;
+use policy::Rules;
+use shared::Limiter;
+use store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::exit::{Exit, ExitWith};
+use crate::wire::{Parts, now};
+
+/// Limits whose use is shown, those that are used most.
+const LIMITS_MAX: usize = 200;
+/// Between two looks at budgets.
+const BUDGETS_PAUSE: Duration = Duration::from_secs(60);
+
+/// What monitor is told by.
+pub(crate) struct Monitoring {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) exporter: Option<Arc<Exporter>>,
+    rules: ArcSwap<Rules>,
+    watcher: OnceLock<Arc<Watcher>>,
+    budgets: ArcSwap<CostConfig>,
+    /// Since when the tables have been behind the ledger.
+    behind_since: Mutex<Option<Instant>>,
+}
+
+impl Monitoring {
+    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
+        let convention = Convention::of(config.metrics.gen_ai_version);
+        let metrics = Arc::new(Metrics::new(convention));
+        let egress = EgressRules::new(&config.egress);
+        let exporter = Exporter::new(&config.otlp, egress, metrics.clone(), now());
+        let exporter = exporter
+            .map_err(|why| ExitWith::error(Exit::BadConfig, format!("otlp: {why}")))?
+            .map(Arc::new);
+        Ok(Self {
+            metrics,
+            exporter,
+            rules: ArcSwap::from_pointee(config.rules()?),
+            watcher: OnceLock::new(),
+            budgets: ArcSwap::from_pointee(config.cost.clone()),
+            behind_since: Mutex::default(),
+        })
+    }
+
+    /// The tables, with what goes into them counted and told.
+    pub(crate) fn observed(&self, tables: Arc<Store>) -> Arc<ObservedSink> {
+        Arc::new(ObservedSink::new(tables, self.metrics.clone(), self.exporter.clone()))
+    }
+
+    /// Limits are those of this configuration from now on.
+    pub(crate) fn set_rules(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
+    }
+
+    /// Whom a reload tells of other alert rules. The first one given stays.
+    pub(crate) fn set_watcher(&self, watcher: Arc<Watcher>) {
+        let _ = self.watcher.set(watcher);
+    }
+
+    /// Other alert rules and sinks from now on.
+    pub(crate) fn reconfigure(&self, config: &Config, courier: Courier) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher.reconfigure(config.alerts.clone(), courier);
+        }
+        for metric in [Metric::BudgetUsed, Metric::BudgetForecast] {
+            self.metrics.clear(metric);
+        }
+        self.budgets.store(Arc::new(config.cost.clone()));
+    }
+
+    /// Brings budgets up to date until stopped.
+    pub(crate) async fn tend_budgets(&self, engine: Arc<dyn kql::Engine>, stop: CancellationToken) {
+        loop {
+            let budgets = self.budgets.load_full();
+            monitor::refresh_budgets(&budgets, &engine, &self.metrics, now()).await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(BUDGETS_PAUSE) => {}
+            }
+        }
+    }
+
+    pub(crate) fn reloaded(&self, is_done: bool) {
+        let result = if is_done { "done" } else { "failed" };
+        self.metrics.add(Metric::Reloads, &[result], 1.0);
+    }
+
+    /// Takes a look at everything.
+    pub(crate) fn look(&self, parts: &Parts, ledger: &Ledger, limiter: &Limiter) {
+        let gateway = parts.gateway.status();
+        let pipeline = parts.pipeline.status();
+        let audit_lag = parts.pipeline.lag();
+        self.metrics.stand(&Standing {
+            in_flight: gateway.in_flight,
+            open_streams: gateway.open_streams,
+            connections: gateway.connections,
+            connections_refused: gateway.connections_refused,
+            received: gateway.received,
+            backends: gateway.backends.iter().map(backend).collect(),
+            ledger_serves: gateway.ledger_serves,
+            ledger: ledger.stats(),
+            audit_lag,
+            audit_lag_s: self.behind_for(audit_lag),
+            pipeline_failures: pipeline.failures,
+            damaged_frames: pipeline.damaged_frames,
+            limits: self.limits(limiter),
+            version: env!("CARGO_PKG_VERSION"),
+        });
+    }
+
+    fn behind_for(&self, lag: u64) -> f64 {
+        let mut since = self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
+        match lag {
+            0 => *since = None,
+            _ => drop(since.get_or_insert_with(Instant::now)),
+        }
+        since.map_or(0.0, |since| since.elapsed().as_secs_f64())
+    }
+
+    /// The part of each limit that is used, where something counts.
+    fn limits(&self, limiter: &Limiter) -> Vec<(String, f64)> {
+        let rules = self.rules.load();
+        let counters = limiter.counters(now()).into_iter();
+        let mut used: Vec<_> = counters
+            .filter_map(|state| {
+                let most = rules.amount_of(&state.counter).filter(|most| *most > 0)?;
+                let used = state.used.saturating_add(state.others_used);
+                Some((state.counter, used as f64 / most as f64))
+            })
+            .collect();
+        used.sort_by(|a, b| b.1.total_cmp(&a.1));
+        used.truncate(LIMITS_MAX);
+        used
+    }
+}
+
+/// Sends telemetry, if there is a collector, until stopped.
+pub(crate) async fn export(
+    parts: Arc<Parts>,
+    ledger: Ledger,
+    limiter: Limiter,
+    stop: CancellationToken,
+) {
+    if let Some(exporter) = &parts.monitoring.exporter {
+        let look = || parts.monitoring.look(&parts, &ledger, &limiter);
+        exporter.run(look, now, stop).await;
+    }
+}
+
+/// `/metrics`, looked at anew for each scrape.
+pub(crate) fn page(
+    monitoring: Arc<Monitoring>,
+    parts: Arc<Parts>,
+    ledger: Ledger,
+    limiter: Limiter,
+) -> MetricsPage {
+    Arc::new(move || {
+        monitoring.look(&parts, &ledger, &limiter);
+        monitoring.metrics.text()
+    })
+}
+
+fn backend(status: &BackendStatus) -> BackendStanding {
+    let connections = CircuitStanding { deployment: "*".into(), state: status.connections.state };
+    let deployments = status.circuits.iter().map(|circuit| CircuitStanding {
+        deployment: circuit.deployment.clone(),
+        state: circuit.state,
+    });
+    BackendStanding {
+        id: status.id.clone(),
+        is_up: status.is_up,
+        is_drained: status.drain != Drain::Undrained,
+        in_flight: status.in_flight,
+        circuits: deployments.chain([connections]).filter(|c| c.state != "closed").collect(),
+    }
+}

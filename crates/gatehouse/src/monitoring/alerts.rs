@@ -1,0 +1,105 @@
+//! Wiring of alerts: what they look at, where they go, who of several nodes looks.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use event::Timestamp;
+use kql::Engine;
+use ledger::Ledger;
+use monitor::{Courier, Lease, Mailer, StateStore, Watcher, WatcherParts};
+use net::EgressRules;
+use shared::{LeasedText, Limiter};
+
+use crate::config::Config;
+use crate::exit::{Exit, ExitWith};
+use crate::wire::{Parts, now};
+
+/// How long another node waits for one that has died. Longer than any evaluation takes.
+const LEASE: Duration = Duration::from_secs(120);
+
+/// Where nodes that share Redis agree.
+struct SharedState(LeasedText);
+
+#[async_trait]
+impl StateStore for SharedState {
+    async fn lease(&self) -> Result<Lease, String> {
+        let lease = self.0.take().await.map_err(|error| error.story())?;
+        Ok(match lease {
+            shared::Lease::Kept => Lease::Ours(None),
+            shared::Lease::Taken(text) => Lease::Ours(text),
+            shared::Lease::Theirs => Lease::Theirs,
+        })
+    }
+
+    async fn keep(&self, state: &str) -> Result<bool, String> {
+        self.0.keep(state).await.map_err(|error| error.story())
+    }
+}
+
+/// Checks the settings of alerts and mail.
+pub(crate) fn validate(config: &Config) -> anyhow::Result<()> {
+    let bad = |message: String| ExitWith::error(Exit::BadConfig, message);
+    config.alerts.validate().map_err(|why| bad(format!("alerts: {why}")))?;
+    config.cost.validate().map_err(|why| bad(format!("cost: {why}")))?;
+    courier(config).map(drop)
+}
+
+/// Who delivers, by this configuration.
+pub(crate) fn courier(config: &Config) -> anyhow::Result<Courier> {
+    let egress = EgressRules::new(&config.egress);
+    let mailer = Mailer::new(&config.mail, egress.clone())
+        .map_err(|why| ExitWith::error(Exit::BadConfig, why))?;
+    Ok(Courier::new(egress, mailer.map(Arc::new), config.alerts.portal_url.clone()))
+}
+
+/// A watcher of this node's record. `node` is its name.
+pub(crate) fn watcher(
+    config: &Config,
+    parts: &Arc<Parts>,
+    engine: Arc<dyn Engine>,
+    (ledger, limiter): (&Ledger, &Limiter),
+    node: String,
+) -> anyhow::Result<Watcher> {
+    let store = config.redis()?.map(|redis| {
+        let text = LeasedText::new(redis, "alerts", node, LEASE);
+        Box::new(SharedState(text)) as Box<dyn StateStore>
+    });
+    let look = {
+        // The parts own the watcher, so it does not own them.
+        let (parts, limiter) = (Arc::downgrade(parts), limiter.clone());
+        let ledger = ledger.clone();
+        move || {
+            if let Some(parts) = parts.upgrade() {
+                parts.monitoring.look(&parts, &ledger, &limiter);
+            }
+        }
+    };
+    let complete_until = {
+        let (parts, last) = (Arc::downgrade(parts), Mutex::new(None));
+        move |now: Timestamp| {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if parts.upgrade().is_some_and(|parts| parts.pipeline.lag() == 0) {
+                *last = Some(now);
+            }
+            *last
+        }
+    };
+    let watcher_parts = WatcherParts {
+        engine,
+        ledger: ledger.clone(),
+        metrics: parts.monitoring.metrics.clone(),
+        look: Box::new(look),
+        complete_until: Box::new(complete_until),
+        state_file: state_file(config),
+        store,
+        now,
+    };
+    let watcher = Watcher::open(watcher_parts, config.alerts.clone(), courier(config)?);
+    watcher.map_err(|why| anyhow::anyhow!(why))
+}
+
+fn state_file(config: &Config) -> PathBuf {
+    config.data_dir.join("alerts.json")
+}

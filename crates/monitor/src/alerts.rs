@@ -1,0 +1,25 @@
+//! Alerts: rules, when they are looked at, what fires, who is told.
+//!
+//! [`Engine`] and [`Outbox`] are pure: time is an argument and their state can be written down. The
+//! [`Watcher`] asks queries, keeps the state, writes history into the ledger and delivers.
+
+mod delivery;
+mod engine;
+mod mail;
+mod outbox;
+mod payload;
+mod rule;
+mod state;
+mod watcher;
+
+pub use delivery::{Courier, SinkConfig, SinkKind};
+pub use engine::{Change, ChangeKind, Engine, Firing, Measured};
+pub use mail::{MailConfig, Mailer};
+pub use outbox::{Delivery, Outbox};
+pub use payload::common_schema;
+pub use rule::{Aggregation, AlertRule, AlertsConfig, Operator, builtin_rules};
+pub use state::{Lease, State, StateStore};
+pub use watcher::{RuleStatus, Watcher, WatcherParts};
+
+#[cfg(test)]
+mod tests;

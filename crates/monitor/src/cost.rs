@@ -1,0 +1,297 @@
+//! What it costs: queries for reports, budgets and their forecast, estimates. The prices themselves are
+//! `policy`'s, and are applied by the pipeline when a row is written.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use event::Timestamp;
+use kql::{Options, TICKS_PER_SECOND, UNIX_EPOCH_TICKS, Value};
+use policy::{DeploymentScope, Meter, Prices};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::{Metric, Metrics};
+
+const PROFILES: &str = include_str!("../data/workload_profiles.csv");
+/// Most budgets.
+const BUDGETS_MAX: usize = 200;
+
+/// What a report is broken down by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CostBy {
+    /// Subscription.
+    Subscription,
+    /// Product.
+    Product,
+    /// User.
+    User,
+    /// Model.
+    Model,
+    /// Deployment.
+    Deployment,
+    /// Day, in UTC.
+    Day,
+    /// Version of the prices applied.
+    PriceVersion,
+}
+
+impl CostBy {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Subscription => "Subscription = ApimSubscriptionId",
+            Self::Product => "Product = ProductId",
+            Self::User => "User = UserId",
+            Self::Model => "Model = ModelName",
+            Self::Deployment => "Deployment = DeploymentName",
+            Self::Day => "Day = startofday(TimeGenerated)",
+            Self::PriceVersion => "PriceVersion",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        self.column().split(' ').next().unwrap_or_default()
+    }
+}
+
+/// The query of a report over the half-open range of instants, in KQL's words for them.
+pub fn report_query(from: &str, to: &str, by: &[CostBy]) -> String {
+    let columns: Vec<_> = by.iter().map(|by| by.column()).collect();
+    let order: Vec<_> = by.iter().map(|by| format!("{} asc", by.name())).collect();
+    let mut query = format!(
+        "Interactions\n\
+         | where TimeGenerated >= {from} and TimeGenerated < {to}\n\
+         | where isnotnull(CostUsd) or TotalTokens > 0\n\
+         | summarize Calls = count(), PromptTokens = sum(PromptTokens), CachedTokens = sum(CachedTokens), \
+         CompletionTokens = sum(CompletionTokens), ReasoningTokens = sum(ReasoningTokens), \
+         CostUsd = sum(CostUsd), UnpricedCalls = countif(isnull(CostUsd)), \
+         EstimatedCalls = countif(UsageSource == 'estimated')"
+    );
+    if !by.is_empty() {
+        write!(query, " by {}\n| order by {}", columns.join(", "), order.join(", "))
+            .expect("a String takes all");
+    }
+    query
+}
+
+/// A period of a budget, in UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetPeriod {
+    /// A day.
+    Day,
+    /// A week from Sunday on, as KQL's `startofweek()` has it.
+    Week,
+    /// A month.
+    #[default]
+    Month,
+    /// A year.
+    Year,
+}
+
+/// Money that shall not be exceeded in a period. A budget refuses nothing: that is what quotas are for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetConfig {
+    /// Its id.
+    pub id: String,
+    /// US dollars in each period.
+    pub amount_usd: f64,
+    /// The period.
+    pub period: BudgetPeriod,
+    /// Only this subscription; empty for all.
+    pub subscription: String,
+    /// Only this product; empty for all.
+    pub product: String,
+    /// Only this user; empty for all.
+    pub user: String,
+    /// Only this deployment; empty for all.
+    pub deployment: String,
+    /// Only this model; empty for all.
+    pub model: String,
+}
+
+/// What money is watched.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CostConfig {
+    /// Budgets; rules `budget-80`, `budget-100` and `budget-forecast` look at them.
+    pub budgets: Vec<BudgetConfig>,
+}
+
+impl CostConfig {
+    /// Refuses what contradicts itself; the text names the fix.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.budgets.len() > BUDGETS_MAX {
+            return Err(format!("there are more than {BUDGETS_MAX} budgets: leave some out"));
+        }
+        for (position, budget) in self.budgets.iter().enumerate() {
+            if budget.id.is_empty() || !budget.amount_usd.is_finite() || budget.amount_usd <= 0.0 {
+                return Err(format!(
+                    "budget {position} (`{}`) needs an id and an amount_usd above 0",
+                    budget.id
+                ));
+            }
+            if self.budgets[..position].iter().any(|other| other.id == budget.id) {
+                return Err(format!("budget `{}` stands twice: rename one", budget.id));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BudgetConfig {
+    /// One row: what was spent in the period so far, and which part of the period is over.
+    pub fn query(&self) -> String {
+        let word = match self.period {
+            BudgetPeriod::Day => "day",
+            BudgetPeriod::Week => "week",
+            BudgetPeriod::Month => "month",
+            BudgetPeriod::Year => "year",
+        };
+        let mut query = format!(
+            "let from = startof{word}(now());\nlet to = endof{word}(now());\nInteractions\n| where TimeGenerated >= from"
+        );
+        for (column, value) in [
+            ("ApimSubscriptionId", &self.subscription),
+            ("ProductId", &self.product),
+            ("UserId", &self.user),
+            ("DeploymentName", &self.deployment),
+            ("ModelName", &self.model),
+        ] {
+            if !value.is_empty() {
+                let value = value.replace('\\', "\\\\").replace('\'', "\\'");
+                write!(query, "\n| where {column} == '{value}'").expect("a String takes all");
+            }
+        }
+        query.push_str("\n| summarize Spent = todouble(sum(CostUsd))\n| extend Elapsed = todouble(now() - from) / todouble(to - from)");
+        query
+    }
+}
+
+/// Brings the gauges of budgets up to date. A budget that cannot be asked keeps its gauge from before.
+pub async fn refresh_budgets(
+    config: &CostConfig,
+    engine: &Arc<dyn kql::Engine>,
+    metrics: &Metrics,
+    now: Timestamp,
+) {
+    for budget in &config.budgets {
+        let ticks = now.unix_micros().saturating_mul(TICKS_PER_SECOND / 1_000_000);
+        let options = Options {
+            now_ticks: Some(UNIX_EPOCH_TICKS.saturating_add(ticks)),
+            ..Options::default()
+        };
+        let frame = match engine.run(&budget.query(), &options).await {
+            Ok(frame) => frame,
+            Err(error) => {
+                tracing::warn!(budget = budget.id, %error, "a budget could not be asked for");
+                continue;
+            }
+        };
+        let cell = |at: usize| match frame.rows.first().and_then(|row| row.get(at)) {
+            Some(Value::Real(number)) => *number,
+            _ => 0.0,
+        };
+        let (used, elapsed) = (cell(0) / budget.amount_usd, cell(1).clamp(0.0, 1.0));
+        metrics.set(Metric::BudgetUsed, &[&budget.id], used);
+        // In its first twentieth a period says little of itself.
+        let forecast = if elapsed < 0.05 { used } else { used / elapsed };
+        metrics.set(Metric::BudgetForecast, &[&budget.id], forecast);
+    }
+}
+
+/// What a workload costs in a month.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Name of the profile: small, medium or large.
+    pub profile: String,
+    /// What its conversations are like.
+    pub shape: String,
+    /// Model.
+    pub model: String,
+    /// Conversations in a month.
+    pub conversations: u64,
+    /// Tokens in a month.
+    pub tokens: u64,
+    /// US dollars in a month.
+    pub cost_usd: f64,
+    /// Version of the prices.
+    pub price_version: String,
+}
+
+/// What the cost profiles of the reference architecture cost with a model; none without a price.
+pub fn estimates(prices: &Prices, model: &str, scope: DeploymentScope) -> Option<Vec<Estimate>> {
+    let mut reader = csv::Reader::from_reader(PROFILES.as_bytes());
+    let mut all = Vec::new();
+    for row in reader.records() {
+        let row = row.expect("a test reads the whole table");
+        let number = |at: usize| row[at].parse::<u64>().expect("a test reads the whole table");
+        let (conversations, prompt, completion) = (number(1), number(4), number(5));
+        let tokens = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let one = prices.price(&Meter {
+            model,
+            scope,
+            prompt_tokens: tokens(prompt),
+            completion_tokens: tokens(completion),
+            ..Meter::default()
+        })?;
+        all.push(Estimate {
+            profile: row[0].to_owned(),
+            shape: row[2].to_owned(),
+            model: model.to_owned(),
+            conversations,
+            tokens: conversations * (prompt + completion),
+            cost_usd: one.cost.0 as f64 / 1e12 * conversations as f64,
+            price_version: one.version,
+        });
+    }
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estimates_are_those_of_the_reference_architecture() {
+        let prices = Prices::builtin();
+        let mut reader = csv::Reader::from_reader(PROFILES.as_bytes());
+        let names: Vec<String> =
+            reader.headers().expect("a head").iter().map(str::to_owned).collect();
+        let rows: Vec<_> = reader.records().map(|row| row.expect("a row")).collect();
+        assert_eq!(rows.len(), 12);
+        for model in ["gpt-35-turbo", "gpt-4o-mini", "gpt-4o", "gpt-4.1", "gpt-4"] {
+            let column = names.iter().position(|name| *name == format!("usd_month_{model}"));
+            let column = column.expect("the profile knows the model");
+            let estimates = estimates(&prices, model, DeploymentScope::GlobalOrDefault);
+            for (estimate, row) in estimates.expect("it has a price").iter().zip(&rows) {
+                let expected: f64 = row[column].parse().expect("a number");
+                let difference = (estimate.cost_usd - expected).abs();
+                assert!(difference < 0.005, "{model}: {estimate:?}, not {expected}");
+            }
+        }
+        assert!(estimates(&prices, "home-made", DeploymentScope::default()).is_none());
+    }
+
+    #[test]
+    fn reports_name_what_they_are_broken_down_by() {
+        let query = report_query("a", "b", &[CostBy::Day, CostBy::Model]);
+        assert!(query.ends_with("by Day = startofday(TimeGenerated), Model = ModelName\n| order by Day asc, Model asc"), "{query}");
+        assert!(!report_query("a", "b", &[]).contains(" by "));
+    }
+
+    #[test]
+    fn budgets_are_checked_and_their_values_are_quoted() {
+        let budget = BudgetConfig {
+            id: "b".into(),
+            amount_usd: 10.0,
+            user: "o'hara\\".into(),
+            ..BudgetConfig::default()
+        };
+        assert!(budget.query().contains("UserId == 'o\\'hara\\\\'"), "{}", budget.query());
+        let twice = CostConfig { budgets: vec![budget.clone(), budget.clone()] };
+        assert!(twice.validate().expect_err("twice").contains("rename one"));
+        let free = CostConfig { budgets: vec![BudgetConfig { amount_usd: 0.0, ..budget }] };
+        assert!(free.validate().expect_err("no amount").contains("above 0"));
+    }
+}
