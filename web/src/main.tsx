@@ -5,7 +5,11 @@ import './style/shell.css';
 import './style/parts.css';
 import { App } from './app';
 import { listen } from './location';
+import { findSession } from './session';
 
 listen();
 const root = document.getElementById('app');
-if (root) render(<App />, root);
+// Without an answer there is the form, which says what is wrong.
+findSession()
+  .catch(() => undefined)
+  .then(() => root && render(<App />, root));

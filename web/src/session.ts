@@ -1,10 +1,18 @@
-/** Who is signed in. The admin token lives in this tab only and goes with it. */
+/**
+ * Who is signed in: with a token, which lives in this tab only, or with a session of the browser,
+ * which the server keeps and a cookie names.
+ */
 import { computed, signal } from '@preact/signals';
 
 const NAME = 'token';
 
 export const token = signal(sessionStorage.getItem(NAME) ?? '');
-export const isSignedIn = computed(() => token.value !== '');
+/** What state-changing calls of a session prove themselves with; empty without one. */
+export const csrfToken = signal('');
+/** Providers to sign in with. */
+export const providers = signal<string[]>([]);
+const hasSession = signal(false);
+export const isSignedIn = computed(() => token.value !== '' || hasSession.value);
 /** Why the last session ended, for the sign-in form. */
 export const parting = signal('');
 
@@ -14,8 +22,40 @@ export function keepToken(text: string): void {
   token.value = text;
 }
 
-export function signOut(why = ''): void {
+interface SessionState {
+  principal: object | null;
+  csrf_token: string;
+  providers: string[];
+}
+
+/** Asks whether this browser has a session, unless there is a token. */
+export async function findSession(): Promise<void> {
+  if (token.value) return;
+  const response = await fetch('/auth/session', { cache: 'no-store' });
+  if (!response.ok) return;
+  const found: SessionState = await response.json();
+  csrfToken.value = found.csrf_token;
+  providers.value = found.providers;
+  hasSession.value = found.principal !== null;
+}
+
+/** Forgets who was signed in, on this side. */
+export function forget(why = ''): void {
   sessionStorage.removeItem(NAME);
   parting.value = why;
   token.value = '';
+  hasSession.value = false;
+}
+
+/** Ends the session on both sides; the provider may have a place to sign out, too. */
+export async function signOut(): Promise<void> {
+  const [had, proof] = [hasSession.value, csrfToken.value];
+  forget();
+  if (!had) return;
+  const response = await fetch('/auth/sign-out', {
+    method: 'POST',
+    headers: { 'x-csrf-token': proof },
+  });
+  const { end_session_url: url }: { end_session_url: string } = await response.json();
+  window.location.assign(url || '/');
 }

@@ -2,7 +2,8 @@
 import { useState } from 'preact/hooks';
 import { asFailure } from './api/failure';
 import { send } from './api/http';
-import { keepToken, parting } from './session';
+import { address, place } from './location';
+import { keepToken, parting, providers } from './session';
 import { Button } from './ui/button';
 import { Input } from './ui/field';
 
@@ -35,6 +36,7 @@ export function SignIn() {
         </h1>
         <p class="muted">The audited way in to your organisation's models.</p>
         {parting.value && <p role="status">{parting.value}</p>}
+        <Providers />
         <Input
           label="Token"
           type="password"
@@ -59,5 +61,25 @@ export function SignIn() {
         </Button>
       </form>
     </main>
+  );
+}
+
+/** A way to each provider; the browser comes back to where it was. */
+function Providers() {
+  const { path, params } = place.value;
+  const back = params.size > 0 ? `${path}?${params}` : path;
+  return (
+    <>
+      {providers.value.map((provider) => (
+        <a
+          key={provider}
+          class="button"
+          target="_self"
+          href={address('/auth/sign-in', { provider, return_to: back })}
+        >
+          Sign in with {provider}
+        </a>
+      ))}
+    </>
   );
 }

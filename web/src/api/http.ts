@@ -1,5 +1,5 @@
 /** Every call of the admin listener goes through here. */
-import { signOut, token } from '../session';
+import { csrfToken, forget, token } from '../session';
 import { Failure, failureOf } from './failure';
 
 export interface Call {
@@ -13,10 +13,10 @@ export interface Call {
 
 /** Sends a call; an error status becomes a [`Failure`]. */
 export async function send(path: string, call: Call = {}): Promise<Response> {
-  const headers: Record<string, string> = {
-    authorization: `Bearer ${call.token ?? token.value}`,
-    ...call.headers,
-  };
+  const headers: Record<string, string> = { ...call.headers };
+  const presented = call.token ?? token.value;
+  if (presented) headers.authorization = `Bearer ${presented}`;
+  else headers['x-csrf-token'] = csrfToken.value;
   if (call.body !== undefined) headers['content-type'] = 'application/json';
   let response: Response;
   try {
@@ -35,7 +35,7 @@ export async function send(path: string, call: Call = {}): Promise<Response> {
   if (response.ok) return response;
   const failure = await failureOf(response);
   if (failure.kind === 'signed-out' && call.token === undefined) {
-    signOut('Your session has ended. Sign in again.');
+    forget('Your session has ended. Sign in again.');
   }
   throw failure;
 }
