@@ -45,7 +45,7 @@ def kql(query, rows=1):
     for _ in range(50):
         answer = subprocess.run(
             [os.environ["GATEHOUSE"], "query", "--config", os.environ["GATEHOUSE_CONFIG"],
-             "--output", "json", query],
+             "--purpose", "conformance", "--output", "json", query],
             capture_output=True, text=True,
         )
         if answer.returncode != 0:

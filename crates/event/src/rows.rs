@@ -139,11 +139,11 @@ table_row! {
         /// Owner of the subscription, or the caller's identity.
         user_id: String => "UserId",
         /// Client request headers, secrets redacted.
-        request_headers: Json => "RequestHeaders",
+        request_headers: Json => content "RequestHeaders",
         /// Request body, whole: the text as sent; of multipart a JSON list of its parts with text parts in full; of other binary bodies a JSON object with size and SHA-256; of a WebSocket session a JSON list of the client's messages.
-        request_body: BodyText => "RequestBody",
+        request_body: BodyText => content "RequestBody",
         /// SHA-256 of the request body's bytes, in hexadecimal; empty without a body.
-        request_body_sha256: String => "RequestBodySha256",
+        request_body_sha256: String => content "RequestBodySha256",
         /// Bytes of the request body.
         request_body_bytes: i64 => "RequestBodyBytes",
         /// Bytes read from the client, headers included.
@@ -151,11 +151,11 @@ table_row! {
         /// Status sent to the client; 0 if none was.
         response_code: i32 => "ResponseCode",
         /// Response headers sent to the client.
-        response_headers: Json => "ResponseHeaders",
+        response_headers: Json => content "ResponseHeaders",
         /// Answer, whole: a stream joined into the equivalent JSON; binary answers as a JSON object with size and SHA-256; of a WebSocket session a JSON list of the backend's messages.
-        response_body: BodyText => "ResponseBody",
+        response_body: BodyText => content "ResponseBody",
         /// SHA-256 of the answer's bytes as they passed, in hexadecimal; empty without a body.
-        response_body_sha256: String => "ResponseBodySha256",
+        response_body_sha256: String => content "ResponseBodySha256",
         /// Bytes of the answer's body as they passed.
         response_body_bytes: i64 => "ResponseBodyBytes",
         /// Bytes written to the client, headers included.
@@ -169,13 +169,13 @@ table_row! {
         /// URL sent to the backend.
         backend_url: String => "BackendUrl",
         /// Headers to the backend, secrets redacted.
-        backend_request_headers: Json => "BackendRequestHeaders",
+        backend_request_headers: Json => content "BackendRequestHeaders",
         /// Members of the body that the gateway changed for the backend, with spaces between them, such as stream_options.include_usage.
         backend_request_changes: String => "BackendRequestChanges",
         /// Status from the backend; null if it did not answer.
         backend_response_code: Option<i32> => "BackendResponseCode",
         /// Headers from the backend.
-        backend_response_headers: Json => "BackendResponseHeaders",
+        backend_response_headers: Json => content "BackendResponseHeaders",
         /// Attempts made at backends.
         attempts: i32 => "Attempts",
         /// Milliseconds from the first byte in to the last byte out.
@@ -245,7 +245,7 @@ table_row! {
         /// Why the answer ended, such as stop or length; several are joined by commas.
         finish_reason: String => "FinishReason",
         /// Request parameters other than the prompt: temperature, top_p, n, max_tokens, stop, tools, dimensions, size and so on; of a WebSocket session its settings, close code and counts.
-        request_parameters: Json => "RequestParameters",
+        request_parameters: Json => content "RequestParameters",
         /// Content filter verdicts of prompt and answer.
         content_filter: Json => "ContentFilter",
         /// Thread the interaction belongs to.
@@ -275,9 +275,9 @@ table_row! {
         /// text, image, audio, file, tool_call, tool_result, tool_definition, refusal, reasoning, instructions, embedding_input, transcript, image_prompt, revised_prompt or speech_input.
         content_type: String => "ContentType",
         /// The text; of images and audio their URL or a reference.
-        content: BodyText => "Content",
+        content: BodyText => content "Content",
         /// Name of the tool called or of the participant.
-        name: String => "Name",
+        name: String => content "Name",
         /// Choice or input the part belongs to, from 0.
         choice_index: i32 => "ChoiceIndex",
         /// Operation kind of the interaction.

@@ -36,6 +36,8 @@ pub struct Column {
     pub column_type: ColumnType,
     /// What it holds, for the reference page.
     pub meaning: &'static str,
+    /// It holds what callers and models said to each other, or tells of it: a right of its own opens it.
+    pub is_content: bool,
 }
 
 /// A stored table.
@@ -136,12 +138,13 @@ impl Cell for String {
     }
 }
 
-/// Defines a row type and its table together, so that they cannot differ.
+/// Defines a row type and its table together, so that they cannot differ. A column with `content` before
+/// its name is masked for whoever may not read prompts and answers.
 macro_rules! table_row {
     (
         $(#[doc = $table_doc:literal])*
         $row:ident in $table:literal {
-            $( #[doc = $doc:literal] $field:ident : $type:ty => $column:literal, )*
+            $( #[doc = $doc:literal] $field:ident : $type:ty => $($mark:ident)? $column:literal, )*
         }
     ) => {
         $(#[doc = $table_doc])*
@@ -153,7 +156,7 @@ macro_rules! table_row {
         $crate::table::table_of_row! {
             $(#[doc = $table_doc])*
             $row in $table {
-                $( #[doc = $doc] $field : $type => $column, )*
+                $( #[doc = $doc] $field : $type => $($mark)? $column, )*
             }
         }
     };
@@ -164,7 +167,7 @@ macro_rules! note_row {
     (
         $(#[doc = $table_doc:literal])*
         $row:ident in $table:literal {
-            $( #[doc = $doc:literal] $field:ident : $type:ty => $column:literal, )*
+            $( #[doc = $doc:literal] $field:ident : $type:ty => $($mark:ident)? $column:literal, )*
         }
     ) => {
         $(#[doc = $table_doc])*
@@ -177,7 +180,7 @@ macro_rules! note_row {
         $crate::table::table_of_row! {
             $(#[doc = $table_doc])*
             $row in $table {
-                $( #[doc = $doc] $field : $type => $column, )*
+                $( #[doc = $doc] $field : $type => $($mark)? $column, )*
             }
         }
     };
@@ -187,7 +190,7 @@ macro_rules! table_of_row {
     (
         $(#[doc = $table_doc:literal])*
         $row:ident in $table:literal {
-            $( #[doc = $doc:literal] $field:ident : $type:ty => $column:literal, )*
+            $( #[doc = $doc:literal] $field:ident : $type:ty => $($mark:ident)? $column:literal, )*
         }
     ) => {
         impl $crate::TableRow for $row {
@@ -199,6 +202,7 @@ macro_rules! table_of_row {
                         name: $column,
                         column_type: <$type as $crate::table::Cell>::TYPE,
                         meaning: $doc.trim_ascii(),
+                        is_content: $crate::table::is_content!($($mark)?),
                     }, )*
                 ],
             };
@@ -210,7 +214,17 @@ macro_rules! table_of_row {
     };
 }
 
-pub(crate) use {note_row, table_of_row, table_row};
+/// What stands before a column's name.
+macro_rules! is_content {
+    () => {
+        false
+    };
+    (content) => {
+        true
+    };
+}
+
+pub(crate) use {is_content, note_row, table_of_row, table_row};
 
 #[cfg(test)]
 mod tests {

@@ -146,6 +146,9 @@ pub(crate) struct QueryArguments {
     /// How to print the result.
     #[arg(long, short, value_enum, default_value_t = OutputFormat::Table)]
     pub(crate) output: OutputFormat,
+    /// What prompts and answers are read for; needed to read any, and kept in `ContentReads`.
+    #[arg(long, default_value = "")]
+    pub(crate) purpose: String,
 }
 
 /// How results are printed.

@@ -15,6 +15,8 @@ use crate::output::Answer;
 pub(crate) struct Client {
     address: SocketAddr,
     token: String,
+    /// What content is read for; empty if nothing was stated.
+    purpose: String,
 }
 
 impl Client {
@@ -38,12 +40,21 @@ impl Client {
             )
         })?;
         let address = crate::wire::admin_address(config);
-        Ok(Self { address, token: token.trim().to_owned() })
+        Ok(Self { address, token: token.trim().to_owned(), purpose: String::new() })
+    }
+
+    /// The same for somebody who says what content is read for.
+    pub(crate) fn with_purpose(self, purpose: &str) -> Self {
+        Self { purpose: purpose.to_owned(), ..self }
     }
 
     /// Runs a query.
     pub(crate) fn query(&self, query: &str) -> anyhow::Result<Answer> {
-        let body = json!({ "db": "gatehouse", "csl": query }).to_string();
+        let mut body = json!({ "db": "gatehouse", "csl": query });
+        if !self.purpose.is_empty() {
+            body["properties"] = json!({ "Options": { "x-gatehouse-purpose": self.purpose } });
+        }
+        let body = body.to_string();
         self.ask("POST", "/v1/rest/query", body.as_bytes()).map(Answer)
     }
 
@@ -54,7 +65,11 @@ impl Client {
 
     fn ask(&self, method: &str, target: &str, body: &[u8]) -> anyhow::Result<Value> {
         let authorization = format!("Bearer {}", self.token);
-        let headers = [("Authorization", &*authorization), ("Content-Type", "application/json")];
+        let headers = [
+            ("Authorization", &*authorization),
+            ("Content-Type", "application/json"),
+            ("User-Agent", concat!("gatehouse/", env!("CARGO_PKG_VERSION"))),
+        ];
         let request = http::Request { method, target, headers: &headers, body };
         let response = http::send(self.address, &request).map_err(|error| {
             ExitWith::error(
@@ -69,7 +84,7 @@ impl Client {
             .with_context(|| format!("{} does not answer as a gateway does", self.address))?;
         match response.status {
             200 => Ok(answer),
-            401 => Err(ExitWith::error(Exit::Denied, message(&answer))),
+            401 | 403 => Err(ExitWith::error(Exit::Denied, message(&answer))),
             422 => Err(ExitWith::error(Exit::BadConfig, message(&answer))),
             _ => Err(anyhow::anyhow!(message(&answer))),
         }

@@ -137,7 +137,7 @@ Node (npm install openai):
 Then, in another terminal:
 
   {gatehouse}tail --config {config}
-  {gatehouse}query --config {config} 'Messages | project TimeGenerated, CallerIpAddress, Role, Content'
+  {gatehouse}query --config {config} --purpose demo 'Messages | project TimeGenerated, CallerIpAddress, Role, Content'
   {gatehouse}audit verify --config {config}
 
 Ctrl-C ends the demo.
@@ -205,7 +205,7 @@ fn free_port() -> anyhow::Result<u16> {
 
 /// Prints both sample queries with their answers, and the proof; answers the interactions on record.
 fn report(config: &Config) -> anyhow::Result<u64> {
-    let client = Client::for_config(config)?;
+    let client = Client::for_config(config)?.with_purpose("demo");
     // A person reads a few columns; the query itself stays as published.
     let shorter =
         format!("{PROMPT_QUERY}| project CallerIpAddress, model, prompttokens, prompttext");

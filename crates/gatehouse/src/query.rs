@@ -15,7 +15,7 @@ const HISTORY_LINES_MAX: usize = 1_000;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &QueryArguments) -> anyhow::Result<()> {
-    let client = Client::open(&arguments.file.config)?;
+    let client = Client::open(&arguments.file.config)?.with_purpose(&arguments.purpose);
     match arguments.query.as_deref() {
         None => prompt(&client, arguments.output),
         Some("-") => {

@@ -1,10 +1,11 @@
-//! The ledger as the admin listener reads it.
+//! The ledger as the admin listener reads it, and as it writes notes into it.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use event::Frame;
+use async_trait::async_trait;
+use event::{Frame, InteractionId, Note, Record};
 use ledger::{ErrorKind, Ledger};
 use portal::{Problem, Records};
 use serde_json::Value;
@@ -49,6 +50,17 @@ impl Records for LedgerRecords {
     fn verify(&self) -> Result<Value, Problem> {
         let report = ledger::verify(&self.folder, |_| {}).map_err(|error| unreadable(&error))?;
         audit::as_json(&report).map_err(|error| Problem::new(500, format!("{error:#}")))
+    }
+}
+
+#[async_trait]
+impl portal::Record for LedgerRecords {
+    async fn keep(&self, note: Note) -> Result<(), String> {
+        let mut random = [0; 10];
+        getrandom::fill(&mut random).map_err(|error| error.to_string())?;
+        let id = InteractionId::mint(note.at(), random);
+        let frame = Record::Note(Box::new(note)).encode(id);
+        self.ledger.append(vec![frame]).await.map(|_| ()).map_err(|error| error.to_string())
     }
 }
 

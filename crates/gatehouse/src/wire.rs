@@ -206,8 +206,8 @@ impl kql::Engine for CurrentEngine {
         kql::Engine::run(&*self.0.load_full(), query, options).await
     }
 
-    fn catalogue(&self) -> Arc<dyn kql::Catalogue> {
-        kql::Engine::catalogue(&**self.0.load())
+    fn catalogue(&self, access: &kql::Access) -> Arc<dyn kql::Catalogue> {
+        kql::Engine::catalogue(&**self.0.load(), access)
     }
 }
 
@@ -377,12 +377,14 @@ fn portal(
     let access_token = AccessToken::new(identity.clone(), &config.admin.roles);
     let access =
         Access::new(vec![Box::new(token), Box::new(access_token), Box::new(sign_in.clone())]);
+    let records = Arc::new(LedgerRecords::new(ledger.clone(), config.ledger_dir()));
     let wiring = portal::Wiring {
         engine: operations.parts.engine.clone(),
         operations,
-        records: Arc::new(LedgerRecords::new(ledger.clone(), config.ledger_dir())),
+        records: records.clone(),
         access,
         sign_in,
+        record: records,
     };
     Ok(Portal::new(&config.admin, wiring))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Column, Diagnostic, Schema, Value, Visualization};
+use crate::{Access, Column, Diagnostic, Schema, Value, Visualization};
 
 /// What tables a query may name.
 pub trait Catalogue: Send + Sync {
@@ -29,8 +29,8 @@ pub trait Engine: Send + Sync {
     /// Binds and runs a query. Dropping the future cancels it.
     async fn run(&self, query: &str, options: &Options) -> Result<Frame, QueryError>;
 
-    /// The tables queries may name.
-    fn catalogue(&self) -> Arc<dyn Catalogue>;
+    /// The tables that queries with this access may name.
+    fn catalogue(&self, access: &Access) -> Arc<dyn Catalogue>;
 }
 
 /// Limits and context of one run.
@@ -38,6 +38,8 @@ pub trait Engine: Send + Sync {
 pub struct Options {
     /// What `now()` answers: 100 ns ticks since 0001-01-01; none lets the engine ask its clock.
     pub now_ticks: Option<i64>,
+    /// What it may see of the tables; nothing by default.
+    pub access: Access,
     /// Longest time a run may take.
     pub timeout: Duration,
     /// Most rows of a result; more are cut and the frame says so.
@@ -53,10 +55,11 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Kusto's defaults: four minutes, 500,000 rows, 64 MiB.
+    /// Kusto's defaults: four minutes, 500,000 rows, 64 MiB. No access to any table.
     fn default() -> Self {
         Self {
             now_ticks: None,
+            access: Access::default(),
             timeout: Duration::from_secs(240),
             rows_max: 500_000,
             bytes_max: 64 << 20,
@@ -82,6 +85,8 @@ pub struct Frame {
     pub truncated: Option<String>,
     /// What it cost.
     pub statistics: Statistics,
+    /// Columns with content that the whole query read, as `Table.Column`, sorted.
+    pub content_columns: Vec<String>,
     /// Results of further tabular statements of the same query, in order.
     pub more: Vec<Frame>,
 }
@@ -114,6 +119,10 @@ pub enum QueryErrorKind {
     Timeout,
     /// It was cancelled.
     Cancelled,
+    /// Ask for the right that is missing, or state a purpose.
+    Forbidden,
+    /// Try again later: too much is running.
+    Throttled,
     /// The values make it fail, e.g. an invalid regular expression.
     Evaluation,
     /// Not the caller's fault.
@@ -126,12 +135,13 @@ pub struct QueryError {
     kind: QueryErrorKind,
     message: String,
     diagnostics: Vec<Diagnostic>,
+    content_columns: Vec<String>,
 }
 
 impl QueryError {
     /// An error of this kind.
     pub fn new(kind: QueryErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), diagnostics: Vec::new() }
+        Self { kind, message: message.into(), diagnostics: Vec::new(), content_columns: Vec::new() }
     }
 
     /// A feature that this engine lacks; `what` names it, e.g. `function hll()`.
@@ -149,7 +159,7 @@ impl QueryError {
             _ => QueryErrorKind::Semantic,
         };
         let message = first.map_or_else(|| "the query is invalid".to_owned(), ToString::to_string);
-        Self { kind, message, diagnostics }
+        Self { kind, message, diagnostics, content_columns: Vec::new() }
     }
 
     /// What the caller can do about it.
@@ -160,6 +170,17 @@ impl QueryError {
     /// Text for the caller.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The same error of a query that read these columns with content: its text may show some.
+    #[must_use]
+    pub fn with_content_columns(self, content_columns: Vec<String>) -> Self {
+        Self { content_columns, ..self }
+    }
+
+    /// Columns with content that the query read before it failed, as `Table.Column`, sorted.
+    pub fn content_columns(&self) -> &[String] {
+        &self.content_columns
     }
 
     /// Findings with their places, if the query text is at fault.

@@ -4,6 +4,7 @@
 //! (in another crate) runs what comes out. What cannot be translated faithfully is rejected by
 //! name.
 
+mod access;
 mod assist;
 mod binder;
 pub mod codes;
@@ -20,6 +21,7 @@ mod syntax;
 mod types;
 mod value;
 
+pub use access::{Access, Content, Rows};
 pub use assist::{Completion, CompletionKind, Completions, Hover, complete, format, hover};
 pub use compile::{Compiled, FoundColumn, check_syntax, compile, compile_with};
 pub use diagnostic::{Diagnostic, Severity, Span};

@@ -179,6 +179,7 @@ pub async fn refresh_budgets(
         let ticks = now.unix_micros().saturating_mul(TICKS_PER_SECOND / 1_000_000);
         let options = Options {
             now_ticks: Some(UNIX_EPOCH_TICKS.saturating_add(ticks)),
+            access: kql::Access::without_content(),
             ..Options::default()
         };
         let frame = match engine.run(&budget.query(), &options).await {

@@ -20,6 +20,33 @@ pub struct PortalConfig {
     /// Which roles people and programs hold who come with a token of an identity provider. Without an
     /// entry they hold none.
     pub roles: Vec<RoleConfig>,
+    /// What clients of Kusto's API are told about where to sign in.
+    pub kusto: KustoSignIn,
+}
+
+/// What clients of Kusto's API are told about where to sign in, before they have a token.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KustoSignIn {
+    /// Where tokens come from. Clients compare it with the clouds they know.
+    pub login_endpoint: String,
+    /// Application that clients sign people in with.
+    pub client_app_id: String,
+    /// Where that application sends people back to.
+    pub redirect_uri: String,
+    /// Resource that tokens are for: the audience that this listener accepts.
+    pub service_resource_id: String,
+}
+
+impl Default for KustoSignIn {
+    fn default() -> Self {
+        Self {
+            login_endpoint: "https://login.microsoftonline.com".into(),
+            client_app_id: "db662dc1-0cfe-4e1c-a843-19a68e65be58".into(),
+            redirect_uri: "http://localhost".into(),
+            service_resource_id: "https://kusto.kusto.windows.net".into(),
+        }
+    }
 }
 
 impl Default for PortalConfig {
@@ -29,6 +56,7 @@ impl Default for PortalConfig {
             query_bytes_max: 2 << 20,
             queries_max: 16,
             roles: Vec::new(),
+            kusto: KustoSignIn::default(),
         }
     }
 }

@@ -9,7 +9,9 @@ use kql::{CompletionKind, Options, Severity, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::access::Caller;
 use crate::problem::Problem;
+use crate::reading::access;
 use crate::server::Portal;
 
 /// A text and a place in it.
@@ -89,10 +91,11 @@ pub(crate) struct Mistake {
 
 pub(crate) async fn complete(
     State(portal): State<Portal>,
+    caller: Caller,
     body: Bytes,
 ) -> Result<Json<Choices>, Problem> {
     let Place { text, offset } = read(&body)?;
-    let catalogue = portal.engine.catalogue();
+    let catalogue = portal.engine.catalogue(&access(&caller.principal, ""));
     let found = kql::complete(&text, byte_of(&text, offset), &*catalogue);
     let items = found.items.into_iter().map(|item| Choice {
         label: item.label,
@@ -106,10 +109,11 @@ pub(crate) async fn complete(
 
 pub(crate) async fn hover(
     State(portal): State<Portal>,
+    caller: Caller,
     body: Bytes,
 ) -> Result<Json<Meaning>, Problem> {
     let Place { text, offset } = read(&body)?;
-    let catalogue = portal.engine.catalogue();
+    let catalogue = portal.engine.catalogue(&access(&caller.principal, ""));
     let Some(found) = kql::hover(&text, byte_of(&text, offset), &*catalogue) else {
         return Ok(Json(Meaning { from: offset, to: offset, text: String::new() }));
     };
@@ -119,10 +123,11 @@ pub(crate) async fn hover(
 
 pub(crate) async fn check(
     State(portal): State<Portal>,
+    caller: Caller,
     body: Bytes,
 ) -> Result<Json<Mistakes>, Problem> {
     let Text { text } = read(&body)?;
-    let catalogue = portal.engine.catalogue();
+    let catalogue = portal.engine.catalogue(&access(&caller.principal, ""));
     let failure = kql::compile(&text, &*catalogue, &Options::default()).err();
     let diagnostics = failure.as_ref().map_or(&[][..], |failure| failure.diagnostics());
     let items = diagnostics.iter().map(|diagnostic| {

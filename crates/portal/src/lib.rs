@@ -14,8 +14,10 @@ mod interactions;
 mod kusto;
 mod language;
 mod live;
+mod logs;
 mod problem;
-mod query;
+mod reading;
+mod record;
 mod roles;
 mod routes;
 mod server;
@@ -27,10 +29,14 @@ pub use access::{Access, Authenticator, Caller, Token};
 pub use admin::{BackendList, CounterList, Operations, ReloadReport};
 pub use alerts::{AlertList, AlertTest};
 pub use bearer::AccessToken;
-pub use config::PortalConfig;
+pub use config::{KustoSignIn, PortalConfig};
 pub use interactions::Records;
 pub use kusto::{json_value, results, rows_as_objects};
 pub use problem::Problem;
+pub use record::Record;
 pub use roles::RoleConfig;
 pub use server::{Portal, Wiring};
 pub use sign_in::{SignIn, SignInClient, SignInSettings};
+
+#[cfg(test)]
+mod tests;

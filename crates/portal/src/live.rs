@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use kql::{Frame, Options, Value};
+use kql::{Access, Frame, Options, Value};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
@@ -157,7 +157,8 @@ impl Tail {
         };
         let before = self.last.unwrap_or(0);
         self.last = Some(before);
-        let frame = self.portal.engine.run(&query, &Options::default()).await?;
+        let options = Options { access: Access::without_content(), ..Options::default() };
+        let frame = self.portal.engine.run(&query, &options).await?;
         let at = frame.columns.iter().position(|column| &*column.name == "LedgerSequence");
         let last = frame.rows.last().zip(at).and_then(|(row, at)| match row.get(at) {
             Some(Value::Long(sequence)) => Some(*sequence),

@@ -19,14 +19,14 @@ use policy::Role;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::server::Portal;
-use crate::{access, admin, alerts, auth, interactions, language, live, query, sign_in};
+use crate::{access, admin, alerts, auth, interactions, kusto, language, live, logs, sign_in};
 
 pub(crate) use guard::deny;
 
 /// Who runs the gateway.
 pub(crate) const OPERATORS: &[Role] = &[Role::Administrator, Role::Operator];
 /// Who may ask the record; what each sees of it is decided in the query.
-pub(crate) const READERS: &[Role] = &[Role::UsageReader, Role::ContentReader, Role::Subscriber];
+pub(crate) const READERS: &[Role] = &Role::ALL;
 
 /// Who may see everybody's interactions, without their content.
 pub(crate) const OVERSEERS: &[Role] =
@@ -71,8 +71,6 @@ pub(crate) fn table() -> Vec<Route> {
             .roles(OPERATORS).answers::<alerts::AlertTest>(),
 
         // The record.
-        Route::new("query/run", Method::POST, "/v1/rest/query", "Run a KQL query, in Kusto's protocol version 1", query::run)
-            .roles(READERS).takes::<query::QueryBody>().answers::<query::QueryAnswer>().errors(Dialect::Kusto),
         Route::new("language/complete", Method::POST, "/admin/v1/kql/complete", "What may stand at a place in a query", language::complete)
             .for_all_signed_in().takes::<language::Place>().answers::<language::Choices>(),
         Route::new("language/hover", Method::POST, "/admin/v1/kql/hover", "What the word at a place in a query means", language::hover)
@@ -87,6 +85,24 @@ pub(crate) fn table() -> Vec<Route> {
             .roles(OVERSEERS).query::<interactions::Place>().answers::<interactions::Trail>(),
         Route::new("ledger/verify", Method::POST, "/admin/v1/ledger/verify", "Prove the record: gaps, checksums, chain, interactions without an end", interactions::verify)
             .roles(OVERSEERS).answers::<interactions::Proof>(),
+        Route::new("query/run", Method::POST, "/v1/rest/query", "Run a KQL query, in Kusto's protocol version 1", kusto::query_v1)
+            .roles(READERS).takes::<kusto::QueryBody>().answers::<kusto::QueryAnswer>().errors(Dialect::Kusto),
+        Route::new("query/frames", Method::POST, "/v2/rest/query", "Run a KQL query, in Kusto's protocol version 2", kusto::query_v2)
+            .roles(READERS).takes::<kusto::QueryBody>().errors(Dialect::Kusto),
+        Route::new("command/run", Method::POST, "/v1/rest/mgmt", "Run a `.show` command, in Kusto's protocol version 1", kusto::command)
+            .roles(READERS).takes::<kusto::QueryBody>().answers::<kusto::QueryAnswer>().errors(Dialect::Kusto),
+        Route::new("sign-in/get", Method::GET, "/v1/rest/auth/metadata", "Where clients of Kusto's API sign in", kusto::metadata)
+            .for_everybody(),
+        Route::new("logs/query", Method::POST, "/v1/workspaces/{id}/query", "Run a KQL query, as Azure Monitor Logs does", logs::query)
+            .roles(READERS).takes::<logs::LogsQuery>().answers::<logs::LogsAnswer>(),
+        Route::new("logs/get", Method::GET, "/v1/workspaces/{id}/query", "Run a KQL query that stands in the address", logs::query_by_address)
+            .roles(READERS).query::<logs::LogsAddress>().answers::<logs::LogsAnswer>(),
+        Route::new("logs/resource", Method::POST, "/v1/subscriptions/{*resource}", "Run a KQL query on a resource: the path ends in /query", logs::query)
+            .roles(READERS).takes::<logs::LogsQuery>().answers::<logs::LogsAnswer>(),
+        Route::new("logs/batch", Method::POST, "/v1/$batch", "Run several KQL queries, as Azure Monitor Logs does", logs::batch)
+            .roles(READERS).takes::<logs::LogsBatch>(),
+        Route::new("logs/metadata", Method::GET, "/v1/workspaces/{id}/metadata", "The tables, as Azure Monitor Logs describes them", logs::metadata)
+            .roles(READERS),
     ]
 }
 

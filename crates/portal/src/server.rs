@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::admin::Operations;
-use crate::config::PortalConfig;
+use crate::config::{KustoSignIn, PortalConfig};
 use crate::interactions::Records;
 use crate::live::LISTENERS_MAX;
 use crate::problem::Problem;
+use crate::record::Record;
 use crate::routes::{self, Dialect, deny};
 use crate::sign_in::SignIn;
 use crate::ui;
@@ -35,6 +36,8 @@ pub struct Wiring {
     pub access: Access,
     /// Signs people in.
     pub sign_in: SignIn,
+    /// Keeps what is noted of it.
+    pub record: Arc<dyn Record>,
 }
 
 /// The admin listener before it listens.
@@ -43,29 +46,33 @@ pub struct Portal {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) operations: Arc<dyn Operations>,
     pub(crate) access: Access,
+    pub(crate) record: Arc<dyn Record>,
     pub(crate) records: Arc<dyn Records>,
     pub(crate) sign_in: SignIn,
     pub(crate) running: Arc<Semaphore>,
     pub(crate) listeners: Arc<Semaphore>,
     pub(crate) walk: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
+    pub(crate) kusto: Arc<KustoSignIn>,
     query_bytes_max: usize,
 }
 
 impl Portal {
     /// A portal that asks what `wiring` holds.
     pub fn new(config: &PortalConfig, wiring: Wiring) -> Self {
-        let Wiring { engine, operations, records, access, sign_in } = wiring;
+        let Wiring { engine, operations, records, access, sign_in, record } = wiring;
         Self {
             engine,
             operations,
             access,
             sign_in,
             records,
+            record,
             running: Arc::new(Semaphore::new(config.queries_max)),
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
             walk: Arc::new(Semaphore::new(1)),
             stop: CancellationToken::new(),
+            kusto: Arc::new(config.kusto.clone()),
             query_bytes_max: config.query_bytes_max,
         }
     }

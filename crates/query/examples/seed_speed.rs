@@ -63,12 +63,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     store.seal()?;
     let engine = query::Engine::new(Arc::clone(&store), query::QueryConfig::default())?;
+    let options = Options { access: kql::Access::everything(), ..Options::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for (name, query) in
         [("usage by ip and model", USAGE), ("prompt usage", PROMPTS), ("typed columns", TYPED)]
     {
         let started = Instant::now();
-        let frame = runtime.block_on(engine.run(query, &Options::default()))?;
+        let frame = runtime.block_on(engine.run(query, &options))?;
         let seconds = started.elapsed().as_secs_f64();
         println!("{name}: {} result rows, {:.0} rows/s", frame.rows.len(), rows as f64 / seconds);
     }

@@ -13,8 +13,8 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures_util::StreamExt;
 use kql::{
-    Catalogue, Column, Frame, Options, PlannedResult, QueryError, QueryErrorKind, Relation,
-    Statistics, Type, UNIX_EPOCH_TICKS, Value,
+    Access, Catalogue, Column, Frame, Options, PlannedResult, QueryError, QueryErrorKind, Relation,
+    Rows, Statistics, Type, UNIX_EPOCH_TICKS, Value,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
@@ -23,6 +23,7 @@ use crate::QueryConfig;
 use crate::cell::{Cell, Reader};
 use crate::decimal;
 use crate::error::{IntoOutcome, Outcome};
+use crate::guard::Guard;
 use crate::lower::{Query, Surroundings};
 use crate::tables::{TableCatalogue, Tables};
 
@@ -45,6 +46,8 @@ struct Shared {
     store: Arc<store::Store>,
     config: QueryConfig,
     catalogue: Arc<TableCatalogue>,
+    /// What whoever sees the rows of some subscriptions only may name.
+    owners_catalogue: Arc<TableCatalogue>,
     environment: Arc<RuntimeEnv>,
     turns: Semaphore,
 }
@@ -68,7 +71,8 @@ impl Engine {
             .map_err(|error| QueryError::new(QueryErrorKind::Internal, error.to_string()))?;
         let shared = Shared {
             store,
-            catalogue: Arc::new(TableCatalogue::new(config.database.clone())),
+            catalogue: catalogue(&config, &Access::everything()),
+            owners_catalogue: catalogue(&config, &Access::of_subscriptions([])),
             environment,
             turns: Semaphore::new(config.concurrency_max.max(1)),
             config,
@@ -100,16 +104,22 @@ impl kql::Engine for Engine {
         let (shared, query, timeout) =
             (Arc::clone(&self.shared), query.to_owned(), options.timeout);
         let options = options.clone();
-        let task = runtime.spawn(async move {
-            let run = shared.run(&query, &options);
-            tokio::time::timeout(options.timeout, run).await
+        let guard = Arc::new(Guard::new(options.access.clone()));
+        let task = runtime.spawn({
+            let guard = Arc::clone(&guard);
+            async move {
+                let run = shared.run(&query, &options, &guard);
+                tokio::time::timeout(options.timeout, run).await
+            }
         });
         let mut task = AbortOnDrop(task);
         match (&mut task.0).await {
-            Ok(Ok(result)) => result.map(|mut frame| {
+            Ok(Ok(Ok(mut frame))) => {
                 frame.statistics.elapsed = started.elapsed();
-                frame
-            }),
+                frame.content_columns = guard.content_columns();
+                Ok(frame)
+            }
+            Ok(Ok(Err(error))) => Err(error.with_content_columns(guard.content_columns())),
             Ok(Err(_)) => Err(QueryError::new(
                 QueryErrorKind::Timeout,
                 format!(
@@ -125,9 +135,13 @@ impl kql::Engine for Engine {
         }
     }
 
-    fn catalogue(&self) -> Arc<dyn Catalogue> {
-        Arc::clone(&self.shared.catalogue) as Arc<dyn Catalogue>
+    fn catalogue(&self, access: &Access) -> Arc<dyn Catalogue> {
+        self.shared.catalogue_for(access) as Arc<dyn Catalogue>
     }
+}
+
+fn catalogue(config: &QueryConfig, access: &Access) -> Arc<TableCatalogue> {
+    Arc::new(TableCatalogue::new(config.database.clone(), access))
 }
 
 /// A caller that goes away takes its query along.
@@ -140,14 +154,19 @@ impl<T> Drop for AbortOnDrop<T> {
 }
 
 impl Shared {
-    async fn run(&self, text: &str, options: &Options) -> Outcome<Frame> {
+    fn catalogue_for(&self, access: &Access) -> Arc<TableCatalogue> {
+        let is_owners = matches!(access.rows, Rows::OfSubscriptions(_));
+        Arc::clone(if is_owners { &self.owners_catalogue } else { &self.catalogue })
+    }
+
+    async fn run(&self, text: &str, options: &Options, guard: &Arc<Guard>) -> Outcome<Frame> {
         let _turn =
             self.turns.acquire().await.map_err(|_| {
                 QueryError::new(QueryErrorKind::Cancelled, "the engine has shut down")
             })?;
         let options = self.settled(options);
-        let query = self.query(&options);
-        let plan = self.compiled(text, &options).await?;
+        let query = self.query(&options, guard);
+        let plan = self.compiled(text, &options, guard).await?;
         let mut frames = Vec::with_capacity(plan.results.len());
         for result in &plan.results {
             let physical = query.physical(&result.relation).await?;
@@ -156,17 +175,28 @@ impl Shared {
         let mut frames = frames.into_iter();
         let mut first = frames.next().unwrap_or_default();
         first.more = frames.collect();
+        if guard.owners().is_some() {
+            // How much was read tells of rows of others.
+            first.statistics = Statistics::default();
+            first.more.iter_mut().for_each(|frame| frame.statistics = Statistics::default());
+        }
         Ok(first)
     }
 
     /// The plan; where columns depend on data, those are asked for first.
-    async fn compiled(&self, text: &str, options: &Options) -> Outcome<kql::Plan> {
+    async fn compiled(
+        &self,
+        text: &str,
+        options: &Options,
+        guard: &Arc<Guard>,
+    ) -> Outcome<kql::Plan> {
+        let catalogue = self.catalogue_for(&options.access);
         let mut found = Vec::new();
         while found.len() < QUESTIONS_MAX {
-            match kql::compile_with(text, &*self.catalogue, options, &found)? {
+            match kql::compile_with(text, &*catalogue, options, &found)? {
                 kql::Compiled::Plan(plan) => return Ok(plan),
                 kql::Compiled::Open(question) => {
-                    let asked = self.query(options);
+                    let asked = self.query(options, guard);
                     found.push(asked.found_columns(&question).await?);
                 }
             }
@@ -177,8 +207,9 @@ impl Shared {
 
     async fn explain(&self, text: &str, options: &Options) -> Outcome<String> {
         let options = self.settled(options);
-        let query = self.query(&options);
-        let plan = self.compiled(text, &options).await?;
+        let guard = Arc::new(Guard::new(options.access.clone()));
+        let query = self.query(&options, &guard);
+        let plan = self.compiled(text, &options, &guard).await?;
         let Some(result) = plan.results.first() else { return Ok(String::new()) };
         let physical = query.physical(&result.relation).await?;
         Ok(datafusion::physical_plan::displayable(&*physical).indent(true).to_string())
@@ -194,7 +225,7 @@ impl Shared {
         Options { now_ticks: Some(now), ..options.clone() }
     }
 
-    fn query(&self, options: &Options) -> Query {
+    fn query(&self, options: &Options, guard: &Arc<Guard>) -> Query {
         let config = SessionConfig::new()
             .with_batch_size(BATCH_ROWS)
             .with_target_partitions(self.config.threads.max(1))
@@ -209,6 +240,7 @@ impl Shared {
             self.store.snapshot(),
             self.config.identity.clone(),
             self.config.memory_bytes_max,
+            Arc::clone(guard),
         );
         let surroundings = Surroundings {
             now_ticks: options.now_ticks.unwrap_or(UNIX_EPOCH_TICKS),

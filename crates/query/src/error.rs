@@ -5,6 +5,11 @@ use kql::{QueryError, QueryErrorKind};
 
 /// What a failed plan or execution means for the caller.
 pub(crate) fn from_datafusion(error: DataFusionError) -> QueryError {
+    if let DataFusionError::External(inner) = error.find_root()
+        && let Some(ours) = inner.downcast_ref::<QueryError>()
+    {
+        return ours.clone();
+    }
     let kind = match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => QueryErrorKind::LimitExceeded,
         DataFusionError::NotImplemented(_) => QueryErrorKind::Unsupported,

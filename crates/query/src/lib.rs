@@ -12,6 +12,7 @@ mod decimal;
 mod engine;
 mod error;
 mod fold;
+mod guard;
 mod json;
 mod kernels;
 mod lower;

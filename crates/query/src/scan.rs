@@ -1,12 +1,13 @@
 //! Stored tables with Kusto's types, and what can be pushed down to them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Column, DFSchema, Result, ScalarValue, exec_err};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue, exec_err, internal_err};
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, TableProviderFilterPushDown, TableType, Volatility, cast,
@@ -18,6 +19,7 @@ use kql::{Type, UNIX_EPOCH_TICKS};
 
 use crate::call::any_arguments;
 use crate::cell::arrow_type;
+use crate::guard::{Guard, OWNER, OwnRows, stored_owner_filter};
 
 const TICKS_PER_MICROSECOND: i64 = 10;
 
@@ -39,13 +41,19 @@ pub(crate) fn kusto_type(stored: ColumnType) -> Type {
 #[derive(Debug)]
 pub(crate) struct StoredTable {
     inner: Arc<dyn TableProvider>,
+    name: &'static str,
     columns: &'static [event::Column],
     schema: SchemaRef,
+    guard: Arc<Guard>,
 }
 
 impl StoredTable {
-    /// Wraps a snapshot's provider of the table.
-    pub(crate) fn new(table: &event::Table, inner: Arc<dyn TableProvider>) -> Self {
+    /// Wraps a snapshot's provider of the table for what `guard` lets a run see.
+    pub(crate) fn new(
+        table: &event::Table,
+        inner: Arc<dyn TableProvider>,
+        guard: Arc<Guard>,
+    ) -> Self {
         let fields: Vec<Field> = table
             .columns
             .iter()
@@ -54,11 +62,24 @@ impl StoredTable {
                 Field::new(column.name, arrow_type(kusto), kusto != Type::String)
             })
             .collect();
-        Self { inner, columns: table.columns, schema: Arc::new(Schema::new(fields)) }
+        let schema = Arc::new(Schema::new(fields));
+        Self { inner, name: table.name, columns: table.columns, schema, guard }
     }
 
     fn column_type(&self, name: &str) -> Option<ColumnType> {
         self.columns.iter().find(|column| column.name == name).map(|column| column.column_type)
+    }
+
+    /// The columns that a scan reads, for its rows or to skip by.
+    fn used(&self, wanted: &[usize], filters: &[Expr]) -> Vec<&'static event::Column> {
+        let skipping: HashSet<&str> = filters
+            .iter()
+            .flat_map(|filter| filter.column_refs().into_iter().map(|column| column.name.as_str()))
+            .collect();
+        let is_used = |(at, column): &(usize, &'static event::Column)| {
+            wanted.contains(at) || skipping.contains(column.name)
+        };
+        self.columns.iter().enumerate().filter(is_used).map(|(_, column)| column).collect()
     }
 
     /// A predicate over the stored arrays that holds at least where `filter` does.
@@ -96,7 +117,12 @@ impl StoredTable {
         if !is_order || value.is_null() {
             return None;
         }
-        match (self.column_type(&column.name)?, value) {
+        let column_type = self.column_type(&column.name)?;
+        // What the store skips by other columns would tell, by its pace, of rows of others.
+        if self.guard.owners().is_some() && column_type != ColumnType::Datetime {
+            return None;
+        }
+        match (column_type, value) {
             (ColumnType::Datetime, ScalarValue::Int64(Some(ticks))) => {
                 Some(instant_filter(&stored, op, *ticks))
             }
@@ -172,22 +198,42 @@ impl TableProvider for StoredTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let stored: Vec<Expr> =
+        let mut stored: Vec<Expr> =
             filters.iter().filter_map(|filter| self.stored_filter(filter)).collect();
-        let limit = if filters.is_empty() { limit } else { None };
-        let wanted: Vec<usize> = match projection {
+        let mut limit = if filters.is_empty() { limit } else { None };
+        let mut wanted: Vec<usize> = match projection {
             Some(wanted) => wanted.clone(),
             None => (0..self.columns.len()).collect(),
         };
+        self.guard.reads(self.name, self.used(&wanted, filters).into_iter())?;
+        let shown = wanted.len();
+        if let Some(owners) = self.guard.owners() {
+            let owner = self.columns.iter().position(|column| column.name == OWNER);
+            let Some(owner) = owner else {
+                return internal_err!("the rows of {} belong to nobody", self.name);
+            };
+            wanted.push(owner);
+            stored.push(stored_owner_filter(owners));
+            limit = None;
+        }
         let plan = self.inner.scan(state, Some(&wanted), &stored, limit).await?;
         let schema = DFSchema::try_from(plan.schema().as_ref().clone())?;
         let mut columns = Vec::with_capacity(wanted.len());
-        for position in &wanted {
+        for (at, position) in wanted.iter().enumerate() {
             let column = &self.columns[*position];
             let expr = state.create_physical_expr(Self::conversion(column), &schema)?;
-            columns.push((expr, column.name.to_owned()));
+            // The owner may stand twice.
+            let name = if at < shown { column.name } else { "owner" };
+            columns.push((expr, name.to_owned()));
         }
-        Ok(Arc::new(ProjectionExec::try_new(columns, plan)?))
+        let plan: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(columns, plan)?);
+        Ok(match self.guard.owners() {
+            Some(owners) => {
+                let owners: HashSet<String> = owners.iter().cloned().collect();
+                Arc::new(OwnRows::new(plan, shown, Arc::new(owners)))
+            }
+            None => plan,
+        })
     }
 }
 

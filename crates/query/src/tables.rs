@@ -11,17 +11,21 @@ use datafusion::common::Column;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use event::ColumnType;
-use kql::{Catalogue, QueryError, QueryErrorKind, Schema, Type};
+use kql::{Access, Catalogue, QueryError, QueryErrorKind, Schema, Type};
 
 use crate::Identity;
 use crate::call::Call;
 use crate::cell::Cell;
 use crate::error::{IntoOutcome, Outcome};
+use crate::guard::{Guard, masked};
 use crate::lower::{literal, project};
 use crate::scan::{StoredTable, kusto_type};
 
 pub use body::BODY_BYTES_MAX;
 use body::Bodies;
+
+/// The table that Azure's tables are views of.
+const VIEWED: &str = "Interactions";
 
 /// A table of the catalogue, for documents and the portal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub struct ColumnInfo {
     pub column_type: Type,
     /// What it holds.
     pub meaning: &'static str,
+    /// It is masked for whoever may not read content.
+    pub is_content: bool,
     /// Where it comes from: a stored column, or how it is made.
     pub source: String,
 }
@@ -59,6 +65,7 @@ pub fn tables() -> Vec<TableInfo> {
                 name: column.name,
                 column_type: kusto_type(column.column_type),
                 meaning: column.meaning,
+                is_content: column.is_content,
                 source: "stored".into(),
             })
             .collect(),
@@ -73,6 +80,7 @@ pub fn tables() -> Vec<TableInfo> {
                 name: column.name,
                 column_type: column.column_type,
                 meaning: column.meaning,
+                is_content: column.source.is_content(),
                 source: column.source.to_string(),
             })
             .collect(),
@@ -88,9 +96,13 @@ pub(crate) struct TableCatalogue {
 }
 
 impl TableCatalogue {
-    pub(crate) fn new(database: String) -> Self {
+    /// The tables that queries with this access may name.
+    pub(crate) fn new(database: String, access: &Access) -> Self {
         let schemas = tables()
             .into_iter()
+            .filter(|table| {
+                stored_table(table.name).is_some_and(|stored| Guard::shows(access, &stored))
+            })
             .map(|table| {
                 let columns = table.columns.iter().map(|c| kql::Column::new(c.name, c.column_type));
                 (table.name.to_owned(), Arc::new(Schema::new(columns.collect())))
@@ -122,20 +134,25 @@ pub(crate) struct Tables {
     snapshot: Arc<store::Snapshot>,
     identity: Identity,
     bodies: Arc<Bodies>,
+    guard: Arc<Guard>,
 }
 
 impl Tables {
-    pub(crate) fn new(snapshot: store::Snapshot, identity: Identity, memory_bytes: usize) -> Self {
+    pub(crate) fn new(
+        snapshot: store::Snapshot,
+        identity: Identity,
+        memory_bytes: usize,
+        guard: Arc<Guard>,
+    ) -> Self {
         let snapshot = Arc::new(snapshot);
         let bodies = Arc::new(Bodies::new(Arc::clone(&snapshot), memory_bytes));
-        Self { snapshot, identity, bodies }
+        Self { snapshot, identity, bodies, guard }
     }
 
     /// The plan of a table, its columns under our names; bodies are read where they are used.
     pub(crate) fn plan(&self, name: &str, range: Option<(i64, i64)>) -> Outcome<LogicalPlan> {
         if let Some(view) = azure::VIEWS.iter().find(|view| view.name == name) {
-            let rows =
-                self.scan(&event::table("Interactions").ok_or_else(|| unknown(name))?, range)?;
+            let rows = self.scan(&stored_table(name).ok_or_else(|| unknown(name))?, range)?;
             let rows = match view.filter() {
                 Some(filter) => LogicalPlanBuilder::new(rows)
                     .filter(filter)
@@ -149,14 +166,18 @@ impl Tables {
         let table = event::table(name).ok_or_else(|| unknown(name))?;
         let rows = self.scan(&table, range)?;
         let exprs = table.columns.iter().map(|column| {
+            if let Some(mask) = self.guard.mask(column)? {
+                return Ok(mask);
+            }
             let is_body = matches!(column.name, "RequestBody" | "ResponseBody" | "Content")
                 && column.column_type == ColumnType::String;
-            if is_body { self.bodies.text(stored(column.name)) } else { stored(column.name) }
+            Ok(if is_body { self.bodies.text(stored(column.name)) } else { stored(column.name) })
         });
-        project(rows, exprs.collect())
+        project(rows, exprs.collect::<Outcome<_>>()?)
     }
 
     fn scan(&self, table: &event::Table, range: Option<(i64, i64)>) -> Outcome<LogicalPlan> {
+        self.guard.admit(table)?;
         let provider = self.provider(table)?;
         let scan = LogicalPlanBuilder::scan(table.name, provider_as_source(provider), None);
         let scan = scan.and_then(|scan| {
@@ -182,11 +203,14 @@ impl Tables {
             .snapshot
             .provider(table.name)
             .map_err(|error| QueryError::new(QueryErrorKind::Internal, error.to_string()))?;
-        Ok(Arc::new(StoredTable::new(table, inner)))
+        Ok(Arc::new(StoredTable::new(table, inner, Arc::clone(&self.guard))))
     }
 
     fn view_column(&self, view: &azure::View, column: &azure::ViewColumn) -> Outcome<Expr> {
         use azure::Source;
+        if column.source.is_content() && self.guard.masks_content() {
+            return masked(column.column_type);
+        }
         let text = |text: &str| literal(&Cell::text(text.to_owned()), Type::String);
         Ok(match column.source {
             Source::Stored(name) => stored(name),
@@ -208,6 +232,12 @@ impl Tables {
             Source::ResponseMessages => self.bodies.messages(false),
         })
     }
+}
+
+/// The stored table that a table of the catalogue is, or is a view of.
+fn stored_table(name: &str) -> Option<event::Table> {
+    let is_view = azure::VIEWS.iter().any(|view| view.name == name);
+    event::table(if is_view { VIEWED } else { name })
 }
 
 /// A stored column below the projection that gives it our name.

@@ -11,6 +11,12 @@ const INTRODUCTION: &str = "\
 are views of `Interactions` with the columns, types and order that Azure Monitor documents, so that
 queries written for Azure run unchanged. Times are UTC.
 
+Columns marked **content** hold what callers and models said to each other, or tell of it. Whoever lacks
+the right to read content sees them empty (strings) or null, whatever a query does with them; whoever
+has it states a purpose, and the look becomes a row of `ContentReads`. Subscribers see the rows of
+their own subscriptions, in the tables that have a column `ApimSubscriptionId`; the other tables are
+not there for them.
+
 ";
 
 /// Where Azure describes the table that a view copies.
@@ -45,7 +51,8 @@ fn table(table: &TableInfo) -> String {
         "\n| column | type | meaning |\n|---|---|---|\n"
     });
     for column in &table.columns {
-        let meaning = cell(column.meaning);
+        let mark = if column.is_content { "**content** " } else { "" };
+        let meaning = format!("{mark}{}", cell(column.meaning));
         let _ = write!(out, "| `{}` | {} | {meaning} |", column.name, column.column_type);
         if source.is_some() {
             let _ = write!(out, " {} |", cell(&column.source));

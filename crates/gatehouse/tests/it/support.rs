@@ -158,10 +158,12 @@ impl System {
     }
 }
 
+/// A query that may read content.
+const QUERY: [&str; 6] = ["query", "--purpose", "test", "--output", "json", "--config"];
+
 /// `gatehouse query` with a configuration file.
 pub(crate) fn query_with(config: &Path, query: &str) -> Vec<Value> {
-    let output =
-        run(gatehouse().args(["query", "--output", "json", "--config"]).arg(config).arg(query));
+    let output = run(gatehouse().args(QUERY).arg(config).arg(query));
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{query}: {errors}");
     serde_json::from_slice(&output.stdout).expect("query prints JSON")
@@ -270,11 +272,8 @@ impl Gateway {
     }
 
     pub(crate) fn query(&self, query: &str) -> Vec<Value> {
-        let output = run(gatehouse()
-            .args(["query", "--output", "json", "--config"])
-            .arg(&self.config)
-            .arg(query)
-            .envs(self.environment()));
+        let output =
+            run(gatehouse().args(QUERY).arg(&self.config).arg(query).envs(self.environment()));
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{query}: {errors}");
         serde_json::from_slice(&output.stdout).expect("query prints JSON")

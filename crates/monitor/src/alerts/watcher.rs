@@ -330,6 +330,7 @@ impl Watcher {
             rows_max: SERIES_MAX as u64 + 1,
             time_range: Some((ticks(start_s.max(0)), ticks(end_s))),
             principal: Some("system".into()),
+            access: kql::Access::without_content(),
             ..Options::default()
         };
         let frame = self.parts.engine.run(&rule.aggregated(), &options).await;

@@ -58,6 +58,27 @@ pub(super) enum Source {
     ResponseMessages,
 }
 
+impl Source {
+    /// It shows a stored column with content.
+    pub(super) fn is_content(&self) -> bool {
+        match self {
+            Self::Stored(name) | Self::Narrowed(name) | Self::Body(name) => {
+                event::table("Interactions").is_none_or(|table| {
+                    table.columns.iter().any(|column| column.name == *name && column.is_content)
+                })
+            }
+            Self::RequestMessages | Self::ResponseMessages => true,
+            Self::Text(_)
+            | Self::Long(_)
+            | Self::False
+            | Self::Nothing
+            | Self::TableName
+            | Self::Identity(_)
+            | Self::Size => false,
+        }
+    }
+}
+
 /// For the reference page.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,6 +3,7 @@
 mod conformance;
 mod data;
 mod limits;
+mod masking;
 mod reference;
 mod seed;
 
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use event::Timestamp;
-use kql::{Engine as _, Frame, Options, QueryError};
+use kql::{Access, Engine as _, Frame, Options, QueryError};
 use query::{Engine, QueryConfig};
 
 /// An engine over a store in a folder of its own.
@@ -52,7 +53,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// 2025-10-09T08:53:20Z as now.
 fn options() -> Options {
     let now = kql::parse_datetime("2025-10-09T08:53:20Z");
-    Options { now_ticks: now, ..Options::default() }
+    Options { now_ticks: now, access: Access::everything(), ..Options::default() }
 }
 
 fn testdata(name: &str) -> PathBuf {

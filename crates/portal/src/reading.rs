@@ -1,0 +1,141 @@
+//! A query of the record by somebody: what they may see of it, and the record of the look itself.
+//!
+//! Every way to rows goes through [`Portal::ask`]. What a run may see follows from roles alone; a read of
+//! prompts or answers is on record, durable, before anything of the result leaves this function.
+
+use std::time::SystemTime;
+
+use event::{ContentRead, Json, Note, Timestamp};
+use kql::{Access, Content, Frame, Options, QueryError, QueryErrorKind, Rows};
+use policy::{Principal, Role};
+
+use crate::access::Caller;
+use crate::server::Portal;
+
+/// The header, and the request property, that says what content is read for.
+pub(crate) const PURPOSE: &str = "x-gatehouse-purpose";
+/// Longest purpose, in characters.
+const PURPOSE_CHARS_MAX: usize = 1_000;
+
+/// A query and what it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    /// Who asks.
+    pub(crate) caller: &'a Caller,
+    /// KQL.
+    pub(crate) query: &'a str,
+    /// What content is read for, in the reader's words; empty if nothing was stated.
+    pub(crate) purpose: &'a str,
+    /// Through what, where it is not what the caller came through.
+    pub(crate) via: Option<&'static str>,
+}
+
+impl Portal {
+    /// Runs a query as far as its caller may see, and records the read of content, if it was one.
+    pub(crate) async fn ask(
+        &self,
+        asked: &Asked<'_>,
+        options: Options,
+    ) -> Result<Frame, QueryError> {
+        if asked.purpose.chars().count() > PURPOSE_CHARS_MAX {
+            let text = format!("a purpose has at most {PURPOSE_CHARS_MAX} characters");
+            return Err(QueryError::new(QueryErrorKind::Forbidden, text));
+        }
+        let Ok(_running) = self.running.clone().try_acquire_owned() else {
+            let text = "too many queries are running: try again when one has ended";
+            return Err(QueryError::new(QueryErrorKind::Throttled, text));
+        };
+        let principal = &asked.caller.principal;
+        let options = Options {
+            access: access(principal, asked.purpose),
+            principal: Some(name(principal).to_owned()),
+            ..options
+        };
+        let result = self.engine.run(asked.query, &options).await;
+        let read = match &result {
+            Ok(frame) => &frame.content_columns[..],
+            Err(error) => error.content_columns(),
+        };
+        if !read.is_empty() {
+            self.note_read(asked, read).await?;
+        }
+        result
+    }
+
+    async fn note_read(&self, asked: &Asked<'_>, columns: &[String]) -> Result<(), QueryError> {
+        let Caller { principal, address, via, correlation_id } = asked.caller;
+        let note = ContentRead {
+            time_generated: Timestamp::from(SystemTime::now()),
+            principal_id: principal.id.clone(),
+            principal_name: principal.name.clone(),
+            principal_kind: principal.kind.name().into(),
+            caller_ip_address: address.clone(),
+            via: asked.via.unwrap_or(via).into(),
+            purpose: asked.purpose.trim().into(),
+            query: asked.query.into(),
+            columns: Json(serde_json::json!(columns).to_string()),
+            correlation_id: correlation_id.clone(),
+            ..ContentRead::default()
+        };
+        let kept = self.record.keep(Note::ContentRead(note)).await;
+        kept.map_err(|reason| {
+            tracing::error!(reason, "a read of content could not be recorded and was not shown");
+            let text = "the read could not be recorded, so nothing is shown: see /readyz?verbose";
+            QueryError::new(QueryErrorKind::Internal, text)
+        })
+    }
+}
+
+/// What the queries of a principal may see. A content reader who states no purpose may see all but
+/// content, and is refused what would show it.
+pub(crate) fn access(principal: &Principal, purpose: &str) -> Access {
+    if principal.has(Role::ContentReader) {
+        let content = match purpose.trim() {
+            "" => Content::WithoutPurpose,
+            _ => Content::Readable,
+        };
+        return Access { rows: Rows::All, content };
+    }
+    let sees_all = [Role::Administrator, Role::Operator, Role::UsageReader];
+    if sees_all.into_iter().any(|role| principal.has(role)) {
+        return Access::without_content();
+    }
+    if principal.has(Role::Subscriber) {
+        return Access::of_subscriptions(principal.subscriptions.iter().cloned());
+    }
+    Access::default()
+}
+
+/// What `current_principal()` answers.
+fn name(principal: &Principal) -> &str {
+    if principal.name.is_empty() { &principal.id } else { &principal.name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(roles: &[Role]) -> Principal {
+        Principal {
+            roles: roles.iter().copied().collect(),
+            subscriptions: vec!["mine".into(), String::new()],
+            ..Principal::default()
+        }
+    }
+
+    #[test]
+    fn roles_decide_what_is_seen_and_none_sees_nothing() {
+        assert_eq!(access(&with(&[]), "audit"), Access::default());
+        for role in [Role::Administrator, Role::Operator, Role::UsageReader] {
+            assert_eq!(access(&with(&[role]), "audit"), Access::without_content(), "{role}");
+        }
+        let own = Access::of_subscriptions(["mine".to_owned()]);
+        assert_eq!(access(&with(&[Role::Subscriber]), "audit"), own);
+        assert_eq!(
+            access(&with(&[Role::Subscriber, Role::UsageReader]), ""),
+            Access::without_content()
+        );
+        assert_eq!(access(&with(&[Role::ContentReader]), "audit"), Access::everything());
+        assert_eq!(access(&with(&[Role::ContentReader]), " ").content, Content::WithoutPurpose);
+    }
+}

@@ -1,0 +1,416 @@
+//! Both query APIs as their clients meet them, over an engine that answers from memory.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use axum::body::{Body, to_bytes};
+use axum::http::request::Parts;
+use axum::http::{Method, Request, Response, StatusCode};
+use event::Note;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use identity::Verifier;
+use kql::{
+    Access as Seen, Column, Content, Frame, Options, QueryError, QueryErrorKind, Schema, Type,
+    Value as Cell,
+};
+use policy::{Principal, PrincipalKind, Role};
+use serde_json::{Value, json};
+
+use crate::access::{Access, Authenticator};
+use crate::admin::{BackendList, CounterList, Operations, ReloadReport};
+use crate::config::PortalConfig;
+use crate::interactions::Records;
+use crate::problem::Problem;
+use crate::record::Record;
+use crate::server::{Portal, Wiring};
+use crate::sign_in::{SignIn, SignInSettings};
+
+/// Answers one row that tells what it was asked with; `secret` reads content, `long` is cut.
+#[derive(Default)]
+struct Desk {
+    asked: Mutex<Vec<Options>>,
+    notes: Mutex<Vec<Note>>,
+    /// The ledger is down.
+    is_full: bool,
+}
+
+#[async_trait]
+impl kql::Engine for Desk {
+    async fn run(&self, query: &str, options: &Options) -> Result<Frame, QueryError> {
+        self.asked.lock().unwrap().push(options.clone());
+        if query.contains("nowhere") {
+            let text = "'nowhere' could not be resolved";
+            return Err(QueryError::new(QueryErrorKind::Semantic, text));
+        }
+        let mut frame = Frame {
+            columns: vec![Column::new("said", Type::String), Column::new("bag", Type::Dynamic)],
+            rows: vec![vec![Cell::String(query.into()), Cell::Dynamic(r#"{"a":1}"#.into())]],
+            ..Frame::default()
+        };
+        if query.contains("secret") {
+            match options.access.content {
+                Content::Readable => frame.content_columns = vec!["Messages.Content".into()],
+                Content::WithoutPurpose => {
+                    let text = "state what for: x-gatehouse-purpose";
+                    return Err(QueryError::new(QueryErrorKind::Forbidden, text));
+                }
+                Content::Masked => {}
+            }
+        }
+        frame.truncated = query.contains("long").then(|| "too many rows".into());
+        Ok(frame)
+    }
+
+    fn catalogue(&self, access: &Seen) -> Arc<dyn kql::Catalogue> {
+        let all = *access != Seen::of_subscriptions(["mine".to_owned()]);
+        Arc::new(Tables(if all { vec!["AdminActions", "Messages"] } else { vec!["Messages"] }))
+    }
+}
+
+struct Tables(Vec<&'static str>);
+
+impl kql::Catalogue for Tables {
+    fn table(&self, name: &str) -> Option<Arc<Schema>> {
+        let columns = vec![
+            Column::new("TimeGenerated", Type::Datetime),
+            Column::new("Content", Type::String),
+        ];
+        self.0.contains(&name).then(|| Arc::new(Schema::new(columns)))
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        self.0.iter().map(|name| (*name).to_owned()).collect()
+    }
+}
+
+#[async_trait]
+impl Record for Desk {
+    async fn keep(&self, note: Note) -> Result<(), String> {
+        if self.is_full {
+            return Err("no space left on device".into());
+        }
+        self.notes.lock().unwrap().push(note);
+        Ok(())
+    }
+}
+
+impl Records for Desk {
+    fn read(
+        &self,
+        _: u64,
+        _: u64,
+        _: &mut dyn FnMut(u64, event::Frame) -> ControlFlow<()>,
+    ) -> Result<(), Problem> {
+        unreachable!("no test asks for it")
+    }
+
+    fn verify(&self) -> Result<Value, Problem> {
+        unreachable!("no test asks for it")
+    }
+}
+
+#[async_trait]
+impl Operations for Desk {
+    async fn reload(&self) -> Result<ReloadReport, Problem> {
+        unreachable!("no test asks for it")
+    }
+    fn backends(&self) -> BackendList {
+        unreachable!("no test asks for it")
+    }
+    fn limits(&self) -> CounterList {
+        unreachable!("no test asks for it")
+    }
+    fn drain(&self, _: &str, _: bool) -> Result<BackendList, Problem> {
+        unreachable!("no test asks for it")
+    }
+    fn undrain(&self, _: &str) -> Result<BackendList, Problem> {
+        unreachable!("no test asks for it")
+    }
+}
+
+/// Holds this role.
+struct Holder(Role);
+
+#[async_trait]
+impl Authenticator for Holder {
+    async fn authenticate(&self, head: &Parts) -> Result<Option<Principal>, Problem> {
+        if !head.headers.contains_key("authorization") {
+            return Ok(None);
+        }
+        Ok(Some(Principal {
+            id: "oid-7".into(),
+            name: "Ada".into(),
+            kind: PrincipalKind::User,
+            roles: [self.0].into(),
+            subscriptions: vec!["mine".into()],
+            ..Principal::default()
+        }))
+    }
+}
+
+async fn send(
+    desk: &Arc<Desk>,
+    role: Role,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> Response<Body> {
+    let portal = Portal::new(
+        &PortalConfig::default(),
+        Wiring {
+            engine: Arc::clone(desk) as Arc<dyn kql::Engine>,
+            operations: Arc::clone(desk) as Arc<dyn Operations>,
+            access: Access::new(vec![Box::new(Holder(role))]),
+            records: Arc::clone(desk) as Arc<dyn Records>,
+            sign_in: SignIn::new(SignInSettings::default(), Verifier::default()).expect("valid"),
+            record: Arc::clone(desk) as Arc<dyn Record>,
+        },
+    );
+    let method = if body.is_null() { Method::GET } else { Method::POST };
+    let mut request = Request::builder().method(method).uri(target);
+    request =
+        request.header("authorization", "Bearer x").header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let text = if body.is_null() { String::new() } else { body.to_string() };
+    let service = TowerToHyperService::new(portal.router());
+    service.call(request.body(Body::from(text)).unwrap()).await.unwrap()
+}
+
+async fn read(response: Response<Body>) -> (StatusCode, Value) {
+    let status = response.status();
+    let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+async fn ask(
+    desk: &Arc<Desk>,
+    role: Role,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> (StatusCode, Value) {
+    read(send(desk, role, target, headers, body).await).await
+}
+
+#[tokio::test]
+async fn content_is_read_for_a_purpose_that_is_on_record_before_it_is_shown() {
+    let purpose = ("x-gatehouse-purpose", "case 7");
+    let kusto = json!({ "csl": "secret" });
+    let logs = json!({ "query": "secret" });
+    for (target, body) in [
+        ("/v1/rest/query", &kusto),
+        ("/v2/rest/query", &kusto),
+        ("/v1/workspaces/w/query", &logs),
+        ("/v1/subscriptions/s/resourceGroups/g/query", &logs),
+    ] {
+        let desk = Arc::new(Desk::default());
+        let (status, refused) = ask(&desk, Role::ContentReader, target, &[], body).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{target}");
+        assert!(refused.to_string().contains("x-gatehouse-purpose"), "{refused}");
+        assert!(desk.notes.lock().unwrap().is_empty());
+        let (status, _) = ask(&desk, Role::ContentReader, target, &[purpose], body).await;
+        assert_eq!(status, StatusCode::OK, "{target}");
+        let notes = desk.notes.lock().unwrap();
+        let [Note::ContentRead(note)] = &notes[..] else { panic!("{notes:?}") };
+        assert_eq!(
+            (&*note.purpose, &*note.query, &*note.principal_id),
+            ("case 7", "secret", "oid-7")
+        );
+        assert_eq!(note.columns.0, r#"["Messages.Content"]"#);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_not_shown() {
+    let desk = Arc::new(Desk { is_full: true, ..Desk::default() });
+    let purpose = ("x-gatehouse-purpose", "case 7");
+    let body = json!({ "csl": "secret" });
+    let (status, answer) =
+        ask(&desk, Role::ContentReader, "/v2/rest/query", &[purpose], &body).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(!answer.to_string().contains("secret"), "{answer}");
+    let plain = json!({ "csl": "print 1" });
+    let (status, _) = ask(&desk, Role::ContentReader, "/v2/rest/query", &[], &plain).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_role_decides_what_a_query_may_see_whatever_it_states() {
+    let purpose = ("x-gatehouse-purpose", "case 7");
+    for (role, seen) in [
+        (Role::Administrator, Seen::without_content()),
+        (Role::Operator, Seen::without_content()),
+        (Role::UsageReader, Seen::without_content()),
+        (Role::ContentReader, Seen::everything()),
+        (Role::Subscriber, Seen::of_subscriptions(["mine".to_owned()])),
+    ] {
+        let desk = Arc::new(Desk::default());
+        let body =
+            json!({ "csl": "secret", "properties": { "Options": { "x-gatehouse-purpose": "x" } } });
+        ask(&desk, role, "/v1/rest/query", &[purpose], &body).await;
+        assert_eq!(desk.asked.lock().unwrap()[0].access, seen, "{role}");
+        assert_eq!(desk.asked.lock().unwrap()[0].principal.as_deref(), Some("Ada"));
+    }
+}
+
+#[tokio::test]
+async fn what_grafana_sends_is_answered() {
+    let desk = Arc::new(Desk::default());
+    let reader = Role::UsageReader;
+    // Health, before version 5.
+    let body =
+        json!({ "csl": ".show databases schema", "db": "", "properties": { "Options": {} } });
+    let (status, health) = ask(&desk, reader, "/v1/rest/query", &[], &body).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(health["Tables"][0]["TableName"], "Table_0");
+    // The schema of the query editor.
+    let body = json!({ "csl": ".show databases schema as json", "querySource": "schema" });
+    let (_, schema) = ask(&desk, reader, "/v1/rest/mgmt", &[], &body).await;
+    let text = schema["Tables"][0]["Rows"][0][0].as_str().expect("JSON as text");
+    let databases: Value = serde_json::from_str(text).expect("JSON");
+    let table = &databases["Databases"]["gatehouse"]["Tables"]["Messages"];
+    assert_eq!(table["OrderedColumns"][0]["CslType"], "datetime");
+    // The list of databases, and a query.
+    let (_, list) =
+        ask(&desk, reader, "/v1/rest/mgmt", &[], &json!({ "csl": ".show databases" })).await;
+    assert_eq!(list["Tables"][0]["Rows"][0][0], "gatehouse");
+    let body = json!({ "csl": "Messages | count", "db": "gatehouse", "querySource": "raw",
+        "properties": { "Options": { "servertimeout": "00:00:30" } } });
+    let headers = [("x-ms-app", "Grafana-ADX"), ("x-ms-client-request-id", "KGC.x;7")];
+    let response = send(&desk, reader, "/v1/rest/query", &headers, &body).await;
+    assert_eq!(response.headers()["x-ms-client-request-id"], "KGC.x;7");
+    let (_, answer) = read(response).await;
+    assert_eq!(answer["Tables"][0]["Rows"][0][1], json!({ "a": 1 }));
+    assert!(answer.get("Exceptions").is_none());
+    // An error is told in `error.@message`.
+    let (status, wrong) =
+        ask(&desk, reader, "/v1/rest/query", &[], &json!({ "csl": "nowhere" })).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(wrong["error"]["@message"].as_str().is_some_and(|text| text.contains("nowhere")));
+}
+
+#[tokio::test]
+async fn a_subscriber_is_shown_its_own_tables_only() {
+    let desk = Arc::new(Desk::default());
+    for (role, count) in [(Role::UsageReader, 2), (Role::Subscriber, 1)] {
+        let body = json!({ "csl": ".show tables" });
+        let (_, tables) = ask(&desk, role, "/v1/rest/mgmt", &[], &body).await;
+        assert_eq!(tables["Tables"][0]["Rows"].as_array().map(Vec::len), Some(count), "{role}");
+        let (_, all) = ask(&desk, role, "/v1/workspaces/w/metadata", &[], &Value::Null).await;
+        assert_eq!(all["tables"].as_array().map(Vec::len), Some(count), "{role}");
+    }
+}
+
+#[tokio::test]
+async fn commands_that_change_or_are_not_known_are_refused_by_name() {
+    let desk = Arc::new(Desk::default());
+    for command in
+        [".drop table Messages", ".ingest inline into table Messages <| 1", ".show queries"]
+    {
+        let body = json!({ "csl": command });
+        let (status, refused) = ask(&desk, Role::Administrator, "/v1/rest/mgmt", &[], &body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{command}");
+        assert!(
+            refused["error"]["@message"].as_str().unwrap().contains(".show tables")
+                || refused.to_string().contains(".show version"),
+            "{refused}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn where_to_sign_in_is_told_to_everybody_and_nothing_else() {
+    let desk = Arc::new(Desk::default());
+    let portal = Portal::new(
+        &PortalConfig::default(),
+        Wiring {
+            engine: Arc::clone(&desk) as Arc<dyn kql::Engine>,
+            operations: Arc::clone(&desk) as Arc<dyn Operations>,
+            access: Access::new(vec![Box::new(Holder(Role::UsageReader))]),
+            records: Arc::clone(&desk) as Arc<dyn Records>,
+            sign_in: SignIn::new(SignInSettings::default(), Verifier::default()).expect("valid"),
+            record: desk,
+        },
+    );
+    let service = TowerToHyperService::new(portal.router());
+    let get = |path: &str| Request::builder().uri(path).body(Body::empty()).unwrap();
+    let (status, told) = read(service.call(get("/v1/rest/auth/metadata")).await.unwrap()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(told["AzureAD"]["LoginMfaRequired"], false);
+    for part in [
+        "LoginEndpoint",
+        "KustoClientAppId",
+        "KustoClientRedirectUri",
+        "KustoServiceResourceId",
+        "FirstPartyAuthorityUrl",
+    ] {
+        assert!(told["AzureAD"][part].is_string(), "{part}");
+    }
+    let (status, _) = read(service.call(get("/v1/workspaces/w/metadata")).await.unwrap()).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn logs_are_asked_by_body_address_and_batch() {
+    let desk = Arc::new(Desk::default());
+    let reader = Role::UsageReader;
+    let prefer = [("prefer", "wait=30,include-statistics=true,include-render=true")];
+    let body = json!({ "query": "Messages", "timespan": "PT1H", "workspaces": null });
+    let (status, answer) = ask(&desk, reader, "/v1/workspaces/w/query", &prefer, &body).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(answer["tables"][0]["name"], "PrimaryResult");
+    assert_eq!(answer["tables"][0]["columns"][1], json!({ "name": "bag", "type": "dynamic" }));
+    assert_eq!(answer["tables"][0]["rows"][0][1], r#"{"a":1}"#, "dynamic values are text");
+    assert!(answer["statistics"]["query"]["executionTime"].is_number());
+    assert!(answer["render"].get("visualization").is_some(), "{answer}");
+    let options = desk.asked.lock().unwrap()[0].clone();
+    assert_eq!(options.timeout.as_secs(), 30);
+    let (from, to) = options.time_range.expect("a range");
+    assert_eq!(to - from, 3_600 * kql::TICKS_PER_SECOND + 1);
+    let target = "/v1/workspaces/w/query?query=Messages%20%7C%20count&timespan=P1D";
+    let (status, answer) = ask(&desk, reader, target, &[], &Value::Null).await;
+    assert_eq!(
+        (status, &answer["tables"][0]["rows"][0][0]),
+        (StatusCode::OK, &json!("Messages | count"))
+    );
+    let batch = json!({ "requests": [
+        { "id": "b", "headers": {}, "body": { "query": "nowhere" }, "path": "/query", "method": "POST", "workspace": "w" },
+        { "id": "a", "headers": { "Prefer": "include-statistics=true" }, "body": { "query": "long" }, "workspace": "w" },
+    ] });
+    let (_, answers) = ask(&desk, reader, "/v1/$batch", &[], &batch).await;
+    let [first, second] = &answers["responses"].as_array().expect("responses")[..] else {
+        panic!("{answers}");
+    };
+    assert_eq!((&first["id"], &first["status"]), (&json!("b"), &json!(400)));
+    assert_eq!(first["body"]["error"]["innererror"]["code"], "SemanticError");
+    assert_eq!((&second["id"], &second["status"]), (&json!("a"), &json!(200)));
+    assert_eq!(second["body"]["error"]["code"], "PartialError");
+    assert!(second["body"]["statistics"].is_object() && second["body"]["tables"].is_array());
+}
+
+#[tokio::test]
+async fn a_wrong_timespan_is_refused_with_what_it_should_be() {
+    let desk = Arc::new(Desk::default());
+    let body = json!({ "query": "Messages", "timespan": "1h" });
+    let (status, refused) =
+        ask(&desk, Role::UsageReader, "/v1/workspaces/w/query", &[], &body).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(refused.to_string().contains("PT1H"), "{refused}");
+}
+
+#[tokio::test]
+async fn answers_are_compressed_for_clients_that_take_it() {
+    let desk = Arc::new(Desk::default());
+    let body = json!({ "csl": "Messages" });
+    let accepts = [("accept-encoding", "gzip,deflate")];
+    let response = send(&desk, Role::UsageReader, "/v2/rest/query", &accepts, &body).await;
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    let frames: Value =
+        serde_json::from_reader(flate2::read::GzDecoder::new(&bytes[..])).expect("JSON");
+    assert_eq!(frames[0]["FrameType"], "DataSetHeader");
+}
