@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::access::{Access, Authenticator};
 use crate::admin::{BackendList, CounterList, Operations, ReloadReport};
+use crate::alerts::{AlertList, AlertTest};
 use crate::config::PortalConfig;
 use crate::interactions::Records;
 use crate::problem::Problem;
@@ -120,6 +121,12 @@ impl Operations for Desk {
         unreachable!("no test asks for it")
     }
     fn limits(&self) -> CounterList {
+        unreachable!("no test asks for it")
+    }
+    async fn alerts(&self) -> AlertList {
+        unreachable!("no test asks for it")
+    }
+    async fn test_alert(&self, _: &str) -> Result<AlertTest, Problem> {
         unreachable!("no test asks for it")
     }
     fn drain(&self, _: &str, _: bool) -> Result<BackendList, Problem> {
