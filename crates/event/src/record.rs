@@ -128,6 +128,9 @@ pub struct CallerAddress {
     pub peer_port: u16,
     /// `X-Forwarded-For` or `Forwarded` as received, trusted or not.
     pub forwarded_for: String,
+    /// Subject of the client certificate that the peer showed; empty if none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub certificate_subject: String,
 }
 
 /// What the request asks for, as `identify` sees it.

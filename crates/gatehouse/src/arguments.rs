@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Subscription keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Secrets of the embedded vault.
+    #[command(subcommand)]
+    Vault(VaultCommand),
     /// The services behind a running gateway.
     #[command(subcommand)]
     Backend(BackendCommand),
@@ -85,6 +88,27 @@ pub(crate) struct ConfigFile {
     /// Configuration file.
     #[arg(long, short, env = "GATEHOUSE_CONFIG", default_value = "gatehouse.yaml")]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum VaultCommand {
+    /// Set a secret to what standard input holds; makes the vault if there is none.
+    Set(VaultName),
+    /// List names, versions and when they were set, never values; as JSON.
+    List(ConfigFile),
+    /// Remove a secret.
+    Remove(VaultName),
+    /// Seal everything anew under a new master key.
+    RotateKey(ConfigFile),
+}
+
+/// Which secret of the embedded vault.
+#[derive(Args, Debug)]
+pub(crate) struct VaultName {
+    /// Its name.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
 }
 
 #[derive(Args, Debug)]

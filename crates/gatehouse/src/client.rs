@@ -4,16 +4,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context;
+use gateway::TlsConfig;
 use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
-use crate::http;
 use crate::output::Answer;
+use crate::{http, pinned};
 
 /// Where the admin listener is and what opens it.
 pub(crate) struct Client {
     address: SocketAddr,
+    tls: Option<TlsConfig>,
     token: String,
     /// What content is read for; empty if nothing was stated.
     purpose: String,
@@ -40,7 +42,8 @@ impl Client {
             )
         })?;
         let address = crate::wire::admin_address(config);
-        Ok(Self { address, token: token.trim().to_owned(), purpose: String::new() })
+        let tls = config.admin_tls.clone();
+        Ok(Self { address, tls, token: token.trim().to_owned(), purpose: String::new() })
     }
 
     /// The same for somebody who says what content is read for.
@@ -71,7 +74,11 @@ impl Client {
             ("User-Agent", concat!("gatehouse/", env!("CARGO_PKG_VERSION"))),
         ];
         let request = http::Request { method, target, headers: &headers, body };
-        let response = http::send(self.address, &request).map_err(|error| {
+        let sent = match &self.tls {
+            None => http::send(self.address, &request),
+            Some(tls) => pinned::send(self.address, tls, &request),
+        };
+        let response = sent.map_err(|error| {
             ExitWith::error(
                 Exit::Unreachable,
                 format!(

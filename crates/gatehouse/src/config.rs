@@ -13,13 +13,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use gateway::{
     BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig, ObjectsConfig,
-    PoolConfig, SecretRef, Settings,
+    PoolConfig, Settings, TlsConfig,
 };
 use identity::Verifier;
 use policy::{KeyHasher, LimitConfig, Prices, ProductConfig, Rules, SubscriptionConfig};
 use portal::SignIn;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use vault::{Embedded, Local, Secret, SecretRef, Vault, VaultConfig};
 
 use self::redis::RedisConfig;
 use self::sign_in::SignInConfig;
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) region: String,
     /// Secret under which subscription keys are hashed; `gatehouse init` makes one.
     pub(crate) key_hash_secret: SecretRef,
+    /// The homes where secrets live, beside environment and files.
+    pub(crate) vault: VaultConfig,
     /// Where clients connect, and what one of them may use.
     pub(crate) edge: EdgeConfig,
     /// The services that answer.
@@ -69,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) admin: portal::PortalConfig,
     /// How people sign in to the admin listener with an identity provider.
     pub(crate) sign_in: SignInConfig,
+    /// The certificate of that listener; without it, it speaks plain text.
+    pub(crate) admin_tls: Option<TlsConfig>,
     /// The listener for `/healthz`, `/readyz` and `/metrics`.
     pub(crate) health: HealthConfig,
     /// What `/metrics` says.
@@ -111,6 +116,7 @@ impl Default for Config {
             data_dir: "data".into(),
             region: String::new(),
             key_hash_secret: SecretRef::File("gatehouse.secret".into()),
+            vault: VaultConfig::default(),
             edge: EdgeConfig::default(),
             backends: Vec::new(),
             pool: PoolConfig::default(),
@@ -128,6 +134,7 @@ impl Default for Config {
             query: query::QueryConfig::default(),
             admin: portal::PortalConfig::default(),
             sign_in: SignInConfig::default(),
+            admin_tls: None,
             health: HealthConfig::default(),
             metrics: monitor::MetricsConfig::default(),
             otlp: monitor::OtlpConfig::default(),
@@ -186,28 +193,26 @@ impl Config {
         self.rules()?;
         self.prices()?;
         self.redis()?;
+        Vault::new(&self.vault, |_| {}).map_err(|error| bad(error.story()))?;
         crate::monitoring::alerts::validate(self)
     }
 
     /// The secret under which keys are hashed.
-    pub(crate) fn key_hash_secret(&self) -> anyhow::Result<String> {
-        let text = match &self.key_hash_secret {
-            SecretRef::Env(name) => std::env::var(name).ok(),
-            SecretRef::File(path) => std::fs::read_to_string(path).ok(),
-        };
-        let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        text.ok_or_else(|| {
-            let message = format!(
-                "key_hash_secret: {:?} holds no secret: `gatehouse init` makes one",
-                self.key_hash_secret
-            );
-            ExitWith::error(Exit::BadConfig, message)
+    pub(crate) fn key_hash_secret(&self) -> anyhow::Result<Secret> {
+        self.secret(&self.key_hash_secret).map_err(|error| {
+            let fix = "`gatehouse init` makes one";
+            ExitWith::error(Exit::BadConfig, format!("key_hash_secret: {}: {fix}", error.story()))
         })
+    }
+
+    /// A secret that must be at hand at the start.
+    pub(crate) fn secret(&self, reference: &SecretRef) -> Result<Secret, vault::Error> {
+        Local::new(Embedded::new(&self.vault.embedded)).get(reference)
     }
 
     /// The decree of this configuration.
     pub(crate) fn rules(&self) -> anyhow::Result<Rules> {
-        let hasher = KeyHasher::new(self.key_hash_secret()?.as_bytes());
+        let hasher = KeyHasher::new(self.key_hash_secret()?.expose().as_bytes());
         let prices = self.prices()?;
         let version = self.rules_version(&hasher)?;
         Rules::new(version, hasher, &self.products, &self.subscriptions)
@@ -238,23 +243,25 @@ impl Config {
         Ok(Arc::new(prices))
     }
 
-    /// Keys of the backends, fetched from where they are.
-    fn backend_keys(&self) -> anyhow::Result<BackendKeys> {
+    /// What the backends are shown, each following its secret.
+    fn backend_keys(&self, vault: &Vault) -> anyhow::Result<BackendKeys> {
         let mut keys = BTreeMap::new();
         for backend in &self.backends {
-            if let Some(reference) = &backend.api_key {
-                let key = reference.resolve().map_err(|error| {
-                    let message = format!("backend `{}`: api_key: {error}", backend.id);
-                    ExitWith::error(Exit::BadConfig, message)
-                })?;
-                keys.insert(backend.id.clone(), key);
+            let bad = |error: String| {
+                let field = if backend.auth.is_some() { "auth" } else { "api_key" };
+                let message = format!("backend `{}`: {field}: {error}", backend.id);
+                ExitWith::error(Exit::BadConfig, message)
+            };
+            if let Some((source, carrier)) = backend.credential().map_err(bad)? {
+                let credential = vault.credential(&backend.id, &source, carrier);
+                keys.insert(backend.id.clone(), credential.map_err(|error| bad(error.story()))?);
             }
         }
         Ok(keys)
     }
 
     /// The part that the gateway is told, with what stands elsewhere fetched.
-    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
+    pub(crate) fn settings(&self, vault: &Vault) -> anyhow::Result<Settings> {
         let config = GatewayConfig {
             edge: self.edge.clone(),
             backends: self.backends.clone(),
@@ -264,7 +271,7 @@ impl Config {
             egress: self.egress.clone(),
             region: self.region.clone(),
         };
-        Ok(Settings { config, rules: self.rules()?, keys: self.backend_keys()? })
+        Ok(Settings { config, rules: self.rules()?, keys: self.backend_keys(vault)? })
     }
 
     /// Files whose change makes a reload worth while, beside the configuration itself.
@@ -275,10 +282,16 @@ impl Config {
         }
         let keys = self.backends.iter().filter_map(|backend| backend.api_key.as_ref());
         for reference in keys.chain([&self.key_hash_secret]) {
-            if let SecretRef::File(path) = reference {
-                files.push(path.clone());
+            match reference {
+                SecretRef::File(path) => files.push(path.clone()),
+                SecretRef::Vault(_) => files.push(self.vault.embedded.file.clone()),
+                _ => {}
             }
         }
+        let tls = self.edge.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        files.extend(tls.chain(&self.admin_tls).flat_map(TlsConfig::files));
+        let identities = self.backends.iter().filter_map(|backend| backend.auth.as_ref());
+        files.extend(identities.filter_map(|auth| auth.file()).map(Path::to_owned));
         files
     }
 
@@ -316,33 +329,31 @@ impl Config {
             resolve(&mut sink.url_file);
             resolve(&mut sink.ca_file);
         }
-        resolve_secret(&mut self.key_hash_secret, folder);
+        self.vault.resolve_paths(folder);
+        self.key_hash_secret.resolve_path(folder);
         if let Some(reference) = &mut self.redis.password {
-            resolve_secret(reference, folder);
+            reference.resolve_path(folder);
         }
         for client in &mut self.sign_in.clients {
             if let Some(reference) = &mut client.client_secret {
-                resolve_secret(reference, folder);
+                reference.resolve_path(folder);
             }
         }
         for provider in &mut self.identity.providers {
             resolve(&mut provider.connection.ca_file);
         }
         for backend in &mut self.backends {
-            resolve(&mut backend.connection.ca_file);
+            backend.connection.resolve_paths(folder);
             if let Some(reference) = &mut backend.api_key {
-                resolve_secret(reference, folder);
+                reference.resolve_path(folder);
+            }
+            if let Some(identity) = &mut backend.auth {
+                identity.resolve_paths(folder);
             }
         }
-        for tls in self.edge.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
-            resolve(&mut tls.certificate_file);
-            resolve(&mut tls.key_file);
+        let tls = self.edge.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut());
+        for tls in tls.chain(&mut self.admin_tls) {
+            tls.resolve_paths(folder);
         }
-    }
-}
-
-fn resolve_secret(reference: &mut SecretRef, folder: &Path) {
-    if let SecretRef::File(path) = reference {
-        *path = folder.join(&path);
     }
 }

@@ -177,6 +177,7 @@ fn write_config(
     let hash = KeyHasher::new(secret.as_bytes()).hash(&key);
     let mut text = format!(
         "data_dir: .\nregion: demo\nkey_hash_secret: {{ file: gatehouse.secret }}\n\
+         egress: {{ allow: [127.0.0.0/8] }}\n\
          edge:\n  listeners:\n    - address: 127.0.0.1:{port}\n\
          admin:\n  listen: 127.0.0.1:{}\nhealth:\n  listen: 127.0.0.1:{}\n\
          subscriptions:\n  - id: demo\n    owner: demo-user\n    primary_key_hash: {hash}\nbackends:\n",

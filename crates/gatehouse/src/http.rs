@@ -3,7 +3,7 @@
 //! HTTP/1.0, one connection per exchange, so that the end of the answer is the end of the
 //! connection. Model traffic never goes this way: that is the crate `net`.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -31,8 +31,22 @@ pub(crate) struct Response {
 
 /// Sends a request and reads the whole answer.
 pub(crate) fn send(address: SocketAddr, request: &Request<'_>) -> anyhow::Result<Response> {
-    let mut stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
+    converse(connect(address)?, address, request)
+}
+
+/// An open connection.
+pub(crate) fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    Ok(stream)
+}
+
+/// Sends a request on an open connection and reads the whole answer.
+pub(crate) fn converse(
+    mut stream: impl Read + Write,
+    address: SocketAddr,
+    request: &Request<'_>,
+) -> anyhow::Result<Response> {
     let mut head = format!(
         "{} {} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n",
         request.method,
@@ -46,7 +60,11 @@ pub(crate) fn send(address: SocketAddr, request: &Request<'_>) -> anyhow::Result
     stream.write_all(head.as_bytes())?;
     stream.write_all(request.body)?;
     let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+    match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer) {
+        // Some end without TLS's farewell.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+        read => drop(read?),
+    }
     let end = answer
         .windows(4)
         .position(|window| window == b"\r\n\r\n")

@@ -83,8 +83,8 @@ fn template(arguments: &InitArguments, hash: &str) -> String {
          \n\
          backends:\n  - id: first\n    base_url: {url}\n    api_key:\n      env: AZURE_OPENAI_API_KEY\n\
          \n\
-         # Networks that backends may lie in; loopback and the private networks if this is left out.\n\
-         # egress:\n#   allow: [10.1.2.0/24]\n\
+         # Networks that backends may lie in; the private networks if this is left out.\n\
+         {egress}\n\
          \n\
          # `gatehouse keys create --subscription NAME` makes further keys.\n\
          subscriptions:\n  - id: first\n    owner: \"\"\n    primary_key_hash: {hash}\n\
@@ -93,5 +93,19 @@ fn template(arguments: &InitArguments, hash: &str) -> String {
          ledger:\n  durability: strict\n",
         listen = arguments.listen,
         url = arguments.backend_url,
+        egress = egress(&arguments.backend_url),
     )
+}
+
+/// A backend on the machine itself is declared, since the default does not.
+fn egress(backend_url: &str) -> &'static str {
+    let authority = backend_url.split("://").nth(1).unwrap_or_default();
+    if authority.starts_with("127.")
+        || authority.starts_with("localhost")
+        || authority.starts_with("[::1]")
+    {
+        "egress:\n  allow: [127.0.0.0/8, \"::1/128\"]"
+    } else {
+        "# egress:\n#   allow: [10.1.2.0/24]"
+    }
 }

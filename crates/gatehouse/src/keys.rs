@@ -21,7 +21,7 @@ pub(crate) fn random_text() -> String {
 /// Runs the command. The key is printed once and kept nowhere.
 pub(crate) fn create(arguments: &KeysCreateArguments) -> anyhow::Result<()> {
     let config = Config::load(&arguments.file.config)?;
-    let hasher = KeyHasher::new(config.key_hash_secret()?.as_bytes());
+    let hasher = KeyHasher::new(config.key_hash_secret()?.expose().as_bytes());
     let key = random_text();
     let hash = hasher.hash(&key);
     let id = &arguments.subscription;

@@ -14,14 +14,17 @@ mod init;
 mod keys;
 mod monitoring;
 mod output;
+mod pinned;
 mod query;
 mod records;
 mod reference;
 mod reload;
+mod secrets;
 mod serve;
 mod simulate;
 mod tail;
 mod terminal;
+mod tls_listener;
 mod wire;
 
 use std::process::ExitCode;
@@ -66,6 +69,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tail(arguments) => tail::run(&arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(&arguments),
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(&arguments),
+        Command::Vault(command) => secrets::run(&command),
         Command::Backend(command) => admin::backend(&command),
         Command::Cost(command) => cost::run(&command),
         Command::Quota(file) => admin::quota(&file),

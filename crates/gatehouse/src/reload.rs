@@ -19,6 +19,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Settings that need a restart: they name sockets, folders and what is sized at the start.
 const RESTART: &[&str] = &[
     "/data_dir",
+    "/vault",
     "/edge/listeners",
     "/edge/connections_max",
     "/ledger",

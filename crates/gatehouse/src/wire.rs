@@ -10,11 +10,11 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use event::Timestamp;
-use gateway::{Drain, Gateway, Wiring};
+use gateway::{Drain, Gateway, ServerTls, Wiring};
 use identity::Verifier;
 use kql::{Frame, Options, QueryError};
 use ledger::Ledger;
-use monitor::Watcher;
+use monitor::{ObservedSink, Watcher};
 use openai::Catalogue;
 use pipeline::Pipeline;
 use portal::{
@@ -22,18 +22,24 @@ use portal::{
     Problem, ReloadReport, SignIn, Token,
 };
 use serde_json::json;
-use shared::{Directory, Follower, LimitProjection, Limiter, Objects, Shares, Snapshot, node_name};
+use shared::{
+    Directory, Follower, LimitProjection, Limiter, Objects, SecurityLog, Shares, Snapshot,
+    node_name,
+};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use vault::Vault;
 
 use crate::config::Config;
+use crate::exit::{Exit, ExitWith};
 use crate::keys;
 use crate::monitoring::{self, Monitoring};
 use crate::records::LedgerRecords;
 use crate::reload::Reloader;
 use crate::serve::LogLevel;
+use crate::tls_listener::TlsListener;
 
 /// How long the pipeline may take to catch up when the gateway stops; the rest is read again at the
 /// next start.
@@ -56,6 +62,8 @@ pub(crate) struct Parts {
     pub(crate) monitoring: Arc<Monitoring>,
     store: Arc<Store>,
     engine: Arc<CurrentEngine>,
+    vault: Vault,
+    admin_tls: Option<Arc<ServerTls>>,
     log: LogLevel,
 }
 
@@ -77,28 +85,22 @@ impl Running {
         make_folders(&config)?;
         let token = admin_token(&config.admin_token_file())?;
         let admin = bind(config.admin.listen, "admin.listen").await?;
+        let admin_tls = config.admin_tls.as_ref().map(ServerTls::new).transpose()?.map(Arc::new);
         let health = bind(config.health.listen, "health.listen").await?;
-        let (ledger, store) = {
-            let config = config.clone();
-            tokio::task::spawn_blocking(move || open(&config)).await??
-        };
+        let (ledger, store) = open(&config).await?;
         let (objects, limiter, follower, node) = follow(&config, &ledger).await?;
         let monitoring = Arc::new(Monitoring::new(&config)?);
-        let pipeline = Pipeline::start(
-            ledger.clone(),
-            monitoring.observed(store.clone()),
-            config.prices()?,
-            config.pipeline.clone(),
-            config.work_dir().join("pipeline"),
-        )?;
+        let pipeline = start_pipeline(&config, &ledger, monitoring.observed(store.clone()))?;
         let identity = Verifier::new(&config.identity, None)?;
+        let (security, vault) = open_vault(&config)?;
         let wiring = Wiring {
-            settings: config.settings()?,
+            settings: config.settings(&vault)?,
             catalogue: Arc::new(Catalogue::builtin()),
             ledger: ledger.clone(),
             limiter: limiter.clone(),
             identity: identity.clone(),
             objects: objects.clone(),
+            security: security.clone(),
             spool_dir: config.work_dir().join("gateway"),
         };
         let gateway = Gateway::start(wiring).await?;
@@ -111,6 +113,8 @@ impl Running {
             monitoring,
             store,
             engine,
+            vault: vault.clone(),
+            admin_tls,
             log,
         });
         let reloader = Arc::new(Reloader::new(file.to_owned(), config.clone(), parts.clone()));
@@ -125,7 +129,7 @@ impl Running {
         let portal = portal(&config, administration, &ledger, (token, &identity))?;
         let pages = health_pages(&config, &parts, &ledger, &limiter);
         let listeners = vec![
-            tokio::spawn(serve_portal(portal, admin, stop.clone())),
+            tokio::spawn(serve_portal(portal, admin, parts.admin_tls.clone(), stop.clone())),
             tokio::spawn(pages.serve(health, stop.clone())),
             tokio::spawn(watch_configuration(reloader, stop.clone())),
             tokio::spawn(export(&parts, &ledger, &limiter, &stop)),
@@ -133,6 +137,7 @@ impl Running {
             tokio::spawn(tend_objects(objects, stop.clone())),
             tokio::spawn(identity.run(unix_seconds, stop.clone())),
             tokio::spawn(watch_alerts(parts.clone(), watcher, stop.clone())),
+            tokio::spawn(follow_secrets(vault, security, ledger.clone(), stop.clone())),
         ];
         Ok(Self { parts, ledger, follower, stop, listeners })
     }
@@ -185,12 +190,16 @@ impl Parts {
         }
         let rules = next.rules()?;
         let courier = monitoring::alerts::courier(next)?;
-        self.gateway.reload(next.settings()?)?;
+        self.gateway.reload(next.settings(&self.vault)?)?;
         if next.identity != current.identity {
             self.identity.reconfigure(&next.identity)?;
         }
         self.monitoring.set_rules(rules);
         self.monitoring.reconfigure(next, courier);
+        if let (Some(tls), Some(settings)) = (&self.admin_tls, &next.admin_tls) {
+            tls.reload(settings)?;
+        }
+        self.vault.look_again();
         self.store.reconfigure(next.store.clone())?;
         self.pipeline.set_prices(prices);
         if let Some(engine) = engine {
@@ -261,7 +270,12 @@ pub(crate) fn admin_address(config: &Config) -> SocketAddr {
     config.admin.listen
 }
 
-fn open(config: &Config) -> anyhow::Result<(Ledger, Arc<Store>)> {
+async fn open(config: &Config) -> anyhow::Result<(Ledger, Arc<Store>)> {
+    let config = config.clone();
+    tokio::task::spawn_blocking(move || open_blocking(&config)).await?
+}
+
+fn open_blocking(config: &Config) -> anyhow::Result<(Ledger, Arc<Store>)> {
     let (ledger, recovery) = Ledger::open(&config.ledger_dir(), config.ledger.clone(), now)
         .with_context(|| format!("ledger in {}", config.ledger_dir().display()))?;
     if !recovery.interrupted.is_empty() || recovery.truncated_bytes > 0 {
@@ -274,6 +288,38 @@ fn open(config: &Config) -> anyhow::Result<(Ledger, Arc<Store>)> {
     let store = Store::open(&config.store_dir(), config.store.clone(), now())
         .with_context(|| format!("tables in {}", config.store_dir().display()))?;
     Ok((ledger, store))
+}
+
+fn start_pipeline(
+    config: &Config,
+    ledger: &Ledger,
+    tables: Arc<ObservedSink>,
+) -> anyhow::Result<Pipeline> {
+    let work_dir = config.work_dir().join("pipeline");
+    let (prices, settings) = (config.prices()?, config.pipeline.clone());
+    Ok(Pipeline::start(ledger.clone(), tables, prices, settings, work_dir)?)
+}
+
+/// The homes of secrets; what happens to them is a security event.
+fn open_vault(config: &Config) -> anyhow::Result<(SecurityLog, Vault)> {
+    let (security, region) = (SecurityLog::default(), config.region.clone());
+    let log = security.clone();
+    let noted = move |event| {
+        log.note(event::SecurityEvent { region: region.clone(), ..event });
+    };
+    let vault = Vault::new(&config.vault, noted)
+        .map_err(|error| ExitWith::error(Exit::BadConfig, error.story()))?;
+    Ok((security, vault))
+}
+
+/// Keeps what is shown to backends fresh, and writes what happens to secrets.
+async fn follow_secrets(
+    vault: Vault,
+    security: SecurityLog,
+    ledger: Ledger,
+    stop: CancellationToken,
+) {
+    tokio::join!(vault.run(stop.clone()), security.write(ledger, stop));
 }
 
 /// What requests know together, and the node's name.
@@ -360,8 +406,17 @@ async fn watch_alerts(parts: Arc<Parts>, watcher: Arc<Watcher>, stop: Cancellati
     tokio::join!(watcher.run(stop), budgets);
 }
 
-async fn serve_portal(portal: Portal, listener: TcpListener, stop: CancellationToken) {
-    if let Err(error) = portal.serve(listener, stop).await {
+async fn serve_portal(
+    portal: Portal,
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    stop: CancellationToken,
+) {
+    let served = match tls {
+        Some(tls) => portal.serve(TlsListener::new(listener, tls), stop).await,
+        None => portal.serve(listener, stop).await,
+    };
+    if let Err(error) = served {
         tracing::error!(%error, "the admin listener failed");
     }
 }

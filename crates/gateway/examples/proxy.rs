@@ -27,7 +27,8 @@ async fn serve(
     address: SocketAddr,
     durability: &str,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let mut config = GatewayConfig::default();
+    let mut config =
+        GatewayConfig { egress: net::EgressConfig::loopback(), ..GatewayConfig::default() };
     config.edge.listeners[0].address = address;
     // All load comes from one address.
     config.edge.connections_per_address_max = config.edge.connections_max;
@@ -63,6 +64,7 @@ async fn serve(
         limiter: shared::Limiter::new(),
         identity: identity::Verifier::default(),
         objects,
+        security: shared::SecurityLog::default(),
         spool_dir: dir.path().join("spool"),
     })
     .await?;

@@ -34,6 +34,7 @@ pub(crate) fn caller(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -
         peer_ip: peer_ip.to_string(),
         peer_port: peer.port(),
         forwarded_for: forwarded_for.map(|(text, _)| text).unwrap_or_default(),
+        certificate_subject: String::new(),
     }
 }
 

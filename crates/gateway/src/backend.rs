@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use event::Timestamp;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, Uri};
 use net::{Client, EgressConfig, EgressRules};
+use shared::{Notes, SecurityLog};
 use tokio_util::sync::CancellationToken;
+use vault::Credential;
 
-use crate::config::{BackendConfig, BackendKind, BreakerConfig, Secret, Tier};
-use crate::gateway::{BackendStatus, CircuitStatus, Error};
-use crate::pool::{Change, Drain, HealthLog, Lane, Standing, State};
+use crate::config::{BackendConfig, BackendKind, BreakerConfig, Tier};
+use crate::gateway::{BackendStatus, CircuitStatus, CredentialStatus, Error};
+use crate::pool::{Change, Drain, Lane, Standing, State};
 use crate::probe::Probe;
 
 /// Largest weight of a backend.
@@ -36,17 +37,23 @@ pub(crate) struct Backend {
     /// Scheme, host and what of the path stands before `/openai` or `/v1`.
     base: String,
     prefix: String,
-    key: Option<HeaderValue>,
     deployments: HashSet<String>,
     names: BTreeMap<String, String>,
-    log: HealthLog,
+    logs: Logs,
+}
+
+/// Where backends note what happens to them.
+#[derive(Clone, Default)]
+pub(crate) struct Logs {
+    pub(crate) health: Notes<event::BackendState>,
+    pub(crate) security: SecurityLog,
 }
 
 /// What a backend was made of: the same again means the same backend.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) config: BackendConfig,
-    pub(crate) key: Option<Secret>,
+    pub(crate) credential: Option<Arc<Credential>>,
     pub(crate) egress: EgressConfig,
     pub(crate) breaker: BreakerConfig,
     pub(crate) region: String,
@@ -74,12 +81,8 @@ impl<'a> Cause<'a> {
 
 impl Backend {
     /// `former` is the one that had this id before.
-    pub(crate) fn new(
-        origin: Origin,
-        former: Option<&Self>,
-        log: HealthLog,
-    ) -> Result<Self, Error> {
-        let Origin { config, key, egress, .. } = &origin;
+    pub(crate) fn new(origin: Origin, former: Option<&Self>, logs: Logs) -> Result<Self, Error> {
+        let Origin { config, credential, egress, .. } = &origin;
         let wrong = |what: String| Error(format!("backend `{}`: {what}", config.id));
         if config.id.is_empty() {
             return Err(Error(format!("a backend has no id: give `{}` one", config.base_url)));
@@ -98,18 +101,13 @@ impl Backend {
         };
         let client = match former.filter(same_place) {
             Some(former) => former.client.clone(),
-            None => Client::new(&uri, &config.connection, EgressRules::new(egress))
+            None => Client::new(&uri, &config.connection, egress_rules(&origin, &logs.security))
                 .map_err(|error| wrong(error.story()))?,
         };
-        let key = match key {
-            Some(secret) => Some(auth_value(config.kind, secret.expose()).ok_or_else(|| {
-                wrong("its key holds characters that no header can: check the secret".into())
-            })?),
-            None if config.api_key.is_some() => {
-                return Err(wrong("its key was not resolved".into()));
-            }
-            None => None,
-        };
+        let is_wanted = config.credential().map_err(wrong)?.is_some();
+        if is_wanted && credential.is_none() {
+            return Err(wrong("its key was not resolved".into()));
+        }
         let standing = former.map_or_else(Arc::default, |former| former.standing.clone());
         if former.is_some_and(|former| former.base != base) {
             standing.forget_health();
@@ -122,7 +120,6 @@ impl Backend {
             ask_for_usage: config.ask_for_usage,
             prefix: uri.path().trim_end_matches('/').to_owned(),
             base: base.to_owned(),
-            key,
             deployments: if config.deployments.is_empty() {
                 HashSet::new()
             } else {
@@ -136,7 +133,7 @@ impl Backend {
             probe: Probe::new(&config.probe).map_err(wrong)?,
             standing,
             retired: CancellationToken::new(),
-            log,
+            logs,
             origin,
         })
     }
@@ -181,20 +178,24 @@ impl Backend {
         if self.prefix.is_empty() { path.parse() } else { format!("{}{path}", self.prefix).parse() }
     }
 
-    /// Puts the backend's own key in.
+    /// Puts the backend's own key or token in.
     pub(crate) fn authorize(&self, headers: &mut HeaderMap) {
-        if let Some(key) = &self.key {
-            let name = match self.kind {
-                BackendKind::Azure => HeaderName::from_static("api-key"),
-                BackendKind::Openai => AUTHORIZATION,
-            };
-            headers.insert(name, key.clone());
+        if let Some(credential) = &self.origin.credential
+            && let Some(value) = credential.header()
+        {
+            headers.insert(credential.name(), value);
         }
+    }
+
+    /// It wants a key or token that is not at hand.
+    pub(crate) fn lacks_credential(&self) -> bool {
+        self.origin.credential.as_ref().is_some_and(|credential| credential.header().is_none())
     }
 
     /// Calls reach it, as far as is known.
     pub(crate) fn is_up(&self, now: Instant) -> bool {
         !self.standing.is_down()
+            && !self.lacks_credential()
             && self.standing.connecting().check(&self.origin.breaker, now).is_ok()
     }
 
@@ -205,7 +206,7 @@ impl Backend {
             let (backend, drain, former) = (self.id.as_str(), drain.name(), former.name());
             tracing::info!(backend, drain, former, "drained or undrained");
             let cause = Cause::new("operator", None, "");
-            self.log.note(self.state("drain", (former, drain), cause));
+            self.logs.health.note(self.state("drain", (former, drain), cause));
         }
     }
 
@@ -221,7 +222,7 @@ impl Backend {
             tracing::info!(backend, "probes succeed: calls come again");
         }
         let former = probe_state(!is_down);
-        self.log.note(self.state("probe", (former, probe_state(is_down)), cause));
+        self.logs.health.note(self.state("probe", (former, probe_state(is_down)), cause));
     }
 
     /// A circuit changed its state.
@@ -241,14 +242,15 @@ impl Backend {
         let unnoted = if is_often { lane.is_noted(now) } else { Some(0) };
         let Some(unnoted) = unnoted else { return };
         let state = self.circuit_state(lane, (from.name(), to), cause, now);
-        self.log.note(event::BackendState { unnoted, ..state });
+        self.logs.health.note(event::BackendState { unnoted, ..state });
     }
 
     /// Notes how it stands, though nothing has changed.
     pub(crate) fn note_standing(&self, now: Instant) {
         let last = self.standing.last_failure();
         let cause = Cause::new("periodic", None, &last);
-        let noted = |state| self.log.note(event::BackendState { is_periodic: true, ..state });
+        let noted =
+            |state| self.logs.health.note(event::BackendState { is_periodic: true, ..state });
         let probe = probe_state(self.standing.is_down());
         noted(self.state("probe", (probe, probe), cause));
         let drain = self.standing.drain();
@@ -322,6 +324,7 @@ impl Backend {
             in_flight: self.standing.in_flight(),
             failures: connections.failures,
             last_failure: self.standing.last_failure(),
+            credential: self.origin.credential.as_ref().map(|held| CredentialStatus::of(held)),
             connections,
             circuits,
         }
@@ -332,6 +335,26 @@ const fn probe_state(is_down: bool) -> &'static str {
     if is_down { "unhealthy" } else { "healthy" }
 }
 
+/// The rules for dialling it; what they forbid is a security event.
+fn egress_rules(origin: &Origin, security: &SecurityLog) -> EgressRules {
+    let (backend_id, region) = (origin.config.id.clone(), origin.region.clone());
+    let security = security.clone();
+    EgressRules::new(&origin.egress).watched(move |denied| {
+        security.note(event::SecurityEvent {
+            time_generated: Timestamp::from(SystemTime::now()),
+            kind: "egress_denied".to_owned(),
+            severity: "warning".to_owned(),
+            target: denied.host.clone(),
+            target_address: denied.ip.to_string(),
+            backend_id: backend_id.clone(),
+            reason: denied.reason.to_owned(),
+            message: denied.message.clone(),
+            region: region.clone(),
+            ..event::SecurityEvent::default()
+        });
+    })
+}
+
 /// People paste base URLs with the path that their client wanted; the gateway adds it itself.
 fn trim_base(text: &str) -> &str {
     let mut base = text.trim().trim_end_matches('/');
@@ -339,16 +362,6 @@ fn trim_base(text: &str) -> &str {
         base = base.strip_suffix(end).unwrap_or(base).trim_end_matches('/');
     }
     base
-}
-
-fn auth_value(kind: BackendKind, key: &str) -> Option<HeaderValue> {
-    let text = match kind {
-        BackendKind::Azure => key.to_owned(),
-        BackendKind::Openai => format!("Bearer {key}"),
-    };
-    let mut value = HeaderValue::from_str(&text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 #[cfg(test)]

@@ -5,12 +5,15 @@ mod backends;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use net::EgressConfig;
+use policy::NetworkConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use vault::Credential;
 
 pub use backends::{
     BackendConfig, BackendKind, Balance, BreakerConfig, PoolConfig, ProbeConfig, Tier,
@@ -140,11 +143,18 @@ pub struct ListenerConfig {
     pub tls: Option<TlsConfig>,
     /// Connections from `trusted_proxies` begin with a PROXY protocol header (version 1 or 2).
     pub proxy_protocol: bool,
+    /// Which callers may use it, by the address that the record shows.
+    pub networks: NetworkConfig,
 }
 
 impl Default for ListenerConfig {
     fn default() -> Self {
-        Self { address: SocketAddr::from(([127, 0, 0, 1], 8080)), tls: None, proxy_protocol: false }
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls: None,
+            proxy_protocol: false,
+            networks: NetworkConfig::default(),
+        }
     }
 }
 
@@ -156,6 +166,43 @@ pub struct TlsConfig {
     pub certificate_file: PathBuf,
     /// PEM file of the private key.
     pub key_file: PathBuf,
+    /// Whether clients are asked for a certificate.
+    pub client_certificates: ClientCertificates,
+    /// PEM file of the authorities that issue client certificates.
+    pub client_ca_file: PathBuf,
+}
+
+impl TlsConfig {
+    /// Makes paths relative to the folder of the configuration.
+    pub fn resolve_paths(&mut self, folder: &Path) {
+        for path in [&mut self.certificate_file, &mut self.key_file, &mut self.client_ca_file] {
+            if !path.as_os_str().is_empty() {
+                *path = folder.join(&path);
+            }
+        }
+    }
+
+    /// Files that it is read from.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = vec![self.certificate_file.clone(), self.key_file.clone()];
+        if self.client_certificates != ClientCertificates::Ignored {
+            files.push(self.client_ca_file.clone());
+        }
+        files
+    }
+}
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientCertificates {
+    /// They are not asked.
+    #[default]
+    Ignored,
+    /// They are asked; who has none may call, who has a wrong one may not.
+    Optional,
+    /// Nobody without one may connect.
+    Required,
 }
 
 /// Shape of the gateway's own errors.
@@ -178,16 +225,6 @@ pub enum UnknownPaths {
     Proxy,
     /// It is recorded and refused with 404.
     Refuse,
-}
-
-/// Where a secret is found; the secret itself never stands in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum SecretRef {
-    /// Environment variable.
-    Env(String),
-    /// File; white space at its end does not count.
-    File(PathBuf),
 }
 
 /// What becomes of calls that name objects: files, threads, responses and their like.
@@ -247,45 +284,5 @@ impl Default for CaptureConfig {
     }
 }
 
-/// Keys of backends by the backend's id, resolved by whoever starts the gateway.
-pub type BackendKeys = BTreeMap<String, Secret>;
-
-/// A secret in memory; it shows itself to nobody.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a secret.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The secret itself, for whoever must present it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret")
-    }
-}
-
-impl SecretRef {
-    /// Fetches the secret; the error names what is missing, never what was found.
-    pub fn resolve(&self) -> Result<Secret, String> {
-        let text = match self {
-            Self::Env(name) => std::env::var(name).map_err(|_| {
-                format!("environment variable {name} is not set: export it before starting")
-            })?,
-            Self::File(path) => std::fs::read_to_string(path)
-                .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
-        };
-        let text = text.trim_end();
-        if text.is_empty() {
-            return Err(format!("{self:?} is empty: put the key there"));
-        }
-        Ok(Secret::new(text))
-    }
-}
+/// What backends are shown, by the backend's id; made by whoever starts the gateway.
+pub type BackendKeys = BTreeMap<String, Arc<Credential>>;

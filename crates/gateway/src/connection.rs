@@ -15,10 +15,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::ListenerConfig;
 use crate::edge_io::EdgeIo;
 use crate::exchange::Exchange;
 use crate::gateway::{Counted, Inner};
@@ -26,8 +26,9 @@ use crate::prefixed::Prefixed;
 use crate::proxy_protocol::{self, Parsed};
 use crate::refusal::{Kind, Refusal};
 use crate::reply::{Aborted, Reply, ReplyBody};
+use crate::server_tls::ServerTls;
 use crate::watch::Watch;
-use crate::{gate, head};
+use crate::{certificate, gate, head};
 
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -39,6 +40,10 @@ pub(crate) struct ConnectionFacts {
     pub(crate) peer: SocketAddr,
     /// `1.2`, `1.3`, or empty on plain text.
     pub(crate) tls_version: &'static str,
+    /// Subject of the client's certificate; empty if it showed none.
+    pub(crate) certificate_subject: Arc<str>,
+    /// Where it connected to.
+    pub(crate) listener: Arc<ListenerConfig>,
 }
 
 impl ConnectionFacts {
@@ -51,8 +56,8 @@ impl ConnectionFacts {
 #[derive(Clone)]
 pub(crate) struct Door {
     pub(crate) gateway: Arc<Inner>,
-    pub(crate) tls: Option<TlsAcceptor>,
-    pub(crate) proxy_protocol: bool,
+    pub(crate) tls: Option<Arc<ServerTls>>,
+    pub(crate) listener: Arc<ListenerConfig>,
 }
 
 impl Door {
@@ -91,8 +96,13 @@ impl Door {
         let greeted = tokio::time::timeout(limit, self.greet(stream, peer));
         let (stream, mut facts) = greeted.await.map_err(late)??;
         let Some(tls) = &self.tls else { return Ok((Begun::Plain(stream), facts)) };
-        let stream = tokio::time::timeout(limit, tls.accept(stream)).await.map_err(late)??;
-        facts.tls_version = match stream.get_ref().1.protocol_version() {
+        let stream =
+            tokio::time::timeout(limit, tls.acceptor().accept(stream)).await.map_err(late)??;
+        let session = stream.get_ref().1;
+        if let Some(certificate) = session.peer_certificates().and_then(|chain| chain.first()) {
+            facts.certificate_subject = certificate::subject(certificate).into();
+        }
+        facts.tls_version = match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
             _ => "1.3",
         };
@@ -105,12 +115,19 @@ impl Door {
         mut stream: TcpStream,
         peer: SocketAddr,
     ) -> io::Result<(Prefixed<TcpStream>, ConnectionFacts)> {
-        let mut facts = ConnectionFacts { peer, tls_version: "" };
+        let mut facts = ConnectionFacts {
+            peer,
+            tls_version: "",
+            certificate_subject: "".into(),
+            listener: self.listener.clone(),
+        };
         let mut prefix = BytesMut::new();
         let live = self.gateway.live.load_full();
         let edge = &live.config.edge;
         let ip = peer.ip().to_canonical();
-        if self.proxy_protocol && edge.trusted_proxies.iter().any(|network| network.contains(&ip)) {
+        if self.listener.proxy_protocol
+            && edge.trusted_proxies.iter().any(|network| network.contains(&ip))
+        {
             loop {
                 match proxy_protocol::parse(&prefix) {
                     Parsed::Header(length, address) => {

@@ -1,13 +1,14 @@
 //! The life of one request, as a list of named phases. It runs in a task of its own, and its record
 //! is the explicit last of them: a client that hangs up changes the outcome, not the recording.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use event::{
-    Closed, ErrorDetail, Frame, HeaderList, InteractionId, Opened, Outcome, Refused, SessionEnd,
-    Side, Timestamp,
+    CallerAddress, Closed, ErrorDetail, Frame, HeaderList, InteractionId, Opened, Outcome, Refused,
+    SecurityEvent, SessionEnd, Side, Timestamp,
 };
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
@@ -31,7 +32,7 @@ use crate::reply::{Pieces, Reply};
 use crate::spool::{Spool, Stored};
 use crate::upload::{BodyLimits, Pace, Upload};
 use crate::websocket::{self, Early, Farewell, Opening};
-use crate::{GatewayConfig, address, credential, doctor, headers};
+use crate::{GatewayConfig, ListenerConfig, address, credential, doctor, headers};
 
 /// Bytes of a stored body that one append carries when the request is refused.
 const APPEND_BYTES: u64 = 1 << 20;
@@ -44,6 +45,7 @@ pub(crate) struct Exchange {
     pub(crate) live: Arc<Live>,
     /// Who the caller's token proves it to be; none if it came with a key.
     pub(crate) identity: Option<Arc<Identity>>,
+    listener: Arc<ListenerConfig>,
     pub(crate) reply: Option<Reply>,
     pub(crate) tally: Tally,
     /// What will stand in `Opened` or `Refused`; gone once it is written.
@@ -145,6 +147,7 @@ impl Exchange {
             recorder,
             live,
             identity: None,
+            listener: facts.listener.clone(),
             reply: Some(reply),
             tally,
             opening: Some(opening),
@@ -178,11 +181,13 @@ impl Exchange {
         let upgrade = websocket::upgrade(&mut request);
         let (mut parts, body) = request.into_parts();
         self.check_ledger()?;
+        self.check_listener()?;
         let mut asked =
             Asked::new(&self.gateway.catalogue, &parts, self.live.config.edge.unknown_paths);
         self.note_target(&asked);
         self.know_caller(&parts).await?;
         let grant = self.authenticate(&parts, &asked)?;
+        self.check_product(&grant)?;
         self.check_head(&parts, &asked)?;
         let mut opening = None;
         if let Some(upgrade) = upgrade {
@@ -226,6 +231,47 @@ impl Exchange {
             return Ok(());
         }
         Err(Refusal::new(Kind::LedgerDown).detail(self.gateway.ledger_reason()))
+    }
+
+    /// The listener is for the caller's network.
+    fn check_listener(&self) -> Result<(), Refusal> {
+        let networks = &self.listener.networks;
+        if networks.is_open() || networks.admits(self.caller_ip()) {
+            return Ok(());
+        }
+        Err(self.address_denied(&self.listener.address.to_string(), "listener"))
+    }
+
+    /// The product is for the caller's network.
+    fn check_product(&self, grant: &Grant) -> Result<(), Refusal> {
+        let rules = &self.live.rules;
+        if !rules.has_networks() || rules.admits(&grant.product_id, self.caller_ip()) {
+            return Ok(());
+        }
+        Err(self.address_denied(&grant.product_id, "product"))
+    }
+
+    fn caller_ip(&self) -> Option<IpAddr> {
+        self.opening.as_ref()?.caller.caller_ip.parse().ok()
+    }
+
+    /// Who comes from where nobody may is told to the security team.
+    fn address_denied(&self, target: &str, reason: &str) -> Refusal {
+        let caller = self.opening.as_ref();
+        let caller = caller.map(|opening| opening.caller.caller_ip.clone()).unwrap_or_default();
+        let message = format!("{caller} is outside the networks of {reason} {target}");
+        self.gateway.security.note(SecurityEvent {
+            time_generated: Timestamp::from(SystemTime::now()),
+            kind: "address_denied".to_owned(),
+            severity: "warning".to_owned(),
+            caller_ip_address: caller,
+            target: target.to_owned(),
+            reason: reason.to_owned(),
+            message: message.clone(),
+            region: self.live.config.region.clone(),
+            ..SecurityEvent::default()
+        });
+        Refusal::new(Kind::CallerAddress).detail(message)
     }
 
     fn authenticate(&mut self, parts: &Parts, asked: &Asked) -> Result<Grant, Refusal> {
@@ -668,7 +714,10 @@ fn opening(
         url,
         protocol: record::protocol(parts.version).to_owned(),
         tls_version: facts.tls_version.to_owned(),
-        caller: address::caller(facts.peer, &parts.headers, &config.edge.trusted_proxies),
+        caller: CallerAddress {
+            certificate_subject: facts.certificate_subject.to_string(),
+            ..address::caller(facts.peer, &parts.headers, &config.edge.trusted_proxies)
+        },
         headers: record::header_list(&parts.headers),
         head_bytes: headers::head_bytes(first_line, &parts.headers),
         region: config.region.clone(),

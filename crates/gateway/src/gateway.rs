@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
+use event::{SecurityEvent, Timestamp};
 use ledger::{Ledger, State};
 use openai::{Catalogue, Tokenizer};
 use serde::Serialize;
-use shared::Limiter;
+use shared::{Limiter, SecurityLog};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use vault::Credential;
 
 use crate::config::EdgeConfig;
 use crate::connection::Door;
@@ -23,6 +25,7 @@ use crate::health::Health;
 use crate::listener::{self, Peers};
 use crate::live::{Live, Settings};
 use crate::pool::{Drain, Lane};
+use crate::server_tls::{Next, ServerTls};
 
 /// Time for exchanges to write their end records once the drain time is over.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
@@ -41,6 +44,8 @@ pub struct Wiring {
     pub identity: identity::Verifier,
     /// Where objects are at home; the snapshot they are in follows the ledger.
     pub objects: shared::Objects,
+    /// Where security events are noted; whoever made it writes them.
+    pub security: SecurityLog,
     /// Folder for request bodies too long for memory; made if it is not there. The files have no
     /// names, so nothing stays behind.
     pub spool_dir: PathBuf,
@@ -65,10 +70,33 @@ pub struct BackendStatus {
     pub failures: u32,
     /// The last failure; empty if there was none.
     pub last_failure: String,
+    /// Its key or token; none if it wants none.
+    pub credential: Option<CredentialStatus>,
     /// The circuit of its connections.
     pub connections: CircuitStatus,
     /// The circuits of its deployments that are not closed, or whose last call failed.
     pub circuits: Vec<CircuitStatus>,
+}
+
+/// The state of what one backend is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CredentialStatus {
+    /// Home and name of its secret, or the identity whose token it is.
+    pub source: String,
+    /// It is at hand; without it the backend gets no calls.
+    pub is_ready: bool,
+    /// Why it could not be fetched the last time; empty if it could.
+    pub trouble: String,
+}
+
+impl CredentialStatus {
+    pub(crate) fn of(credential: &Credential) -> Self {
+        Self {
+            source: credential.source().to_owned(),
+            is_ready: credential.header().is_some(),
+            trouble: credential.trouble(),
+        }
+    }
 }
 
 /// The state of one circuit breaker.
@@ -125,6 +153,8 @@ pub struct Status {
 pub struct Gateway {
     inner: Arc<Inner>,
     addresses: Vec<SocketAddr>,
+    /// Of the listeners that speak TLS, by the address in the settings.
+    certificates: Vec<(SocketAddr, Arc<ServerTls>)>,
 }
 
 /// What all exchanges share.
@@ -138,6 +168,7 @@ pub(crate) struct Inner {
     pub(crate) tokenizer: Tokenizer,
     pub(crate) identity: identity::Verifier,
     pub(crate) objects: shared::Objects,
+    pub(crate) security: SecurityLog,
     pub(crate) spool_dir: Arc<PathBuf>,
     pub(crate) counters: Counters,
     pub(crate) peers: Arc<Peers>,
@@ -168,18 +199,18 @@ pub(crate) struct Counted(Arc<AtomicU64>);
 impl Gateway {
     /// Binds the listeners and begins to serve.
     pub async fn start(wiring: Wiring) -> Result<Self, Error> {
-        let live = Live::new(wiring.settings, None)?;
+        let live = Live::new(wiring.settings, &wiring.security, None)?;
         std::fs::create_dir_all(&wiring.spool_dir).map_err(|error| {
             Error(format!("cannot make the folder {}: {error}", wiring.spool_dir.display()))
         })?;
         let mut doors = Vec::new();
         for listener in &live.config.edge.listeners {
-            let tls = listener.tls.as_ref().map(listener::tls_acceptor).transpose()?;
+            let tls = listener.tls.as_ref().map(ServerTls::new).transpose()?.map(Arc::new);
             let bound = TcpListener::bind(listener.address).await.map_err(|error| {
                 let address = listener.address;
                 Error(format!("cannot listen on {address}: {error}; choose another address under edge.listeners"))
             })?;
-            doors.push((bound, tls, listener.proxy_protocol));
+            doors.push((bound, tls, Arc::new(listener.clone())));
         }
         let inner = Arc::new(Inner {
             live: ArcSwap::new(live.clone()),
@@ -190,6 +221,7 @@ impl Gateway {
             tokenizer: Tokenizer::new(),
             identity: wiring.identity,
             objects: wiring.objects,
+            security: wiring.security,
             spool_dir: Arc::new(wiring.spool_dir),
             counters: Counters::default(),
             peers: Arc::default(),
@@ -200,18 +232,20 @@ impl Gateway {
         });
         let room = Arc::new(Semaphore::new(live.config.edge.connections_max.max(1) as usize));
         let mut addresses = Vec::new();
-        for (listener, tls, proxy_protocol) in doors {
+        let mut certificates = Vec::new();
+        for (listener, tls, config) in doors {
             let address = listener.local_addr().map_err(|error| Error(error.to_string()))?;
             tracing::info!(%address, tls = tls.is_some(), "listening");
             addresses.push(address);
-            let door = Door { gateway: inner.clone(), tls, proxy_protocol };
+            certificates.extend(tls.clone().map(|tls| (config.address, tls)));
+            let door = Door { gateway: inner.clone(), tls, listener: config };
             inner.doors.spawn(listener::accept(listener, door, room.clone()));
         }
         inner.watch_new(&live, None);
         let log = live.pool.log().clone();
         inner.doors.spawn(log.write(inner.ledger.clone(), inner.stop.child_token()));
         inner.doors.spawn(tell_standing(inner.clone()));
-        Ok(Self { inner, addresses })
+        Ok(Self { inner, addresses, certificates })
     }
 
     /// The addresses listened on, in the order of the configuration.
@@ -229,10 +263,28 @@ impl Gateway {
     pub fn reload(&self, settings: Settings) -> Result<(), Error> {
         let _turn = self.inner.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.inner.live.load_full();
-        let live = Live::new(settings, Some(&before))?;
+        let live = Live::new(settings, &self.inner.security, Some(&before))?;
+        let certificates = self.read_certificates(&live)?;
         self.inner.live.store(live.clone());
+        for (tls, address, next) in certificates {
+            tls.take(next);
+            self.inner.tell_certificate(address);
+        }
         self.inner.watch_new(&live, Some(&before));
         Ok(())
+    }
+
+    /// The certificates that changed, of listeners that stay where they are.
+    fn read_certificates(&self, live: &Live) -> Result<Vec<(&ServerTls, SocketAddr, Next)>, Error> {
+        let mut changed = Vec::new();
+        for (address, tls) in &self.certificates {
+            let listeners = &live.config.edge.listeners;
+            let same = listeners.iter().find(|listener| listener.address == *address);
+            if let Some(settings) = same.and_then(|listener| listener.tls.as_ref()) {
+                changed.extend(tls.read_again(settings)?.map(|next| (&**tls, *address, next)));
+            }
+        }
+        Ok(changed)
     }
 
     /// Sends a backend fewer calls, or none; those in flight finish. It holds until
@@ -283,10 +335,24 @@ impl Inner {
         let new = live.pool.backends();
         for backend in new.iter().filter(|b| !old.iter().any(|o| Arc::ptr_eq(o, b))) {
             self.doors.spawn(backend.clone().watch(self.stop.child_token()));
+            self.doors.spawn(backend.clone().prove(self.stop.child_token()));
         }
         for backend in old.iter().filter(|b| !new.iter().any(|n| Arc::ptr_eq(n, b))) {
             backend.retired.cancel();
         }
+    }
+
+    fn tell_certificate(&self, address: SocketAddr) {
+        tracing::info!(%address, "new connections get another certificate");
+        self.security.note(SecurityEvent {
+            time_generated: Timestamp::from(SystemTime::now()),
+            kind: "certificate_reloaded".to_owned(),
+            severity: "informational".to_owned(),
+            target: address.to_string(),
+            reason: "changed".to_owned(),
+            region: self.live.load().config.region.clone(),
+            ..SecurityEvent::default()
+        });
     }
 
     pub(crate) fn status(&self) -> Status {

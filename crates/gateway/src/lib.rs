@@ -9,6 +9,7 @@ mod answer;
 mod asked;
 mod backend;
 mod caller;
+mod certificate;
 mod config;
 mod connection;
 mod credential;
@@ -30,10 +31,12 @@ mod objects;
 mod pool;
 mod prefixed;
 mod probe;
+mod proof;
 mod proxy_protocol;
 mod record;
 mod refusal;
 mod reply;
+mod server_tls;
 mod spool;
 mod sse;
 mod unread;
@@ -43,11 +46,12 @@ mod websocket;
 
 pub use asked::examine;
 pub use config::{
-    BackendConfig, BackendKeys, BackendKind, Balance, BreakerConfig, CaptureConfig, EdgeConfig,
-    ErrorShape, GatewayConfig, ListenerConfig, ObjectsConfig, PoolConfig, ProbeConfig, Secret,
-    SecretRef, Tier, TlsConfig, UnknownObjects, UnknownPaths, WebSocketConfig,
+    BackendConfig, BackendKeys, BackendKind, Balance, BreakerConfig, CaptureConfig,
+    ClientCertificates, EdgeConfig, ErrorShape, GatewayConfig, ListenerConfig, ObjectsConfig,
+    PoolConfig, ProbeConfig, Tier, TlsConfig, UnknownObjects, UnknownPaths, WebSocketConfig,
 };
 pub use gateway::{BackendStatus, CircuitStatus, Error, Gateway, Status, Wiring};
 pub use health::{Health, MetricsPage};
 pub use live::Settings;
 pub use pool::Drain;
+pub use server_tls::ServerTls;

@@ -1,19 +1,13 @@
-//! Accepting connections: how many there may be, in all and from one address, and the TLS they speak.
+//! Accepting connections: how many there may be, in all and from one address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::ServerConfig;
-use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs::{Ticketer, cipher_suite, default_provider};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 
-use crate::Error;
-use crate::config::TlsConfig;
 use crate::connection::Door;
 use crate::gateway::Counted;
 
@@ -119,38 +113,6 @@ pub(crate) async fn accept(listener: TcpListener, door: Door, room: Arc<Semaphor
             drop((permit, counted, entered));
         });
     }
-}
-
-/// TLS as Azure's policy `AppGwSslPolicy20220101S` has it: versions 1.2 and 1.3, ECDHE with AES-GCM.
-/// <https://learn.microsoft.com/azure/application-gateway/application-gateway-ssl-policy-overview>
-pub(crate) fn tls_acceptor(config: &TlsConfig) -> Result<TlsAcceptor, Error> {
-    let certificates = net::certificates(&config.certificate_file).map_err(|e| Error(e.story()))?;
-    let key = net::private_key(&config.key_file).map_err(|e| Error(e.story()))?;
-    let provider = CryptoProvider {
-        cipher_suites: vec![
-            cipher_suite::TLS13_AES_256_GCM_SHA384,
-            cipher_suite::TLS13_AES_128_GCM_SHA256,
-            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-            cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-            cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-        ],
-        ..default_provider()
-    };
-    let mut server = ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
-        .expect("the provider knows TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .map_err(|error| {
-            let file = config.certificate_file.display();
-            Error(format!("the certificate {file} and its key do not fit: {error}"))
-        })?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Clients keep their sessions themselves, sealed: here none takes memory.
-    server.ticketer =
-        Ticketer::new().map_err(|error| Error(format!("no session keys: {error}")))?;
-    Ok(TlsAcceptor::from(Arc::new(server)))
 }
 
 #[cfg(test)]

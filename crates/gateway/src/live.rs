@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use policy::Rules;
+use shared::SecurityLog;
 
 use crate::gateway::Error;
 use crate::pool::Pool;
@@ -29,10 +30,14 @@ pub(crate) struct Live {
 impl Live {
     /// Checks the settings as a whole. What `before` knows of backends that stay the same, their
     /// connections and health, is kept.
-    pub(crate) fn new(settings: Settings, before: Option<&Self>) -> Result<Arc<Self>, Error> {
+    pub(crate) fn new(
+        settings: Settings,
+        security: &SecurityLog,
+        before: Option<&Self>,
+    ) -> Result<Arc<Self>, Error> {
         let Settings { config, rules, keys } = settings;
         crate::gateway::check(&config.edge)?;
-        let pool = Pool::new(&config, &keys, before.map(|live| &live.pool))?;
+        let pool = Pool::new(&config, &keys, security, before.map(|live| &live.pool))?;
         Ok(Arc::new(Self { config, rules, pool }))
     }
 }

@@ -6,7 +6,6 @@
 
 mod breaker;
 mod chosen;
-mod log;
 mod standing;
 mod wish;
 
@@ -14,14 +13,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
+use event::BackendState;
+use shared::{Notes, SecurityLog};
+
 pub(crate) use breaker::{Change, State};
 pub(crate) use chosen::Chosen;
-pub(crate) use log::HealthLog;
 pub use standing::Drain;
 pub(crate) use standing::{Lane, Standing};
 
 use crate::asked::Asked;
-use crate::backend::{Backend, Origin};
+use crate::backend::{Backend, Logs, Origin};
 use crate::config::{BackendKeys, BackendKind, Balance, GatewayConfig, Tier};
 use crate::gateway::{BackendStatus, Error};
 
@@ -35,7 +36,7 @@ pub(crate) struct Pool {
     backends: Vec<Arc<Backend>>,
     balance: Balance,
     routes: RwLock<HashMap<String, Arc<Route>>>,
-    log: HealthLog,
+    log: Notes<BackendState>,
 }
 
 /// Where a call must go.
@@ -77,6 +78,7 @@ impl Pool {
     pub(crate) fn new(
         config: &GatewayConfig,
         keys: &BackendKeys,
+        security: &SecurityLog,
         before: Option<&Self>,
     ) -> Result<Self, Error> {
         if !(1..=ATTEMPTS_MAX).contains(&config.pool.attempts_max) {
@@ -85,7 +87,8 @@ impl Pool {
                 "pool.attempts_max is {attempts}; it may be 1 to {ATTEMPTS_MAX}"
             )));
         }
-        let log = before.map_or_else(HealthLog::new, |pool| pool.log.clone());
+        let health = before.map_or_else(Notes::default, |pool| pool.log.clone());
+        let logs = Logs { health: health.clone(), security: security.clone() };
         let mut backends: Vec<Arc<Backend>> = Vec::with_capacity(config.backends.len());
         for entry in &config.backends {
             if backends.iter().any(|other| other.id == entry.id) {
@@ -93,7 +96,7 @@ impl Pool {
             }
             let origin = Origin {
                 config: entry.clone(),
-                key: keys.get(&entry.id).cloned(),
+                credential: keys.get(&entry.id).cloned(),
                 egress: config.egress.clone(),
                 breaker: config.pool.breaker.clone(),
                 region: config.region.clone(),
@@ -102,13 +105,13 @@ impl Pool {
             backends.push(match same_id {
                 Some(backend) if backend.origin == origin => backend.clone(),
                 former => {
-                    Arc::new(Backend::new(origin, former.map(|backend| &**backend), log.clone())?)
+                    Arc::new(Backend::new(origin, former.map(|backend| &**backend), logs.clone())?)
                 }
             });
         }
         check_fine_tuned(&backends)?;
         let balance = config.pool.balance;
-        Ok(Self { backends, balance, routes: RwLock::default(), log })
+        Ok(Self { backends, balance, routes: RwLock::default(), log: health })
     }
 
     /// The backend for the next attempt of a call, which counts as in flight there from now on.
@@ -170,7 +173,7 @@ impl Pool {
     }
 
     /// Where changes of health are noted.
-    pub(crate) fn log(&self) -> &HealthLog {
+    pub(crate) fn log(&self) -> &Notes<BackendState> {
         &self.log
     }
 
@@ -314,6 +317,9 @@ impl Member {
         }
         if backend.standing.is_down() {
             return nowhere("its probes fail");
+        }
+        if backend.lacks_credential() {
+            return nowhere("its key or token cannot be fetched: /readyz says why");
         }
         backend.standing.connecting().check(&backend.origin.breaker, now)?;
         self.lane.check(&backend.origin.breaker, now)?;

@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     TokenRejected,
     IdentityDown,
     ProductNotGranted,
+    CallerAddress,
     OperationNotAllowed,
     DeploymentNotAllowed,
     UnknownPath,
@@ -116,6 +117,14 @@ const TABLE: &[Row] = &[
         "admit",
         0,
         "The token is good, but none of its groups, app roles or its application gives access to a product. Ask the administrator to name one under `groups`, `app_roles`, `clients` or `users` of a product.",
+    ),
+    row(
+        Kind::CallerAddress,
+        403,
+        "CallerAddressForbidden",
+        "edge",
+        0,
+        "Calls from this address are not allowed. Call from an allowed network, or ask the administrator to add it (edge.listeners[].networks, products[].networks).",
     ),
     row(
         Kind::OperationNotAllowed,

@@ -111,6 +111,7 @@ fn nameless(facts: &ConnectionFacts) -> Opened {
             peer_ip: ip,
             peer_port: facts.peer.port(),
             forwarded_for: String::new(),
+            certificate_subject: facts.certificate_subject.to_string(),
         },
         ..Opened::default()
     }

@@ -32,6 +32,7 @@ use openai::Peeker;
 use policy::Grant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
+use vault::Secret;
 
 use crate::asked::Asked;
 use crate::exchange::{Admitted, Ending, Exchange, Release};
@@ -43,7 +44,7 @@ use crate::websocket::frames::{FrameReader, Sender, Unit, Violation};
 use crate::websocket::handshake::{Agreed, Handshake};
 use crate::websocket::lane::{Lane, Look, SessionTally, Shared};
 use crate::websocket::session::{Ended, SessionLimits, Signals};
-use crate::{Secret, credential, headers, record};
+use crate::{credential, headers, record};
 
 /// How long a side may take to read the last bytes, and to close.
 const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -1,6 +1,6 @@
 //! Settings of outbound connections.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -10,20 +10,31 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EgressConfig {
-    /// Networks that backends may lie in, as `10.1.2.0/24`; a name that resolves to any address
-    /// outside is refused. Loopback and the private networks by default; add `0.0.0.0/0` and `::/0`
-    /// to allow public addresses. Link-local addresses, where clouds keep metadata, are never dialled.
+    /// Networks that what is called may lie in, as `10.1.2.0/24`; a name that resolves to any address
+    /// outside is refused. The private networks by default; add `0.0.0.0/0` and `::/0` to allow public
+    /// addresses. Loopback, link-local and metadata addresses must be declared by a network within
+    /// theirs, such as `127.0.0.0/8`.
     #[schemars(with = "Vec<String>")]
     pub allow: Vec<IpNet>,
 }
 
+impl EgressConfig {
+    /// Loopback and the private networks: for demos and tests.
+    pub fn loopback() -> Self {
+        let Self { mut allow } = Self::default();
+        allow.extend(networks(["127.0.0.0/8", "::1/128"]));
+        Self { allow }
+    }
+}
+
 impl Default for EgressConfig {
     fn default() -> Self {
-        let networks =
-            ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
-        let parse = |text: &str| text.parse().expect("the default networks are well formed");
-        Self { allow: networks.into_iter().map(parse).collect() }
+        Self { allow: networks(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]) }
     }
+}
+
+fn networks<const N: usize>(texts: [&str; N]) -> Vec<IpNet> {
+    texts.map(|text| text.parse().expect("the network is well formed")).to_vec()
 }
 
 /// Whether HTTP/2 is spoken to an origin.
@@ -59,6 +70,15 @@ pub struct ClientConfig {
     pub streams_per_connection_max: u32,
     /// File of PEM certificates to trust instead of the public authorities; empty for those.
     pub ca_file: PathBuf,
+}
+
+impl ClientConfig {
+    /// Makes paths relative to the folder of the configuration.
+    pub fn resolve_paths(&mut self, folder: &Path) {
+        if !self.ca_file.as_os_str().is_empty() {
+            self.ca_file = folder.join(&self.ca_file);
+        }
+    }
 }
 
 impl Default for ClientConfig {

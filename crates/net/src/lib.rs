@@ -18,7 +18,7 @@ pub use body::{AnswerBody, Body, BodyError};
 pub use client::Client;
 pub use config::{ClientConfig, EgressConfig, Http2Mode};
 pub use connector::{Connector, Dialled};
-pub use egress::EgressRules;
+pub use egress::{Denied, EgressRules};
 pub use error::{Error, ErrorKind};
 pub use tls::{certificates, private_key};
 pub use upgrade::Upgraded;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::LimitConfig;
+use crate::networks::NetworkConfig;
 
 /// What a set of subscriptions may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +30,8 @@ pub struct ProductConfig {
     pub max_tokens: Option<u64>,
     /// Longest request body; longer ones get 413.
     pub body_bytes_max: Option<u64>,
+    /// Which callers may use it, by the address that the record shows.
+    pub networks: NetworkConfig,
 }
 
 /// Whether a subscription may be used.

@@ -8,6 +8,7 @@ mod admit;
 mod config;
 mod keys;
 mod limits;
+mod networks;
 mod prices;
 mod rules;
 
@@ -21,5 +22,6 @@ pub use limits::{
     Allowance, Applied, CallKey, Counter, Estimate, Exceeded, Fit, KeyPart, Limit, LimitConfig,
     LimitHeaders, Measure, Need, QuotaPeriod, Usd, Used, Window,
 };
+pub use networks::NetworkConfig;
 pub use prices::{DeploymentScope, Meter, PriceError, Priced, Prices};
 pub use rules::{Rules, RulesError};

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::access::Member;
@@ -9,6 +10,7 @@ use crate::admit::MEMBER_PREFIX;
 use crate::config::{ProductConfig, SubscriptionConfig, SubscriptionState};
 use crate::keys::{KeyHash, KeyHasher};
 use crate::limits::{Allowance, CallKey, Limit, LimitConfig, Measure};
+use crate::networks::NetworkConfig;
 use crate::prices::{Meter, Prices};
 
 /// All that an administrator decrees, in one immutable snapshot.
@@ -35,6 +37,7 @@ pub(crate) struct Product {
     allowance: Allowance,
     /// What somebody without a subscription may use: the product's limits and everybody's.
     pub(crate) member_allowance: Arc<Allowance>,
+    networks: NetworkConfig,
 }
 
 #[derive(Clone, Debug)]
@@ -150,6 +153,17 @@ impl Rules {
         self.by_key.get(&self.hasher.hash(key)).map(|&index| &self.subscriptions[index])
     }
 
+    /// Whether a caller at an address may use a product.
+    pub fn admits(&self, product_id: &str, ip: Option<IpAddr>) -> bool {
+        let product = self.products.iter().find(|product| product.id == product_id);
+        product.is_none_or(|product| product.networks.admits(ip))
+    }
+
+    /// Some product is only for some networks.
+    pub fn has_networks(&self) -> bool {
+        self.products.iter().any(|product| !product.networks.is_open())
+    }
+
     pub(crate) fn product(&self, subscription: &Subscription) -> Option<&Product> {
         subscription.product.map(|index| &self.products[index])
     }
@@ -182,6 +196,7 @@ impl Rules {
             users: config.users.iter().cloned().collect(),
             member_allowance: Arc::new(allowance.clone()),
             allowance,
+            networks: config.networks.clone(),
         });
         Ok(())
     }

@@ -9,11 +9,10 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::map_response;
 use axum::response::Response;
 use kql::Engine;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Access;
+use crate::access::{Access, Peer};
 use crate::admin::Operations;
 use crate::config::{KustoSignIn, PortalConfig};
 use crate::interactions::Records;
@@ -78,14 +77,13 @@ impl Portal {
     }
 
     /// Serves until `stop`, then lets running queries end.
-    pub async fn serve(
-        mut self,
-        listener: TcpListener,
-        stop: CancellationToken,
-    ) -> std::io::Result<()> {
+    pub async fn serve<L>(mut self, listener: L, stop: CancellationToken) -> std::io::Result<()>
+    where
+        L: axum::serve::Listener<Addr = SocketAddr>,
+    {
         // Live tails never end by themselves.
         self.stop = stop.clone();
-        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        let service = self.router().into_make_service_with_connect_info::<Peer>();
         axum::serve(listener, service)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await

@@ -3,14 +3,17 @@
 //! Each is a projection of the ledger: a [`Follower`] reads its frames and applies them to a
 //! [`Snapshot`], one redb file, in whose transactions the ledger's cursor moves too. So every frame
 //! counts once, whatever crashes, and a lost snapshot is made anew from the ledger as far as it is
-//! kept. Not here: who decides by it (gateway, policy).
+//! kept. [`Notes`] and [`SecurityLog`] go the other way: what parts of the gateway note beside
+//! interactions becomes frames. Not here: who decides by it (gateway, policy).
 
 mod error;
 mod follower;
 mod leased;
 mod limits;
+mod notes;
 mod objects;
 mod redis;
+mod security;
 mod snapshot;
 
 pub use self::redis::{Redis, RedisPassword, RedisSettings};
@@ -21,7 +24,9 @@ pub use limits::{
     COUNTERS_MAX, CounterState, LimitProjection, Limiter, Reservation, Settlement, Shares,
     node_name,
 };
+pub use notes::{Noted, Notes};
 pub use objects::{Directory, Known, LISTED_MAX, Objects, Owned};
+pub use security::SecurityLog;
 pub use snapshot::Snapshot;
 
 #[cfg(test)]

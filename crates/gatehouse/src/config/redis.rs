@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gateway::SecretRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{Redis, RedisPassword, RedisSettings};
+use vault::SecretRef;
 
 use super::Config;
 use crate::exit::{Exit, ExitWith};
@@ -56,8 +56,8 @@ impl Config {
             let text = format!("lease_s is {lease_s}, timeout_ms {timeout_ms}");
             return Err(bad(format!("{text}: use 10 to 86400 seconds and at least 1 millisecond")));
         }
-        let password = password.as_ref().map(SecretRef::resolve).transpose();
-        let password = password.map_err(|error| bad(format!("password: {error}")))?;
+        let password = password.as_ref().map(|reference| self.secret(reference)).transpose();
+        let password = password.map_err(|error| bad(format!("password: {}", error.story())))?;
         let settings = RedisSettings {
             url: url.clone(),
             username: username.clone(),

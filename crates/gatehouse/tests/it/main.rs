@@ -15,6 +15,7 @@ mod realtime;
 mod reference;
 mod refusals;
 mod reload;
+mod secrets;
 mod seed_table;
 mod size;
 mod support;

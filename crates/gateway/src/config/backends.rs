@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use net::ClientConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::SecretRef;
+use vault::{Carrier, CredentialSource, Identity, SecretRef};
 
 /// A service that answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +20,10 @@ pub struct BackendConfig {
     pub kind: BackendKind,
     /// Where its key is found.
     pub api_key: Option<SecretRef>,
+    /// The identity at Entra ID whose token it is shown, in place of a key.
+    pub auth: Option<Identity>,
+    /// What the token is for.
+    pub auth_scope: String,
     /// Deployments (or models) it serves, exact names as callers know them; empty means every one.
     pub deployments: Vec<String>,
     /// Deployments (or models) that have another name here: the callers' name, then its own. The name
@@ -55,6 +58,8 @@ impl Default for BackendConfig {
             base_url: String::new(),
             kind: BackendKind::default(),
             api_key: None,
+            auth: None,
+            auth_scope: "https://cognitiveservices.azure.com/.default".into(),
             deployments: Vec::new(),
             names: BTreeMap::new(),
             fine_tuned: Vec::new(),
@@ -65,6 +70,25 @@ impl Default for BackendConfig {
             home: false,
             connection: ClientConfig::default(),
             probe: ProbeConfig::default(),
+        }
+    }
+}
+
+impl BackendConfig {
+    /// What it is to be shown, and where; none if it wants nothing. The error names the fix.
+    pub fn credential(&self) -> Result<Option<(CredentialSource, Carrier)>, String> {
+        let carrier = match self.kind {
+            BackendKind::Azure => Carrier::ApiKey,
+            BackendKind::Openai => Carrier::Bearer,
+        };
+        match (&self.api_key, &self.auth) {
+            (Some(_), Some(_)) => Err("it has `api_key` and `auth`: remove one".to_owned()),
+            (Some(key), None) => Ok(Some((CredentialSource::Secret(key.clone()), carrier))),
+            (None, Some(identity)) => {
+                let token = CredentialSource::Token(identity.clone(), self.auth_scope.clone());
+                Ok(Some((token, Carrier::Bearer)))
+            }
+            (None, None) => Ok(None),
         }
     }
 }

@@ -30,11 +30,14 @@ impl World {
     }
 
     fn pool(&self, before: Option<&Pool>) -> Pool {
-        Pool::new(&self.config, &BackendKeys::default(), before).unwrap()
+        Pool::new(&self.config, &BackendKeys::default(), &SecurityLog::default(), before).unwrap()
     }
 
     fn error(&self) -> String {
-        Pool::new(&self.config, &BackendKeys::default(), None).err().unwrap().to_string()
+        Pool::new(&self.config, &BackendKeys::default(), &SecurityLog::default(), None)
+            .err()
+            .unwrap()
+            .to_string()
     }
 
     fn asked(&self, method: &str, uri: &str) -> Asked {

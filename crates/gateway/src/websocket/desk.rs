@@ -5,11 +5,11 @@ use event::Frame;
 use openai::{Peek, SessionEvent};
 use policy::Grant;
 
-use crate::Secret;
 use crate::asked::Asked;
 use crate::exchange::{self, Exchange};
 use crate::objects::Learner;
 use crate::refusal::{Kind, Refusal};
+use vault::Secret;
 
 /// Decides on the messages of one session.
 pub(crate) struct Desk<'a> {

@@ -135,6 +135,9 @@ async fn an_address_outside_the_declared_networks_is_not_dialled() {
     assert_eq!(only.requests(), 0);
     let story = world.story();
     assert!(story.end().errors[0].message.contains("egress.allow"), "{story:?}");
+    let noted = world.first_security_event().await;
+    assert_eq!((&*noted.kind, &*noted.reason), ("egress_denied", "special_not_declared"));
+    assert_eq!((&*noted.backend_id, &*noted.target_address), ("b0", "127.0.0.1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -110,6 +110,7 @@ async fn a_gateway_that_cannot_start_says_what_to_change() {
                 ),
                 10,
             ),
+            security: shared::SecurityLog::default(),
             spool_dir: dir.path().join("spool"),
         })
         .await;

@@ -137,7 +137,10 @@ async fn connections_without_a_request_do_not_hold_up_the_end() {
     let backend = simulator().await;
     let dir = tempfile::tempdir().unwrap();
     let (certificate_file, key_file) = crate::transports::certificate(dir.path());
-    for tls in [None, Some(gateway::TlsConfig { certificate_file, key_file })] {
+    for tls in [
+        None,
+        Some(gateway::TlsConfig { certificate_file, key_file, ..gateway::TlsConfig::default() }),
+    ] {
         let world = Setup::before(&[backend.url()])
             .with(|config| config.edge.listeners[0].tls = tls)
             .start()

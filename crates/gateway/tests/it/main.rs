@@ -12,6 +12,7 @@ mod failover;
 mod frames;
 mod http2_floods;
 mod limits;
+mod network;
 mod nodes;
 mod objects;
 mod recording;

@@ -73,7 +73,7 @@ async fn nodes(server: &Server) -> ([World; 2], Vec<Simulator>) {
             timeout: Duration::from_secs(2),
             ..RedisSettings::default()
         };
-        let redis = Redis::new(&settings, EgressRules::new(&EgressConfig::default())).unwrap();
+        let redis = Redis::new(&settings, EgressRules::new(&EgressConfig::loopback())).unwrap();
         let mut setup = Setup::before(&urls);
         setup.config.backends.iter_mut().for_each(|backend| backend.priority = 1);
         setup.ledger.durability = Durability::Relaxed;

@@ -11,7 +11,7 @@ use event::{
     Opened, Record, Refused, Side, Timestamp,
 };
 use gateway::{
-    BackendConfig, BackendKeys, Gateway, GatewayConfig, ListenerConfig, Secret, Settings, Wiring,
+    BackendConfig, BackendKeys, Gateway, GatewayConfig, ListenerConfig, Settings, Wiring,
 };
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -71,6 +71,7 @@ impl Setup {
     pub(crate) fn before(urls: &[String]) -> Self {
         let mut setup = Self::default();
         setup.config.edge.listeners = vec![listener()];
+        setup.config.egress = net::EgressConfig::loopback();
         setup.ledger.segment_bytes = 4 << 20;
         for (place, url) in urls.iter().enumerate() {
             let mut backend = BackendConfig {
@@ -80,7 +81,7 @@ impl Setup {
                 ..BackendConfig::default()
             };
             backend.probe.enabled = false;
-            setup.keys.insert(backend.id.clone(), Secret::new("the-backends-own-key"));
+            setup.keys.insert(backend.id.clone(), key(backend.kind));
             setup.config.backends.push(backend);
         }
         setup
@@ -88,6 +89,9 @@ impl Setup {
 
     pub(crate) fn with(mut self, change: impl FnOnce(&mut GatewayConfig)) -> Self {
         change(&mut self.config);
+        for backend in &self.config.backends {
+            self.keys.insert(backend.id.clone(), key(backend.kind));
+        }
         self
     }
 
@@ -105,6 +109,10 @@ impl Setup {
             objects.share(directory);
             tokio::spawn(objects.clone().run());
         }
+        let security = shared::SecurityLog::default();
+        tokio::spawn(
+            security.clone().write(ledger.clone(), tokio_util::sync::CancellationToken::new()),
+        );
         let gateway = Gateway::start(Wiring {
             settings: Settings {
                 config: self.config,
@@ -116,12 +124,23 @@ impl Setup {
             limiter: self.limiter,
             identity: self.identity,
             objects,
+            security,
             spool_dir: dir.path().join("spool"),
         })
         .await
         .unwrap();
         World { gateway, ledger, disk, _follower: follower, _dir: dir }
     }
+}
+
+/// A key that follows nothing, where a backend of this kind wants it.
+pub(crate) fn key(kind: gateway::BackendKind) -> Arc<vault::Credential> {
+    let carrier = match kind {
+        gateway::BackendKind::Azure => vault::Carrier::ApiKey,
+        gateway::BackendKind::Openai => vault::Carrier::Bearer,
+    };
+    let secret = vault::Secret::new("the-backends-own-key");
+    Arc::new(vault::Credential::fixed(carrier, &secret).unwrap())
 }
 
 pub(crate) fn listener() -> ListenerConfig {
@@ -269,6 +288,19 @@ impl World {
         stories.list
     }
 
+    /// Waits for it.
+    pub(crate) async fn first_security_event(&self) -> event::SecurityEvent {
+        let mut reader = self.ledger.reader(1).unwrap();
+        let waiting = tokio::task::spawn_blocking(move || {
+            let mut stories = Stories::default();
+            while stories.security.is_empty() {
+                stories.add(reader.next(LIMIT).unwrap().expect("it is noted in time").frame);
+            }
+            stories.security.remove(0)
+        });
+        waiting.await.unwrap()
+    }
+
     /// What has been noted of backends up to the first note that `is_last`.
     pub(crate) async fn health(
         &self,
@@ -410,6 +442,7 @@ struct Stories {
     places: BTreeMap<InteractionId, usize>,
     list: Vec<Story>,
     health: Vec<BackendState>,
+    security: Vec<event::SecurityEvent>,
 }
 
 impl Stories {
@@ -418,7 +451,10 @@ impl Stories {
         if let Record::BackendState(state) = record {
             return self.health.push(*state);
         }
-        if let Record::Note(_) = record {
+        if let Record::Note(note) = record {
+            if let event::Note::SecurityEvent(event) = *note {
+                self.security.push(event);
+            }
             return;
         }
         let list = &mut self.list;

@@ -66,6 +66,7 @@ async fn tls_is_spoken_to_clients_and_to_backends_with_either_protocol() {
                 config.edge.listeners[0].tls = Some(gateway::TlsConfig {
                     certificate_file: certificate_file.clone(),
                     key_file: key_file.clone(),
+                    ..gateway::TlsConfig::default()
                 });
             })
             .start()
@@ -133,7 +134,11 @@ async fn tls_is_azures_strict_policy_and_sessions_are_resumed_from_the_clients_t
     roots.add(CertificateDer::from_pem_file(&certificate_file).unwrap()).unwrap();
     let world = Setup::before(&[backend.url()])
         .with(|config| {
-            config.edge.listeners[0].tls = Some(gateway::TlsConfig { certificate_file, key_file });
+            config.edge.listeners[0].tls = Some(gateway::TlsConfig {
+                certificate_file,
+                key_file,
+                ..gateway::TlsConfig::default()
+            });
         })
         .start()
         .await;

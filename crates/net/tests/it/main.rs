@@ -46,7 +46,7 @@ async fn read_head(stream: &mut TcpStream) -> bool {
 fn client(uri: &Uri, change: impl FnOnce(&mut ClientConfig)) -> Client {
     let mut config = ClientConfig::default();
     change(&mut config);
-    Client::new(uri, &config, EgressRules::new(&EgressConfig::default())).unwrap()
+    Client::new(uri, &config, EgressRules::new(&EgressConfig::loopback())).unwrap()
 }
 
 fn get() -> Request<Body> {
@@ -141,7 +141,7 @@ async fn an_address_outside_the_rules_is_never_dialled() {
 
 #[tokio::test]
 async fn wrong_base_urls_and_files_name_the_fix() {
-    let rules = || EgressRules::new(&EgressConfig::default());
+    let rules = || EgressRules::new(&EgressConfig::loopback());
     for wrong in ["ftp://h", "/path", "http://user:password@h"] {
         let uri: Uri = wrong.parse().unwrap();
         let error = Client::new(&uri, &ClientConfig::default(), rules()).map(drop).unwrap_err();

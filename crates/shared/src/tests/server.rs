@@ -64,5 +64,5 @@ pub(crate) fn redis(port: u16, timeout: Duration) -> Arc<Redis> {
         timeout,
         ..RedisSettings::default()
     };
-    Arc::new(Redis::new(&settings, EgressRules::new(&EgressConfig::default())).unwrap())
+    Arc::new(Redis::new(&settings, EgressRules::new(&EgressConfig::loopback())).unwrap())
 }

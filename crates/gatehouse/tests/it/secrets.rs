@@ -1,0 +1,276 @@
+//! Secrets as an operator meets them: the embedded vault, rotation without a restart, a vault that
+//! dies, and canaries that must be nowhere.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
+
+use crate::http::{self, Request};
+use crate::support::{
+    Backend, Gateway, Process, eventually, free_port, gatehouse, run, wait_for_port,
+};
+
+const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
+const HELLO: &[u8] = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
+
+/// A simulated instance that takes one key.
+fn simulate(key: &str, port: u16) -> Process {
+    let mut command = gatehouse();
+    command.args(["simulate", "--key", key, "--port", &port.to_string()]);
+    let process = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+    wait_for_port(port);
+    process
+}
+
+/// Puts another reference in place of the backend's key, and further settings.
+fn refer(gateway: &Gateway, reference: &str, more: &str) {
+    let text = fs::read_to_string(&gateway.config).expect("a configuration");
+    let text = text.replace("env: AZURE_OPENAI_API_KEY", reference);
+    fs::write(&gateway.config, format!("{text}{more}")).expect("writable");
+}
+
+/// `gatehouse vault set`.
+fn set(gateway: &Gateway, name: &str, value: &str) {
+    let mut command = gatehouse();
+    command.args(["vault", "set", name, "--config"]).arg(&gateway.config);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the binary starts");
+    let mut input = child.stdin.take().expect("piped");
+    input.write_all(value.as_bytes()).expect("it reads");
+    drop(input);
+    assert!(child.wait().expect("it ends").success());
+}
+
+fn readiness(gateway: &Gateway) -> Value {
+    let environment = gateway.environment();
+    let found = environment.iter().find(|(name, _)| name == "GATEHOUSE__HEALTH__LISTEN");
+    let address: SocketAddr = found.expect("it is set").1.parse().expect("an address");
+    let request = Request { method: "GET", target: "/readyz?verbose", headers: &[], body: b"" };
+    let answer = http::send(address, &request).expect("it answers");
+    serde_json::from_slice(&answer.body).expect("JSON")
+}
+
+fn events(gateway: &Gateway, kind: &str, reason: &str) -> Vec<Value> {
+    gateway.query(&format!("SecurityEvents | where Kind == '{kind}' and Reason == '{reason}'"))
+}
+
+/// Every file below a folder that holds a text.
+fn holding(folder: &Path, text: &str, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).expect("readable") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            holding(&path, text, found);
+            continue;
+        }
+        let data = fs::read(&path).unwrap_or_default();
+        if data.windows(text.len()).any(|window| window == text.as_bytes()) {
+            found.push(path.display().to_string());
+        }
+    }
+}
+
+#[test]
+fn planted_canaries_are_in_no_log_file_table_or_answer() {
+    let port = free_port();
+    let _simulator = simulate("canary-backend-key", port);
+    let backend = Backend::start();
+    let gateway = Gateway::new(&backend, &[("GATEHOUSE__LOG__LEVEL", "trace")]);
+    let own = format!("http://127.0.0.1:{}", backend.port);
+    let text = fs::read_to_string(&gateway.config).expect("a configuration");
+    let text = text.replace(&own, &format!("http://127.0.0.1:{port}"));
+    fs::write(&gateway.config, text).expect("writable");
+    refer(&gateway, "vault: east-key", "");
+    set(&gateway, "east-key", "canary-backend-key");
+    set(&gateway, "other", "canary-unused-secret");
+    let log = gateway.folder.path().join("log");
+    let mut serve = gatehouse();
+    serve.args(["serve", "--config"]).arg(&gateway.config).envs(gateway.environment());
+    serve.stdout(Stdio::null()).stderr(File::create(&log).expect("writable"));
+    let mut process = Process::start(&mut serve);
+    wait_for_port(gateway.address().port());
+
+    let mut answers = Vec::new();
+    let mut call = |target: &str, headers: &[(&str, &str)], body: &[u8]| {
+        let request = Request { method: "POST", target, headers, body };
+        let answer = http::send(gateway.address(), &request).expect("it answers");
+        answers.push(String::from_utf8_lossy(&answer.body).into_owned());
+        answer.status
+    };
+    let key = ("api-key", gateway.key.as_str());
+    assert_eq!(call(CHAT, &[key], HELLO), 200);
+    assert_eq!(call(CHAT, &[key], b"{"), 400);
+    assert_eq!(call(CHAT, &[("api-key", "canary-wrong-key")], HELLO), 401);
+    assert_eq!(call(CHAT, &[("authorization", "Bearer canary-wrong-token")], HELLO), 401);
+    let in_query = format!("{CHAT}&subscription-key=canary-in-query");
+    assert_eq!(call(&in_query, &[], HELLO), 401);
+    assert_eq!(call("/openai/nowhere?api-version=2024-10-21", &[key], HELLO), 404);
+    // The vault turns against the gateway: errors of every step that names the secret.
+    let vault = gateway.folder.path().join("gatehouse.vault");
+    let sealed = fs::read(&vault).expect("it is there");
+    fs::write(&vault, b"canary-in-a-damaged-vault").expect("writable");
+    let reload = run(gatehouse()
+        .args(["reload", "--config"])
+        .arg(&gateway.config)
+        .envs(gateway.environment()));
+    let list = run(gatehouse().args(["vault", "list", "--config"]).arg(&gateway.config));
+    assert!(!list.status.success(), "a damaged vault is noticed");
+    eventually("the trouble is told", || {
+        (!events(&gateway, "secret_unavailable", "corrupt").is_empty()).then_some(())
+    });
+    assert_eq!(call(CHAT, &[key], HELLO), 200, "what was fetched stays in use");
+    fs::write(&vault, sealed).expect("writable");
+    let list = run(gatehouse().args(["vault", "list", "--config"]).arg(&gateway.config));
+    assert!(String::from_utf8_lossy(&list.stdout).contains("east-key"));
+    for output in [&reload, &list] {
+        answers.push(String::from_utf8_lossy(&output.stdout).into_owned());
+        answers.push(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    for table in ["Interactions", "Messages", "SecurityEvents", "BackendHealth", "AdminActions"] {
+        answers.push(serde_json::to_string(&gateway.query(table)).expect("rows"));
+    }
+    let status = fs::read_to_string(format!("/proc/{}/cmdline", process.0.id()));
+    answers.push(status.expect("it runs"));
+    assert!(process.terminate());
+
+    answers.push(fs::read_to_string(&log).expect("a log"));
+    assert!(answers.last().expect("the log").contains("request refused"), "the log is on");
+    let master = fs::read_to_string(gateway.folder.path().join("gatehouse.vault-key"));
+    let master = master.expect("it was made");
+    for secret in ["canary", master.as_str(), gateway.key.as_str()] {
+        for answer in &answers {
+            let at = answer.find(secret);
+            assert!(
+                at.is_none(),
+                "{secret} in {}",
+                &answer[at.unwrap_or(0)..].get(..200).unwrap_or(answer)
+            );
+        }
+        let mut found = Vec::new();
+        holding(gateway.folder.path(), secret, &mut found);
+        found.retain(|file| !file.ends_with("gatehouse.vault-key"));
+        assert!(found.is_empty(), "{secret} in {found:?}");
+    }
+}
+
+#[test]
+fn a_rotated_key_is_used_once_the_backend_takes_it_and_no_call_fails() {
+    let backend = Backend::start();
+    let port = free_port();
+    let simulator = simulate("key-one", port);
+    let mut gateway = Gateway::new(&backend, &[]);
+    let text = fs::read_to_string(&gateway.config).expect("a configuration");
+    let own = format!("http://127.0.0.1:{}", backend.port);
+    let text = text.replace(&own, &format!("http://127.0.0.1:{port}"));
+    fs::write(&gateway.config, text).expect("writable");
+    refer(&gateway, "file: backend.key", "");
+    let file = gateway.folder.path().join("backend.key");
+    fs::write(&file, "key-one\n").expect("writable");
+    gateway.start();
+    assert_eq!(gateway.call(CHAT, &[], HELLO).status, 200);
+    fs::write(&file, "key-two\n").expect("writable");
+    eventually("the new key is refused", || {
+        let rows = events(&gateway, "secret_rotated", "not_proven");
+        assert_eq!(gateway.call(CHAT, &[], HELLO).status, 200, "the old key is used");
+        rows.first().cloned()
+    });
+    // The service learns of the key; the file is written anew so that nobody waits half a minute.
+    drop(simulator);
+    let _simulator = simulate("key-three", port);
+    fs::write(&file, "key-three\n").expect("writable");
+    let row = eventually("the new key is proven", || {
+        events(&gateway, "secret_rotated", "proven").first().cloned()
+    });
+    assert_eq!(row["BackendId"], "first");
+    assert!(row["Target"].as_str().expect("a text").contains("backend.key"), "{row}");
+    eventually("calls succeed with it", || {
+        (gateway.call(CHAT, &[], HELLO).status == 200).then_some(())
+    });
+    assert!(gateway.terminate());
+}
+
+/// OpenBao with a token and one secret, until it is told to stop.
+fn openbao(listener: TcpListener, is_over: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            if is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            let Ok(stream) = stream else { continue };
+            let mut reader = BufReader::new(stream);
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
+            let body = if head.starts_with("GET /v1/auth/token/lookup-self ") {
+                r#"{"data":{"ttl":0,"renewable":false}}"#.to_owned()
+            } else {
+                assert!(head.contains("x-vault-token: bao-token"), "{head}");
+                format!(
+                    r#"{{"data":{{"data":{{"value":"{}"}},"metadata":{{"version":1}}}}}}"#,
+                    Backend::KEY
+                )
+            };
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let mut stream = reader.into_inner();
+            // Whoever hung up asks again.
+            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.read(&mut [0; 16]);
+        }
+    })
+}
+
+#[test]
+fn a_vault_that_dies_leaves_callers_served_and_is_named() {
+    let backend = Backend::start();
+    let mut gateway = Gateway::new(&backend, &[]);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let is_over = Arc::new(AtomicBool::new(false));
+    let server = openbao(listener, is_over.clone());
+    let more = format!(
+        "vault:\n  refresh_s: 1\n  egress: {{ allow: [127.0.0.0/8] }}\n  openbao:\n    address: http://{address}\n    token: {{ file: bao-token }}\n"
+    );
+    refer(&gateway, "openbao: { path: gatehouse/east }", &more);
+    fs::write(gateway.folder.path().join("bao-token"), "bao-token\n").expect("writable");
+    gateway.start();
+    eventually("the key is there", || (gateway.call(CHAT, &[], HELLO).status == 200).then_some(()));
+    let stands = readiness(&gateway);
+    assert_eq!(stands["backends"][0]["credential"]["is_ready"], true, "{stands}");
+
+    is_over.store(true, Ordering::Relaxed);
+    drop(std::net::TcpStream::connect(address));
+    server.join().expect("it ends");
+    let trouble = eventually("the trouble is told", || {
+        assert_eq!(gateway.call(CHAT, &[], HELLO).status, 200, "callers are served");
+        let stands = readiness(&gateway);
+        assert_eq!(stands["status"], "ready", "{stands}");
+        let credential = stands["backends"][0]["credential"].clone();
+        Some(credential).filter(|credential| credential["trouble"] != "")
+    });
+    assert_eq!(trouble["is_ready"], true);
+    let text = trouble["trouble"].as_str().expect("a text");
+    assert!(text.contains("OpenBao") && text.contains("gatehouse/east"), "{text}");
+    eventually("it is a security event", || {
+        events(&gateway, "secret_unavailable", "unavailable").first().cloned()
+    });
+    // A gateway that starts meanwhile says what is missing.
+    assert!(gateway.terminate());
+    gateway.start();
+    let answer = gateway.call(CHAT, &[], HELLO);
+    assert_eq!(answer.status, 503, "{}", String::from_utf8_lossy(&answer.body));
+    let stands = eventually("it says why", || {
+        let stands = readiness(&gateway);
+        let trouble =
+            stands["backends"][0]["credential"]["trouble"].as_str().unwrap_or("").to_owned();
+        (trouble.contains("OpenBao")).then_some(stands)
+    });
+    assert_eq!(stands["status"], "not_ready");
+    assert!(gateway.terminate());
+}
