@@ -8,12 +8,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::Json;
-use axum::serve::{IncomingStream, Listener};
 use policy::{Principal, PrincipalKind, Role};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -21,16 +19,6 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::problem::Problem;
-
-/// Where a connection comes from, over TLS or not.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(SocketAddr);
-
-impl<L: Listener<Addr = SocketAddr>> Connected<IncomingStream<'_, L>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, L>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
 
 /// One kind of credential.
 #[async_trait]
@@ -77,12 +65,10 @@ impl Access {
         for kind in self.0.iter() {
             if let Some(principal) = kind.authenticate(head).await? {
                 let via = if is_command_line(&head.headers) { "cli" } else { kind.via() };
-                let address = head.extensions.get::<ConnectInfo<Peer>>();
+                let address = head.extensions.get::<ConnectInfo<SocketAddr>>();
                 return Ok(Some(Caller {
                     principal,
-                    address: address
-                        .map(|ConnectInfo(Peer(peer))| peer.ip().to_string())
-                        .unwrap_or_default(),
+                    address: address.map(|peer| peer.ip().to_string()).unwrap_or_default(),
                     via,
                     correlation_id: Uuid::now_v7().to_string(),
                 }));

@@ -8,11 +8,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::map_response;
 use axum::response::Response;
+use axum::serve::{Listener, ListenerExt};
 use kql::Engine;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Access, Peer};
+use crate::access::Access;
 use crate::admin::Operations;
 use crate::config::{KustoSignIn, PortalConfig};
 use crate::interactions::Records;
@@ -79,12 +80,13 @@ impl Portal {
     /// Serves until `stop`, then lets running queries end.
     pub async fn serve<L>(mut self, listener: L, stop: CancellationToken) -> std::io::Result<()>
     where
-        L: axum::serve::Listener<Addr = SocketAddr>,
+        L: Listener<Addr = SocketAddr>,
     {
         // Live tails never end by themselves.
         self.stop = stop.clone();
-        let service = self.router().into_make_service_with_connect_info::<Peer>();
-        axum::serve(listener, service)
+        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        // Tapped, a listener of any kind tells where its connections come from.
+        axum::serve(listener.tap_io(|_| {}), service)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await
     }
