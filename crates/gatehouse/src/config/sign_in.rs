@@ -1,9 +1,9 @@
 //! How people sign in to the admin listener.
 
-use gateway::SecretRef;
 use portal::{SignInClient, SignInSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use vault::SecretRef;
 
 use super::Config;
 use crate::exit::{Exit, ExitWith};
@@ -68,8 +68,10 @@ impl Config {
             if client.client_id.is_empty() {
                 return Err(bad(format!("client of `{name}`: give its client_id")));
             }
-            let secret = client.client_secret.as_ref().map(SecretRef::resolve).transpose();
-            let secret = secret.map_err(|error| bad(format!("client of `{name}`: {error}")))?;
+            let secret = client.client_secret.as_ref().map(|reference| self.secret(reference));
+            let secret = secret.transpose();
+            let secret =
+                secret.map_err(|error| bad(format!("client of `{name}`: {}", error.story())))?;
             clients.push(SignInClient {
                 provider: name.clone(),
                 client_id: client.client_id.clone(),
