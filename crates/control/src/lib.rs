@@ -1,1 +1,28 @@
-//! The desired state: kept, validated, versioned, published.
+//! The desired state: what administrators decree, kept, validated, versioned, published.
+//!
+//! It holds products, subscriptions, limits and who has which role, and nothing that belongs to one
+//! machine. The request path never asks it: it serves with what was published last, which is on the
+//! disk of the gateway too, so that a database that is gone changes nothing for callers.
+
+mod cache;
+mod control;
+mod database;
+mod decree;
+mod diff;
+mod error;
+mod record;
+mod schedule;
+mod state;
+mod subscription;
+
+pub use control::{Applied, Author, Control, Publisher, Settings, Status, Version};
+pub use database::{Place, VersionLine};
+pub use decree::Decree;
+pub use diff::{Change, compare};
+pub use error::{Error, ErrorKind};
+pub use record::Action;
+pub use state::{etag, random_key, redacted};
+pub use subscription::{KeySlot, NewSubscription, Step, SubscriptionPatch};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The command line: nouns and verbs, and what each takes.
 
 mod cost;
+pub(crate) mod state;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -51,6 +52,22 @@ pub(crate) enum Command {
     /// What it costs.
     #[command(subcommand)]
     Cost(CostCommand),
+    /// Replace the desired state of a running gateway by a document; print what changes.
+    Apply(state::ApplyArguments),
+    /// Print the desired state of a running gateway as a document.
+    Export(ConfigFile),
+    /// Subscriptions of a running gateway.
+    #[command(subcommand)]
+    Subscription(state::SubscriptionCommand),
+    /// Products of a running gateway.
+    #[command(subcommand)]
+    Product(state::ProductCommand),
+    /// Who holds which role.
+    #[command(subcommand)]
+    Role(state::RoleCommand),
+    /// Versions of the desired state.
+    #[command(subcommand)]
+    History(state::HistoryCommand),
     /// What has been used of limits: the counters of a running gateway.
     Quota(ConfigFile),
     /// Have a running gateway read its configuration again; taken as a whole or not at all.

@@ -66,6 +66,11 @@ impl Client {
         self.ask(method, target, b"")
     }
 
+    /// Sends a document to the administration.
+    pub(crate) fn send(&self, method: &str, target: &str, body: &Value) -> anyhow::Result<Value> {
+        self.ask(method, target, body.to_string().as_bytes())
+    }
+
     fn ask(&self, method: &str, target: &str, body: &[u8]) -> anyhow::Result<Value> {
         let authorization = format!("Bearer {}", self.token);
         let headers = [

@@ -1,5 +1,6 @@
 //! The configuration file: composed of what each crate owns, checked as a whole.
 
+mod control;
 mod environment;
 mod load;
 mod redis;
@@ -22,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vault::{Embedded, Local, Secret, SecretRef, Vault, VaultConfig};
 
+use self::control::{ControlConfig, StateSource};
 use self::redis::RedisConfig;
 use self::sign_in::SignInConfig;
 use crate::exit::{Exit, ExitWith};
@@ -58,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) subscriptions: Vec<SubscriptionConfig>,
     /// What every subscription may use, beside the limits of products and subscriptions.
     pub(crate) limits: Vec<LimitConfig>,
+    /// Where the desired state is kept: products, subscriptions, limits, and roles beside `admin.roles`.
+    pub(crate) control: ControlConfig,
     /// Redis or Valkey, through which several nodes share limits and objects.
     pub(crate) redis: RedisConfig,
     /// The log of everything, and when a record counts as kept.
@@ -127,6 +131,7 @@ impl Default for Config {
             products: Vec::new(),
             subscriptions: Vec::new(),
             limits: Vec::new(),
+            control: ControlConfig::default(),
             redis: RedisConfig::default(),
             ledger: ledger::LedgerConfig::default(),
             pipeline: pipeline::PipelineConfig::default(),
@@ -182,7 +187,8 @@ impl Config {
         if self.backends.is_empty() {
             return Err(bad("backends: there is none: add one with `id` and `base_url`".into()));
         }
-        if self.subscriptions.is_empty() && self.identity.providers.is_empty() {
+        let nobody = self.subscriptions.is_empty() && self.identity.providers.is_empty();
+        if nobody && self.control.source == StateSource::File {
             let fix =
                 "add one with `gatehouse keys create`, or a provider under `identity.providers`";
             return Err(bad(format!("subscriptions: there is none, so nobody may call: {fix}")));
@@ -194,6 +200,7 @@ impl Config {
         self.prices()?;
         self.redis()?;
         Vault::new(&self.vault, |_| {}).map_err(|error| bad(error.story()))?;
+        self.control()?;
         crate::monitoring::alerts::validate(self)
     }
 
@@ -212,7 +219,7 @@ impl Config {
 
     /// The decree of this configuration.
     pub(crate) fn rules(&self) -> anyhow::Result<Rules> {
-        let hasher = KeyHasher::new(self.key_hash_secret()?.expose().as_bytes());
+        let hasher = self.hasher()?;
         let prices = self.prices()?;
         let version = self.rules_version(&hasher)?;
         Rules::new(version, hasher, &self.products, &self.subscriptions)
@@ -331,8 +338,10 @@ impl Config {
         }
         self.vault.resolve_paths(folder);
         self.key_hash_secret.resolve_path(folder);
-        if let Some(reference) = &mut self.redis.password {
-            reference.resolve_path(folder);
+        for reference in [&mut self.redis.password, &mut self.control.password] {
+            if let Some(reference) = reference {
+                reference.resolve_path(folder);
+            }
         }
         for client in &mut self.sign_in.clients {
             if let Some(reference) = &mut client.client_secret {

@@ -174,6 +174,13 @@ fn write_config(
     let (secret, key) = (keys::random_text(), keys::random_text());
     write_secret(&data.join("gatehouse.secret"), &secret)?;
     write_secret(&data.join("backend.key"), backend_key)?;
+    // Each demo makes a key of its own, so it begins with a desired state of its own too.
+    for name in ["control.sqlite", "control.sqlite-wal", "control.sqlite-shm", "control.json"] {
+        match fs::remove_file(data.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
     let hash = KeyHasher::new(secret.as_bytes()).hash(&key);
     let mut text = format!(
         "data_dir: .\nregion: demo\nkey_hash_secret: {{ file: gatehouse.secret }}\n\

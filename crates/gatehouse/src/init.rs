@@ -86,7 +86,7 @@ fn template(arguments: &InitArguments, hash: &str) -> String {
          # Networks that backends may lie in; the private networks if this is left out.\n\
          {egress}\n\
          \n\
-         # `gatehouse keys create --subscription NAME` makes further keys.\n\
+         # The first start takes these over; then `gatehouse subscription create NAME` makes more.\n\
          subscriptions:\n  - id: first\n    owner: \"\"\n    primary_key_hash: {hash}\n\
          \n\
          # strict: no byte reaches a model before its start is on disk. Or overlap, or relaxed.\n\

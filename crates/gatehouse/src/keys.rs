@@ -42,6 +42,9 @@ pub(crate) fn create(arguments: &KeysCreateArguments) -> anyhow::Result<()> {
             say(&format!("set {field} of subscription `{id}` in {file} to:\n\n    {hash}\n"));
         }
     }
-    say("then restart the gateway");
+    say(
+        "with `control.source: file` the running gateway takes it up; otherwise the file is read only at the\n\
+         first start, and `gatehouse subscription create` or `rotate` makes keys of a running gateway",
+    );
     Ok(())
 }

@@ -22,6 +22,7 @@ mod reload;
 mod secrets;
 mod serve;
 mod simulate;
+mod state;
 mod tail;
 mod terminal;
 mod tls_listener;
@@ -72,6 +73,12 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Vault(command) => secrets::run(&command),
         Command::Backend(command) => admin::backend(&command),
         Command::Cost(command) => cost::run(&command),
+        Command::Apply(arguments) => state::apply(&arguments),
+        Command::Export(file) => state::export(&file),
+        Command::Subscription(command) => state::subscription(&command),
+        Command::Product(command) => state::product(&command),
+        Command::Role(command) => state::role(&command),
+        Command::History(command) => state::history(&command),
         Command::Quota(file) => admin::quota(&file),
         Command::Reload(file) => admin::reload(&file),
         Command::Doctor(file) => doctor::run(&file),

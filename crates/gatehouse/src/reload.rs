@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use control::{Control, Decree, Publisher};
 use portal::ReloadReport;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,6 +26,7 @@ const RESTART: &[&str] = &[
     "/edge/connections_max",
     "/ledger",
     "/redis",
+    "/control",
     "/pipeline",
     "/store/metadata_cache_bytes",
     "/admin",
@@ -38,13 +41,14 @@ const RESTART: &[&str] = &[
 pub(crate) struct Reloader {
     file: PathBuf,
     parts: Arc<Parts>,
+    control: Control,
     /// What is in force; held while a reload runs, so that there is one at a time.
     current: tokio::sync::Mutex<Config>,
 }
 
 impl Reloader {
-    pub(crate) fn new(file: PathBuf, config: Config, parts: Arc<Parts>) -> Self {
-        Self { file, parts, current: tokio::sync::Mutex::new(config) }
+    pub(crate) fn new(file: PathBuf, config: Config, parts: Arc<Parts>, control: Control) -> Self {
+        Self { file, parts, control, current: tokio::sync::Mutex::new(config) }
     }
 
     /// Swaps the configuration for what the file holds now. An error changes nothing.
@@ -63,6 +67,8 @@ impl Reloader {
             Ok::<_, anyhow::Error>(config)
         })
         .await??;
+        self.control.follow_file(next.decree())?;
+        let next = next.decreed(self.control.effective());
         let report = compare(&current, &next)?;
         self.parts.apply(&current, &next)?;
         tracing::info!(
@@ -115,6 +121,18 @@ impl Reloader {
         let files = self.files().await;
         let read = move || files.iter().map(|file| std::fs::read(file).ok()).collect();
         tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    }
+}
+
+/// What administrators decree comes in force as a changed configuration does.
+#[async_trait]
+impl Publisher for Reloader {
+    async fn publish(&self, decree: Decree) -> Result<(), String> {
+        let mut current = self.current.lock().await;
+        let next = current.clone().decreed(decree);
+        self.parts.apply(&current, &next).map_err(|error| format!("{error:#}"))?;
+        *current = next;
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use control::Control;
 use event::Timestamp;
 use gateway::{Drain, Gateway, ServerTls, Wiring};
 use identity::Verifier;
@@ -76,6 +77,7 @@ struct Administration {
     watcher: Arc<Watcher>,
     reloader: Arc<Reloader>,
     limiter: Limiter,
+    control: Control,
 }
 
 impl Running {
@@ -88,6 +90,8 @@ impl Running {
         let admin_tls = config.admin_tls.as_ref().map(ServerTls::new).transpose()?.map(Arc::new);
         let health = bind(config.health.listen, "health.listen").await?;
         let (ledger, store) = open(&config).await?;
+        let control = open_control(&config, &ledger).await?;
+        let config = config.decreed(control.effective());
         let (objects, limiter, follower, node) = follow(&config, &ledger).await?;
         let monitoring = Arc::new(Monitoring::new(&config)?);
         let pipeline = start_pipeline(&config, &ledger, monitoring.observed(store.clone()))?;
@@ -117,20 +121,26 @@ impl Running {
             admin_tls,
             log,
         });
-        let reloader = Arc::new(Reloader::new(file.to_owned(), config.clone(), parts.clone()));
+        let reloader =
+            Reloader::new(file.to_owned(), config.clone(), parts.clone(), control.clone());
+        let reloader = Arc::new(reloader);
+        control.publish_to(reloader.clone());
         let stop = CancellationToken::new();
         let watcher = watcher(&config, &parts, (&ledger, &limiter), node)?;
         let administration = Arc::new(Administration {
             parts: parts.clone(),
             watcher: watcher.clone(),
+            control: control.clone(),
             reloader: reloader.clone(),
             limiter: limiter.clone(),
         });
         let portal = portal(&config, administration, &ledger, (token, &identity))?;
         let pages = health_pages(&config, &parts, &ledger, &limiter);
+        let pages = pages.telling("control", told(&control));
         let listeners = vec![
             tokio::spawn(serve_portal(portal, admin, parts.admin_tls.clone(), stop.clone())),
             tokio::spawn(pages.serve(health, stop.clone())),
+            tokio::spawn(control.run(stop.clone())),
             tokio::spawn(watch_configuration(reloader, stop.clone())),
             tokio::spawn(export(&parts, &ledger, &limiter, &stop)),
             tokio::spawn(tend_shares(limiter, stop.clone())),
@@ -322,6 +332,19 @@ async fn follow_secrets(
     tokio::join!(vault.run(stop.clone()), security.write(ledger, stop));
 }
 
+/// The desired state, from its database or from the configuration.
+async fn open_control(config: &Config, ledger: &Ledger) -> anyhow::Result<Control> {
+    let settings = config.control()?;
+    let hasher = config.hasher()?;
+    Control::open(settings, config.decree(), hasher, ledger.clone()).await.context("control")
+}
+
+/// How the desired state stands, for health questions.
+fn told(control: &Control) -> gateway::Telling {
+    let control = control.clone();
+    Arc::new(move || json!(control.status()))
+}
+
 /// What requests know together, and the node's name.
 type Followed = (Objects, Limiter, Follower, String);
 
@@ -433,6 +456,7 @@ fn portal(
     let access =
         Access::new(vec![Box::new(token), Box::new(access_token), Box::new(sign_in.clone())]);
     let records = Arc::new(LedgerRecords::new(ledger.clone(), config.ledger_dir()));
+    let control = operations.control.clone();
     let wiring = portal::Wiring {
         engine: operations.parts.engine.clone(),
         operations,
@@ -440,6 +464,7 @@ fn portal(
         access,
         sign_in,
         record: records,
+        control,
     };
     Ok(Portal::new(&config.admin, wiring))
 }

@@ -300,7 +300,7 @@ impl Gateway {
 
     /// Answers health questions on another listener.
     pub fn health(&self) -> Health {
-        Health { gateway: self.inner.clone(), metrics: None }
+        Health { gateway: self.inner.clone(), metrics: None, parts: Vec::new() }
     }
 
     /// Accepts nothing new, lets what is in flight finish within the drain time, then ends. The

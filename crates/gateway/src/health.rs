@@ -35,12 +35,22 @@ pub type MetricsPage = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Health {
     pub(crate) gateway: Arc<Inner>,
     pub(crate) metrics: Option<MetricsPage>,
+    pub(crate) parts: Vec<(&'static str, Telling)>,
 }
+
+/// Tells how a part beside the gateway stands.
+pub type Telling = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
 
 impl Health {
     /// Answers `/metrics` too.
     pub fn with_metrics(self, page: MetricsPage) -> Self {
         Self { metrics: Some(page), ..self }
+    }
+
+    /// Lets `/readyz?verbose` tell of a part under this name.
+    pub fn telling(mut self, name: &'static str, part: Telling) -> Self {
+        self.parts.push((name, part));
+        self
     }
 
     /// Serves until stopped.
@@ -72,18 +82,19 @@ impl Health {
         tasks.wait().await;
     }
 
-    /// Status and JSON body for a path; none if it is not ours.
-    pub fn answer(&self, path: &str) -> Option<(StatusCode, String)> {
+    /// Status and JSON body for a path and query; none if it is not ours.
+    pub fn answer(&self, target: &str) -> Option<(StatusCode, String)> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
         match path {
             "/healthz" => Some((StatusCode::OK, json!({"status": "alive"}).to_string())),
-            "/readyz" => Some(self.readiness()),
+            "/readyz" => Some(self.readiness(query == "verbose")),
             _ => None,
         }
     }
 
-    fn respond(&self, path: &str) -> Response<Full<Bytes>> {
-        let page = self.metrics.as_ref().filter(|_| path == "/metrics");
-        let (status, content_type, body) = match (page, self.answer(path)) {
+    fn respond(&self, target: &str) -> Response<Full<Bytes>> {
+        let page = self.metrics.as_ref().filter(|_| target == "/metrics");
+        let (status, content_type, body) = match (page, self.answer(target)) {
             (Some(page), _) => (StatusCode::OK, OPEN_METRICS, page()),
             (None, Some((status, body))) => (status, "application/json", body),
             (None, None) => {
@@ -99,7 +110,7 @@ impl Health {
         answer
     }
 
-    fn readiness(&self) -> (StatusCode, String) {
+    fn readiness(&self, is_verbose: bool) -> (StatusCode, String) {
         let status = self.gateway.status();
         let mut reasons = Vec::new();
         if !status.ledger_serves {
@@ -114,10 +125,15 @@ impl Health {
         let is_ready = reasons.is_empty();
         let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let text = if is_ready { "ready" } else { "not_ready" };
-        let body = json!({
+        let mut body = json!({
             "status": text, "reasons": reasons, "ledger_serves": status.ledger_serves,
             "in_flight": status.in_flight, "backends": status.backends, "identity_providers": self.identity_providers(),
         });
+        if is_verbose {
+            for (name, part) in &self.parts {
+                body[*name] = part();
+            }
+        }
         (code, body.to_string())
     }
 
@@ -137,7 +153,7 @@ impl Health {
 
     async fn converse(&self, stream: TcpStream, stop: CancellationToken) {
         let service = service_fn(|request: Request<Incoming>| {
-            let answer = self.respond(request.uri().path());
+            let answer = self.respond(target(request.uri()));
             async move { Ok::<_, Infallible>(answer) }
         });
         let mut builder = http1::Builder::new();
@@ -154,4 +170,9 @@ impl Health {
             tracing::debug!(%error, "a health connection ended");
         }
     }
+}
+
+/// Path and query.
+fn target(uri: &http::Uri) -> &str {
+    uri.path_and_query().map_or("/", |target| target.as_str())
 }

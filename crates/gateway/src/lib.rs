@@ -51,7 +51,7 @@ pub use config::{
     PoolConfig, ProbeConfig, Tier, TlsConfig, UnknownObjects, UnknownPaths, WebSocketConfig,
 };
 pub use gateway::{BackendStatus, CircuitStatus, Error, Gateway, Status, Wiring};
-pub use health::{Health, MetricsPage};
+pub use health::{Health, MetricsPage, Telling};
 pub use live::Settings;
 pub use pool::Drain;
 pub use server_tls::ServerTls;

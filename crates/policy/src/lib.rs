@@ -8,6 +8,7 @@ mod admit;
 mod config;
 mod keys;
 mod limits;
+mod moment;
 mod networks;
 mod prices;
 mod rules;
@@ -16,12 +17,15 @@ pub use access::{Member, Principal, PrincipalKind, Role};
 pub use admit::{
     Denial, DenialReason, Grant, Request, account, account_of_member, admit, member_subscription,
 };
-pub use config::{ProductConfig, SubscriptionConfig, SubscriptionState};
+pub use config::{
+    ProductConfig, RetiredKey, RoleConfig, SubscriptionConfig, SubscriptionState, check_roles,
+};
 pub use keys::{KeyHash, KeyHashError, KeyHasher};
 pub use limits::{
     Allowance, Applied, CallKey, Counter, Estimate, Exceeded, Fit, KeyPart, Limit, LimitConfig,
     LimitHeaders, Measure, Need, QuotaPeriod, Usd, Used, Window,
 };
+pub use moment::Moment;
 pub use networks::NetworkConfig;
 pub use prices::{DeploymentScope, Meter, PriceError, Priced, Prices};
 pub use rules::{Rules, RulesError};

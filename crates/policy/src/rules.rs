@@ -215,7 +215,10 @@ impl Rules {
         }
         let product = self.product_index(config)?;
         let index = self.subscriptions.len();
-        for hash in [&config.primary_key_hash, &config.secondary_key_hash] {
+        let retired = config.retired_keys.iter().map(|retired| &retired.key_hash);
+        for hash in
+            [&config.primary_key_hash, &config.secondary_key_hash].into_iter().chain(retired)
+        {
             if !hash.is_empty() {
                 let hash =
                     hash.parse().map_err(|e| RulesError(format!("subscription `{id}`: {e}")))?;
@@ -307,6 +310,12 @@ fn read(place: &str, limits: &[LimitConfig]) -> Result<Vec<Arc<Limit>>, RulesErr
         all.extend(limits.into_iter().map(Arc::new));
     }
     Ok(all)
+}
+
+impl RulesError {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
 }
 
 impl fmt::Display for RulesError {

@@ -1,16 +1,18 @@
 //! Administration of a running gateway: reload, backends, drain, counters of limits.
 
 use async_trait::async_trait;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Json;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::access::Caller;
 use crate::alerts::{AlertList, AlertTest};
-use crate::extract::Parameters;
+use crate::extract::{Parameters, Segment};
 use crate::problem::Problem;
 use crate::server::Portal;
+use crate::state::action;
 
 /// What can be asked of a running gateway; the wiring implements it.
 #[async_trait]
@@ -62,8 +64,12 @@ pub(crate) struct DrainQuery {
     stateful: bool,
 }
 
-pub(crate) async fn reload(State(portal): State<Portal>) -> Result<Json<ReloadReport>, Problem> {
-    portal.operations.reload().await.map(Json)
+pub(crate) async fn reload(
+    State(portal): State<Portal>,
+    caller: Caller,
+) -> Result<Json<ReloadReport>, Problem> {
+    let done = portal.operations.reload().await;
+    recorded(&portal, &caller, ("configuration/reload", "configuration", ""), done).await
 }
 
 pub(crate) async fn backends(State(portal): State<Portal>) -> Json<BackendList> {
@@ -76,15 +82,35 @@ pub(crate) async fn limits(State(portal): State<Portal>) -> Json<CounterList> {
 
 pub(crate) async fn drain(
     State(portal): State<Portal>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Segment(id): Segment,
     Parameters(query): Parameters<DrainQuery>,
 ) -> Result<Json<BackendList>, Problem> {
-    portal.operations.drain(&id, query.stateful).map(Json)
+    let done = portal.operations.drain(&id, query.stateful);
+    recorded(&portal, &caller, ("backends/drain", "backend", &id), done).await
 }
 
 pub(crate) async fn undrain(
     State(portal): State<Portal>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Segment(id): Segment,
 ) -> Result<Json<BackendList>, Problem> {
-    portal.operations.undrain(&id).map(Json)
+    let done = portal.operations.undrain(&id);
+    recorded(&portal, &caller, ("backends/undrain", "backend", &id), done).await
+}
+
+/// Answers once the record of what was done, or failed, is durable.
+async fn recorded<T>(
+    portal: &Portal,
+    caller: &Caller,
+    (operation, kind, id): (&'static str, &'static str, &str),
+    done: Result<T, Problem>,
+) -> Result<Json<T>, Problem> {
+    let (outcome, message) = match &done {
+        Ok(_) => ("succeeded", String::new()),
+        Err(problem) => ("failed", problem.detail.clone()),
+    };
+    let action = action(operation, kind, id, message);
+    portal.control.record(&caller.author(), &action, outcome).await?;
+    done.map(Json)
 }

@@ -23,6 +23,8 @@ mod routes;
 mod server;
 mod session;
 mod sign_in;
+mod state;
+mod subscriptions;
 mod ui;
 
 pub use access::{Access, Authenticator, Caller, Token};

@@ -5,6 +5,7 @@
 //! live in files of their own.
 
 mod guard;
+mod idempotency;
 mod matrix;
 mod openapi;
 #[cfg(test)]
@@ -15,16 +16,24 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
-use policy::Role;
+use policy::{ProductConfig, Role, RoleConfig, SubscriptionConfig};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::server::Portal;
-use crate::{access, admin, alerts, auth, interactions, kusto, language, live, logs, sign_in};
+use crate::{
+    access, admin, alerts, auth, interactions, kusto, language, live, logs, sign_in, state,
+    subscriptions,
+};
 
 pub(crate) use guard::deny;
+pub(crate) use idempotency::Answers;
 
+/// Who changes the desired state.
+pub(crate) const ADMINISTRATORS: &[Role] = &[Role::Administrator];
 /// Who runs the gateway.
 pub(crate) const OPERATORS: &[Role] = &[Role::Administrator, Role::Operator];
+/// Who sees subscriptions: all of them, or the own ones.
+pub(crate) const SUBSCRIBERS: &[Role] = &[Role::Administrator, Role::UsageReader, Role::Subscriber];
 /// Who may ask the record; what each sees of it is decided in the query.
 pub(crate) const READERS: &[Role] = &Role::ALL;
 
@@ -69,6 +78,56 @@ pub(crate) fn table() -> Vec<Route> {
             .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<alerts::AlertList>(),
         Route::new("alerts/test", Method::POST, "/admin/v1/alerts/{rule}/test", "Look at a rule now and send a test alert to its sinks", alerts::test)
             .roles(OPERATORS).answers::<alerts::AlertTest>(),
+
+        // The desired state.
+        Route::new("control/get", Method::GET, "/admin/v1/control", "Where the desired state is kept, and whether that can be reached", state::status)
+            .roles(OPERATORS).answers::<control::Status>(),
+        Route::new("products/list", Method::GET, "/admin/v1/products", "Products, by id", state::products)
+            .roles(ADMINISTRATORS).query::<state::PageQuery>().answers::<state::ProductPage>(),
+        Route::new("products/get", Method::GET, "/admin/v1/products/{id}", "A product", state::product)
+            .roles(ADMINISTRATORS).answers::<ProductConfig>(),
+        Route::new("products/put", Method::PUT, "/admin/v1/products/{id}", "Make or replace a product", state::put_product)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<ProductConfig>().answers::<ProductConfig>(),
+        Route::new("products/delete", Method::DELETE, "/admin/v1/products/{id}", "Remove a product that no subscription uses", state::delete_product)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<state::ApplyReport>(),
+        Route::new("subscriptions/list", Method::GET, "/admin/v1/subscriptions", "Subscriptions, by id; subscribers see their own", subscriptions::list)
+            .roles(SUBSCRIBERS).query::<state::PageQuery>().answers::<subscriptions::SubscriptionPage>(),
+        Route::new("subscriptions/create", Method::POST, "/admin/v1/subscriptions", "Make a subscription; its keys are shown this once", subscriptions::create)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<control::NewSubscription>().answers::<subscriptions::Keyed>(),
+        Route::new("subscriptions/get", Method::GET, "/admin/v1/subscriptions/{id}", "A subscription; subscribers see their own", subscriptions::one)
+            .roles(SUBSCRIBERS).answers::<SubscriptionConfig>(),
+        Route::new("subscriptions/update", Method::PATCH, "/admin/v1/subscriptions/{id}", "Change what the body names", subscriptions::patch)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<control::SubscriptionPatch>().answers::<SubscriptionConfig>(),
+        Route::new("subscriptions/approve", Method::POST, "/admin/v1/subscriptions/{id}/approve", "A submitted one becomes active", subscriptions::approve)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<SubscriptionConfig>(),
+        Route::new("subscriptions/reject", Method::POST, "/admin/v1/subscriptions/{id}/reject", "A submitted one is refused", subscriptions::reject)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<SubscriptionConfig>(),
+        Route::new("subscriptions/suspend", Method::POST, "/admin/v1/subscriptions/{id}/suspend", "Its keys are refused until it is activated", subscriptions::suspend)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<SubscriptionConfig>(),
+        Route::new("subscriptions/activate", Method::POST, "/admin/v1/subscriptions/{id}/activate", "A suspended one is active again", subscriptions::activate)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<SubscriptionConfig>(),
+        Route::new("subscriptions/cancel", Method::POST, "/admin/v1/subscriptions/{id}/cancel", "It ends for good", subscriptions::cancel)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<SubscriptionConfig>(),
+        Route::new("subscriptions/rotate", Method::POST, "/admin/v1/subscriptions/{id}/rotate", "Another key in the place of one, shown this once; subscribers rotate their own", subscriptions::rotate)
+            .roles(&[Role::Administrator, Role::Subscriber]).query::<state::ChangeQuery>().takes::<subscriptions::RotateBody>().answers::<subscriptions::Keyed>(),
+        Route::new("subscriptions/usage", Method::GET, "/admin/v1/subscriptions/{id}/usage", "What it used, by day and deployment; subscribers see their own", subscriptions::usage)
+            .roles(SUBSCRIBERS).query::<subscriptions::UsageQuery>().answers::<subscriptions::Usage>(),
+        Route::new("roles/list", Method::GET, "/admin/v1/roles", "Who holds which role", state::roles)
+            .roles(ADMINISTRATORS).answers::<state::RoleList>(),
+        Route::new("roles/put", Method::PUT, "/admin/v1/roles/{role}", "Say who holds a role", state::put_role)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<state::RoleBody>().answers::<RoleConfig>(),
+        Route::new("state/export", Method::GET, "/admin/v1/state", "The whole desired state, keys as hashes", state::export)
+            .roles(ADMINISTRATORS).answers::<control::Decree>(),
+        Route::new("state/apply", Method::PUT, "/admin/v1/state", "Replace the whole desired state, or tell what that would change", state::apply)
+            .roles(ADMINISTRATORS).query::<state::ApplyQuery>().takes::<control::Decree>().answers::<state::ApplyReport>(),
+        Route::new("versions/list", Method::GET, "/admin/v1/versions", "Versions of the desired state, newest first", state::versions)
+            .roles(ADMINISTRATORS).query::<state::PageQuery>().answers::<state::VersionPage>(),
+        Route::new("versions/get", Method::GET, "/admin/v1/versions/{version}", "The desired state as it was", state::version)
+            .roles(ADMINISTRATORS).answers::<control::Decree>(),
+        Route::new("versions/diff", Method::GET, "/admin/v1/versions/{version}/diff", "What a version changed", state::diff)
+            .roles(ADMINISTRATORS).query::<state::DiffQuery>().answers::<state::ApplyReport>(),
+        Route::new("versions/rollback", Method::POST, "/admin/v1/versions/{version}/rollback", "Make the state of a version the newest one", state::rollback)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<state::ApplyReport>(),
 
         // The record.
         Route::new("language/complete", Method::POST, "/admin/v1/kql/complete", "What may stand at a place in a query", language::complete)
@@ -213,7 +272,7 @@ impl Route {
 /// The router: each handler behind a guard that lets in whom its line names.
 pub(crate) fn router(portal: &Portal) -> Router<Portal> {
     table().into_iter().fold(Router::new(), |router, route| {
-        let guard = guard::Guard::new(&route, portal.access.clone());
+        let guard = guard::Guard::new(&route, portal);
         router.route(route.path, route.handler.route_layer(from_fn_with_state(guard, guard::check)))
     })
 }

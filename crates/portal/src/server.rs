@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::serve::{Listener, ListenerExt};
+use control::Control;
 use kql::Engine;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use crate::interactions::Records;
 use crate::live::LISTENERS_MAX;
 use crate::problem::Problem;
 use crate::record::Record;
-use crate::routes::{self, Dialect, deny};
+use crate::routes::{self, Answers, Dialect, deny};
 use crate::sign_in::SignIn;
 use crate::ui;
 
@@ -38,6 +39,8 @@ pub struct Wiring {
     pub sign_in: SignIn,
     /// Keeps what is noted of it.
     pub record: Arc<dyn Record>,
+    /// The desired state, and the record of what is done here.
+    pub control: Control,
 }
 
 /// The admin listener before it listens.
@@ -49,6 +52,8 @@ pub struct Portal {
     pub(crate) record: Arc<dyn Record>,
     pub(crate) records: Arc<dyn Records>,
     pub(crate) sign_in: SignIn,
+    pub(crate) control: Control,
+    pub(crate) answers: Answers,
     pub(crate) running: Arc<Semaphore>,
     pub(crate) listeners: Arc<Semaphore>,
     pub(crate) walk: Arc<Semaphore>,
@@ -60,7 +65,7 @@ pub struct Portal {
 impl Portal {
     /// A portal that asks what `wiring` holds.
     pub fn new(config: &PortalConfig, wiring: Wiring) -> Self {
-        let Wiring { engine, operations, records, access, sign_in, record } = wiring;
+        let Wiring { engine, operations, records, access, sign_in, record, control } = wiring;
         Self {
             engine,
             operations,
@@ -68,6 +73,8 @@ impl Portal {
             sign_in,
             records,
             record,
+            control,
+            answers: Answers::default(),
             running: Arc::new(Semaphore::new(config.queries_max)),
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
             walk: Arc::new(Semaphore::new(1)),

@@ -10,7 +10,7 @@ use crate::config::Config;
 
 const INTRODUCTION: &str = "\
 The file is YAML, `gatehouse.yaml` unless `--config` or `GATEHOUSE_CONFIG` names another. Every field
-has a default, but `backends` and `subscriptions` need an entry each; an unknown field is an error.
+has a default, but `backends` needs an entry; an unknown field is an error.
 `[]` in a path stands for each entry of a list. Relative paths start at the file's folder.
 
 A variable `GATEHOUSE__SECTION__FIELD` sets a field over the file, as in

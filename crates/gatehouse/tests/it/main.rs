@@ -5,6 +5,7 @@ mod http;
 
 mod backends;
 mod command_line;
+mod control;
 mod crash;
 mod damage;
 mod full_disk;

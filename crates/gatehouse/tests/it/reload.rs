@@ -26,7 +26,7 @@ fn reload(gateway: &Gateway) -> (Option<i32>, String) {
 #[test]
 fn a_changed_configuration_takes_effect_without_a_restart_or_not_at_all() {
     let backend = Backend::start();
-    let mut gateway = Gateway::new(&backend, &[]);
+    let mut gateway = Gateway::new(&backend, &[("GATEHOUSE__CONTROL__SOURCE", "file")]);
     gateway.start();
     let status = || gateway.call(CHAT, &[], BODY).status;
     assert_eq!(status(), 200);

@@ -1,0 +1,405 @@
+//! The desired state in force, and how it changes.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use event::Timestamp;
+use ledger::Ledger;
+use policy::{KeyHasher, Principal, PrincipalKind};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::cache;
+use crate::database::{self, Database, Kept, Place, VersionLine};
+use crate::decree::Decree;
+use crate::diff::{Change, compare};
+use crate::error::{Error, ErrorKind};
+use crate::record::{self, Action, now};
+
+/// Longest wait for an answer of the database.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the state comes from.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Database; none if the configuration file holds the state.
+    pub place: Option<Place>,
+    /// File that keeps the published version for a start without the database.
+    pub cache_file: PathBuf,
+    /// Versions kept; older ones go.
+    pub versions_max: u32,
+    /// Time between two looks for a version of another gateway.
+    pub poll: Duration,
+}
+
+/// Who changes something, from where and through what.
+#[derive(Clone, Debug, Default)]
+pub struct Author {
+    /// Who.
+    pub principal: Principal,
+    /// Address it comes from; empty if from the machine itself.
+    pub address: String,
+    /// `api`, `portal`, `cli`, `scim`, `file` or `schedule`.
+    pub via: &'static str,
+    /// Ties records of one request together.
+    pub correlation_id: String,
+}
+
+/// Puts a state in force.
+#[async_trait]
+pub trait Publisher: Send + Sync {
+    /// Swaps what requests are decided by; an error leaves what was there.
+    async fn publish(&self, decree: Decree) -> Result<(), String>;
+}
+
+/// A version of the state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Version {
+    /// Its number; 0 if the configuration file holds the state.
+    pub number: i64,
+    /// The state.
+    pub decree: Decree,
+}
+
+/// What a change came to.
+#[derive(Clone, Debug)]
+pub struct Applied<T> {
+    /// What the change answers.
+    pub value: T,
+    /// Version in force after it.
+    pub version: Arc<Version>,
+    /// What changed.
+    pub changes: Vec<Change>,
+}
+
+/// How the control plane stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Status {
+    /// `file` or `database`.
+    pub source: &'static str,
+    /// Version in force; 0 if the configuration file holds the state.
+    pub version: i64,
+    /// Why the database does not answer; empty if it does or there is none.
+    pub database_reason: String,
+}
+
+/// The desired state; clones share it.
+#[derive(Clone)]
+pub struct Control(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) database: Option<Box<dyn Database>>,
+    pub(crate) settings: Settings,
+    seed: Decree,
+    hasher: KeyHasher,
+    ledger: Ledger,
+    pub(crate) live: ArcSwap<Version>,
+    pub(crate) publisher: OnceLock<Arc<dyn Publisher>>,
+    /// When what is in force was worked out, and of which version; none if it has to be again.
+    pub(crate) published: Mutex<Option<(i64, Timestamp)>>,
+    /// Why the database does not answer.
+    pub(crate) reason: Mutex<String>,
+    /// One change at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Control {
+    /// Opens the state. Without its database it begins with what was published last; without that
+    /// too there is no state, which is an error.
+    pub async fn open(
+        settings: Settings,
+        seed: Decree,
+        hasher: KeyHasher,
+        ledger: Ledger,
+    ) -> Result<Self, Error> {
+        seed.validate(&hasher)?;
+        let database = settings.place.as_ref().map(database::open);
+        let control = Self(Arc::new(Inner {
+            database,
+            live: ArcSwap::from_pointee(Version { number: 0, decree: seed.clone() }),
+            settings,
+            seed,
+            hasher,
+            ledger,
+            publisher: OnceLock::new(),
+            published: Mutex::new(None),
+            reason: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        }));
+        if control.0.database.is_none() {
+            return Ok(control);
+        }
+        if let Err(error) = control.look().await {
+            let cached = cache::read(&control.0.settings.cache_file);
+            let Some(version) = cached else {
+                let text = format!(
+                    "{error}; nothing was published before that the gateway could begin with: \
+                     make the database reachable, or set control.source: file"
+                );
+                return Err(Error::new(error.kind(), text));
+            };
+            tracing::warn!(%error, version = version.number, "the state published last is in force");
+            control.0.live.store(Arc::new(version));
+        }
+        Ok(control)
+    }
+
+    /// What is in force.
+    pub fn live(&self) -> Arc<Version> {
+        self.0.live.load_full()
+    }
+
+    /// What is in force at this moment: expired subscriptions are, keys after their grace are gone.
+    pub fn effective(&self) -> Decree {
+        self.live().decree.at(now())
+    }
+
+    /// The configuration file was read again. It matters only if the file holds the state.
+    pub fn follow_file(&self, decree: Decree) -> Result<(), Error> {
+        if self.0.database.is_none() {
+            decree.validate(&self.0.hasher)?;
+            self.0.live.store(Arc::new(Version { number: 0, decree }));
+        }
+        Ok(())
+    }
+
+    /// Puts what changes from now on in force through this.
+    pub fn publish_to(&self, publisher: Arc<dyn Publisher>) {
+        let is_first = self.0.publisher.set(publisher).is_ok();
+        debug_assert!(is_first, "there is one publisher");
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> Status {
+        let source = if self.0.database.is_some() { "database" } else { "file" };
+        let database_reason = self.0.lock_reason().clone();
+        Status { source, version: self.live().number, database_reason }
+    }
+
+    /// The hash under which a key is kept.
+    pub fn hash(&self, key: &str) -> String {
+        self.0.hasher.hash(key).to_string()
+    }
+
+    /// What an edit would change; nothing is changed.
+    pub fn dry_run(
+        &self,
+        edit: impl FnOnce(&mut Decree) -> Result<(), Error>,
+    ) -> Result<Vec<Change>, Error> {
+        let before = &self.live().decree;
+        let mut after = before.clone();
+        edit(&mut after)?;
+        after.validate(&self.0.hasher)?;
+        Ok(compare(before, &after))
+    }
+
+    /// Changes the state: validated as a whole, recorded, kept, published, in this order. An edit
+    /// that changes nothing makes no version.
+    pub async fn change<T>(
+        &self,
+        author: &Author,
+        action: &Action,
+        edit: impl FnOnce(&mut Decree) -> Result<T, Error> + Send,
+    ) -> Result<Applied<T>, Error> {
+        let inner = &*self.0;
+        let database = inner.writable()?;
+        let _turn = inner.turn.lock().await;
+        let base = inner.newest(database).await?;
+        let mut decree = base.decree.clone();
+        let value = edit(&mut decree)?;
+        decree.validate(&inner.hasher)?;
+        let changes = compare(&base.decree, &decree);
+        if decree == base.decree {
+            return Ok(Applied { value, version: base, changes });
+        }
+        let version = Version { number: base.number + 1, decree };
+        inner.keep(database, &version, (author, action), &changes).await?;
+        let version = Arc::new(version);
+        self.install(version.clone()).await;
+        Ok(Applied { value, version, changes })
+    }
+
+    /// The versions below `before`, newest first.
+    pub async fn versions(&self, before: i64, limit: i64) -> Result<Vec<VersionLine>, Error> {
+        match &self.0.database {
+            Some(database) => within(database.versions(before, limit)).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The state of a version that is kept.
+    pub async fn version(&self, number: i64) -> Result<Decree, Error> {
+        let missing = || Error::missing("version", &number.to_string());
+        let database = self.0.database.as_ref().ok_or_else(missing)?;
+        let kept = within(database.version(number)).await?.ok_or_else(missing)?;
+        parse(&kept)
+    }
+
+    /// Records an action that changes no state: done, denied or failed.
+    pub async fn record(
+        &self,
+        author: &Author,
+        action: &Action,
+        outcome: &'static str,
+    ) -> Result<(), Error> {
+        record::action(&self.0.ledger, author, action, outcome).await
+    }
+
+    /// Takes over what the database holds, if it is newer; makes its tables and the first version.
+    pub(crate) async fn look(&self) -> Result<(), Error> {
+        let Some(database) = &self.0.database else { return Ok(()) };
+        let looked = self.look_into(database.as_ref()).await;
+        let reason = looked.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let before = std::mem::replace(&mut *self.0.lock_reason(), reason.clone());
+        match (before.is_empty(), reason.is_empty()) {
+            (true, false) => {
+                tracing::warn!(reason, "the state in force goes on without its database")
+            }
+            (false, true) => tracing::info!("the database of the desired state answers again"),
+            _ => {}
+        }
+        looked
+    }
+
+    async fn look_into(&self, database: &dyn Database) -> Result<(), Error> {
+        let inner = &*self.0;
+        let newest = match within(database.newest()).await {
+            Ok(newest) => newest,
+            Err(_) => {
+                within(database.prepare()).await?;
+                within(database.newest()).await?
+            }
+        };
+        if newest.is_some_and(|newest| newest == self.live().number) {
+            return Ok(());
+        }
+        let _turn = inner.turn.lock().await;
+        let version = match newest {
+            Some(_) => inner.newest(database).await?,
+            None => inner.seed(database).await?,
+        };
+        if *version != *self.live() {
+            version.decree.validate(&inner.hasher)?;
+            self.install(version).await;
+        }
+        Ok(())
+    }
+
+    async fn install(&self, version: Arc<Version>) {
+        let inner = self.0.clone();
+        let kept = version.clone();
+        let written =
+            tokio::task::spawn_blocking(move || cache::write(&inner.settings.cache_file, &kept));
+        if let Ok(Err(error)) = written.await {
+            tracing::error!(%error, "the published state is not on this disk: a start without the database would use an older one");
+        }
+        self.0.live.store(version);
+        *self.0.lock_published() = None;
+        self.publish().await;
+    }
+}
+
+impl Inner {
+    fn writable(&self) -> Result<&dyn Database, Error> {
+        self.database.as_deref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::ReadOnly,
+                "the configuration file holds the state (control.source: file): change it there, or set \
+                 control.source: database",
+            )
+        })
+    }
+
+    /// The newest version of the database; the one in force if that is it.
+    async fn newest(&self, database: &dyn Database) -> Result<Arc<Version>, Error> {
+        let live = self.live.load_full();
+        let number = within(database.newest()).await?.unwrap_or(0);
+        if number == live.number && number > 0 {
+            return Ok(live);
+        }
+        let kept = within(database.version(number)).await?;
+        let kept = kept.ok_or_else(|| Error::missing("version", &number.to_string()))?;
+        Ok(Arc::new(Version { number, decree: parse(&kept)? }))
+    }
+
+    /// The first version: what was in force last, else what the configuration file holds.
+    async fn seed(&self, database: &dyn Database) -> Result<Arc<Version>, Error> {
+        let decree = match self.live.load().number {
+            0 => self.seed.clone(),
+            _ => self.live.load().decree.clone(),
+        };
+        let principal = Principal {
+            id: "system".into(),
+            name: "Gatehouse".into(),
+            kind: PrincipalKind::System,
+            ..Principal::default()
+        };
+        let author = Author { principal, via: "file", ..Author::default() };
+        let message = "the first version, from the configuration file".to_owned();
+        let action =
+            Action { operation: "state/seed", kind: "state", message, ..Action::default() };
+        let changes = compare(&Decree::default(), &decree);
+        let version = Version { number: 1, decree };
+        match self.keep(database, &version, (&author, &action), &changes).await {
+            // Another gateway was first.
+            Err(error) if error.kind() == ErrorKind::Stale => self.newest(database).await,
+            kept => kept.map(|()| Arc::new(version)),
+        }
+    }
+
+    /// Writes a version, its records before it counts. Is it not kept after all, that is a record too.
+    async fn keep(
+        &self,
+        database: &dyn Database,
+        version: &Version,
+        (author, action): (&Author, &Action),
+        changes: &[Change],
+    ) -> Result<(), Error> {
+        let decree = serde_json::to_string(&version.decree).map_err(Error::invalid)?;
+        let line = VersionLine {
+            version: version.number,
+            created_at_us: now().unix_micros(),
+            operation: action.operation.to_owned(),
+            principal_id: author.principal.id.clone(),
+            principal_name: author.principal.name.clone(),
+            message: action.message.clone(),
+        };
+        let kept = Kept { line, decree };
+        let records = record::changes(&self.ledger, (author, action), changes, version.number);
+        let added = within(database.add(&kept, Box::pin(records))).await;
+        if let Err(error) = &added {
+            let failed = Action { message: error.to_string(), ..action.clone() };
+            record::action(&self.ledger, author, &failed, "failed").await?;
+        }
+        added?;
+        let gone = version.number - i64::from(self.settings.versions_max.max(1));
+        if let Err(error) = within(database.prune(gone)).await {
+            tracing::warn!(%error, "old versions are still there");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn lock_reason(&self) -> std::sync::MutexGuard<'_, String> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn lock_published(&self) -> std::sync::MutexGuard<'_, Option<(i64, Timestamp)>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn parse(kept: &Kept) -> Result<Decree, Error> {
+    serde_json::from_str(&kept.decree).map_err(|error| {
+        Error::invalid(format!("version {} cannot be read: {error}", kept.line.version))
+    })
+}
+
+async fn within<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
+        let text = format!("the database of the desired state did not answer within {PATIENCE:?}");
+        Err(Error::new(ErrorKind::Unavailable, text))
+    })
+}

@@ -1,0 +1,223 @@
+//! Where versions are kept: SQLite in the data folder, or PostgreSQL.
+//!
+//! Both speak the same SQL here. A version is a whole document; it is added, never changed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Serialize;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Row, SqlSafeStr};
+
+use crate::error::{Error, ErrorKind};
+
+/// Connections open at once.
+const CONNECTIONS_MAX: u32 = 4;
+/// Longest wait for a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the state is kept.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A file, which one gateway uses.
+    Sqlite(PathBuf),
+    /// A server, which several gateways share.
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl Place {
+    /// A PostgreSQL server, from its URL and a password that stands elsewhere.
+    pub fn postgres(url: &str, password: Option<&str>) -> Result<Self, String> {
+        let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| {
+            format!("{error}: write it like postgres://user@host:5432/database")
+        })?;
+        let options = match password {
+            Some(password) => options.password(password),
+            None => options,
+        };
+        Ok(Self::Postgres(Box::new(options)))
+    }
+}
+
+/// A version as it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) line: VersionLine,
+    /// The decree, in JSON.
+    pub(crate) decree: String,
+}
+
+/// A version without its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct VersionLine {
+    /// Its number, from 1 without gaps.
+    pub version: i64,
+    /// When it was made, in microseconds since 1970 in UTC.
+    pub created_at_us: i64,
+    /// What made it, as a noun and a verb.
+    pub operation: String,
+    /// Id of who made it.
+    pub principal_id: String,
+    /// Name of who made it.
+    pub principal_name: String,
+    /// What it was made for, in the words of who made it.
+    pub message: String,
+}
+
+/// What must be done after a version is written and before it counts.
+pub(crate) type BeforeCommit<'a> =
+    std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+
+#[async_trait]
+pub(crate) trait Database: Send + Sync {
+    /// Makes the tables.
+    async fn prepare(&self) -> Result<(), Error>;
+    /// Number of the newest version; none before the first.
+    async fn newest(&self) -> Result<Option<i64>, Error>;
+    async fn version(&self, number: i64) -> Result<Option<Kept>, Error>;
+    /// The versions below `before`, newest first.
+    async fn versions(&self, before: i64, limit: i64) -> Result<Vec<VersionLine>, Error>;
+    /// Adds a version unless its number is taken; `before_commit` may still prevent it.
+    async fn add(&self, version: &Kept, before_commit: BeforeCommit<'_>) -> Result<(), Error>;
+    /// Gives up versions up to this number.
+    async fn prune(&self, up_to: i64) -> Result<(), Error>;
+    async fn close(&self);
+}
+
+/// Opens the place; nothing is dialled before it is needed.
+pub(crate) fn open(place: &Place) -> Box<dyn Database> {
+    match place {
+        Place::Sqlite(file) => {
+            let options = SqliteConnectOptions::new()
+                .filename(file)
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(PATIENCE);
+            let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX);
+            Box::new(Sqlite(pool.acquire_timeout(PATIENCE).connect_lazy_with(options)))
+        }
+        Place::Postgres(options) => {
+            let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
+            let options = (**options).clone().application_name("gatehouse");
+            Box::new(Postgres(pool.acquire_timeout(PATIENCE).connect_lazy_with(options)))
+        }
+    }
+}
+
+struct Sqlite(SqlitePool);
+struct Postgres(PgPool);
+
+fn migrator() -> Migrator {
+    let first = include_str!("../migrations/1_versions.sql").into_sql_str();
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "versions".into(),
+        MigrationType::Simple,
+        first,
+        false,
+    )])
+}
+
+macro_rules! version_line {
+    ($row:expr) => {
+        VersionLine {
+            version: $row.try_get(0)?,
+            created_at_us: $row.try_get(1)?,
+            operation: $row.try_get(2)?,
+            principal_id: $row.try_get(3)?,
+            principal_name: $row.try_get(4)?,
+            message: $row.try_get(5)?,
+        }
+    };
+}
+/// The same statements for both: sqlx has no type that stands for either.
+macro_rules! speak {
+    ($database:ident) => {
+        #[async_trait]
+        impl Database for $database {
+            async fn prepare(&self) -> Result<(), Error> {
+                migrator().run(&self.0).await.map_err(|error| {
+                    let text = format!("the database of the desired state: {error}");
+                    Error::new(ErrorKind::Unavailable, text)
+                })
+            }
+
+            async fn newest(&self) -> Result<Option<i64>, Error> {
+                let statement = sqlx::query_scalar("SELECT MAX(number) FROM versions");
+                Ok(statement.fetch_one(&self.0).await?)
+            }
+
+            async fn version(&self, number: i64) -> Result<Option<Kept>, Error> {
+                let statement = sqlx::query(
+                    "SELECT number, created_at, operation, principal_id, principal_name, message, \
+                     decree FROM versions WHERE number = $1",
+                );
+                let row = statement.bind(number).fetch_optional(&self.0).await?;
+                row.map(|row| Ok(Kept { line: version_line!(row), decree: row.try_get(6)? }))
+                    .transpose()
+            }
+
+            async fn versions(&self, before: i64, limit: i64) -> Result<Vec<VersionLine>, Error> {
+                let statement = sqlx::query(
+                    "SELECT number, created_at, operation, principal_id, principal_name, message \
+                     FROM versions WHERE number < $1 ORDER BY number DESC LIMIT $2",
+                );
+                let rows = statement.bind(before).bind(limit).fetch_all(&self.0).await?;
+                rows.iter().map(|row| Ok(version_line!(row))).collect()
+            }
+
+            async fn add(
+                &self,
+                version: &Kept,
+                before_commit: BeforeCommit<'_>,
+            ) -> Result<(), Error> {
+                let mut transaction = self.0.begin().await?;
+                let line = &version.line;
+                let added = sqlx::query(
+                    "INSERT INTO versions (number, created_at, operation, principal_id, \
+                     principal_name, message, decree) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                )
+                .bind(line.version)
+                .bind(line.created_at_us)
+                .bind(&line.operation)
+                .bind(&line.principal_id)
+                .bind(&line.principal_name)
+                .bind(&line.message)
+                .bind(&version.decree)
+                .execute(&mut *transaction)
+                .await;
+                match added {
+                    Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                        return Err(Error::new(
+                            ErrorKind::Stale,
+                            "the state was changed meanwhile, through another gateway: try again",
+                        ));
+                    }
+                    added => added?,
+                };
+                before_commit.await?;
+                Ok(transaction.commit().await?)
+            }
+
+            async fn prune(&self, up_to: i64) -> Result<(), Error> {
+                let statement = sqlx::query("DELETE FROM versions WHERE number <= $1");
+                statement.bind(up_to).execute(&self.0).await?;
+                Ok(())
+            }
+
+            async fn close(&self) {
+                self.0.close().await;
+            }
+        }
+    };
+}
+
+speak!(Sqlite);
+speak!(Postgres);

@@ -1,0 +1,85 @@
+//! The desired state as one document.
+
+use event::Timestamp;
+use policy::{
+    KeyHasher, LimitConfig, Principal, ProductConfig, RoleConfig, Rules, SubscriptionConfig,
+    SubscriptionState,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// Longest document, in bytes of JSON.
+const BYTES_MAX: usize = 8 << 20;
+
+/// All that administrators decree, in one document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Decree {
+    /// Sets of operations and deployments that give access.
+    pub products: Vec<ProductConfig>,
+    /// Who may call, by hashed key.
+    pub subscriptions: Vec<SubscriptionConfig>,
+    /// What every subscription may use.
+    pub limits: Vec<LimitConfig>,
+    /// Who holds which role on the admin listener.
+    pub roles: Vec<RoleConfig>,
+}
+
+impl Decree {
+    /// Checks the whole of it.
+    pub fn validate(&self, hasher: &KeyHasher) -> Result<(), Error> {
+        let bytes = serde_json::to_vec(self).map_or(usize::MAX, |json| json.len());
+        if bytes > BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "the state would be {bytes} bytes long, {BYTES_MAX} are allowed: remove cancelled subscriptions"
+            )));
+        }
+        let rules = Rules::new(0, hasher.clone(), &self.products, &self.subscriptions);
+        rules.and_then(|rules| rules.limited(&self.limits)).map_err(Error::invalid)?;
+        policy::check_roles(&self.roles).map_err(Error::invalid)
+    }
+
+    /// The product.
+    pub fn product(&self, id: &str) -> Result<&ProductConfig, Error> {
+        let found = self.products.iter().find(|product| product.id == id);
+        found.ok_or_else(|| Error::missing("product", id))
+    }
+
+    /// Adds to a principal what follows from the state: roles, and the subscriptions it owns.
+    pub fn complete(&self, principal: &mut Principal) {
+        for config in &self.roles {
+            if config.is_held(&principal.id, &principal.groups) {
+                principal.roles.insert(config.role);
+            }
+        }
+        if principal.id.is_empty() {
+            return;
+        }
+        let owned = self.subscriptions.iter().filter(|one| one.owner == principal.id);
+        principal.subscriptions.extend(owned.map(|one| one.id.clone()));
+    }
+
+    /// The same at this moment: what has expired is, and keys whose grace is over are gone.
+    pub fn at(&self, now: Timestamp) -> Self {
+        let mut decree = self.clone();
+        for subscription in &mut decree.subscriptions {
+            let is_over = subscription.expires_at.is_some_and(|end| end.timestamp() <= now);
+            if is_over && subscription.state == SubscriptionState::Active {
+                subscription.state = SubscriptionState::Expired;
+            }
+            subscription.retired_keys.retain(|key| key.valid_until.timestamp() > now);
+        }
+        decree
+    }
+
+    /// The next moment at which [`at`](Self::at) gives something else.
+    pub fn next_change(&self, after: Timestamp) -> Option<Timestamp> {
+        let ends = self.subscriptions.iter().flat_map(|subscription| {
+            let retired = subscription.retired_keys.iter().map(|key| key.valid_until);
+            retired.chain(subscription.expires_at)
+        });
+        ends.map(|end| end.timestamp()).filter(|end| *end > after).min()
+    }
+}

@@ -1,0 +1,134 @@
+//! What the commands about the desired state take.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::ConfigFile;
+
+#[derive(Args, Debug)]
+pub(crate) struct ApplyArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// The document, as `gatehouse export` prints it, in YAML or JSON.
+    #[arg(long = "file", short = 'f', value_name = "FILE")]
+    pub(crate) document: PathBuf,
+    /// Only print what would change.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Why, for the record.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+}
+
+/// One thing, by its id.
+#[derive(Args, Debug)]
+pub(crate) struct One {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// Its id.
+    pub(crate) id: String,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum SubscriptionCommand {
+    /// Every subscription, an object a line.
+    List(ConfigFile),
+    /// One subscription.
+    Show(One),
+    /// Make one; its two keys are printed once.
+    Create(SubscriptionCreateArguments),
+    /// A submitted one becomes active.
+    Approve(One),
+    /// A submitted one is refused.
+    Reject(One),
+    /// Its keys are refused until it is activated.
+    Suspend(One),
+    /// A suspended one is active again.
+    Activate(One),
+    /// It ends for good.
+    Cancel(One),
+    /// Another key in the place of one; the new one is printed once.
+    Rotate(RotateArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SubscriptionCreateArguments {
+    #[command(flatten)]
+    pub(crate) one: One,
+    /// Product it gives access to; without one it gives access to everything.
+    #[arg(long, default_value = "")]
+    pub(crate) product: String,
+    /// Id of its owner.
+    #[arg(long, default_value = "")]
+    pub(crate) owner: String,
+    /// It waits for approval.
+    #[arg(long)]
+    pub(crate) submitted: bool,
+    /// When its keys stop to work, such as 2027-01-31T00:00:00Z.
+    #[arg(long)]
+    pub(crate) expires_at: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RotateArguments {
+    #[command(flatten)]
+    pub(crate) one: One,
+    /// The second key instead of the first.
+    #[arg(long)]
+    pub(crate) secondary: bool,
+    /// Seconds for which the key before goes on to work.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) grace_s: u64,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ProductCommand {
+    /// Every product, an object a line.
+    List(ConfigFile),
+    /// Make or replace one from a file in YAML or JSON.
+    Put(ProductPutArguments),
+    /// Remove one that no subscription uses.
+    Delete(One),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ProductPutArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// The product.
+    #[arg(long = "file", short = 'f', value_name = "FILE")]
+    pub(crate) document: PathBuf,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum RoleCommand {
+    /// Who holds which role.
+    List(ConfigFile),
+    /// Say who holds a role, in the place of what was said before.
+    Set(RoleSetArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RoleSetArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// The role, such as `usage_reader`.
+    pub(crate) role: String,
+    /// A group whose members hold it, by id; may be given several times.
+    #[arg(long = "group")]
+    pub(crate) groups: Vec<String>,
+    /// Who holds it, by id; may be given several times.
+    #[arg(long = "user")]
+    pub(crate) users: Vec<String>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum HistoryCommand {
+    /// The versions of the desired state, newest first.
+    List(ConfigFile),
+    /// What a version changed.
+    Diff(One),
+    /// Make the state of a version the newest one.
+    Rollback(One),
+}
