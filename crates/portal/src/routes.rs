@@ -42,8 +42,13 @@ pub(crate) const OVERSEERS: &[Role] =
     &[Role::Administrator, Role::Operator, Role::UsageReader, Role::ContentReader];
 
 /// Every route.
-#[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
+    [gateway(), desired_state(), subscription(), record()].into_iter().flatten().collect()
+}
+
+/// This listener and who asks it, the running gateway, alerts.
+#[rustfmt::skip]
+fn gateway() -> Vec<Route> {
     vec![
         // About this listener and who asks it.
         Route::new("openapi/get", Method::GET, "/admin/v1/openapi.json", "This listener as an OpenAPI 3.1 document", openapi::serve)
@@ -78,8 +83,13 @@ pub(crate) fn table() -> Vec<Route> {
             .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<alerts::AlertList>(),
         Route::new("alerts/test", Method::POST, "/admin/v1/alerts/{rule}/test", "Look at a rule now and send a test alert to its sinks", alerts::test)
             .roles(OPERATORS).answers::<alerts::AlertTest>(),
+    ]
+}
 
-        // The desired state.
+/// Products, roles and versions.
+#[rustfmt::skip]
+fn desired_state() -> Vec<Route> {
+    vec![
         Route::new("control/get", Method::GET, "/admin/v1/control", "Where the desired state is kept, and whether that can be reached", state::status)
             .roles(OPERATORS).answers::<control::Status>(),
         Route::new("products/list", Method::GET, "/admin/v1/products", "Products, by id", state::products)
@@ -90,6 +100,29 @@ pub(crate) fn table() -> Vec<Route> {
             .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<ProductConfig>().answers::<ProductConfig>(),
         Route::new("products/delete", Method::DELETE, "/admin/v1/products/{id}", "Remove a product that no subscription uses", state::delete_product)
             .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<state::ApplyReport>(),
+        Route::new("roles/list", Method::GET, "/admin/v1/roles", "Who holds which role", state::roles)
+            .roles(ADMINISTRATORS).answers::<state::RoleList>(),
+        Route::new("roles/put", Method::PUT, "/admin/v1/roles/{role}", "Say who holds a role", state::put_role)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<state::RoleBody>().answers::<RoleConfig>(),
+        Route::new("state/export", Method::GET, "/admin/v1/state", "The whole desired state, keys as hashes", state::export)
+            .roles(ADMINISTRATORS).answers::<control::Decree>(),
+        Route::new("state/apply", Method::PUT, "/admin/v1/state", "Replace the whole desired state, or tell what that would change", state::apply)
+            .roles(ADMINISTRATORS).query::<state::ApplyQuery>().takes::<control::Decree>().answers::<state::ApplyReport>(),
+        Route::new("versions/list", Method::GET, "/admin/v1/versions", "Versions of the desired state, newest first", state::versions)
+            .roles(ADMINISTRATORS).query::<state::PageQuery>().answers::<state::VersionPage>(),
+        Route::new("versions/get", Method::GET, "/admin/v1/versions/{version}", "The desired state as it was", state::version)
+            .roles(ADMINISTRATORS).answers::<control::Decree>(),
+        Route::new("versions/diff", Method::GET, "/admin/v1/versions/{version}/diff", "What a version changed", state::diff)
+            .roles(ADMINISTRATORS).query::<state::DiffQuery>().answers::<state::ApplyReport>(),
+        Route::new("versions/rollback", Method::POST, "/admin/v1/versions/{version}/rollback", "Make the state of a version the newest one", state::rollback)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<state::ApplyReport>(),
+    ]
+}
+
+/// Subscriptions and their keys.
+#[rustfmt::skip]
+fn subscription() -> Vec<Route> {
+    vec![
         Route::new("subscriptions/list", Method::GET, "/admin/v1/subscriptions", "Subscriptions, by id; subscribers see their own", subscriptions::list)
             .roles(SUBSCRIBERS).query::<state::PageQuery>().answers::<subscriptions::SubscriptionPage>(),
         Route::new("subscriptions/create", Method::POST, "/admin/v1/subscriptions", "Make a subscription; its keys are shown this once", subscriptions::create)
@@ -112,24 +145,13 @@ pub(crate) fn table() -> Vec<Route> {
             .roles(&[Role::Administrator, Role::Subscriber]).query::<state::ChangeQuery>().takes::<subscriptions::RotateBody>().answers::<subscriptions::Keyed>(),
         Route::new("subscriptions/usage", Method::GET, "/admin/v1/subscriptions/{id}/usage", "What it used, by day and deployment; subscribers see their own", subscriptions::usage)
             .roles(SUBSCRIBERS).query::<subscriptions::UsageQuery>().answers::<subscriptions::Usage>(),
-        Route::new("roles/list", Method::GET, "/admin/v1/roles", "Who holds which role", state::roles)
-            .roles(ADMINISTRATORS).answers::<state::RoleList>(),
-        Route::new("roles/put", Method::PUT, "/admin/v1/roles/{role}", "Say who holds a role", state::put_role)
-            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<state::RoleBody>().answers::<RoleConfig>(),
-        Route::new("state/export", Method::GET, "/admin/v1/state", "The whole desired state, keys as hashes", state::export)
-            .roles(ADMINISTRATORS).answers::<control::Decree>(),
-        Route::new("state/apply", Method::PUT, "/admin/v1/state", "Replace the whole desired state, or tell what that would change", state::apply)
-            .roles(ADMINISTRATORS).query::<state::ApplyQuery>().takes::<control::Decree>().answers::<state::ApplyReport>(),
-        Route::new("versions/list", Method::GET, "/admin/v1/versions", "Versions of the desired state, newest first", state::versions)
-            .roles(ADMINISTRATORS).query::<state::PageQuery>().answers::<state::VersionPage>(),
-        Route::new("versions/get", Method::GET, "/admin/v1/versions/{version}", "The desired state as it was", state::version)
-            .roles(ADMINISTRATORS).answers::<control::Decree>(),
-        Route::new("versions/diff", Method::GET, "/admin/v1/versions/{version}/diff", "What a version changed", state::diff)
-            .roles(ADMINISTRATORS).query::<state::DiffQuery>().answers::<state::ApplyReport>(),
-        Route::new("versions/rollback", Method::POST, "/admin/v1/versions/{version}/rollback", "Make the state of a version the newest one", state::rollback)
-            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<state::ApplyReport>(),
+    ]
+}
 
-        // The record.
+/// Queries, interactions and their proof.
+#[rustfmt::skip]
+fn record() -> Vec<Route> {
+    vec![
         Route::new("language/complete", Method::POST, "/admin/v1/kql/complete", "What may stand at a place in a query", language::complete)
             .for_all_signed_in().takes::<language::Place>().answers::<language::Choices>(),
         Route::new("language/hover", Method::POST, "/admin/v1/kql/hover", "What the word at a place in a query means", language::hover)
