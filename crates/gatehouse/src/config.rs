@@ -338,11 +338,8 @@ impl Config {
         }
         self.vault.resolve_paths(folder);
         self.key_hash_secret.resolve_path(folder);
-        for reference in [&mut self.redis.password, &mut self.control.password] {
-            if let Some(reference) = reference {
-                reference.resolve_path(folder);
-            }
-        }
+        let passwords = [&mut self.redis.password, &mut self.control.password];
+        passwords.into_iter().flatten().for_each(|reference| reference.resolve_path(folder));
         for client in &mut self.sign_in.clients {
             if let Some(reference) = &mut client.client_secret {
                 reference.resolve_path(folder);
