@@ -148,6 +148,6 @@ fn a_hundred_thousand_mixed_calls_cost_what_the_service_counted_to_the_cent() {
         let cents = |dollars: f64| (dollars * 100.0).round() as i64;
         let recorded = recorded[model] as f64 / 1e12;
         assert_eq!(cents(recorded), cents(dollars), "{model}: {recorded} and {dollars}");
-        assert!(dollars > 1.0, "{model} was used");
+        assert!(dollars > 0.5, "{model} was used");
     }
 }
