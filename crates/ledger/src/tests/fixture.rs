@@ -35,7 +35,12 @@ async fn the_fixture_of_format_1_opens_and_verifies() {
     assert_eq!((recovery.first_sequence, recovery.last_sequence), (1, 16));
     assert_eq!(recovery.interrupted, []);
     let read = frames(&ledger);
-    assert_eq!(read[..15], contents());
+    // What it says counts: a member that is empty is no longer written out.
+    let records = |frames: &[event::Frame]| -> Vec<_> {
+        let decoded = |frame: &event::Frame| Record::decode(frame.kind, &frame.payload).unwrap();
+        frames.iter().map(|frame| (frame.interaction, decoded(frame))).collect()
+    };
+    assert_eq!(records(&read[..15]), records(&contents()));
     let Ok(Record::Closed(end)) = Record::decode(read[15].kind, &read[15].payload) else {
         panic!("not an end: {:?}", read[15]);
     };
