@@ -9,7 +9,7 @@ mod idempotency;
 mod matrix;
 mod openapi;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use axum::Router;
 use axum::handler::Handler;

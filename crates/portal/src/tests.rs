@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::request::Parts;
 use axum::http::{Method, Request, Response, StatusCode};
+use control::Decree;
 use event::Note;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
@@ -25,6 +26,7 @@ use crate::config::PortalConfig;
 use crate::interactions::Records;
 use crate::problem::Problem;
 use crate::record::Record;
+use crate::routes::tests::control;
 use crate::server::{Portal, Wiring};
 use crate::sign_in::{SignIn, SignInSettings};
 
@@ -173,6 +175,7 @@ async fn send(
             records: Arc::clone(desk) as Arc<dyn Records>,
             sign_in: SignIn::new(SignInSettings::default(), Verifier::default()).expect("valid"),
             record: Arc::clone(desk) as Arc<dyn Record>,
+            control: control(Decree::default()).await,
         },
     );
     let method = if body.is_null() { Method::GET } else { Method::POST };
@@ -341,6 +344,7 @@ async fn where_to_sign_in_is_told_to_everybody_and_nothing_else() {
             records: Arc::clone(&desk) as Arc<dyn Records>,
             sign_in: SignIn::new(SignInSettings::default(), Verifier::default()).expect("valid"),
             record: desk,
+            control: control(Decree::default()).await,
         },
     );
     let service = TowerToHyperService::new(portal.router());

@@ -125,8 +125,8 @@ impl Authenticator for Credulous {
     }
 }
 
-/// A portal over this state, which a file holds.
-async fn portal_with(decree: Decree) -> Router {
+/// This state, which a file holds.
+pub(crate) async fn control(decree: Decree) -> Control {
     let folder = tempfile::TempDir::new().expect("a folder");
     let config = ledger::LedgerConfig { segment_bytes: 1 << 20, ..Default::default() };
     let now = || event::Timestamp::from_unix_micros(1);
@@ -138,8 +138,11 @@ async fn portal_with(decree: Decree) -> Router {
         versions_max: 1,
         poll: std::time::Duration::from_secs(1),
     };
-    let control = Control::open(settings, decree, KeyHasher::new(b"secret"), ledger).await;
-    let control = control.expect("opens");
+    Control::open(settings, decree, KeyHasher::new(b"secret"), ledger).await.expect("opens")
+}
+
+/// A portal over this state.
+async fn portal_with(decree: Decree) -> Router {
     let wiring = Wiring {
         engine: Arc::new(Nothing),
         operations: Arc::new(Nothing),
@@ -147,7 +150,7 @@ async fn portal_with(decree: Decree) -> Router {
         access: Access::new(vec![Box::new(Credulous)]),
         sign_in: SignIn::new(SignInSettings::default(), Verifier::default()).expect("valid"),
         record: Arc::new(Nothing),
-        control,
+        control: control(decree).await,
     };
     Portal::new(&PortalConfig::default(), wiring).router()
 }
