@@ -96,11 +96,8 @@ fn the_fixture_of_format_1_opens_for_ever() {
         ("format-1-passphrase.vault", MasterKey::PassphraseFile(folder.join("format-1.phrase"))),
     ] {
         let vault = Embedded::new(&EmbeddedConfig { file: folder.join(file), master_key });
-        if std::env::var_os("UPDATE_EXPECT").is_some() && !folder.join(file).exists() {
-            vault.set("backend", &Secret::new("a fixture's secret"), 1_700_000_000).unwrap();
-        }
         assert_eq!(vault.get("backend").unwrap().expose(), "a fixture's secret", "{file}");
-        assert_eq!(vault.list().unwrap()[0].set_at, 1_700_000_000, "{file}");
+        assert_eq!(vault.list().unwrap()[0].version, 1, "{file}");
     }
 }
 
