@@ -274,11 +274,7 @@ mod tests {
             "2a00::200:5efe:169.254.169.254",
         ];
         for ip in disguised {
-            let refused = verdict(&everything, ip).expect_err(ip);
-            assert!(
-                refused.contains("169.254.169.254") || refused.contains("127.0.0.1"),
-                "{refused}"
-            );
+            assert!(verdict(&everything, ip).is_err(), "{ip}");
         }
         let private = EgressRules::new(&EgressConfig::default());
         assert_eq!(verdict(&private, "64:ff9b::10.1.2.3"), Ok(()), "as if 10.1.2.3 were dialled");

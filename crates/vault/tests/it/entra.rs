@@ -133,7 +133,8 @@ async fn a_certificate_signs_an_assertion_that_names_it() {
         certificate: SecretRef::File(file(&folder, "pem", &pem)),
         authority: authority.clone(),
     });
-    eventually("a token", || shown(&credential(&vault, &identity))).await;
+    let credential = credential(&vault, &identity);
+    eventually("a token", || shown(&credential)).await;
     let asked = desk.asked("/a-tenant/oauth2/v2.0/token").remove(0);
     let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
     assert_eq!(asked.field("client_assertion_type"), kind);
@@ -163,7 +164,8 @@ async fn a_managed_identity_is_asked_as_the_metadata_service_wants_it() {
         client_id: "of-a-user".into(),
         endpoint: url,
     });
-    let token = eventually("a token", || shown(&credential(&vault, &identity))).await;
+    let credential = credential(&vault, &identity);
+    let token = eventually("a token", || shown(&credential)).await;
     assert_eq!(token, "Bearer token-1");
     let asked = desk.asked("/metadata/identity/oauth2/token").remove(0);
     assert_eq!(asked.header("metadata"), "true");
