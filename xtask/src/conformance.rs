@@ -43,6 +43,7 @@ pub(crate) fn run() -> anyhow::Result<Tally> {
         ("Python SDKs", "python3", "conformance/python/run.sh"),
         ("Node SDKs", "node", "conformance/node/run.sh"),
         ("Identity", "node", "conformance/identity/run.sh"),
+        ("query APIs", "python3", "conformance/kusto/run.sh"),
         ("the portal", "npm", "web/tests/run.sh"),
     ] {
         if shell::exists(program) {
