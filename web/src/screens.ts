@@ -20,6 +20,7 @@ export const SCREENS: readonly Screen[] = [
   ranged('/alerts', 'Alerts', 'alerts', () => import('./screens/alerts')),
   ranged('/cost', 'Cost and quota', 'cost', () => import('./screens/cost')),
   screen('/backends', 'Backends', 'backends', () => import('./screens/backends')),
+  screen('/access', 'Access', 'access', () => import('./screens/access')),
   ranged('/audit', 'Audit', 'audit', () => import('./screens/audit')),
   ranged('/clients', 'Clients', 'clients', () => import('./screens/clients')),
 ];

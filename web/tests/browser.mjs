@@ -31,22 +31,22 @@ export class Browser {
       acceptDownloads: true,
     });
     const page = await context.newPage();
-    const bad = [];
-    page.bad = bad;
+    page.bad = [];
     page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type())) bad.push(`console: ${message.text()}`);
+      if (['error', 'warning'].includes(message.type()))
+        page.bad.push(`console: ${message.text()}`);
     });
-    page.on('pageerror', (error) => bad.push(`error: ${error.message}`));
+    page.on('pageerror', (error) => page.bad.push(`error: ${error.message}`));
     page.on('dialog', (dialog) => {
-      bad.push(`dialog: ${dialog.message()}`);
+      page.bad.push(`dialog: ${dialog.message()}`);
       dialog.dismiss();
     });
     page.on('request', (request) => {
       const url = request.url();
       if (!url.startsWith(`${this.base}/`) && !url.startsWith('blob:'))
-        bad.push(`request to ${url}`);
+        page.bad.push(`request to ${url}`);
     });
-    await context.exposeFunction('pwned', () => bad.push('a stored prompt was executed'));
+    await context.exposeFunction('pwned', () => page.bad.push('a stored prompt was executed'));
     await context.addInitScript(
       ([token, theme]) => {
         if (token) sessionStorage.setItem('token', token);
@@ -84,6 +84,8 @@ export async function settled(page) {
 export async function reveal(page) {
   const purpose = page.getByLabel('Purpose', { exact: true });
   if ((await purpose.count()) === 0) return;
+  // The browser notes on its console that the server refused the query before a purpose was stated.
+  page.bad = page.bad.filter((text) => !/status of 403/.test(text));
   await purpose.fill('tests of the portal');
   await page.getByRole('button', { name: 'Show content' }).click();
   await settled(page);

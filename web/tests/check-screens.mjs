@@ -41,6 +41,8 @@ async function screens(ask) {
     ['alerts', '/alerts'],
     ['cost', '/cost'],
     ['backends', '/backends'],
+    ['access', '/access'],
+    ['access-content', '/access?tab=content'],
     ['audit', '/audit'],
     ['audit-reads', '/audit?tab=reads'],
     ['clients', '/clients'],
@@ -69,7 +71,7 @@ export async function checkScreens(browser, { check, ask }) {
 }
 
 async function one(browser, page, path, name) {
-  page.bad.length = 0;
+  page.bad = [];
   await browser.open(page, path);
   await reveal(page);
   await browser.screenshot(page, name);

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Browser } from './browser.mjs';
+import { checkAccess } from './check-access.mjs';
 import { checkHostile } from './check-hostile.mjs';
 import { checkKeyboard } from './check-keyboard.mjs';
 import { checkLive } from './check-live.mjs';
@@ -75,6 +76,7 @@ try {
     policy: checkPolicy,
     screens: checkScreens,
     keyboard: checkKeyboard,
+    access: checkAccess,
     live: checkLive,
     logs: checkLogs,
     hostile: checkHostile,

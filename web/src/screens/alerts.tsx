@@ -1,4 +1,7 @@
 /** What alert rules have found, and whether people were told. */
+
+import { Rules } from '../alerts/rules';
+import { Severity } from '../alerts/severity';
 import * as format from '../format';
 import { inRange, rangeOf } from '../kql/text';
 import { param, place, setParams } from '../location';
@@ -44,12 +47,7 @@ const TONES: Record<string, Tone> = {
   DeliveryFailed: 'bad',
   EvaluationFailed: 'warn',
 };
-const SEVERITIES = ['critical', 'error', 'warning', 'informational', 'verbose'];
-const SEVERITY_TONES: Tone[] = ['bad', 'bad', 'warn', 'info', 'quiet'];
 
-const Severity = ({ level }: { level: number }) => (
-  <Badge tone={SEVERITY_TONES[level] ?? 'quiet'} text={`${level} ${SEVERITIES[level] ?? ''}`} />
-);
 const State = ({ name }: { name: string }) => <Badge tone={TONES[name] ?? 'quiet'} text={name} />;
 
 const dimensions = (row: Firing): string =>
@@ -109,6 +107,7 @@ export default function Alerts() {
           { name: 'Message', show: (row) => line(row.Message) },
         ]}
       />
+      <Rules />
     </div>
   );
 }

@@ -46,7 +46,7 @@ export default function Logs() {
   const runEditor = () => run(editor.current?.wanted() ?? '');
   const tidyUp = async () => {
     const before = editor.current?.text() ?? '';
-    const after = await layOut(before);
+    const after = (await layOut(before)).trimEnd();
     // Whoever went on typing meanwhile keeps what was typed.
     if (editor.current?.text() === before) editor.current.setText(after);
     editor.current?.focus();
