@@ -10,7 +10,11 @@ fn main() -> io::Result<()> {
     let dist = Path::new(&manifest).join("../../web/dist");
     println!("cargo::rerun-if-changed={}", dist.display());
     let page = dist.join("index.html");
-    assert!(page.is_file(), "{} is missing: run `npm ci && npm run build` in web", page.display());
+    assert!(
+        page.is_file(),
+        "{} is missing: run `npm install && npm run build` in web",
+        page.display()
+    );
     let mut code = format!("const PAGE: &str = include_str!({:?});\n", page.canonicalize()?);
     code.push_str("const FILES: &[File] = &[\n");
     for (path, file) in files(&dist)? {

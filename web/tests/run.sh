@@ -14,7 +14,7 @@ fi
 export GATEHOUSE_CHROMIUM
 . "$here/../../conformance/start.sh"
 if [ ! -d "$here/../node_modules" ]; then
-    (cd "$here/.." && npm ci --silent >&2)
+    (cd "$here/.." && npm install --no-save --silent >&2)
 fi
 export PORTAL_ARTEFACTS=${PORTAL_ARTEFACTS:-$cache/portal}
 node "$here/run.mjs" "$@"

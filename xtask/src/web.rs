@@ -30,10 +30,10 @@ const WHOLE_MAX: u64 = 350_000;
 pub(crate) fn check(findings: &mut Vec<String>) -> anyhow::Result<()> {
     let web = shell::root().join("web");
     let kept = fs::read_to_string(web.join("dist/sources.sha256"))
-        .context("web/dist is not built: run `npm ci && npm run build` in web")?;
+        .context("web/dist is not built: run `npm install && npm run build` in web")?;
     if kept.trim() != hash_of_sources(&web)? {
         findings.push(
-            "web/dist was built from other sources: run `npm ci && npm run build` in web, and commit it"
+            "web/dist was built from other sources: run `npm install && npm run build` in web, and commit it"
                 .to_owned(),
         );
     }
@@ -64,7 +64,10 @@ pub(crate) fn rebuild() -> anyhow::Result<()> {
     let web = shell::root().join("web");
     let built = shell::target_folder().join("portal");
     if !web.join("node_modules").is_dir() {
-        shell::run(Command::new("npm").args(["ci", "--silent"]).current_dir(&web))?;
+        // Not `npm ci`: it refuses the lock, as an optional part of Vite is in no registry.
+        shell::run(
+            Command::new("npm").args(["install", "--no-save", "--silent"]).current_dir(&web),
+        )?;
     }
     shell::run(Command::new("npm").args(["run", "--silent", "check"]).current_dir(&web))?;
     let arguments = ["vite", "build", "--logLevel", "error", "--emptyOutDir", "--outDir"];
