@@ -44,6 +44,8 @@ pub(crate) fn run() -> anyhow::Result<Tally> {
         ("Node SDKs", "node", "conformance/node/run.sh"),
         ("Identity", "node", "conformance/identity/run.sh"),
         ("query APIs", "python3", "conformance/kusto/run.sh"),
+        ("the admin API", "python3", "conformance/admin/run.sh"),
+        ("TLS", "python3", "conformance/tls/run.sh"),
         ("the portal", "npm", "web/tests/run.sh"),
     ] {
         if shell::exists(program) {

@@ -1,11 +1,12 @@
 //! Alerts over HTTP: rules and how they stand, and the test button.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Json;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::extract::Segment;
 use crate::problem::Problem;
 use crate::server::Portal;
 
@@ -28,7 +29,7 @@ pub(crate) async fn list(State(portal): State<Portal>) -> Json<AlertList> {
 
 pub(crate) async fn test(
     State(portal): State<Portal>,
-    Path(rule): Path<String>,
+    Segment(rule): Segment,
 ) -> Result<Json<AlertTest>, Problem> {
     portal.operations.test_alert(&rule).await.map(Json)
 }

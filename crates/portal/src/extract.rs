@@ -53,10 +53,10 @@ impl<S: Sync + Send> FromRequestParts<S> for Segment {
     }
 }
 
-/// 400 for JSON that is none or not what was asked for, 413 and 415 for what they name.
+/// 400 for JSON that is none, 422 for JSON that is not what was asked for, 413 and 415 for what they name.
 fn status(wrong: &JsonRejection) -> u16 {
     match wrong.status().as_u16() {
-        status @ (413 | 415) => status,
+        status @ (413 | 415 | 422) => status,
         _ => 400,
     }
 }

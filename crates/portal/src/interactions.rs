@@ -102,7 +102,7 @@ pub(crate) async fn trail(
     Parameters(place): Parameters<Place>,
 ) -> Result<Json<Trail>, Problem> {
     let id: InteractionId = id.parse().map_err(|_| {
-        Problem::new(400, "the path holds no id of an interaction: see CorrelationId")
+        Problem::new(404, "the path holds no id of an interaction: see CorrelationId")
     })?;
     let records = Arc::clone(&portal.records);
     let found = tokio::task::spawn_blocking(move || {

@@ -2,14 +2,14 @@
 //!
 //! Places are counted in UTF-16 units, as editors in browsers do.
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Json;
 use kql::{CompletionKind, Options, Severity, Span};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::access::Caller;
+use crate::extract::Document;
 use crate::problem::Problem;
 use crate::reading::access;
 use crate::server::Portal;
@@ -92,9 +92,8 @@ pub(crate) struct Mistake {
 pub(crate) async fn complete(
     State(portal): State<Portal>,
     caller: Caller,
-    body: Bytes,
+    Document(Place { text, offset }): Document<Place>,
 ) -> Result<Json<Choices>, Problem> {
-    let Place { text, offset } = read(&body)?;
     let catalogue = portal.engine.catalogue(&access(&caller.principal, ""));
     let found = kql::complete(&text, byte_of(&text, offset), &*catalogue);
     let items = found.items.into_iter().map(|item| Choice {
@@ -110,9 +109,8 @@ pub(crate) async fn complete(
 pub(crate) async fn hover(
     State(portal): State<Portal>,
     caller: Caller,
-    body: Bytes,
+    Document(Place { text, offset }): Document<Place>,
 ) -> Result<Json<Meaning>, Problem> {
-    let Place { text, offset } = read(&body)?;
     let catalogue = portal.engine.catalogue(&access(&caller.principal, ""));
     let Some(found) = kql::hover(&text, byte_of(&text, offset), &*catalogue) else {
         return Ok(Json(Meaning { from: offset, to: offset, text: String::new() }));
@@ -124,9 +122,8 @@ pub(crate) async fn hover(
 pub(crate) async fn check(
     State(portal): State<Portal>,
     caller: Caller,
-    body: Bytes,
+    Document(Text { text }): Document<Text>,
 ) -> Result<Json<Mistakes>, Problem> {
-    let Text { text } = read(&body)?;
     let catalogue = portal.engine.catalogue(&access(&caller.principal, ""));
     let failure = kql::compile(&text, &*catalogue, &Options::default()).err();
     let diagnostics = failure.as_ref().map_or(&[][..], |failure| failure.diagnostics());
@@ -144,13 +141,8 @@ pub(crate) async fn check(
     Ok(Json(Mistakes { items: items.collect() }))
 }
 
-pub(crate) async fn format(body: Bytes) -> Result<Json<Text>, Problem> {
-    let Text { text } = read(&body)?;
+pub(crate) async fn format(Document(Text { text }): Document<Text>) -> Result<Json<Text>, Problem> {
     Ok(Json(Text { text: kql::format(&text) }))
-}
-
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| Problem::new(400, format!("the body: {error}")))
 }
 
 const fn kind(kind: CompletionKind) -> &'static str {

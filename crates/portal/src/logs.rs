@@ -6,6 +6,8 @@
 mod answer;
 mod timespan;
 
+pub(crate) use answer::denied;
+
 use std::time::Duration;
 
 use axum::Json;
@@ -21,6 +23,7 @@ use serde_json::{Value, json};
 use crate::access::Caller;
 use crate::extract::Parameters;
 use crate::kusto::{Catalogued, header, now_ticks, purpose, stream};
+use crate::problem::Problem;
 use crate::reading::{Asked, access};
 use crate::server::Portal;
 
@@ -114,9 +117,15 @@ pub(crate) async fn query_by_address(
     State(portal): State<Portal>,
     caller: Caller,
     headers: HeaderMap,
-    Parameters(asked): Parameters<LogsAddress>,
+    asked: Result<Parameters<LogsAddress>, Problem>,
 ) -> Response {
-    let LogsAddress { query, timespan } = asked;
+    let LogsAddress { query, timespan } = match asked {
+        Ok(Parameters(asked)) => asked,
+        Err(problem) => {
+            let body = answer::bad_argument(&problem.detail, &caller.correlation_id);
+            return failed(problem.status, &body);
+        }
+    };
     let asked = LogsQuery { query, timespan, workspaces: None };
     answer(&portal, &caller, &headers, &asked).await
 }

@@ -60,9 +60,9 @@ fn gateway() -> Vec<Route> {
         Route::new("session/get", Method::GET, "/auth/session", "Who is signed in with this browser, and how to sign in", auth::session)
             .for_everybody().answers::<auth::SessionState>(),
         Route::new("sign_in/begin", Method::GET, "/auth/sign-in", "Send the browser to an identity provider", auth::begin)
-            .for_everybody().query::<auth::SignInQuery>(),
+            .for_everybody().query::<auth::SignInQuery>().redirects(),
         Route::new("sign_in/complete", Method::GET, "/auth/callback", "The browser comes back from the identity provider", auth::complete)
-            .for_everybody().query::<sign_in::Returned>(),
+            .for_everybody().query::<sign_in::Returned>().redirects(),
         Route::new("session/end", Method::POST, "/auth/sign-out", "Sign out", auth::end)
             .for_all_signed_in().answers::<auth::SignedOut>(),
 
@@ -109,7 +109,7 @@ fn desired_state() -> Vec<Route> {
         Route::new("state/apply", Method::PUT, "/admin/v1/state", "Replace the whole desired state, or tell what that would change", state::apply)
             .roles(ADMINISTRATORS).query::<state::ApplyQuery>().takes::<control::Decree>().answers::<state::ApplyReport>(),
         Route::new("versions/list", Method::GET, "/admin/v1/versions", "Versions of the desired state, newest first", state::versions)
-            .roles(ADMINISTRATORS).query::<state::PageQuery>().answers::<state::VersionPage>(),
+            .roles(ADMINISTRATORS).query::<state::VersionsQuery>().answers::<state::VersionPage>(),
         Route::new("versions/get", Method::GET, "/admin/v1/versions/{version}", "The desired state as it was", state::version)
             .roles(ADMINISTRATORS).answers::<control::Decree>(),
         Route::new("versions/diff", Method::GET, "/admin/v1/versions/{version}/diff", "What a version changed", state::diff)
@@ -161,7 +161,7 @@ fn record() -> Vec<Route> {
         Route::new("language/format", Method::POST, "/admin/v1/kql/format", "A query laid out; it means the same", language::format)
             .for_all_signed_in().takes::<language::Text>().answers::<language::Text>(),
         Route::new("interactions/tail", Method::GET, "/admin/v1/live", "Interactions as they end, as server-sent events, without content", live::tail)
-            .roles(OVERSEERS).query::<live::Wanted>(),
+            .roles(OVERSEERS).query::<live::Wanted>().streams(),
         Route::new("interactions/trail", Method::GET, "/admin/v1/interactions/{id}/trail", "The steps of one interaction in the ledger, and sums over its bodies", interactions::trail)
             .roles(OVERSEERS).query::<interactions::Place>().answers::<interactions::Trail>(),
         Route::new("ledger/verify", Method::POST, "/admin/v1/ledger/verify", "Prove the record: gaps, checksums, chain, interactions without an end", interactions::verify)
@@ -175,15 +175,15 @@ fn record() -> Vec<Route> {
         Route::new("sign-in/get", Method::GET, "/v1/rest/auth/metadata", "Where clients of Kusto's API sign in", kusto::metadata)
             .for_everybody(),
         Route::new("logs/query", Method::POST, "/v1/workspaces/{id}/query", "Run a KQL query, as Azure Monitor Logs does", logs::query)
-            .roles(READERS).takes::<logs::LogsQuery>().answers::<logs::LogsAnswer>(),
+            .roles(READERS).takes::<logs::LogsQuery>().answers::<logs::LogsAnswer>().errors(Dialect::Logs),
         Route::new("logs/get", Method::GET, "/v1/workspaces/{id}/query", "Run a KQL query that stands in the address", logs::query_by_address)
-            .roles(READERS).query::<logs::LogsAddress>().answers::<logs::LogsAnswer>(),
+            .roles(READERS).query::<logs::LogsAddress>().answers::<logs::LogsAnswer>().errors(Dialect::Logs),
         Route::new("logs/resource", Method::POST, "/v1/subscriptions/{*resource}", "Run a KQL query on a resource: the path ends in /query", logs::query)
-            .roles(READERS).takes::<logs::LogsQuery>().answers::<logs::LogsAnswer>(),
+            .roles(READERS).takes::<logs::LogsQuery>().answers::<logs::LogsAnswer>().errors(Dialect::Logs),
         Route::new("logs/batch", Method::POST, "/v1/$batch", "Run several KQL queries, as Azure Monitor Logs does", logs::batch)
-            .roles(READERS).takes::<logs::LogsBatch>(),
+            .roles(READERS).takes::<logs::LogsBatch>().errors(Dialect::Logs),
         Route::new("logs/metadata", Method::GET, "/v1/workspaces/{id}/metadata", "The tables, as Azure Monitor Logs describes them", logs::metadata)
-            .roles(READERS),
+            .roles(READERS).errors(Dialect::Logs),
     ]
 }
 
@@ -198,6 +198,7 @@ pub(crate) struct Route {
     query: Option<SchemaOf>,
     request: Option<SchemaOf>,
     response: Option<SchemaOf>,
+    answer: Answer,
     dialect: Dialect,
     handler: MethodRouter<Portal>,
 }
@@ -220,6 +221,19 @@ pub(crate) enum Dialect {
     Problem,
     /// Kusto's `OneApiError`.
     Kusto,
+    /// Azure Monitor's `error`.
+    Logs,
+}
+
+/// What a route answers with when all went well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// JSON.
+    Json,
+    /// Server-sent events.
+    Events,
+    /// Another address to go to.
+    Elsewhere,
 }
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -243,6 +257,7 @@ impl Route {
             query: None,
             request: None,
             response: None,
+            answer: Answer::Json,
             dialect: Dialect::Problem,
             handler: on(filter, handler),
         }
@@ -281,6 +296,18 @@ impl Route {
     /// The JSON it answers with.
     pub(crate) fn answers<T: JsonSchema>(mut self) -> Self {
         self.response = Some(|generator| generator.subschema_for::<T>());
+        self
+    }
+
+    /// Its answer is a stream of server-sent events.
+    pub(crate) fn streams(mut self) -> Self {
+        self.answer = Answer::Events;
+        self
+    }
+
+    /// Its answer sends the browser to another address.
+    pub(crate) fn redirects(mut self) -> Self {
+        self.answer = Answer::Elsewhere;
         self
     }
 

@@ -306,7 +306,7 @@ impl SignIn {
             "" => clients.next(),
             id => clients.find(|client| client.provider == id),
         };
-        found.ok_or_else(|| Problem::new(400, "there is no such provider under `sign_in.clients`"))
+        found.ok_or_else(|| Problem::new(404, "there is no such provider under `sign_in.clients`"))
     }
 
     async fn endpoints(&self, provider: &str, now: i64) -> Result<Arc<Endpoints>, Problem> {

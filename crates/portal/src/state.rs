@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Json, Response};
 use control::{Action, Author, Change, Decree, Error, ErrorKind, Status, VersionLine};
 use policy::{ProductConfig, Role, RoleConfig};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
 use crate::access::Caller;
@@ -18,6 +18,8 @@ use crate::server::Portal;
 const PAGE: usize = 100;
 /// Most items on a page.
 const PAGE_MAX: usize = 1_000;
+/// Longest reason of a change.
+const REASON_CHARS_MAX: usize = 1_000;
 
 /// Which page of a list.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -30,11 +32,23 @@ pub(crate) struct PageQuery {
     after: Option<String>,
 }
 
+/// Which page of the versions.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct VersionsQuery {
+    /// Versions on the page, 1 to 1,000; 100 if left out.
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<usize>,
+    /// `next` of the page before: only versions older than this.
+    after: Option<i64>,
+}
+
 /// How a change is made.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ChangeQuery {
     /// Why, for the record.
+    #[serde(deserialize_with = "reason")]
     #[schemars(length(max = 1000))]
     pub(crate) reason: String,
 }
@@ -46,6 +60,7 @@ pub(crate) struct ApplyQuery {
     /// Only tell what would change.
     dry_run: bool,
     /// Why, for the record.
+    #[serde(deserialize_with = "reason")]
     #[schemars(length(max = 1000))]
     reason: String,
 }
@@ -226,13 +241,10 @@ pub(crate) async fn apply(
 
 pub(crate) async fn versions(
     State(portal): State<Portal>,
-    Parameters(query): Parameters<PageQuery>,
+    Parameters(query): Parameters<VersionsQuery>,
 ) -> Result<Json<VersionPage>, Problem> {
-    let limit = query.limit()?;
-    let before = match &query.after {
-        None => i64::MAX,
-        Some(after) => after.parse().map_err(|_| wrong_page())?,
-    };
+    let limit = within_page(query.limit)?;
+    let before = query.after.unwrap_or(i64::MAX);
     let mut items = portal.control.versions(before, limit as i64 + 1).await?;
     let is_last = items.len() <= limit;
     items.truncate(limit);
@@ -284,18 +296,13 @@ impl PageQuery {
         items: Vec<T>,
         id: impl Fn(&T) -> &String,
     ) -> Result<(Vec<T>, Option<String>), Problem> {
-        let limit = self.limit()?;
+        let limit = within_page(self.limit)?;
         let is_after = |item: &T| self.after.as_ref().is_none_or(|after| id(item) > after);
         let mut items: Vec<T> = items.into_iter().filter(is_after).take(limit + 1).collect();
         let is_last = items.len() <= limit;
         items.truncate(limit);
         let next = items.last().filter(|_| !is_last).map(|item| id(item).clone());
         Ok((items, next))
-    }
-
-    fn limit(&self) -> Result<usize, Problem> {
-        let limit = self.limit.unwrap_or(PAGE);
-        if (1..=PAGE_MAX).contains(&limit) { Ok(limit) } else { Err(wrong_page()) }
     }
 }
 
@@ -330,7 +337,12 @@ pub(crate) fn action(
     id: &str,
     reason: String,
 ) -> Action {
-    Action { operation, kind, id: id.to_owned(), message: reason.chars().take(1_000).collect() }
+    Action {
+        operation,
+        kind,
+        id: id.to_owned(),
+        message: reason.chars().take(REASON_CHARS_MAX).collect(),
+    }
 }
 
 /// `If-Match` must name the content that is there; `*` names any.
@@ -358,6 +370,18 @@ fn parse(number: &str) -> Result<i64, Problem> {
     parsed.ok_or_else(|| Problem::new(404, format!("`{number}` is no version: list them")))
 }
 
-fn wrong_page() -> Problem {
-    Problem::new(400, "`limit` may be 1 to 1000, and `after` is `next` of the page before")
+fn within_page(limit: Option<usize>) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(PAGE);
+    let is_within = (1..=PAGE_MAX).contains(&limit);
+    if is_within { Ok(limit) } else { Err(Problem::new(400, "`limit` may be 1 to 1000")) }
+}
+
+/// Why something is changed, as long as the record keeps it.
+fn reason<'a, D: Deserializer<'a>>(given: D) -> Result<String, D::Error> {
+    let reason = String::deserialize(given)?;
+    if reason.chars().count() > REASON_CHARS_MAX {
+        let text = format!("`reason` may have {REASON_CHARS_MAX} characters");
+        return Err(serde::de::Error::custom(text));
+    }
+    Ok(reason)
 }

@@ -5,6 +5,7 @@ use kql::{Frame, QueryError, QueryErrorKind, Schema, Statistics};
 use serde_json::{Value as Json, json};
 
 use crate::kusto::{Catalogued, Pieces, json_text_value, row_pieces, visualization};
+use crate::problem::Problem;
 
 /// The answer to a query, in pieces.
 pub(super) fn pieces(mut frame: Frame, statistics: bool, render: bool) -> Pieces {
@@ -107,6 +108,16 @@ pub(super) fn bad_argument(detail: &str, correlation_id: &str) -> Json {
         "correlationId": correlation_id,
         "innererror": { "code": "ValidationError", "message": detail },
     } })
+}
+
+/// What a request is told that was let in nowhere.
+pub(crate) fn denied(problem: &Problem) -> Json {
+    let code = match problem.status {
+        401 => "InvalidTokenError",
+        403 => "InsufficientAccessError",
+        _ => "BadArgumentError",
+    };
+    json!({ "error": { "message": problem.detail, "code": code } })
 }
 
 /// Status and body of a failed query.

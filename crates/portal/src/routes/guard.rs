@@ -11,6 +11,7 @@ use policy::{Principal, Role};
 use super::{Allow, Answers, Dialect, Route};
 use crate::access::{Access, Caller};
 use crate::kusto;
+use crate::logs;
 use crate::problem::Problem;
 use crate::server::Portal;
 
@@ -114,6 +115,9 @@ pub(crate) fn deny(problem: &Problem, dialect: Dialect, headers: &HeaderMap) -> 
         return problem.clone().into_response();
     }
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if dialect == Dialect::Logs {
+        return (status, Json(logs::denied(problem))).into_response();
+    }
     let code = match problem.status {
         401 => "Unauthorized",
         403 => "Forbidden",

@@ -5,7 +5,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{Allow, Dialect, Route};
+use super::{Allow, Answer, Dialect, Route};
 use crate::problem::ProblemDetails;
 
 /// Answers with the document.
@@ -22,7 +22,8 @@ pub(super) fn document(table: &[Route]) -> Value {
     let mut paths = Map::new();
     for route in table {
         let operation = operation(route, &mut generator);
-        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        // A parameter that takes the rest of a path has no other spelling in OpenAPI.
+        let path = paths.entry(route.path.replace("{*", "{")).or_insert_with(|| json!({}));
         path[route.method.as_str().to_ascii_lowercase()] = operation;
     }
     let schemas: Map<String, Value> = generator.take_definitions(true);
@@ -71,22 +72,47 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
             "content": { "application/json": { "schema": request(generator) } },
         });
     }
-    let schema = route.response.map_or_else(|| json!(true), |schema| json!(schema(generator)));
-    let problem = match route.dialect {
-        Dialect::Problem => {
-            let schema = generator.subschema_for::<ProblemDetails>();
-            json!({ "application/problem+json": { "schema": schema } })
-        }
-        Dialect::Kusto => json!({ "application/json": { "schema": true } }),
-    };
-    operation["responses"] = json!({
-        "200": {
-            "description": "Done.",
-            "content": { "application/json": { "schema": schema } },
-        },
-        "default": { "description": "Why it was not done.", "content": problem },
-    });
+    operation["responses"] = responses(route, generator);
     operation
+}
+
+fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
+    let problem = json!({ "schema": generator.subschema_for::<ProblemDetails>() });
+    let errors = match route.dialect {
+        Dialect::Problem => json!({ "application/problem+json": problem }),
+        Dialect::Kusto | Dialect::Logs => {
+            json!({ "application/json": { "schema": true }, "application/problem+json": problem })
+        }
+    };
+    let mut responses = json!({
+        "default": { "description": "Why it was not done.", "content": errors },
+    });
+    match route.answer {
+        Answer::Json => {
+            let schema =
+                route.response.map_or_else(|| json!(true), |schema| json!(schema(generator)));
+            responses["200"] = json!({
+                "description": "Done.",
+                "content": { "application/json": { "schema": schema } },
+            });
+        }
+        Answer::Events => {
+            responses["200"] = json!({
+                "description": "Events, until one side ends it.",
+                "content": { "text/event-stream": { "schema": { "type": "string" } } },
+            });
+        }
+        Answer::Elsewhere => responses["303"] = json!({ "description": "Go to `Location`." }),
+    }
+    for (status, description, applies) in [
+        ("401", "Nobody asks, or nobody who is known.", route.allow != Allow::Everybody),
+        ("403", "The role is missing.", matches!(route.allow, Allow::Roles(_))),
+    ] {
+        if applies {
+            responses[status] = json!({ "description": description, "content": errors });
+        }
+    }
+    responses
 }
 
 fn path_parameters(path: &str) -> Vec<Value> {
