@@ -106,9 +106,6 @@ def await_state(state):
 PROCESS, ISSUER = start_provider()
 with open(CONFIG, "a") as file:
     file.write(f"""
-products:
-  - id: for-programs
-    clients: [granted-app]
 identity:
   refresh_s: 2
   unknown_key_refresh_s: 1
@@ -121,13 +118,17 @@ identity:
       audiences: [{AUDIENCE}]
 """)
 gatehouse("reload")
+PRODUCT = os.path.join(os.path.dirname(CONFIG), "for-programs.yaml")
+with open(PRODUCT, "w") as file:
+    file.write("id: for-programs\nclients: [granted-app]\n")
+gatehouse("product", "put", "--file", PRODUCT)
 azure = client(token)
 
 
 @check("a program's token is let in by the SDK's token provider")
 def _():
     assert chat(azure).choices[0].message.content
-    row = kql("Interactions | where ProductId == 'for-programs' | take 1")[0]
+    row = kql("Interactions | where ProductId == 'for-programs' | project UserId, ApimSubscriptionId | take 1")[0]
     assert row["UserId"] == f"{ISSUER}|granted-app", row
     assert row["ApimSubscriptionId"] == f"user:{ISSUER}|granted-app", row
 
@@ -144,7 +145,8 @@ def _():
     secret = token()
     chat(client(lambda: secret))
     part = secret.rsplit(".", 1)[1][:40]
-    found = gatehouse("query", "--output", "json", "Interactions | project RequestHeaders, RequestBody")
+    found = gatehouse("query", "--output", "json", "--purpose", "is the token on record?",
+                      "Interactions | project RequestHeaders, RequestBody")
     assert part not in found and "Bearer ***" in found
 
 
@@ -155,7 +157,7 @@ def _():
         raise AssertionError("it was let in")
     except openai.PermissionDeniedError as error:
         assert error.code == "ProductNotGranted", error.body
-    kql("Interactions | where LastErrorReason == 'ProductNotGranted' | take 1")
+    kql("Interactions | where LastErrorReason == 'ProductNotGranted' | project UserId | take 1")
 
 
 @check("a token for somebody else gets 401 with a challenge")

@@ -158,12 +158,15 @@ impl Control {
     }
 
     /// The configuration file was read again. It matters only if the file holds the state.
-    pub fn follow_file(&self, decree: Decree) -> Result<(), Error> {
-        if self.0.database.is_none() {
-            decree.validate(&self.0.hasher)?;
-            self.0.live.store(Arc::new(Version { number: 0, decree }));
+    ///
+    /// With a database the file only seeds it: then this answers what of the file is not in force.
+    pub fn follow_file(&self, decree: Decree) -> Result<Vec<&'static str>, Error> {
+        if self.0.database.is_some() {
+            return Ok(decree.overruled_by(&self.live().decree));
         }
-        Ok(())
+        decree.validate(&self.0.hasher)?;
+        self.0.live.store(Arc::new(Version { number: 0, decree }));
+        Ok(Vec::new())
     }
 
     /// Puts what changes from now on in force through this.

@@ -41,6 +41,21 @@ impl Decree {
         policy::check_roles(&self.roles).map_err(Error::invalid)
     }
 
+    /// The settings of a configuration file that say something else than the state in force.
+    pub(crate) fn overruled_by(&self, live: &Self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        if self.products != live.products {
+            names.push("products");
+        }
+        if self.subscriptions != live.subscriptions {
+            names.push("subscriptions");
+        }
+        if self.limits != live.limits {
+            names.push("limits");
+        }
+        names
+    }
+
     /// The product.
     pub fn product(&self, id: &str) -> Result<&ProductConfig, Error> {
         let found = self.products.iter().find(|product| product.id == id);

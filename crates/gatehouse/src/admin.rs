@@ -55,6 +55,12 @@ pub(crate) fn reload(file: &ConfigFile) -> anyhow::Result<()> {
     if report["restart_needed"].as_array().is_some_and(|list| !list.is_empty()) {
         say(&format!("changed, and waits for a restart: {}", names(&report["restart_needed"])));
     }
+    if report["overruled"].as_array().is_some_and(|list| !list.is_empty()) {
+        say(&format!(
+            "not in force, because the database holds the desired state: {} (change it with `gatehouse product`, `subscription` or `apply`, or set `control.source: file`)",
+            names(&report["overruled"])
+        ));
+    }
     Ok(())
 }
 

@@ -67,13 +67,15 @@ impl Reloader {
             Ok::<_, anyhow::Error>(config)
         })
         .await??;
-        self.control.follow_file(next.decree())?;
+        let overruled = self.control.follow_file(next.decree())?;
         let next = next.decreed(self.control.effective());
-        let report = compare(&current, &next)?;
+        let mut report = compare(&current, &next)?;
+        report.overruled = overruled.into_iter().map(str::to_owned).collect();
         self.parts.apply(&current, &next)?;
         tracing::info!(
             changed = report.changed.join(", "),
             restart_needed = report.restart_needed.join(", "),
+            overruled = report.overruled.join(", "),
             "configuration reloaded"
         );
         *current = next;

@@ -180,7 +180,11 @@ fn show_changes(report: &Value) -> anyhow::Result<()> {
 fn document(file: &Path) -> anyhow::Result<Value> {
     let bad =
         |error: String| ExitWith::error(Exit::BadConfig, format!("{}: {error}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
+    let text = match file.as_os_str() == "-" {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(file),
+    };
+    let text = text.map_err(|error| bad(error.to_string()))?;
     serde_saphyr::from_str(&text).map_err(|error| bad(error.to_string()))
 }
 

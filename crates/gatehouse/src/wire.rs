@@ -336,7 +336,16 @@ async fn follow_secrets(
 async fn open_control(config: &Config, ledger: &Ledger) -> anyhow::Result<Control> {
     let settings = config.control()?;
     let hasher = config.hasher()?;
-    Control::open(settings, config.decree(), hasher, ledger.clone()).await.context("control")
+    let control = Control::open(settings, config.decree(), hasher, ledger.clone()).await;
+    let control = control.context("control")?;
+    let overruled = control.follow_file(config.decree())?;
+    if !overruled.is_empty() {
+        tracing::info!(
+            overruled = overruled.join(", "),
+            "the database holds the desired state: what the configuration file says of it is not in force"
+        );
+    }
+    Ok(control)
 }
 
 /// How the desired state stands, for health questions.

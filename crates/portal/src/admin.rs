@@ -40,6 +40,8 @@ pub struct ReloadReport {
     pub changed: Vec<String>,
     /// Settings that changed in the file and wait for a restart.
     pub restart_needed: Vec<String>,
+    /// Settings of the file that are not in force, because the database holds the desired state.
+    pub overruled: Vec<String>,
 }
 
 /// The backends.

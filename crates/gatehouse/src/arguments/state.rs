@@ -10,7 +10,7 @@ use super::ConfigFile;
 pub(crate) struct ApplyArguments {
     #[command(flatten)]
     pub(crate) file: ConfigFile,
-    /// The document, as `gatehouse export` prints it, in YAML or JSON.
+    /// The document, as `gatehouse export` prints it, in YAML or JSON; `-` for standard input.
     #[arg(long = "file", short = 'f', value_name = "FILE")]
     pub(crate) document: PathBuf,
     /// Only print what would change.
@@ -96,7 +96,7 @@ pub(crate) enum ProductCommand {
 pub(crate) struct ProductPutArguments {
     #[command(flatten)]
     pub(crate) file: ConfigFile,
-    /// The product.
+    /// The product, in YAML or JSON; `-` for standard input.
     #[arg(long = "file", short = 'f', value_name = "FILE")]
     pub(crate) document: PathBuf,
 }

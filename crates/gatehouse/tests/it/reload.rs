@@ -64,3 +64,16 @@ fn a_changed_configuration_takes_effect_without_a_restart_or_not_at_all() {
     eventually("the subscription is suspended", || (status() == 401).then_some(()));
     assert!(gateway.terminate());
 }
+
+#[test]
+fn what_the_database_overrules_in_the_file_is_named() {
+    let backend = Backend::start();
+    let mut gateway = Gateway::new(&backend, &[]);
+    gateway.start();
+    assert_eq!(gateway.call(CHAT, &[], BODY).status, 200);
+    rewrite(&gateway, "subscriptions:\n  - id: ", "subscriptions:\n  - state: suspended\n    id: ");
+    let (code, said) = reload(&gateway);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("holds the desired state: subscriptions"), "{said}");
+    assert_eq!(gateway.call(CHAT, &[], BODY).status, 200);
+}
