@@ -92,6 +92,7 @@ impl Appender {
     /// Adds a frame to the commit and answers its sequence.
     pub(crate) fn push(&mut self, frame: &Frame) -> u64 {
         let sequence = self.encoder.push(frame);
+        self.shared.kinds.note(frame.kind, sequence);
         match frame.kind {
             Kind::Opened => self.effects.push((frame.interaction, Some(sequence))),
             Kind::Closed => self.effects.push((frame.interaction, None)),

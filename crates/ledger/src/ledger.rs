@@ -17,7 +17,7 @@ use crate::keeper;
 use crate::queue::{Commit, Frames, Queue};
 use crate::reader::Reader;
 use crate::recovery::{self, Found, Recovery};
-use crate::shared::{Bell, Counters, LOCK, Progress, Shared};
+use crate::shared::{Bell, Counters, KindMarks, LOCK, Progress, Shared};
 use crate::spares::Spares;
 use crate::writer::Writer;
 use crate::{Durability, Error, ErrorKind, LedgerConfig};
@@ -115,6 +115,7 @@ impl Ledger {
             ledger: head.head().ledger,
             queue: Queue::new(config.queue_bytes_max),
             progress: Progress::new(position),
+            kinds: KindMarks::new(position.sequence),
             state: watch::Sender::new(State::Serving),
             segments: Mutex::new(segments),
             spares,

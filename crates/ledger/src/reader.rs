@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::Frame;
+use event::{Frame, Kind};
 
 use crate::format::{COMMIT_HEADER_BYTES, CommitHeader, Defect, StoredFrame, decode_body};
 use crate::shared::{LOCK, Segment, Shared};
@@ -28,6 +28,8 @@ pub struct Reader {
     shared: Arc<Shared>,
     /// The sequence to answer next.
     next: u64,
+    /// Frames of other kinds are passed over; empty: none is.
+    only: Vec<Kind>,
     place: Option<Place>,
     /// What is left of the commit at hand.
     frames: std::vec::IntoIter<StoredFrame>,
@@ -44,8 +46,13 @@ struct Place {
 
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, from_sequence: u64) -> Result<Self, Error> {
-        let mut reader =
-            Self { shared, next: from_sequence, place: None, frames: Vec::new().into_iter() };
+        let mut reader = Self {
+            shared,
+            next: from_sequence,
+            only: Vec::new(),
+            place: None,
+            frames: Vec::new().into_iter(),
+        };
         if from_sequence == 0 {
             reader.next = reader.shared.segments.lock().expect(LOCK)[0].first_sequence;
         } else if from_sequence > reader.shared.progress.position().sequence + 1 {
@@ -59,13 +66,20 @@ impl Reader {
         Ok(reader)
     }
 
-    /// The sequence that [`Reader::next`] will answer.
+    /// Answers frames of these kinds alone from now on. What came into the ledger since it was opened
+    /// and holds none of them is not even read.
+    pub fn only(mut self, kinds: &[Kind]) -> Self {
+        self.only = kinds.to_vec();
+        self
+    }
+
+    /// The sequence at which [`Reader::next`] goes on.
     pub fn position(&self) -> u64 {
         self.next
     }
 
     /// The next durable frame; waits up to `wait` for one, then answers none. None at once if the
-    /// ledger was closed.
+    /// ledger was closed, or if what came holds nothing that is wanted.
     pub fn next(&mut self, wait: Duration) -> Result<Option<Entry>, Error> {
         loop {
             if let Some(stored) = self.frames.next() {
@@ -73,13 +87,30 @@ impl Reader {
                     continue;
                 }
                 self.next = stored.sequence + 1;
-                return self.entry(stored).map(Some);
+                if self.wants(stored.kind) {
+                    return self.entry(stored).map(Some);
+                }
+                continue;
             }
-            if !self.shared.progress.wait_for(self.next, wait) {
+            if !self.shared.progress.wait_for(self.next, wait) || self.pass_over() {
                 return Ok(None);
             }
             self.read_commit()?;
         }
+    }
+
+    fn wants(&self, kind: u8) -> bool {
+        self.only.is_empty() || self.only.iter().any(|wanted| *wanted as u8 == kind)
+    }
+
+    /// Goes to the end if nothing before it is wanted.
+    fn pass_over(&mut self) -> bool {
+        let end = self.shared.progress.position().sequence;
+        let is_over = !self.only.is_empty() && self.shared.kinds.last(&self.only) < self.next;
+        if is_over {
+            self.next = end + 1;
+        }
+        is_over
     }
 
     fn entry(&self, stored: StoredFrame) -> Result<Entry, Error> {

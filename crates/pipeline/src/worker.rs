@@ -17,6 +17,8 @@ use crate::{Error, ErrorKind, State};
 
 /// How long the thread waits for a frame before it looks whether it shall stop.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
+/// Rest once all was read, so that one wake serves many commits.
+const REST: Duration = Duration::from_millis(5);
 /// How long a thread that shall stop goes on with what is already in the ledger.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 /// First pause after a failure; each further one doubles it.
@@ -113,7 +115,12 @@ impl Worker {
     fn step(&mut self, reader: &mut Reader, is_stopping: bool) -> Result<bool, Error> {
         let wait = if is_stopping { Duration::ZERO } else { self.line.wait(Instant::now()) };
         let mut found = true;
-        match reader.next(wait) {
+        let mut next = reader.next(Duration::ZERO);
+        if !is_stopping && matches!(next, Ok(None)) {
+            std::thread::park_timeout(REST.min(wait));
+            next = reader.next(wait);
+        }
+        match next {
             Ok(Some(entry)) => self.line.take(entry, Instant::now())?,
             Ok(None) => found = false,
             // One frame that only a newer version can read; the reader has gone past it.

@@ -15,8 +15,9 @@ use crate::{Error, ErrorKind, Snapshot};
 
 /// The ledger's name for this consumer.
 const CONSUMER: &str = "shared";
-/// How long the thread waits for a frame before it looks whether it shall stop.
-const IDLE_WAIT: Duration = Duration::from_millis(100);
+/// With all read, the thread rests so long: nobody waits for it, and to be woken by every commit would
+/// cost each call.
+const REST: Duration = Duration::from_millis(20);
 /// Frames wait this long for others to be applied with them.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 /// With nothing to apply the cursor still moves, so that a start reads little and segments go.
@@ -30,8 +31,8 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// State made from the frames of the ledger, kept in tables of its own in the snapshot.
 pub trait Projection: Send {
-    /// Frames of this kind are applied; the others are not even kept in memory.
-    fn wants(&self, kind: Kind) -> bool;
+    /// Frames of these kinds are applied; the others are not even read.
+    fn kinds(&self) -> &'static [Kind];
 
     /// Changes the tables as these frames say, which come in order and each in exactly one transaction
     /// that is committed. Called with none when the follower starts, so that the tables are made.
@@ -125,6 +126,9 @@ impl Follower {
     pub fn settle(&self, wait: Duration) -> bool {
         let target = *self.ledger.durable().borrow();
         self.shared.hurry.store(true, Ordering::Release);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
         let held = self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.shared.moved.wait_timeout_while(held, wait, |()| self.applied() < target);
         self.shared.hurry.store(false, Ordering::Release);
@@ -158,7 +162,7 @@ impl Worker {
     fn catch_up(&mut self, end: u64) -> Result<(), Error> {
         self.commit()?;
         let mut reader = self.reader()?;
-        while self.next <= end && self.step(&mut reader, Duration::ZERO)? {
+        while self.next <= end && self.step(&mut reader)? {
             if self.is_due() {
                 self.commit()?;
             }
@@ -197,53 +201,45 @@ impl Worker {
         let mut reader = self.reader()?;
         loop {
             let is_stopping = self.shared.stopping.load(Ordering::Acquire);
-            let wait = if is_stopping { Duration::ZERO } else { self.wait() };
-            let found = self.step(&mut reader, wait)?;
+            let found = self.step(&mut reader)?;
             if self.is_due() || (is_stopping && !found) {
                 self.commit()?;
             }
-            if !found && self.batch.is_empty() {
+            if found {
+                continue;
+            }
+            if self.batch.is_empty() {
                 self.report();
             }
-            if !found && is_stopping {
+            if is_stopping {
                 return Ok(());
             }
-            if !found && self.ledger.state() == ledger::State::Closed {
-                // A closed ledger answers at once that there is nothing; only `stop` is to come.
-                std::thread::park_timeout(IDLE_WAIT);
-            }
+            std::thread::park_timeout(REST);
         }
     }
 
-    /// Takes one frame or waits for it; false if there was none.
-    fn step(&mut self, reader: &mut Reader, wait: Duration) -> Result<bool, Error> {
-        match reader.next(wait) {
+    /// Takes one frame; false if there was none.
+    fn step(&mut self, reader: &mut Reader) -> Result<bool, Error> {
+        let found = reader.next(Duration::ZERO);
+        self.next = reader.position();
+        match found {
             Ok(Some(entry)) => self.take(entry),
             Ok(None) => return Ok(false),
             // One frame that only a newer version can read; the reader has gone past it.
             Err(error) if error.kind() == ledger::ErrorKind::Invalid => {}
             Err(error) => return Err(Error::ledger(error)),
         }
-        self.next = reader.position();
         Ok(true)
     }
 
     fn take(&mut self, entry: Entry) {
         let Frame { interaction, kind, payload } = entry.frame;
-        if !self.projections.iter().any(|projection| projection.wants(kind)) {
-            return;
-        }
         // A copy: the original would keep the whole commit that it came in.
         let payload = Bytes::copy_from_slice(&payload);
         self.batch_bytes += payload.len();
         self.batch_since.get_or_insert_with(Instant::now);
         let frame = Frame { interaction, kind, payload };
         self.batch.push(Entry { sequence: entry.sequence, frame });
-    }
-
-    fn wait(&self) -> Duration {
-        let Some(since) = self.batch_since else { return IDLE_WAIT };
-        (since + COMMIT_INTERVAL).saturating_duration_since(Instant::now()).min(IDLE_WAIT)
     }
 
     fn is_due(&self) -> bool {
@@ -265,7 +261,7 @@ impl Worker {
             for projection in projections.iter_mut() {
                 let wanted: Vec<Entry> = batch
                     .iter()
-                    .filter(|entry| projection.wants(entry.frame.kind))
+                    .filter(|entry| projection.kinds().contains(&entry.frame.kind))
                     .cloned()
                     .collect();
                 projection.apply(&wanted, transaction)?;
@@ -311,12 +307,14 @@ impl Worker {
     }
 
     fn reader(&self) -> Result<Reader, Error> {
-        match self.ledger.reader(self.next) {
+        let reader = match self.ledger.reader(self.next) {
             Err(error) if error.kind() == ledger::ErrorKind::Released => {
                 tracing::error!(%error, "records were given up before the snapshot had them");
-                self.ledger.reader(0).map_err(Error::ledger)
+                self.ledger.reader(0)
             }
-            reader => reader.map_err(Error::ledger),
-        }
+            reader => reader,
+        };
+        let kinds: Vec<_> = self.projections.iter().flat_map(|one| one.kinds()).copied().collect();
+        Ok(reader.map_err(Error::ledger)?.only(&kinds))
     }
 }

@@ -432,8 +432,8 @@ struct ObjectProjection {
 }
 
 impl Projection for ObjectProjection {
-    fn wants(&self, kind: Kind) -> bool {
-        kind == Kind::Objects
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Objects]
     }
 
     fn apply(&mut self, frames: &[Entry], transaction: &WriteTransaction) -> Result<(), Error> {

@@ -23,8 +23,8 @@ struct Tally {
 }
 
 impl Projection for Tally {
-    fn wants(&self, kind: Kind) -> bool {
-        kind == Kind::Closed
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Closed]
     }
 
     fn apply(&mut self, frames: &[Entry], transaction: &WriteTransaction) -> Result<(), Error> {

@@ -148,7 +148,7 @@ impl Encoder {
     }
 }
 
-/// How much of its time the writer may spend on compression: at most a sixteenth, so that under full
+/// How much of its time the writer may spend on compression: at most a sixty-fourth, so that under full
 /// load it is throughput that counts, and else every byte.
 struct Budget {
     credit: Duration,
@@ -159,7 +159,7 @@ struct Budget {
 
 impl Budget {
     /// One part in so many of the time that passes is credit.
-    const PART: u32 = 16;
+    const PART: u32 = 64;
     const CREDIT_MAX: Duration = Duration::from_millis(50);
 
     fn new() -> Self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use event::{Frame, Timestamp};
+use event::{Frame, Kind, Timestamp};
 
 use super::support::*;
 use crate::{Durability, ErrorKind, Ledger, LedgerConfig, State};
@@ -286,4 +286,32 @@ async fn an_open_list_longer_than_a_segment_makes_the_segment_longer() {
     assert_eq!(read_from(&ledger, 2_002)[1_999].frame, interrupted(1_999));
     let wait = Duration::ZERO;
     assert_eq!(ledger.reader(4_002).unwrap().next(wait).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_reader_of_some_kinds_passes_over_the_others_and_misses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path(), &small());
+    keep(&ledger, [opened(1), closed(1)]).await;
+    ledger.close().await.unwrap();
+    drop(ledger);
+    let (ledger, _) = open(dir.path(), &small());
+    let mut reader = ledger.reader(0).unwrap().only(&[Kind::Closed]);
+    let mut found = Vec::new();
+    for round in 2..40 {
+        // Rounds without an end are passed over, over changes of segment too.
+        keep(&ledger, [opened(round), chunk(round, 900)]).await;
+        if round % 4 == 0 {
+            keep(&ledger, [closed(round)]).await;
+        }
+        let mut looks = 0;
+        while reader.position() <= *ledger.durable().borrow() {
+            found.extend(reader.next(Duration::ZERO).unwrap());
+            looks += 1;
+            assert!(looks < 10, "every look gets on");
+        }
+    }
+    let ends: Vec<Frame> = found.into_iter().map(|entry| entry.frame).collect();
+    let expected: Vec<Frame> = std::iter::once(1).chain((4..40).step_by(4)).map(closed).collect();
+    assert_eq!(ends, expected);
 }

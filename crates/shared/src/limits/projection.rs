@@ -32,8 +32,8 @@ pub struct LimitProjection {
 }
 
 impl Projection for LimitProjection {
-    fn wants(&self, kind: Kind) -> bool {
-        kind == Kind::Charges
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Charges]
     }
 
     fn apply(&mut self, frames: &[Entry], transaction: &WriteTransaction) -> Result<(), Error> {
