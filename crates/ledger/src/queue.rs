@@ -1,7 +1,7 @@
 //! The queue between those who append and the one who writes; bounded in bytes.
 
 use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event::Frame;
 use smallvec::SmallVec;
@@ -39,6 +39,14 @@ pub(crate) struct Append {
     pub(crate) done: oneshot::Sender<Result<u64, Error>>,
 }
 
+/// How long the writer lets appends gather once there is one: until so many wait, or the time since it
+/// came to take them is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gather {
+    pub(crate) appends: usize,
+    pub(crate) patience: Duration,
+}
+
 /// What the writer got from [`Queue::take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -53,7 +61,8 @@ struct Waiting {
     /// Why appends are refused at this moment.
     refusal: Option<Error>,
     closing: bool,
-    writer_waits: bool,
+    /// The writer waits for so many appends; 0: it does not wait.
+    writer_waits_for: usize,
 }
 
 /// See the module.
@@ -128,7 +137,11 @@ impl Queue {
                 return Err(refusal.clone());
             }
             waiting.appends.push(Append { frames, cost, done });
-            std::mem::take(&mut waiting.writer_waits)
+            let wake = (1..=waiting.appends.len()).contains(&waiting.writer_waits_for);
+            if wake {
+                waiting.writer_waits_for = 0;
+            }
+            wake
         };
         permit.forget();
         if wake {
@@ -138,19 +151,31 @@ impl Queue {
     }
 
     /// Moves all that waits into `appends` (which must be empty), waiting up to `wait` for some.
-    pub(crate) fn take(&self, appends: &mut Vec<Append>, wait: Duration) -> Taken {
-        let mut waiting = self.lock();
-        if waiting.appends.is_empty() && !waiting.closing {
-            waiting.writer_waits = true;
-            let idle = |waiting: &mut Waiting| waiting.appends.is_empty() && !waiting.closing;
-            waiting = self.work.wait_timeout_while(waiting, wait, idle).expect(LOCK).0;
-            waiting.writer_waits = false;
-        }
+    pub(crate) fn take(&self, appends: &mut Vec<Append>, wait: Duration, gather: Gather) -> Taken {
+        let began = Instant::now();
+        let mut waiting = self.wait_for(self.lock(), 1, wait);
         if !waiting.appends.is_empty() {
+            let left = gather.patience.saturating_sub(began.elapsed());
+            waiting = self.wait_for(waiting, gather.appends, left);
             std::mem::swap(&mut waiting.appends, appends);
             return Taken::Work;
         }
         if waiting.closing { Taken::Closing } else { Taken::Idle }
+    }
+
+    fn wait_for<'a>(
+        &self,
+        mut waiting: MutexGuard<'a, Waiting>,
+        count: usize,
+        wait: Duration,
+    ) -> MutexGuard<'a, Waiting> {
+        let few = |waiting: &mut Waiting| waiting.appends.len() < count && !waiting.closing;
+        if few(&mut waiting) && !wait.is_zero() {
+            waiting.writer_waits_for = count;
+            waiting = self.work.wait_timeout_while(waiting, wait, few).expect(LOCK).0;
+            waiting.writer_waits_for = 0;
+        }
+        waiting
     }
 
     /// Waits for the moment of a new try, or until the ledger is being closed (then true).

@@ -1,8 +1,8 @@
 //! The writer thread: takes what waits, writes it, syncs once, wakes all who wait for it.
 //!
 //! While one group is being synced the next one gathers, so the group grows with the load. Where
-//! appends come fast, the writer also rests for the moment in which a few more come, so that one
-//! wake, one write and one sync serve them all; a lone append never waits for a timer.
+//! appends come fast, the writer also waits for the moment in which as many come as came last, so that
+//! one wake, one write and one sync serve them all; a lone append never waits for a timer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::appender::{Appender, poisoned};
 use crate::format::frame_bytes;
-use crate::queue::{Append, Taken, closed};
+use crate::queue::{Append, Gather, Taken, closed};
 use crate::shared::{Counters, Shared};
 use crate::{Durability, Error, State};
 
@@ -61,15 +61,11 @@ impl Writer {
         let mut taken = Vec::new();
         loop {
             let wait = self.wait();
-            let step = match shared.queue.take(&mut taken, wait) {
+            let step = match shared.queue.take(&mut taken, wait, self.pace.gather()) {
                 Taken::Work => {
                     self.pace.note(taken.len(), Instant::now());
                     self.pending.extend(taken.drain(..));
-                    let written = self.write_pending();
-                    if let Some(rest) = self.pace.rest() {
-                        std::thread::sleep(rest);
-                    }
-                    written
+                    self.write_pending()
                 }
                 Taken::Idle => self.tick(),
                 Taken::Closing => break,
@@ -228,28 +224,32 @@ struct Pace {
 }
 
 impl Pace {
-    /// A rest is as long as so many appends take to come.
-    const GATHERED: u32 = 4;
-    /// Longest rest; where appends come more slowly than this allows, there is none.
-    const REST_MAX: Duration = Duration::from_millis(1);
+    /// It pays where so many appends come within the longest wait.
+    const FEW: u32 = 4;
+    /// The wait is as long as so many appends take to come, and no longer than the other.
+    const MANY: u32 = 12;
+    const PATIENCE_MAX: Duration = Duration::from_millis(1);
 
     fn new() -> Self {
-        Self { gap: Self::REST_MAX, last: 0, seen_at: None }
+        Self { gap: Self::PATIENCE_MAX, last: 0, seen_at: None }
     }
 
     fn note(&mut self, appends: usize, now: Instant) {
-        let passed = self.seen_at.map_or(Self::REST_MAX, |seen_at| now.duration_since(seen_at));
+        let passed = self.seen_at.map_or(Self::PATIENCE_MAX, |seen_at| now.duration_since(seen_at));
         self.seen_at = Some(now);
         self.last = appends;
         let count = u32::try_from(appends.max(1)).unwrap_or(u32::MAX);
-        // One long pause ends the rests at once; many short gaps bring them back.
+        // One long pause ends the waiting at once; many short gaps bring it back.
         self.gap = (self.gap * 7 + passed / count) / 8;
     }
 
-    /// One append after the other is a caller that waits for each: none.
-    fn rest(&self) -> Option<Duration> {
-        let rest = self.gap * Self::GATHERED;
-        (self.last > 1 && rest <= Self::REST_MAX).then_some(rest)
+    /// One append after the other is a caller that waits for each: then there is nothing to wait for.
+    fn gather(&self) -> Gather {
+        if self.last < 2 || self.gap * Self::FEW > Self::PATIENCE_MAX {
+            return Gather::default();
+        }
+        let patience = (self.gap * Self::MANY).min(Self::PATIENCE_MAX);
+        Gather { appends: self.last, patience }
     }
 }
 
@@ -271,33 +271,32 @@ impl Drop for End<'_> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_writer_rests_only_where_appends_come_fast_and_together() {
-        let start = Instant::now();
-        let rest_after = |appends: usize, gap: Duration| {
-            let mut pace = Pace::new();
-            for group in 0..50 {
-                pace.note(appends, start + gap * group);
-            }
-            pace.rest()
-        };
-        assert_eq!(rest_after(1, Duration::from_micros(100)), None, "a lone caller");
-        assert_eq!(rest_after(2, Duration::from_millis(1)), None, "slow ones");
-        let rest = rest_after(4, Duration::from_micros(400)).expect("many callers");
-        assert!(
-            rest >= Duration::from_micros(400) && rest < Duration::from_micros(420),
-            "{rest:?}"
-        );
-    }
-
-    #[test]
-    fn one_pause_ends_the_rests() {
+    fn paced(appends: usize, gap: Duration) -> Pace {
         let start = Instant::now();
         let mut pace = Pace::new();
         for group in 0..50 {
-            pace.note(4, start + Duration::from_micros(400) * group);
+            pace.note(appends, start + gap * group);
         }
-        pace.note(4, start + Duration::from_secs(1));
-        assert_eq!(pace.rest(), None);
+        pace
+    }
+
+    #[test]
+    fn the_writer_waits_only_where_appends_come_fast_and_together() {
+        let none = Gather::default();
+        assert_eq!(paced(1, Duration::from_micros(100)).gather(), none, "a lone caller");
+        assert_eq!(paced(2, Duration::from_millis(1)).gather(), none, "slow ones");
+        let gather = paced(4, Duration::from_micros(200)).gather();
+        assert_eq!(gather.appends, 4);
+        let patience = Duration::from_micros(600)..Duration::from_micros(640);
+        assert!(patience.contains(&gather.patience), "{gather:?}");
+        let gather = paced(4, Duration::from_micros(800)).gather();
+        assert_eq!(gather.patience, Pace::PATIENCE_MAX);
+    }
+
+    #[test]
+    fn one_pause_ends_the_waiting() {
+        let mut pace = paced(4, Duration::from_micros(400));
+        pace.note(4, Instant::now() + Duration::from_secs(1));
+        assert_eq!(pace.gather(), Gather::default());
     }
 }
