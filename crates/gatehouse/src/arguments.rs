@@ -35,6 +35,9 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Ask the record in KQL: one query, or a prompt when none is given.
     Query(QueryArguments),
+    /// The query language, for editors.
+    #[command(subcommand)]
+    Kql(KqlCommand),
     /// Follow interactions as they end.
     Tail(TailArguments),
     /// Prove the record.
@@ -184,12 +187,38 @@ pub(crate) struct QueryArguments {
     pub(crate) file: ConfigFile,
     /// The query; `-` reads it from standard input, none opens a prompt.
     pub(crate) query: Option<String>,
-    /// How to print the result.
-    #[arg(long, short, value_enum, default_value_t = OutputFormat::Table)]
-    pub(crate) output: OutputFormat,
+    /// How to print the result; a chart for people where the query says `render`.
+    #[arg(long, short, value_enum, default_value_t = QueryOutput::Table)]
+    pub(crate) output: QueryOutput,
     /// What prompts and answers are read for; needed to read any, and kept in `ContentReads`.
     #[arg(long, default_value = "")]
     pub(crate) purpose: String,
+    /// Ask the tables in this data folder, while no gateway runs on it.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// How the result of a query is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum QueryOutput {
+    /// Aligned columns or a chart, for people.
+    Table,
+    /// One array of objects.
+    Json,
+    /// One object a line.
+    Ndjson,
+    /// Comma-separated values (RFC 4180) with a header line.
+    Csv,
+    /// An Apache Parquet file.
+    Parquet,
+    /// A file of Arrow's IPC format.
+    Arrow,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum KqlCommand {
+    /// Serve an editor over standard input and output: completion, mistakes, meaning, layout.
+    Lsp,
 }
 
 /// How results are printed.

@@ -1,10 +1,12 @@
 //! The command line as a client of a running gateway's admin listener.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context;
 use gateway::TlsConfig;
+use kql::FileFormat;
 use serde_json::{Value, json};
 
 use crate::config::Config;
@@ -53,12 +55,35 @@ impl Client {
 
     /// Runs a query.
     pub(crate) fn query(&self, query: &str) -> anyhow::Result<Answer> {
+        self.ask("POST", "/v1/rest/query", self.body(query).as_bytes()).map(Answer)
+    }
+
+    /// Writes the result of a query into `out`, as a file of this format.
+    pub(crate) fn save(
+        &self,
+        query: &str,
+        format: FileFormat,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        let target = format!("/admin/v1/query/export?format={}", format.name());
+        let body = self.body(query);
+        let response =
+            self.exchange("POST", &target, body.as_bytes(), |address, tls, request| match tls {
+                None => http::fetch(address, request, out),
+                Some(tls) => pinned::fetch(address, tls, request, out),
+            })?;
+        if response.status == 200 {
+            return Ok(());
+        }
+        self.read(&response).map(drop)
+    }
+
+    fn body(&self, query: &str) -> String {
         let mut body = json!({ "db": "gatehouse", "csl": query });
         if !self.purpose.is_empty() {
             body["properties"] = json!({ "Options": { "x-gatehouse-purpose": self.purpose } });
         }
-        let body = body.to_string();
-        self.ask("POST", "/v1/rest/query", body.as_bytes()).map(Answer)
+        body.to_string()
     }
 
     /// Asks something of the administration.
@@ -72,6 +97,24 @@ impl Client {
     }
 
     fn ask(&self, method: &str, target: &str, body: &[u8]) -> anyhow::Result<Value> {
+        let response = self.exchange(method, target, body, |address, tls, request| match tls {
+            None => http::send(address, request),
+            Some(tls) => pinned::send(address, tls, request),
+        })?;
+        self.read(&response)
+    }
+
+    fn exchange(
+        &self,
+        method: &str,
+        target: &str,
+        body: &[u8],
+        send: impl FnOnce(
+            SocketAddr,
+            Option<&TlsConfig>,
+            &http::Request<'_>,
+        ) -> anyhow::Result<http::Response>,
+    ) -> anyhow::Result<http::Response> {
         let authorization = format!("Bearer {}", self.token);
         let headers = [
             ("Authorization", &*authorization),
@@ -79,11 +122,7 @@ impl Client {
             ("User-Agent", concat!("gatehouse/", env!("CARGO_PKG_VERSION"))),
         ];
         let request = http::Request { method, target, headers: &headers, body };
-        let sent = match &self.tls {
-            None => http::send(self.address, &request),
-            Some(tls) => pinned::send(self.address, tls, &request),
-        };
-        let response = sent.map_err(|error| {
+        send(self.address, self.tls.as_ref(), &request).map_err(|error| {
             ExitWith::error(
                 Exit::Unreachable,
                 format!(
@@ -91,7 +130,10 @@ impl Client {
                     self.address
                 ),
             )
-        })?;
+        })
+    }
+
+    fn read(&self, response: &http::Response) -> anyhow::Result<Value> {
         let answer: Value = serde_json::from_slice(&response.body)
             .with_context(|| format!("{} does not answer as a gateway does", self.address))?;
         match response.status {

@@ -3,13 +3,15 @@
 //! HTTP/1.0, one connection per exchange, so that the end of the answer is the end of the
 //! connection. Model traffic never goes this way: that is the crate `net`.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Cursor, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
-/// Longest answer read, in bytes.
+/// Longest head of an answer, in bytes.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Longest answer held, in bytes; what is saved as it comes may be longer.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
@@ -34,6 +36,15 @@ pub(crate) fn send(address: SocketAddr, request: &Request<'_>) -> anyhow::Result
     converse(connect(address)?, address, request)
 }
 
+/// Sends a request; the body of an answer 200 goes into `out`.
+pub(crate) fn fetch(
+    address: SocketAddr,
+    request: &Request<'_>,
+    out: &mut dyn Write,
+) -> anyhow::Result<Response> {
+    save(connect(address)?, address, request, out)
+}
+
 /// An open connection.
 pub(crate) fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
@@ -47,6 +58,36 @@ pub(crate) fn converse(
     address: SocketAddr,
     request: &Request<'_>,
 ) -> anyhow::Result<Response> {
+    let (status, begun) = begin(&mut stream, address, request)?;
+    let mut body = Vec::new();
+    copy(&mut begun.chain(stream).take(ANSWER_BYTES_MAX), &mut body)?;
+    Ok(Response { status, body })
+}
+
+/// Sends a request on an open connection; the body of an answer 200 goes into `out` as it comes, and
+/// what is answered otherwise is returned.
+pub(crate) fn save(
+    mut stream: impl Read + Write,
+    address: SocketAddr,
+    request: &Request<'_>,
+    out: &mut dyn Write,
+) -> anyhow::Result<Response> {
+    let (status, begun) = begin(&mut stream, address, request)?;
+    let mut body = Vec::new();
+    let mut rest = begun.chain(stream);
+    match status {
+        200 => copy(&mut rest, out)?,
+        _ => copy(&mut rest.take(ANSWER_BYTES_MAX), &mut body)?,
+    }
+    Ok(Response { status, body })
+}
+
+/// Sends a request; the status of the answer, and what has come of its body with the head.
+fn begin(
+    stream: &mut (impl Read + Write),
+    address: SocketAddr,
+    request: &Request<'_>,
+) -> anyhow::Result<(u16, Cursor<Vec<u8>>)> {
     let mut head = format!(
         "{} {} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n",
         request.method,
@@ -59,20 +100,33 @@ pub(crate) fn converse(
     head.push_str("\r\n");
     stream.write_all(head.as_bytes())?;
     stream.write_all(request.body)?;
-    let mut answer = Vec::new();
-    match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer) {
-        // Some end without TLS's farewell.
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
-        read => drop(read?),
-    }
-    let end = answer
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .context("the answer has no head")?;
+    let (mut answer, mut piece) = (Vec::new(), [0; 8 << 10]);
+    let end = loop {
+        if let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end;
+        }
+        let read = stream.read(&mut piece)?;
+        if read == 0 || answer.len() > HEAD_BYTES_MAX {
+            bail!("the answer has no head");
+        }
+        answer.extend_from_slice(&piece[..read]);
+    };
     let head = std::str::from_utf8(&answer[..end]).context("the answer's head is no text")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Ok(Response {
-        status: status.context("the answer has no status")?,
-        body: answer.split_off(end + 4),
-    })
+    let status = status.context("the answer has no status")?;
+    Ok((status, Cursor::new(answer.split_off(end + 4))))
+}
+
+/// All there is; some connections end without TLS's farewell.
+fn copy(from: &mut impl Read, to: &mut dyn Write) -> anyhow::Result<()> {
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(read) => to.write_all(&piece[..read])?,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }

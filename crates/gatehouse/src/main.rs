@@ -12,6 +12,7 @@ mod exit;
 mod http;
 mod init;
 mod keys;
+mod lsp;
 mod monitoring;
 mod output;
 mod pinned;
@@ -32,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use arguments::{Arguments, AuditCommand, Command, ConfigCommand, KeysCommand};
+use arguments::{Arguments, AuditCommand, Command, ConfigCommand, KeysCommand, KqlCommand};
 use terminal::{print, say};
 
 /// Many small, short-lived buffers on several threads: what mimalloc is made for.
@@ -67,6 +68,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Query(arguments) => query::run(&arguments),
+        Command::Kql(KqlCommand::Lsp) => lsp::run(),
         Command::Tail(arguments) => tail::run(&arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(&arguments),
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(&arguments),

@@ -4,6 +4,7 @@ use anyhow::Context;
 use serde_json::{Map, Value};
 
 use crate::arguments::OutputFormat;
+use crate::query::chart;
 
 /// Longest cell of a table for people; longer ones end in `…`. The other formats cut nothing.
 const CELL_CHARS_MAX: usize = 60;
@@ -16,6 +17,28 @@ impl Answer {
     pub(crate) fn render(&self, format: OutputFormat) -> anyhow::Result<String> {
         let results = portal::results(&self.0).iter();
         results.map(|table| Table(table).render(format)).collect()
+    }
+
+    /// For people: a chart where `render` asks for one, otherwise aligned columns.
+    pub(crate) fn show(&self, width: usize) -> anyhow::Result<String> {
+        let results = portal::results(&self.0);
+        let show = |(at, table): (usize, &Value)| {
+            let wanted = self.visualization(results.len(), at);
+            let text = |name: &str| wanted[name].as_str().unwrap_or_default().to_owned();
+            let (kind, title) = (text("Visualization"), text("Title"));
+            let wanted = chart::Wanted { kind: &kind, title: &title };
+            match chart::draw(&Table(table), &wanted, width) {
+                Some(chart) => Ok(chart),
+                None => Table(table).render(OutputFormat::Table),
+            }
+        };
+        results.iter().enumerate().map(show).collect()
+    }
+
+    /// How a result is to be shown: the table behind the results tells it, a row for each.
+    fn visualization(&self, count: usize, at: usize) -> Value {
+        let told = self.0["Tables"][count]["Rows"][at][0].as_str();
+        told.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
     /// What the gateway left out, if it cut the result.
@@ -31,7 +54,7 @@ impl Answer {
 }
 
 /// One result.
-struct Table<'a>(&'a Value);
+pub(crate) struct Table<'a>(pub(crate) &'a Value);
 
 impl Table<'_> {
     fn render(&self, format: OutputFormat) -> anyhow::Result<String> {
@@ -53,12 +76,23 @@ impl Table<'_> {
         portal::rows_as_objects(self.0).context("the gateway's answer is no query result")
     }
 
-    fn names(&self) -> Vec<&str> {
-        let columns = self.0["Columns"].as_array();
-        columns.into_iter().flatten().filter_map(|column| column["ColumnName"].as_str()).collect()
+    /// Names of the columns.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.of_columns("ColumnName")
     }
 
-    fn rows(&self) -> impl Iterator<Item = &Vec<Value>> {
+    /// Kusto's types of the columns.
+    pub(crate) fn types(&self) -> Vec<&str> {
+        self.of_columns("ColumnType")
+    }
+
+    fn of_columns(&self, what: &str) -> Vec<&str> {
+        let columns = self.0["Columns"].as_array();
+        columns.into_iter().flatten().filter_map(|column| column[what].as_str()).collect()
+    }
+
+    /// The rows.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &Vec<Value>> {
         self.0["Rows"].as_array().into_iter().flatten().filter_map(Value::as_array)
     }
 
@@ -123,6 +157,19 @@ mod tests {
             "Columns": [{ "ColumnName": "ip" }, { "ColumnName": "said" }],
             "Rows": [["10.0.0.1", "a,\nb"], ["10.0.0.2", { "x": 1 }], ["::1", null]],
         }] }))
+    }
+
+    #[test]
+    fn people_get_a_chart_where_the_query_renders_one() {
+        let visualization = json!({ "Visualization": "piechart", "Title": "Shares" }).to_string();
+        let answer = Answer(json!({ "Tables": [
+            { "Columns": [{ "ColumnName": "m", "ColumnType": "string" }, { "ColumnName": "n", "ColumnType": "long" }],
+              "Rows": [["gpt-4o", 3], ["o3", 1]] },
+            { "Columns": [{ "ColumnName": "Value" }], "Rows": [[visualization]] }, {}, {},
+        ] }));
+        let shown = answer.show(60).expect("shows");
+        assert!(shown.starts_with("Shares\ngpt-4o  █"), "{shown}");
+        assert!(shown.contains("75.0 %") && shown.contains("25.0 %"), "{shown}");
     }
 
     #[test]

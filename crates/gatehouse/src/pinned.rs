@@ -1,6 +1,7 @@
 //! The command line over TLS: the listener must show the certificate that stands in the configuration.
 
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -18,9 +19,26 @@ pub(crate) fn send(
     settings: &TlsConfig,
     request: &Request<'_>,
 ) -> anyhow::Result<Response> {
+    http::converse(connect(address, settings)?, address, request)
+}
+
+/// Sends a request; the body of an answer 200 goes into `out`.
+pub(crate) fn fetch(
+    address: SocketAddr,
+    settings: &TlsConfig,
+    request: &Request<'_>,
+    out: &mut dyn Write,
+) -> anyhow::Result<Response> {
+    http::save(connect(address, settings)?, address, request, out)
+}
+
+fn connect(
+    address: SocketAddr,
+    settings: &TlsConfig,
+) -> anyhow::Result<StreamOwned<ClientConnection, TcpStream>> {
     let name = ServerName::from(address.ip());
     let connection = ClientConnection::new(pinned(settings)?, name)?;
-    http::converse(StreamOwned::new(connection, http::connect(address)?), address, request)
+    Ok(StreamOwned::new(connection, http::connect(address)?))
 }
 
 /// TLS that believes in the certificate of the configuration and in no other, whatever its name.

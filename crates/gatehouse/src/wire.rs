@@ -225,6 +225,15 @@ impl kql::Engine for CurrentEngine {
         kql::Engine::run(&*self.0.load_full(), query, options).await
     }
 
+    async fn export(
+        &self,
+        query: &str,
+        options: &Options,
+        format: kql::FileFormat,
+    ) -> Result<kql::Export, QueryError> {
+        kql::Engine::export(&*self.0.load_full(), query, options, format).await
+    }
+
     fn catalogue(&self, access: &kql::Access) -> Arc<dyn kql::Catalogue> {
         kql::Engine::catalogue(&**self.0.load(), access)
     }

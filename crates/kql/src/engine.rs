@@ -29,8 +29,45 @@ pub trait Engine: Send + Sync {
     /// Binds and runs a query. Dropping the future cancels it.
     async fn run(&self, query: &str, options: &Options) -> Result<Frame, QueryError>;
 
+    /// Binds a query with one result and begins to write that as a file; nothing is cut. Dropping what comes
+    /// of it cancels the rest. `options.bytes_max` bounds the bytes of the file.
+    async fn export(
+        &self,
+        query: &str,
+        options: &Options,
+        format: FileFormat,
+    ) -> Result<Export, QueryError>;
+
     /// The tables that queries with this access may name.
     fn catalogue(&self, access: &Access) -> Arc<dyn Catalogue>;
+}
+
+/// The kind of file that a result becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileFormat {
+    /// Comma-separated values (RFC 4180) with a header line, safe to open in a spreadsheet.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+    /// Apache Parquet.
+    Parquet,
+    /// Arrow's IPC file format.
+    Arrow,
+}
+
+/// A result that leaves as a file.
+pub struct Export {
+    /// Columns with content that the query reads, as `Table.Column`, sorted.
+    pub content_columns: Vec<String>,
+    /// The file.
+    pub pieces: Box<dyn Pieces>,
+}
+
+/// A file as it is made.
+#[async_trait]
+pub trait Pieces: Send {
+    /// The next bytes; none at the end. After an error there is nothing more, and the file is not whole.
+    async fn next(&mut self) -> Option<Result<Vec<u8>, QueryError>>;
 }
 
 /// Limits and context of one run.
@@ -136,6 +173,21 @@ pub struct QueryError {
     message: String,
     diagnostics: Vec<Diagnostic>,
     content_columns: Vec<String>,
+}
+
+impl FileFormat {
+    /// Every format.
+    pub const ALL: [Self; 4] = [Self::Csv, Self::Ndjson, Self::Parquet, Self::Arrow];
+
+    /// Its name, which is also the ending of its files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
+            Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
+        }
+    }
 }
 
 impl QueryError {

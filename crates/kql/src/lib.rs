@@ -25,7 +25,10 @@ pub use access::{Access, Content, Rows};
 pub use assist::{Completion, CompletionKind, Completions, Hover, complete, format, hover};
 pub use compile::{Compiled, FoundColumn, check_syntax, compile, compile_with};
 pub use diagnostic::{Diagnostic, Severity, Span};
-pub use engine::{Catalogue, Engine, Frame, Options, QueryError, QueryErrorKind, Statistics};
+pub use engine::{
+    Catalogue, Engine, Export, FileFormat, Frame, Options, Pieces, QueryError, QueryErrorKind,
+    Statistics,
+};
 pub use function::{Aggregate, Function, Nature, Parameter, Returns, Signature, nearest_function};
 pub use operators::{OPERATORS, Operator, Support};
 pub use parser::QUERY_BYTES_MAX;

@@ -9,6 +9,7 @@ mod commands;
 mod error;
 mod pieces;
 mod request;
+mod running;
 mod schema;
 
 use axum::Json;
@@ -27,14 +28,14 @@ use crate::routes::{Dialect, deny};
 use crate::server::Portal;
 
 use answer::About;
-use request::Asked;
 
 pub(crate) use answer::{Pieces, now_ticks};
 pub use cells::json_value;
 pub(crate) use cells::{json_text_value, row_pieces, visualization};
 pub(crate) use error::{body, error};
 pub(crate) use pieces::stream;
-pub(crate) use request::{header, purpose};
+pub(crate) use request::{Asked, TIMEOUT_MAX, header, purpose};
+pub(crate) use running::Running;
 pub(crate) use schema::Catalogued;
 
 /// A query or a command.
@@ -91,7 +92,7 @@ pub(crate) async fn command(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let asked = match read(&headers, &body) {
+    let asked = match read(&portal, &headers, &body) {
         Ok(asked) => asked,
         Err(refusal) => return *refusal,
     };
@@ -123,7 +124,7 @@ async fn answer(
     body: &[u8],
     version: Version,
 ) -> Response {
-    let asked = match read(headers, body) {
+    let asked = match read(portal, headers, body) {
         Ok(asked) => asked,
         Err(refusal) => return *refusal,
     };
@@ -134,7 +135,16 @@ async fn answer(
     }
     let query =
         crate::reading::Asked { caller, query: &asked.csl, purpose: &asked.purpose, via: None };
-    let response = match portal.ask(&query, asked.options.clone()).await {
+    let running = portal.queries.begin(&caller.principal, &asked.id);
+    let result = tokio::select! {
+        result = portal.ask(&query, asked.options.clone()) => result,
+        () = running.cancelled.cancelled() => {
+            let text = "the query was cancelled by .cancel query";
+            Err(kql::QueryError::new(kql::QueryErrorKind::Cancelled, text))
+        }
+    };
+    drop(running);
+    let response = match result {
         Ok(frame) => {
             let about = About {
                 id: asked.id.clone(),
@@ -176,8 +186,8 @@ fn failed(failure: &kql::QueryError, id: &str) -> Response {
     (status, Json(body)).into_response()
 }
 
-fn read(headers: &HeaderMap, body: &[u8]) -> Result<Asked, Box<Response>> {
-    Asked::read(headers, body)
+fn read(portal: &Portal, headers: &HeaderMap, body: &[u8]) -> Result<Asked, Box<Response>> {
+    Asked::read(headers, body, portal.query_bytes_max)
         .map_err(|detail| Box::new(deny(&Problem::new(400, detail), Dialect::Kusto, headers)))
 }
 
@@ -191,6 +201,12 @@ fn marked(mut response: Response, id: &str, activity: Uuid) -> Response {
         headers.insert("x-ms-activity-id", activity);
     }
     response
+}
+
+/// The whole answer of version 1 to a query that ran elsewhere.
+pub fn whole_answer(frame: kql::Frame) -> Value {
+    let bytes: Vec<u8> = answer::v1(frame, &About::default()).flatten().collect();
+    serde_json::from_slice(&bytes).expect("what is made here is JSON")
 }
 
 /// The tables of an answer of version 1 that hold results: all but properties, status and contents.

@@ -6,8 +6,9 @@
 use std::time::SystemTime;
 
 use event::{ContentRead, Json, Note, Timestamp};
-use kql::{Access, Content, Frame, Options, QueryError, QueryErrorKind, Rows};
+use kql::{Access, Content, Export, FileFormat, Frame, Options, QueryError, QueryErrorKind, Rows};
 use policy::{Principal, Role};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::access::Caller;
 use crate::server::Portal;
@@ -37,32 +38,53 @@ impl Portal {
         asked: &Asked<'_>,
         options: Options,
     ) -> Result<Frame, QueryError> {
-        if asked.purpose.chars().count() > PURPOSE_CHARS_MAX {
-            let text = format!("a purpose has at most {PURPOSE_CHARS_MAX} characters");
-            return Err(QueryError::new(QueryErrorKind::Forbidden, text));
-        }
-        let Ok(_running) = self.running.clone().try_acquire_owned() else {
-            let text = "too many queries are running: try again when one has ended";
-            return Err(QueryError::new(QueryErrorKind::Throttled, text));
-        };
-        let principal = &asked.caller.principal;
-        let options = Options {
-            access: access(principal, asked.purpose),
-            principal: Some(name(principal).to_owned()),
-            ..options
-        };
+        let _running = self.begin(asked)?;
+        let options = entitled(asked, options);
         let result = self.engine.run(asked.query, &options).await;
         let read = match &result {
             Ok(frame) => &frame.content_columns[..],
             Err(error) => error.content_columns(),
         };
-        if !read.is_empty() {
-            self.note_read(asked, read).await?;
-        }
+        self.note_read(asked, read).await?;
         result
     }
 
+    /// Begins a file of what a query answers, as far as its caller may see, and records the read of content,
+    /// if it is one. The place among the running queries is to be held until the file ends.
+    pub(crate) async fn ask_file(
+        &self,
+        asked: &Asked<'_>,
+        options: Options,
+        format: FileFormat,
+    ) -> Result<(Export, OwnedSemaphorePermit), QueryError> {
+        let running = self.begin(asked)?;
+        let options = entitled(asked, options);
+        let result = self.engine.export(asked.query, &options, format).await;
+        let read = match &result {
+            Ok(export) => &export.content_columns[..],
+            Err(error) => error.content_columns(),
+        };
+        self.note_read(asked, read).await?;
+        Ok((result?, running))
+    }
+
+    /// A place among the queries that may run at once.
+    fn begin(&self, asked: &Asked<'_>) -> Result<OwnedSemaphorePermit, QueryError> {
+        if asked.purpose.chars().count() > PURPOSE_CHARS_MAX {
+            let text = format!("a purpose has at most {PURPOSE_CHARS_MAX} characters");
+            return Err(QueryError::new(QueryErrorKind::Forbidden, text));
+        }
+        self.running.clone().try_acquire_owned().map_err(|_| {
+            let text = "too many queries are running: try again when one has ended";
+            QueryError::new(QueryErrorKind::Throttled, text)
+        })
+    }
+
+    /// Returns when the read of these columns is on record; there is none without a column.
     async fn note_read(&self, asked: &Asked<'_>, columns: &[String]) -> Result<(), QueryError> {
+        if columns.is_empty() {
+            return Ok(());
+        }
         let Caller { principal, address, via, correlation_id } = asked.caller;
         let note = ContentRead {
             time_generated: Timestamp::from(SystemTime::now()),
@@ -83,6 +105,16 @@ impl Portal {
             let text = "the read could not be recorded, so nothing is shown: see /readyz?verbose";
             QueryError::new(QueryErrorKind::Internal, text)
         })
+    }
+}
+
+/// The options of a run, with what its caller may see.
+fn entitled(asked: &Asked<'_>, options: Options) -> Options {
+    let principal = &asked.caller.principal;
+    Options {
+        access: access(principal, asked.purpose),
+        principal: Some(name(principal).to_owned()),
+        ..options
     }
 }
 

@@ -21,7 +21,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::server::Portal;
 use crate::{
-    access, admin, alerts, auth, interactions, kusto, language, live, logs, sign_in, state,
+    access, admin, alerts, auth, export, interactions, kusto, language, live, logs, sign_in, state,
     subscriptions,
 };
 
@@ -170,6 +170,8 @@ fn record() -> Vec<Route> {
             .roles(READERS).takes::<kusto::QueryBody>().answers::<kusto::QueryAnswer>().errors(Dialect::Kusto),
         Route::new("query/frames", Method::POST, "/v2/rest/query", "Run a KQL query, in Kusto's protocol version 2", kusto::query_v2)
             .roles(READERS).takes::<kusto::QueryBody>().errors(Dialect::Kusto),
+        Route::new("query/export", Method::POST, "/admin/v1/query/export", "The result of a KQL query as a file: CSV, NDJSON, Parquet or Arrow IPC", export::file)
+            .roles(READERS).query::<export::ExportQuery>().takes::<kusto::QueryBody>(),
         Route::new("command/run", Method::POST, "/v1/rest/mgmt", "Run a `.show` command, in Kusto's protocol version 1", kusto::command)
             .roles(READERS).takes::<kusto::QueryBody>().answers::<kusto::QueryAnswer>().errors(Dialect::Kusto),
         Route::new("sign-in/get", Method::GET, "/v1/rest/auth/metadata", "Where clients of Kusto's API sign in", kusto::metadata)

@@ -18,6 +18,7 @@ use crate::access::Access;
 use crate::admin::Operations;
 use crate::config::{KustoSignIn, PortalConfig};
 use crate::interactions::Records;
+use crate::kusto;
 use crate::live::LISTENERS_MAX;
 use crate::problem::Problem;
 use crate::record::Record;
@@ -59,7 +60,8 @@ pub struct Portal {
     pub(crate) walk: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
     pub(crate) kusto: Arc<KustoSignIn>,
-    query_bytes_max: usize,
+    pub(crate) queries: kusto::Running,
+    pub(crate) query_bytes_max: usize,
 }
 
 impl Portal {
@@ -80,6 +82,7 @@ impl Portal {
             walk: Arc::new(Semaphore::new(1)),
             stop: CancellationToken::new(),
             kusto: Arc::new(config.kusto.clone()),
+            queries: kusto::Running::default(),
             query_bytes_max: config.query_bytes_max,
         }
     }

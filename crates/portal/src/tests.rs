@@ -13,8 +13,8 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use identity::Verifier;
 use kql::{
-    Access as Seen, Column, Content, Frame, Options, QueryError, QueryErrorKind, Schema, Type,
-    Value as Cell,
+    Access as Seen, Column, Content, Export, FileFormat, Frame, Options, Pieces, QueryError,
+    QueryErrorKind, Schema, Type, Value as Cell,
 };
 use policy::{Principal, PrincipalKind, Role};
 use serde_json::{Value, json};
@@ -66,9 +66,34 @@ impl kql::Engine for Desk {
         Ok(frame)
     }
 
+    async fn export(
+        &self,
+        query: &str,
+        options: &Options,
+        format: FileFormat,
+    ) -> Result<Export, QueryError> {
+        let frame = self.run(query, options).await?;
+        let mut pieces = vec![Ok(format!("{} {query}", format.name()).into_bytes())];
+        if query.contains("breaks") {
+            let text = "the rest is secret";
+            pieces.push(Err(QueryError::new(QueryErrorKind::Evaluation, text)));
+        }
+        let pieces = Box::new(Made(pieces.into_iter()));
+        Ok(Export { content_columns: frame.content_columns, pieces })
+    }
+
     fn catalogue(&self, access: &Seen) -> Arc<dyn kql::Catalogue> {
         let all = *access != Seen::of_subscriptions(["mine".to_owned()]);
         Arc::new(Tables(if all { vec!["AdminActions", "Messages"] } else { vec!["Messages"] }))
+    }
+}
+
+struct Made(std::vec::IntoIter<Result<Vec<u8>, QueryError>>);
+
+#[async_trait]
+impl Pieces for Made {
+    async fn next(&mut self) -> Option<Result<Vec<u8>, QueryError>> {
+        self.0.next()
     }
 }
 
@@ -424,4 +449,59 @@ async fn answers_are_compressed_for_clients_that_take_it() {
     let frames: Value =
         serde_json::from_reader(flate2::read::GzDecoder::new(&bytes[..])).expect("JSON");
     assert_eq!(frames[0]["FrameType"], "DataSetHeader");
+}
+
+#[tokio::test]
+async fn a_file_is_what_the_query_answers_and_its_read_is_on_record_with_the_format() {
+    let purpose = ("x-gatehouse-purpose", "case 7");
+    let body = json!({ "csl": "secret" });
+    for format in FileFormat::ALL {
+        let desk = Arc::new(Desk::default());
+        let name = format.name();
+        let target = format!("/admin/v1/query/export?format={name}");
+        let (status, refused) = ask(&desk, Role::ContentReader, &target, &[], &body).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert!(refused["detail"].as_str().is_some_and(|text| text.contains("purpose")));
+        let response = send(&desk, Role::ContentReader, &target, &[purpose], &body).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let disposition = response.headers()["content-disposition"].to_str().unwrap();
+        assert_eq!(disposition, format!("attachment; filename=\"result.{name}\""));
+        {
+            let notes = desk.notes.lock().unwrap();
+            let [Note::ContentRead(note)] = &notes[..] else { panic!("{notes:?}") };
+            assert_eq!((&*note.via, &*note.purpose), (&*format!("export/{name}"), "case 7"));
+        }
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        assert_eq!(bytes, format!("{name} secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_finished_is_never_taken_for_a_whole_one() {
+    let desk = Arc::new(Desk::default());
+    let target = "/admin/v1/query/export?format=csv";
+    let send = |csl: &str| {
+        let (desk, body) = (Arc::clone(&desk), json!({ "csl": csl }));
+        async move { send(&desk, Role::UsageReader, target, &[], &body).await }
+    };
+    let response = send("it breaks").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let broken = to_bytes(response.into_body(), 1 << 20).await.expect_err("breaks off");
+    assert!(!format!("{broken:?}").contains("secret"), "{broken:?}");
+    assert_eq!(send("nowhere").await.status(), StatusCode::BAD_REQUEST);
+    let body = json!({ "csl": "x" });
+    let (status, _) =
+        ask(&desk, Role::UsageReader, "/admin/v1/query/export?format=xlsx", &[], &body).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_file_whose_read_cannot_be_recorded_is_not_begun() {
+    let desk = Arc::new(Desk { is_full: true, ..Desk::default() });
+    let purpose = ("x-gatehouse-purpose", "case 7");
+    let body = json!({ "csl": "secret" });
+    let target = "/admin/v1/query/export?format=parquet";
+    let (status, answer) = ask(&desk, Role::ContentReader, target, &[purpose], &body).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(!answer.to_string().contains("parquet secret"), "{answer}");
 }

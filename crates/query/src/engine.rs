@@ -1,7 +1,7 @@
 //! The engine: compiles, prepares, runs and cuts results at their limits.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
@@ -13,16 +13,18 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures_util::StreamExt;
 use kql::{
-    Access, Catalogue, Column, Frame, Options, PlannedResult, QueryError, QueryErrorKind, Relation,
-    Rows, Statistics, Type, UNIX_EPOCH_TICKS, Value,
+    Access, Catalogue, Column, Export, FileFormat, Frame, Options, PlannedResult, QueryError,
+    QueryErrorKind, Relation, Rows, Statistics, Type, UNIX_EPOCH_TICKS, Value,
 };
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::QueryConfig;
 use crate::cell::{Cell, Reader};
 use crate::decimal;
 use crate::error::{IntoOutcome, Outcome};
+use crate::export::{Begun, FileWriter};
 use crate::guard::Guard;
 use crate::lower::{Query, Surroundings};
 use crate::tables::{TableCatalogue, Tables};
@@ -42,14 +44,14 @@ pub struct Engine {
     runtime: Option<Runtime>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     store: Arc<store::Store>,
     config: QueryConfig,
     catalogue: Arc<TableCatalogue>,
     /// What whoever sees the rows of some subscriptions only may name.
     owners_catalogue: Arc<TableCatalogue>,
     environment: Arc<RuntimeEnv>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -74,7 +76,7 @@ impl Engine {
             catalogue: catalogue(&config, &Access::everything()),
             owners_catalogue: catalogue(&config, &Access::of_subscriptions([])),
             environment,
-            turns: Semaphore::new(config.concurrency_max.max(1)),
+            turns: Arc::new(Semaphore::new(config.concurrency_max.max(1))),
             config,
         };
         Ok(Self { shared: Arc::new(shared), runtime: Some(runtime) })
@@ -120,19 +122,38 @@ impl kql::Engine for Engine {
                 Ok(frame)
             }
             Ok(Ok(Err(error))) => Err(error.with_content_columns(guard.content_columns())),
-            Ok(Err(_)) => Err(QueryError::new(
-                QueryErrorKind::Timeout,
-                format!(
-                    "Request timed out: the query took longer than the {} seconds allowed \
-                     (E_QUERY_TIMEOUT)",
-                    timeout.as_secs_f64()
-                ),
-            )),
-            Err(failed) if failed.is_panic() => {
-                Err(QueryError::new(QueryErrorKind::Internal, "the query failed unexpectedly"))
-            }
-            Err(_) => Err(QueryError::new(QueryErrorKind::Cancelled, "the query was cancelled")),
+            Ok(Err(_)) => Err(timed_out(timeout)),
+            Err(failed) => Err(broken(&failed)),
         }
+    }
+
+    async fn export(
+        &self,
+        query: &str,
+        options: &Options,
+        format: FileFormat,
+    ) -> Result<Export, QueryError> {
+        let Some(runtime) = &self.runtime else {
+            return Err(QueryError::new(QueryErrorKind::Cancelled, "the engine has shut down"));
+        };
+        let guard = Arc::new(Guard::new(options.access.clone()));
+        let (shared, query, asked) = (Arc::clone(&self.shared), query.to_owned(), options.clone());
+        let task = runtime.spawn({
+            let guard = Arc::clone(&guard);
+            async move {
+                let begin = shared.begin_export(&query, &asked, &guard, format);
+                tokio::time::timeout(asked.timeout, begin).await
+            }
+        });
+        let begun = match (&mut AbortOnDrop(task).0).await {
+            Ok(Ok(begun)) => {
+                begun.map_err(|error| error.with_content_columns(guard.content_columns()))?
+            }
+            Ok(Err(_)) => return Err(timed_out(options.timeout)),
+            Err(failed) => return Err(broken(&failed)),
+        };
+        let content_columns = guard.content_columns();
+        Ok(Export { content_columns, pieces: Box::new(begun.run(runtime, options)) })
     }
 
     fn catalogue(&self, access: &Access) -> Arc<dyn Catalogue> {
@@ -144,8 +165,24 @@ fn catalogue(config: &QueryConfig, access: &Access) -> Arc<TableCatalogue> {
     Arc::new(TableCatalogue::new(config.database.clone(), access))
 }
 
+pub(crate) fn timed_out(timeout: Duration) -> QueryError {
+    let text = format!(
+        "Request timed out: the query took longer than the {} seconds allowed (E_QUERY_TIMEOUT)",
+        timeout.as_secs_f64()
+    );
+    QueryError::new(QueryErrorKind::Timeout, text)
+}
+
+/// Of a task that did not come to its end.
+pub(crate) fn broken(failed: &JoinError) -> QueryError {
+    if failed.is_panic() {
+        return QueryError::new(QueryErrorKind::Internal, "the query failed unexpectedly");
+    }
+    QueryError::new(QueryErrorKind::Cancelled, "the query was cancelled")
+}
+
 /// A caller that goes away takes its query along.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+pub(crate) struct AbortOnDrop<T>(pub(crate) JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
@@ -159,11 +196,37 @@ impl Shared {
         Arc::clone(if is_owners { &self.owners_catalogue } else { &self.catalogue })
     }
 
+    /// A place among the queries that run at once.
+    async fn turn(&self) -> Outcome<OwnedSemaphorePermit> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        turn.map_err(|_| QueryError::new(QueryErrorKind::Cancelled, "the engine has shut down"))
+    }
+
+    async fn begin_export(
+        &self,
+        text: &str,
+        options: &Options,
+        guard: &Arc<Guard>,
+        format: FileFormat,
+    ) -> Outcome<Begun> {
+        let turn = self.turn().await?;
+        let options = self.settled(options);
+        let query = self.query(&options, guard);
+        let plan = self.compiled(text, &options, guard).await?;
+        let [result] = &plan.results[..] else {
+            let count = plan.results.len();
+            let text =
+                format!("a file holds one result and this query has {count}: leave one of them");
+            return Err(QueryError::new(QueryErrorKind::Semantic, text));
+        };
+        let physical = query.physical(&result.relation).await?;
+        let rows = execute_stream(physical, query.session.task_ctx()).outcome()?;
+        let writer = FileWriter::new(format, &result.relation.schema.columns)?;
+        Ok(Begun { rows, writer, turn })
+    }
+
     async fn run(&self, text: &str, options: &Options, guard: &Arc<Guard>) -> Outcome<Frame> {
-        let _turn =
-            self.turns.acquire().await.map_err(|_| {
-                QueryError::new(QueryErrorKind::Cancelled, "the engine has shut down")
-            })?;
+        let _turn = self.turn().await?;
         let options = self.settled(options);
         let query = self.query(&options, guard);
         let plan = self.compiled(text, &options, guard).await?;

@@ -88,6 +88,11 @@ pub fn tables() -> Vec<TableInfo> {
     stored.chain(views).collect()
 }
 
+/// The tables that this version knows, for help with queries where no store is at hand.
+pub fn catalogue() -> impl Catalogue + use<> {
+    TableCatalogue::new(crate::QueryConfig::default().database, &Access::everything())
+}
+
 /// Names and types of the tables.
 #[derive(Debug)]
 pub(crate) struct TableCatalogue {

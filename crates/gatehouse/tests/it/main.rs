@@ -1,6 +1,7 @@
 //! Whole-system stories: the binary as its users run it, the simulator as backend.
 
 #[path = "../../src/http.rs"]
+#[expect(dead_code, reason = "the command line saves files, tests do not")]
 mod http;
 
 mod backends;
@@ -10,6 +11,7 @@ mod crash;
 mod damage;
 mod full_disk;
 mod invariants;
+mod language;
 mod limits;
 mod objects;
 mod realtime;

@@ -68,11 +68,11 @@ impl Drop for Process {
 
 /// A running gateway and what its callers need.
 pub(crate) struct System {
-    _process: Process,
+    process: Process,
     pub(crate) address: SocketAddr,
     pub(crate) key: String,
     pub(crate) config: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl System {
@@ -95,7 +95,13 @@ impl System {
         let endpoint = value("GATEHOUSE_ENDPOINT");
         let address = endpoint.trim_start_matches("http://").parse().expect("host and port");
         let (key, config) = (value("GATEHOUSE_KEY"), value("GATEHOUSE_CONFIG").into());
-        Self { _process: process, address, key, config, _folder: folder }
+        Self { process, address, key, config, folder }
+    }
+
+    /// Ends the gateway in peace; its data folder, and what keeps that on disk.
+    pub(crate) fn stop(mut self) -> (PathBuf, TempDir) {
+        assert!(self.process.terminate(), "it ends in peace");
+        (self.folder.path().join("data"), self.folder)
     }
 
     /// A call with the subscription key; JSON unless a header says otherwise.

@@ -1,5 +1,5 @@
-//! The `.show` commands that clients send, also with a query behind a pipe. Nothing is changed by a
-//! command here; others are refused by name.
+//! The `.show` commands that clients send, also with a query behind a pipe, and `.cancel query`. Nothing
+//! that is kept is changed by a command here; others are refused by name.
 
 use kql::{Frame, Options, QueryError, QueryErrorKind, Type, Value};
 use policy::Role;
@@ -26,6 +26,9 @@ pub(crate) async fn run(
     asked: &Asked,
 ) -> Result<Frame, QueryError> {
     let (command, rest) = parted(&asked.csl);
+    if let Some(cancelled) = cancel(portal, caller, command) {
+        return Ok(cancelled);
+    }
     let shown = access(&caller.principal, &asked.purpose);
     let catalogued = Catalogued::new(&*portal.engine, &shown);
     let frame = show(command, &catalogued, caller)?;
@@ -35,6 +38,23 @@ pub(crate) async fn run(
     portal
         .ask(&over, Options { parameters: asked.options.parameters.clone(), ..Options::default() })
         .await
+}
+
+/// `.cancel query ID`: ends a running query; none if the command is another one.
+fn cancel(portal: &Portal, caller: &Caller, command: &str) -> Option<Frame> {
+    let words = words(command);
+    let [verb, query, id, ..] = &words[..] else { return None };
+    if verb != ".cancel" || query != "query" {
+        return None;
+    }
+    let is_cancelled = portal.queries.cancel(&caller.principal, id);
+    let named = [
+        ("ClientRequestId", Type::String),
+        ("ReasonPhrase", Type::String),
+        ("RunningQueryCanceled", Type::Bool),
+    ];
+    let row = vec![text(id.clone()), text(""), Value::Bool(is_cancelled)];
+    Some(Frame { columns: columns(&named), rows: vec![row], ..Frame::default() })
 }
 
 fn show(command: &str, of: &Catalogued, caller: &Caller) -> Result<Frame, QueryError> {
@@ -95,7 +115,7 @@ fn show(command: &str, of: &Catalogued, caller: &Caller) -> Result<Frame, QueryE
         }
         _ => {
             let text = format!(
-                "{} is not supported by this engine: it knows .show version, databases, tables, \
+                "{} is not supported by this engine: it knows .cancel query ID and .show version, databases, tables, \
                  table NAME (schema as json, cslschema), database schema (as json), functions, \
                  materialized-views, external tables, principal access, database principals",
                 words

@@ -1,9 +1,12 @@
 //! What a client asks in Kusto's protocol: the body and its client request properties.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
+use flate2::read::GzDecoder;
 use kql::Options;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -11,7 +14,7 @@ use serde_json::{Map, Value as Json};
 use crate::reading::PURPOSE;
 
 /// Longest time a run may be given.
-const TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
+pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
 /// Most bytes of a result for a client that wants it whole.
 const UNTRUNCATED_BYTES_MAX: u64 = 256 << 20;
 /// Longest client request id, in characters; what is longer is cut.
@@ -54,9 +57,10 @@ struct Properties {
 }
 
 impl Asked {
-    /// Reads a request; the error says what is wrong with it.
-    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, String> {
-        let body: Body = serde_json::from_slice(body)
+    /// Reads a request, which may be packed; the error says what is wrong with it.
+    pub(crate) fn read(headers: &HeaderMap, body: &[u8], bytes_max: usize) -> Result<Self, String> {
+        let body = plain(headers, body, bytes_max)?;
+        let body: Body = serde_json::from_slice(&body)
             .map_err(|error| format!("the body is not {{\"csl\": \"…\"}}: {error}"))?;
         let properties = match body.properties {
             None | Some(Json::Null) => Ok(Properties::default()),
@@ -78,6 +82,27 @@ impl Asked {
             defers_failures: is_set("deferpartialqueryfailures"),
         })
     }
+}
+
+/// The body as it was before its `Content-Encoding`.
+fn plain<'b>(
+    headers: &HeaderMap,
+    body: &'b [u8],
+    bytes_max: usize,
+) -> Result<Cow<'b, [u8]>, String> {
+    match header(headers, "content-encoding").trim() {
+        "" | "identity" => return Ok(Cow::Borrowed(body)),
+        coding if coding.eq_ignore_ascii_case("gzip") => {}
+        coding => return Err(format!("the body is packed as {coding}: gzip is understood")),
+    }
+    let mut plain = Vec::new();
+    let mut unpacked = GzDecoder::new(body).take(bytes_max as u64 + 1);
+    let read = unpacked.read_to_end(&mut plain);
+    read.map_err(|error| format!("the body cannot be unpacked: {error}"))?;
+    if plain.len() > bytes_max {
+        return Err(format!("the body unpacks to more than {bytes_max} bytes: shorten the query"));
+    }
+    Ok(Cow::Owned(plain))
 }
 
 /// The id that the client gave its request.
@@ -168,7 +193,7 @@ mod tests {
     use super::*;
 
     fn read(body: &Json) -> Asked {
-        Asked::read(&HeaderMap::new(), body.to_string().as_bytes()).expect("reads")
+        Asked::read(&HeaderMap::new(), body.to_string().as_bytes(), 1 << 20).expect("reads")
     }
 
     #[test]
@@ -210,8 +235,29 @@ mod tests {
     }
 
     #[test]
+    fn a_packed_body_is_read_within_the_limit_of_a_plain_one() {
+        use std::io::Write;
+        let packed = |text: &str| {
+            let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packer.write_all(text.as_bytes()).unwrap();
+            packer.finish().unwrap()
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert("content-encoding", "gzip".parse().unwrap());
+        let body = packed(r#"{"csl":"print 1"}"#);
+        assert_eq!(Asked::read(&headers, &body, 100).unwrap().csl, "print 1");
+        let bomb = packed(&" ".repeat(1 << 20));
+        assert!(bomb.len() < 10_000);
+        let error = Asked::read(&headers, &bomb, 10_000).unwrap_err();
+        assert!(error.contains("more than 10000 bytes"), "{error}");
+        assert!(Asked::read(&headers, b"plain", 100).is_err());
+        headers.insert("content-encoding", "br".parse().unwrap());
+        assert!(Asked::read(&headers, b"x", 100).unwrap_err().contains("gzip"));
+    }
+
+    #[test]
     fn a_body_that_is_none_says_what_it_should_be() {
-        let error = Asked::read(&HeaderMap::new(), b"print 1").expect_err("no JSON");
+        let error = Asked::read(&HeaderMap::new(), b"print 1", 1 << 20).expect_err("no JSON");
         assert!(error.contains("csl"), "{error}");
     }
 }

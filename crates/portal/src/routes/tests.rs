@@ -41,6 +41,15 @@ impl kql::Engine for Nothing {
         Ok(Frame::default())
     }
 
+    async fn export(
+        &self,
+        _: &str,
+        _: &Options,
+        _: kql::FileFormat,
+    ) -> Result<kql::Export, QueryError> {
+        Err(QueryError::new(kql::QueryErrorKind::Semantic, "there is nothing"))
+    }
+
     fn catalogue(&self, _: &kql::Access) -> Arc<dyn kql::Catalogue> {
         Arc::new(Self)
     }

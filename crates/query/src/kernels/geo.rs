@@ -3,6 +3,7 @@
 //! Only what needs no union of shapes: what does is refused by name.
 
 mod geohash;
+mod measure;
 mod wkt;
 
 use kql::Function;
@@ -15,7 +16,7 @@ use crate::json;
 const EARTH_RADIUS: f64 = 6_371_010.0;
 
 pub(super) fn kernel(function: Function) -> Option<Kernel> {
-    geohash::kernel(function).or_else(|| {
+    geohash::kernel(function).or_else(|| measure::kernel(function)).or_else(|| {
         kernels!(function, {
             Function::GeoFromWkt => |args, _| Cell::or_null(wkt::geometry(args[0].str()), Cell::dynamic),
             Function::GeoDistance2points => |args, _| {

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod data;
+mod export;
 mod limits;
 mod masking;
 mod reference;
