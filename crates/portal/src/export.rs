@@ -24,6 +24,14 @@ use crate::server::Portal;
 /// Most bytes of a file.
 const FILE_BYTES_MAX: u64 = 16 << 30;
 
+/// The media types of files: CSV, NDJSON, Parquet, Arrow.
+pub(crate) const MEDIA_TYPES: [&str; 4] = [
+    "text/csv; charset=utf-8; header=present",
+    "application/x-ndjson",
+    "application/vnd.apache.parquet",
+    "application/vnd.apache.arrow.file",
+];
+
 /// What kind of file.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -77,13 +85,12 @@ pub(crate) async fn file(
 impl Format {
     /// What the engine makes, its media type, and the column `Via` of the record.
     const fn told(self) -> (FileFormat, &'static str, &'static str) {
+        let [csv, ndjson, parquet, arrow] = MEDIA_TYPES;
         match self {
-            Self::Csv => (FileFormat::Csv, "text/csv; charset=utf-8; header=present", "export/csv"),
-            Self::Ndjson => (FileFormat::Ndjson, "application/x-ndjson", "export/ndjson"),
-            Self::Parquet => {
-                (FileFormat::Parquet, "application/vnd.apache.parquet", "export/parquet")
-            }
-            Self::Arrow => (FileFormat::Arrow, "application/vnd.apache.arrow.file", "export/arrow"),
+            Self::Csv => (FileFormat::Csv, csv, "export/csv"),
+            Self::Ndjson => (FileFormat::Ndjson, ndjson, "export/ndjson"),
+            Self::Parquet => (FileFormat::Parquet, parquet, "export/parquet"),
+            Self::Arrow => (FileFormat::Arrow, arrow, "export/arrow"),
         }
     }
 }

@@ -171,7 +171,7 @@ fn record() -> Vec<Route> {
         Route::new("query/frames", Method::POST, "/v2/rest/query", "Run a KQL query, in Kusto's protocol version 2", kusto::query_v2)
             .roles(READERS).takes::<kusto::QueryBody>().errors(Dialect::Kusto),
         Route::new("query/export", Method::POST, "/admin/v1/query/export", "The result of a KQL query as a file: CSV, NDJSON, Parquet or Arrow IPC", export::file)
-            .roles(READERS).query::<export::ExportQuery>().takes::<kusto::QueryBody>(),
+            .roles(READERS).query::<export::ExportQuery>().takes::<kusto::QueryBody>().sends_a_file(),
         Route::new("command/run", Method::POST, "/v1/rest/mgmt", "Run a `.show` command, in Kusto's protocol version 1", kusto::command)
             .roles(READERS).takes::<kusto::QueryBody>().answers::<kusto::QueryAnswer>().errors(Dialect::Kusto),
         Route::new("sign-in/get", Method::GET, "/v1/rest/auth/metadata", "Where clients of Kusto's API sign in", kusto::metadata)
@@ -236,6 +236,8 @@ pub(crate) enum Answer {
     Events,
     /// Another address to go to.
     Elsewhere,
+    /// A file of one of the formats that results have.
+    File,
 }
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -310,6 +312,12 @@ impl Route {
     /// Its answer sends the browser to another address.
     pub(crate) fn redirects(mut self) -> Self {
         self.answer = Answer::Elsewhere;
+        self
+    }
+
+    /// Its answer is a file.
+    pub(crate) fn sends_a_file(mut self) -> Self {
+        self.answer = Answer::File;
         self
     }
 

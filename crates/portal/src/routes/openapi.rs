@@ -6,6 +6,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::{Allow, Answer, Dialect, Route};
+use crate::export;
 use crate::problem::ProblemDetails;
 
 /// Answers with the document.
@@ -101,6 +102,14 @@ fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
                 "description": "Events, until one side ends it.",
                 "content": { "text/event-stream": { "schema": { "type": "string" } } },
             });
+        }
+        Answer::File => {
+            let format = |media_type: &str| {
+                let bare = media_type.split(';').next().unwrap_or(media_type);
+                (bare.to_owned(), json!({ "schema": true }))
+            };
+            let content: Map<String, Value> = export::MEDIA_TYPES.map(format).into_iter().collect();
+            responses["200"] = json!({ "description": "The file.", "content": content });
         }
         Answer::Elsewhere => responses["303"] = json!({ "description": "Go to `Location`." }),
     }
