@@ -1,6 +1,7 @@
 //! The life of the state: on SQLite always, on PostgreSQL where the machine has one.
 
 mod postgres;
+mod server;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

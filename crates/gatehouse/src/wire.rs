@@ -136,7 +136,7 @@ impl Running {
         });
         let portal = portal(&config, administration, &ledger, (token, &identity))?;
         let pages = health_pages(&config, &parts, &ledger, &limiter);
-        let pages = pages.telling("control", told(&control));
+        let pages = pages.telling("control", told(&control)).telling("vault", homes(&vault));
         let listeners = vec![
             tokio::spawn(serve_portal(portal, admin, parts.admin_tls.clone(), stop.clone())),
             tokio::spawn(pages.serve(health, stop.clone())),
@@ -361,6 +361,12 @@ async fn open_control(config: &Config, ledger: &Ledger) -> anyhow::Result<Contro
 fn told(control: &Control) -> gateway::Telling {
     let control = control.clone();
     Arc::new(move || json!(control.status()))
+}
+
+/// How the homes of secrets stand, for health questions.
+fn homes(vault: &Vault) -> gateway::Telling {
+    let vault = vault.clone();
+    Arc::new(move || json!(vault.status()))
 }
 
 /// What requests know together, and the node's name.

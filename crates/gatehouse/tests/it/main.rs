@@ -3,6 +3,8 @@
 #[path = "../../src/http.rs"]
 #[expect(dead_code, reason = "the command line saves files, tests do not")]
 mod http;
+#[path = "../../../control/src/tests/server.rs"]
+mod postgres;
 
 mod backends;
 mod command_line;
@@ -14,6 +16,7 @@ mod invariants;
 mod language;
 mod limits;
 mod objects;
+mod outages;
 mod realtime;
 mod reference;
 mod refusals;
@@ -21,4 +24,5 @@ mod reload;
 mod secrets;
 mod seed_table;
 mod size;
+mod stand;
 mod support;

@@ -2,16 +2,15 @@
 //! dies, and canaries that must be nowhere.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
 use crate::http::{self, Request};
+use crate::stand::Stand;
 use crate::support::{
     Backend, Gateway, Process, eventually, free_port, gatehouse, run, wait_for_port,
 };
@@ -47,7 +46,7 @@ fn set(gateway: &Gateway, name: &str, value: &str) {
     assert!(child.wait().expect("it ends").success());
 }
 
-fn readiness(gateway: &Gateway) -> Value {
+pub(crate) fn readiness(gateway: &Gateway) -> Value {
     let environment = gateway.environment();
     let found = environment.iter().find(|(name, _)| name == "GATEHOUSE__HEALTH__LISTEN");
     let address: SocketAddr = found.expect("it is set").1.parse().expect("an address");
@@ -199,48 +198,14 @@ fn a_rotated_key_is_used_once_the_backend_takes_it_and_no_call_fails() {
     assert!(gateway.terminate());
 }
 
-/// OpenBao with a token and one secret, until it is told to stop.
-fn openbao(listener: TcpListener, is_over: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            if is_over.load(Ordering::Relaxed) {
-                return;
-            }
-            let Ok(stream) = stream else { continue };
-            let mut reader = BufReader::new(stream);
-            let mut head = String::new();
-            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
-            let body = if head.starts_with("GET /v1/auth/token/lookup-self ") {
-                r#"{"data":{"ttl":0,"renewable":false}}"#.to_owned()
-            } else {
-                assert!(head.contains("x-vault-token: bao-token"), "{head}");
-                format!(
-                    r#"{{"data":{{"data":{{"value":"{}"}},"metadata":{{"version":1}}}}}}"#,
-                    Backend::KEY
-                )
-            };
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-                body.len()
-            );
-            let mut stream = reader.into_inner();
-            // Whoever hung up asks again.
-            let _ = stream.write_all(answer.as_bytes());
-            let _ = stream.read(&mut [0; 16]);
-        }
-    })
-}
-
 #[test]
 fn a_vault_that_dies_leaves_callers_served_and_is_named() {
     let backend = Backend::start();
     let mut gateway = Gateway::new(&backend, &[]);
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    let address = listener.local_addr().expect("bound");
-    let is_over = Arc::new(AtomicBool::new(false));
-    let server = openbao(listener, is_over.clone());
+    let mut server = Stand::openbao();
     let more = format!(
-        "vault:\n  refresh_s: 1\n  egress: {{ allow: [127.0.0.0/8] }}\n  openbao:\n    address: http://{address}\n    token: {{ file: bao-token }}\n"
+        "vault:\n  refresh_s: 1\n  egress: {{ allow: [127.0.0.0/8] }}\n  openbao:\n    address: http://127.0.0.1:{}\n    token: {{ file: bao-token }}\n",
+        server.port
     );
     refer(&gateway, "openbao: { path: gatehouse/east }", &more);
     fs::write(gateway.folder.path().join("bao-token"), "bao-token\n").expect("writable");
@@ -249,9 +214,7 @@ fn a_vault_that_dies_leaves_callers_served_and_is_named() {
     let stands = readiness(&gateway);
     assert_eq!(stands["backends"][0]["credential"]["is_ready"], true, "{stands}");
 
-    is_over.store(true, Ordering::Relaxed);
-    drop(std::net::TcpStream::connect(address));
-    server.join().expect("it ends");
+    server.kill();
     let trouble = eventually("the trouble is told", || {
         assert_eq!(gateway.call(CHAT, &[], HELLO).status, 200, "callers are served");
         let stands = readiness(&gateway);
