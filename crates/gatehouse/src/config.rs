@@ -299,6 +299,7 @@ impl Config {
         files.extend(tls.chain(&self.admin_tls).flat_map(TlsConfig::files));
         let identities = self.backends.iter().filter_map(|backend| backend.auth.as_ref());
         files.extend(identities.filter_map(|auth| auth.file()).map(Path::to_owned));
+        files.extend(self.backends.iter().flat_map(|backend| backend.connection.files()));
         files
     }
 
@@ -346,7 +347,7 @@ impl Config {
             }
         }
         for provider in &mut self.identity.providers {
-            resolve(&mut provider.connection.ca_file);
+            provider.connection.resolve_paths(folder);
         }
         for backend in &mut self.backends {
             backend.connection.resolve_paths(folder);

@@ -54,6 +54,8 @@ pub(crate) struct Logs {
 pub(crate) struct Origin {
     pub(crate) config: BackendConfig,
     pub(crate) credential: Option<Arc<Credential>>,
+    /// Of the files that its connections are made with.
+    pub(crate) stamp: u64,
     pub(crate) egress: EgressConfig,
     pub(crate) breaker: BreakerConfig,
     pub(crate) region: String,
@@ -97,6 +99,7 @@ impl Backend {
         let same_place = |other: &&Self| {
             other.base == base
                 && other.origin.config.connection == config.connection
+                && other.origin.stamp == origin.stamp
                 && other.origin.egress == *egress
         };
         let client = match former.filter(same_place) {

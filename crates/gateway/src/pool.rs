@@ -97,6 +97,7 @@ impl Pool {
             let origin = Origin {
                 config: entry.clone(),
                 credential: keys.get(&entry.id).cloned(),
+                stamp: entry.connection.stamp(),
                 egress: config.egress.clone(),
                 breaker: config.pool.breaker.clone(),
                 region: config.region.clone(),

@@ -99,7 +99,7 @@ impl Default for IdentityConfig {
             refresh_s: 3_600,
             unknown_key_refresh_s: 60,
             stale_keys_max_s: 86_400,
-            egress: EgressConfig { allow: everywhere.map(parse).to_vec() },
+            egress: EgressConfig::only(everywhere.map(parse).to_vec()),
         }
     }
 }

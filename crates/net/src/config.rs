@@ -1,10 +1,13 @@
 //! Settings of outbound connections.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::Proxy;
 
 /// Which addresses may be dialled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,20 +19,28 @@ pub struct EgressConfig {
     /// theirs, such as `127.0.0.0/8`.
     #[schemars(with = "Vec<String>")]
     pub allow: Vec<IpNet>,
+    /// What connections go out through; it is configured once for all.
+    #[serde(skip)]
+    pub proxy: Option<Proxy>,
 }
 
 impl EgressConfig {
+    /// These networks, without a proxy.
+    pub fn only(allow: Vec<IpNet>) -> Self {
+        Self { allow, proxy: None }
+    }
+
     /// Loopback and the private networks: for demos and tests.
     pub fn loopback() -> Self {
-        let Self { mut allow } = Self::default();
-        allow.extend(networks(["127.0.0.0/8", "::1/128"]));
-        Self { allow }
+        let mut loopback = Self::default();
+        loopback.allow.extend(networks(["127.0.0.0/8", "::1/128"]));
+        loopback
     }
 }
 
 impl Default for EgressConfig {
     fn default() -> Self {
-        Self { allow: networks(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]) }
+        Self::only(networks(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]))
     }
 }
 
@@ -70,14 +81,35 @@ pub struct ClientConfig {
     pub streams_per_connection_max: u32,
     /// File of PEM certificates to trust instead of the public authorities; empty for those.
     pub ca_file: PathBuf,
+    /// File with the PEM certificate to show to who asks for one, leaf first; empty for none.
+    pub certificate_file: PathBuf,
+    /// File with its private key, in PEM.
+    pub key_file: PathBuf,
 }
 
 impl ClientConfig {
     /// Makes paths relative to the folder of the configuration.
     pub fn resolve_paths(&mut self, folder: &Path) {
-        if !self.ca_file.as_os_str().is_empty() {
-            self.ca_file = folder.join(&self.ca_file);
+        for file in [&mut self.ca_file, &mut self.certificate_file, &mut self.key_file] {
+            if !file.as_os_str().is_empty() {
+                *file = folder.join(&file);
+            }
         }
+    }
+
+    /// The files it names.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        let files = [&self.ca_file, &self.certificate_file, &self.key_file].map(PathBuf::clone);
+        files.into_iter().filter(|file| !file.as_os_str().is_empty())
+    }
+
+    /// Differs when the content of a file does that it names.
+    pub fn stamp(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for file in self.files() {
+            std::fs::read(file).ok().hash(&mut hasher);
+        }
+        hasher.finish()
     }
 }
 
@@ -93,6 +125,8 @@ impl Default for ClientConfig {
             idle_timeout_ms: 60_000,
             streams_per_connection_max: 100,
             ca_file: PathBuf::new(),
+            certificate_file: PathBuf::new(),
+            key_file: PathBuf::new(),
         }
     }
 }

@@ -18,11 +18,16 @@ use crate::{ClientConfig, EgressRules, Error, ErrorKind, Http2Mode, tls};
 /// Most addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 16;
 
+/// How a name becomes addresses. Tests have one of their own.
+type Lookup = Arc<dyn Fn(String, u16) -> Found + Send + Sync>;
+type Found = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
 /// Opens connections to one origin.
 #[derive(Clone)]
 pub struct Connector {
     host: Arc<str>,
     port: u16,
+    lookup: Lookup,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     http2: Http2Mode,
     rules: EgressRules,
@@ -62,7 +67,8 @@ impl Connector {
             _ => return Err(wrong("is neither http nor https")),
         };
         let port = base.port_u16().unwrap_or(default_port);
-        Ok(Self { host: host.into(), port, tls, http2: config.http2, rules })
+        let lookup: Lookup = Arc::new(|host, port| Box::pin(look_up(host, port)));
+        Ok(Self { host: host.into(), port, lookup, tls, http2: config.http2, rules })
     }
 
     /// The same origin, asked for HTTP/1.1 alone.
@@ -91,8 +97,7 @@ impl Connector {
 
     /// An open stream without TLS, whatever the origin's scheme; [`secure`](Self::secure) may follow.
     pub async fn open_plain(&self) -> Result<Dialled, Error> {
-        let addresses = self.resolve().await?;
-        self.dial(&addresses).await.map(|tcp| Dialled(Stream::Plain(tcp)))
+        self.dial(&self.host, self.port).await.map(|tcp| Dialled(Stream::Plain(tcp)))
     }
 
     /// Begins TLS on a plain stream, as STARTTLS does (RFC 3207). The origin must be an `https` one.
@@ -107,14 +112,26 @@ impl Connector {
         Ok(Dialled(Stream::Tls(Box::new(stream))))
     }
 
-    /// An open stream, for a protocol of the caller's.
+    /// An open stream, for a protocol of the caller's; never through a proxy, which is for HTTP.
     pub async fn open(&self) -> Result<Dialled, Error> {
-        self.connect().await.map(|connected| Dialled(connected.stream))
+        let tcp = self.dial(&self.host, self.port).await?;
+        self.agree(tcp).await.map(|connected| Dialled(connected.stream))
     }
 
     pub(crate) async fn connect(&self) -> Result<Connected, Error> {
-        let addresses = self.resolve().await?;
-        let tcp = self.dial(&addresses).await?;
+        let tcp = match self.rules.proxy_for(&self.host) {
+            None => self.dial(&self.host, self.port).await?,
+            Some(proxy) => {
+                self.judge_number().await?;
+                let tcp = self.dial(proxy.host(), proxy.port()).await?;
+                proxy.tunnel(tcp, (&self.host, self.port)).await?
+            }
+        };
+        self.agree(tcp).await
+    }
+
+    /// TLS, if the origin speaks it, and the protocol.
+    async fn agree(&self, tcp: TcpStream) -> Result<Connected, Error> {
         let Some((connector, name)) = &self.tls else {
             let is_http2 = self.http2 == Http2Mode::PriorKnowledge;
             return Ok(Connected { stream: Stream::Plain(tcp), is_http2 });
@@ -128,28 +145,31 @@ impl Connector {
         Ok(Connected { stream: Stream::Tls(Box::new(stream)), is_http2 })
     }
 
-    /// The addresses of the host, every one within the rules.
-    async fn resolve(&self) -> Result<Vec<SocketAddr>, Error> {
-        let addresses: Vec<SocketAddr> = match self.host.parse::<IpAddr>() {
-            Ok(ip) => vec![SocketAddr::new(ip, self.port)],
-            Err(_) => tokio::net::lookup_host((&*self.host, self.port))
-                .await
-                .map_err(|source| {
-                    let text = format!("cannot resolve {}", self.host);
-                    Error::caused(ErrorKind::Connect, text, source)
-                })?
-                .take(ADDRESSES_MAX)
-                .collect(),
+    /// A host that a proxy is asked for is judged here if it is an address, however it is spelt.
+    async fn judge_number(&self) -> Result<(), Error> {
+        let last = self.host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+        let is_number = self.host.contains(':') || last.starts_with(|c: char| c.is_ascii_digit());
+        if is_number { self.resolve(&self.host, self.port).await.map(drop) } else { Ok(()) }
+    }
+
+    /// The addresses of a host, every one within the rules.
+    async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+        let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+            Ok(ip) => vec![SocketAddr::new(ip, port)],
+            Err(_) => (self.lookup)(host.to_owned(), port).await.map_err(|source| {
+                Error::caused(ErrorKind::Connect, format!("cannot resolve {host}"), source)
+            })?,
         };
         for address in &addresses {
-            self.rules.check(&self.host, address.ip())?;
+            self.rules.check(host, address.ip())?;
         }
         Ok(addresses)
     }
 
-    async fn dial(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
+    /// Connects to one of the addresses that were judged: there is no second look-up.
+    async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, Error> {
         let mut last = None;
-        for address in addresses {
+        for address in self.resolve(host, port).await?.iter().take(ADDRESSES_MAX) {
             match TcpStream::connect(address).await {
                 Ok(stream) => {
                     // A small piece of a request must not wait for the acknowledgement of another.
@@ -161,10 +181,15 @@ impl Connector {
                 Err(error) => last = Some(error),
             }
         }
-        let text = format!("cannot connect to {}:{}", self.host, self.port);
+        let text = format!("cannot connect to {host}:{port}");
         let cause = last.unwrap_or_else(|| io::Error::other("the name has no address"));
         Err(Error::caused(ErrorKind::Connect, text, cause))
     }
+}
+
+/// Asks the system's resolver.
+async fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok(tokio::net::lookup_host((host, port)).await?.collect())
 }
 
 impl AsyncRead for Stream {
@@ -252,3 +277,6 @@ impl AsyncWrite for Dialled {
         Pin::new(&mut self.get_mut().0).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

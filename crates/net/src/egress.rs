@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::{EgressConfig, Error, ErrorKind};
+use crate::{EgressConfig, Error, ErrorKind, Proxy};
 
 /// The rules, ready for use.
 #[derive(Clone)]
 pub struct EgressRules {
     allow: Vec<IpNet>,
     watch: Option<Watch>,
+    proxy: Option<Proxy>,
 }
 
 type Watch = Arc<dyn Fn(&Denied) + Send + Sync>;
@@ -37,13 +38,18 @@ pub struct Denied {
 impl EgressRules {
     /// The rules of a configuration.
     pub fn new(config: &EgressConfig) -> Self {
-        Self { allow: config.allow.clone(), watch: None }
+        Self { allow: config.allow.clone(), watch: None, proxy: config.proxy.clone() }
     }
 
     /// The same rules; `watch` is told of every dial that they forbid. It must not wait.
     pub fn watched(mut self, watch: impl Fn(&Denied) + Send + Sync + 'static) -> Self {
         self.watch = Some(Arc::new(watch));
         self
+    }
+
+    /// The proxy that this host is reached through.
+    pub(crate) fn proxy_for(&self, host: &str) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|proxy| proxy.is_for(host))
     }
 
     /// Refuses an address outside the rules; the text names the fix.
@@ -197,7 +203,7 @@ mod tests {
 
     fn rules(allow: &[&str]) -> EgressRules {
         let allow = allow.iter().map(|network| network.parse().expect("a network")).collect();
-        EgressRules::new(&EgressConfig { allow })
+        EgressRules::new(&EgressConfig::only(allow))
     }
 
     fn verdict(rules: &EgressRules, ip: &str) -> Result<(), String> {

@@ -11,6 +11,7 @@ mod connector;
 mod egress;
 mod error;
 mod pool;
+mod proxy;
 mod tls;
 mod upgrade;
 
@@ -20,5 +21,6 @@ pub use config::{ClientConfig, EgressConfig, Http2Mode};
 pub use connector::{Connector, Dialled};
 pub use egress::{Denied, EgressRules};
 pub use error::{Error, ErrorKind};
+pub use proxy::Proxy;
 pub use tls::{certificates, private_key};
 pub use upgrade::Upgraded;

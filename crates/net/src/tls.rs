@@ -32,7 +32,12 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     })
 }
 
-/// The client's side of TLS: at least 1.2, the public authorities or those of `ca_file`.
+fn is_given(file: &Path) -> bool {
+    !file.as_os_str().is_empty()
+}
+
+/// The client's side of TLS: at least 1.2, the public authorities or those of `ca_file`, and the
+/// certificate of the settings for who asks for one.
 pub(crate) fn client_config(config: &ClientConfig) -> Result<Arc<TlsConfig>, Error> {
     let mut roots = RootCertStore::empty();
     if config.ca_file.as_os_str().is_empty() {
@@ -46,11 +51,26 @@ pub(crate) fn client_config(config: &ClientConfig) -> Result<Arc<TlsConfig>, Err
         }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut tls = TlsConfig::builder_with_provider(provider)
+    let builder = TlsConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider knows TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut tls = match (is_given(&config.certificate_file), is_given(&config.key_file)) {
+        (false, false) => builder.with_no_client_auth(),
+        (true, true) => {
+            let chain = certificates(&config.certificate_file)?;
+            let key = private_key(&config.key_file)?;
+            builder.with_client_auth_cert(chain, key).map_err(|source| {
+                let file = config.certificate_file.display();
+                let text = format!("the certificate {file} and its key do not fit");
+                Error::caused(ErrorKind::Config, text, source)
+            })?
+        }
+        _ => {
+            let text = "a client certificate needs both `certificate_file` and `key_file`";
+            return Err(Error::new(ErrorKind::Config, text));
+        }
+    };
     tls.alpn_protocols = match config.http2 {
         Http2Mode::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         Http2Mode::Never => vec![b"http/1.1".to_vec()],

@@ -264,7 +264,7 @@ fn given(setting: &str, variable: &str) -> Result<String, Error> {
 /// The metadata service and nothing else.
 fn metadata_only() -> EgressRules {
     let network = "169.254.169.254/32".parse().expect("the network is well formed");
-    EgressRules::new(&EgressConfig { allow: vec![network] })
+    EgressRules::new(&EgressConfig::only(vec![network]))
 }
 
 fn is_loopback(base: &str) -> bool {

@@ -94,7 +94,7 @@ fn exporter(url: &str, change: impl FnOnce(&mut OtlpConfig)) -> Exporter {
 /// The servers of these tests are on this machine, which must be declared.
 fn loopback() -> EgressRules {
     let allow = vec!["127.0.0.0/8".parse().expect("a network")];
-    EgressRules::new(&EgressConfig { allow })
+    EgressRules::new(&EgressConfig::only(allow))
 }
 
 #[test]

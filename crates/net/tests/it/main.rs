@@ -127,7 +127,7 @@ async fn waits_are_bounded() {
 #[tokio::test]
 async fn an_address_outside_the_rules_is_never_dialled() {
     let (uri, connections) = server(|_, _| async {}).await;
-    let rules = EgressConfig { allow: vec!["10.0.0.0/8".parse().unwrap()] };
+    let rules = EgressConfig::only(vec!["10.0.0.0/8".parse().unwrap()]);
     let port = uri.port_u16().unwrap();
     for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
         let uri: Uri = format!("http://{host}:{port}").parse().unwrap();

@@ -60,7 +60,7 @@ fn mailer(port: u16) -> Mailer {
 /// The servers of these tests are on this machine, which must be declared.
 fn loopback() -> EgressRules {
     let allow = vec!["127.0.0.0/8".parse().expect("a network")];
-    EgressRules::new(&EgressConfig { allow })
+    EgressRules::new(&EgressConfig::only(allow))
 }
 
 #[tokio::test]
