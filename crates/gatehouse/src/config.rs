@@ -3,6 +3,7 @@
 mod control;
 mod environment;
 mod load;
+mod proxy;
 mod redis;
 mod sign_in;
 
@@ -21,9 +22,11 @@ use policy::{KeyHasher, LimitConfig, Prices, ProductConfig, Rules, SubscriptionC
 use portal::SignIn;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use shared::SecurityLog;
 use vault::{Embedded, Local, Secret, SecretRef, Vault, VaultConfig};
 
 use self::control::{ControlConfig, StateSource};
+use self::proxy::ProxyConfig;
 use self::redis::RedisConfig;
 use self::sign_in::SignInConfig;
 use crate::exit::{Exit, ExitWith};
@@ -48,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) pool: PoolConfig,
     /// Which addresses backends may have.
     pub(crate) egress: net::EgressConfig,
+    /// The HTTP proxy that connections go out through.
+    pub(crate) proxy: ProxyConfig,
     /// What becomes of calls that name objects: files, threads, responses and their like.
     pub(crate) objects: ObjectsConfig,
     /// Identity providers whose tokens callers may present instead of a key.
@@ -125,6 +130,7 @@ impl Default for Config {
             backends: Vec::new(),
             pool: PoolConfig::default(),
             egress: net::EgressConfig::default(),
+            proxy: ProxyConfig::default(),
             objects: ObjectsConfig::default(),
             identity: identity::IdentityConfig::default(),
             capture: CaptureConfig::default(),
@@ -198,7 +204,8 @@ impl Config {
         sign_in.map_err(|error| bad(format!("sign_in: {error}")))?;
         self.rules()?;
         self.prices()?;
-        self.redis()?;
+        self.proxy()?;
+        self.redis(&SecurityLog::default())?;
         Vault::new(&self.vault, |_| {}).map_err(|error| bad(error.story()))?;
         self.control()?;
         crate::monitoring::alerts::validate(self)
@@ -339,7 +346,8 @@ impl Config {
         }
         self.vault.resolve_paths(folder);
         self.key_hash_secret.resolve_path(folder);
-        let passwords = [&mut self.redis.password, &mut self.control.password];
+        let passwords =
+            [&mut self.redis.password, &mut self.control.password, &mut self.proxy.password];
         passwords.into_iter().flatten().for_each(|reference| reference.resolve_path(folder));
         for client in &mut self.sign_in.clients {
             if let Some(reference) = &mut client.client_secret {

@@ -74,7 +74,7 @@ impl Demo {
         }
         let (config_file, key) = write_config(&data, &simulators, &backend_key, arguments.port)?;
         let config = Config::load(&config_file)?;
-        let running = Running::start(config.clone(), &config_file, log).await?;
+        let running = Box::pin(Running::start(config.clone(), &config_file, log)).await?;
         let address = running.address().context("the configuration has a listener")?;
         Ok(Self { running, simulators, address, key, config_file, config, _folder: folder })
     }

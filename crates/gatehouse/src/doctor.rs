@@ -46,7 +46,10 @@ pub(crate) fn run(file: &ConfigFile) -> anyhow::Result<()> {
     findings.note("configuration", config.validate().map(|()| file.config.display().to_string()));
     findings.note("data folder", flush_time(&config.data_dir));
     for backend in &config.backends {
-        findings.note(&format!("backend {}", backend.id), reach(&backend.base_url));
+        let through =
+            config.proxy().ok().flatten().filter(|proxy| proxy.leads_to(&backend.base_url));
+        let dialled = if through.is_some() { &config.proxy.url } else { &backend.base_url };
+        findings.note(&format!("backend {}", backend.id), reach(dialled));
     }
     findings.note("gateway", health(&config));
     findings.note("record", record(&config));

@@ -12,9 +12,8 @@ use monitor::{
     BackendStanding, CircuitStanding, Convention, CostConfig, Courier, Exporter, Metric, Metrics,
     ObservedSink, Standing, Watcher,
 };
-use net::EgressRules;
 use policy::Rules;
-use shared::Limiter;
+use shared::{Limiter, SecurityLog};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -39,10 +38,10 @@ pub(crate) struct Monitoring {
 }
 
 impl Monitoring {
-    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &Config, security: &SecurityLog) -> anyhow::Result<Self> {
         let convention = Convention::of(config.metrics.gen_ai_version);
         let metrics = Arc::new(Metrics::new(convention));
-        let egress = EgressRules::new(&config.egress);
+        let egress = security.egress(&config.egress, &config.region);
         let exporter = Exporter::new(&config.otlp, egress, metrics.clone(), now());
         let exporter = exporter
             .map_err(|why| ExitWith::error(Exit::BadConfig, format!("otlp: {why}")))?

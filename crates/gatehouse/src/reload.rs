@@ -64,7 +64,7 @@ impl Reloader {
         let next = tokio::task::spawn_blocking(move || {
             let config = Config::load(&file)?;
             config.validate()?;
-            Ok::<_, anyhow::Error>(config)
+            config.proxied()
         })
         .await??;
         let overruled = self.control.follow_file(next.decree())?;

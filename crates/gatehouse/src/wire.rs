@@ -65,6 +65,7 @@ pub(crate) struct Parts {
     engine: Arc<CurrentEngine>,
     vault: Vault,
     admin_tls: Option<Arc<ServerTls>>,
+    pub(crate) security: SecurityLog,
     log: LogLevel,
 }
 
@@ -83,8 +84,7 @@ struct Administration {
 impl Running {
     /// Opens the data folder and starts every part. `file` is what a reload reads.
     pub(crate) async fn start(config: Config, file: &Path, log: LogLevel) -> anyhow::Result<Self> {
-        config.validate()?;
-        make_folders(&config)?;
+        let config = checked(config)?;
         let token = admin_token(&config.admin_token_file())?;
         let admin = bind(config.admin.listen, "admin.listen").await?;
         let admin_tls = config.admin_tls.as_ref().map(ServerTls::new).transpose()?.map(Arc::new);
@@ -92,11 +92,11 @@ impl Running {
         let (ledger, store) = open(&config).await?;
         let control = open_control(&config, &ledger).await?;
         let config = config.decreed(control.effective());
-        let (objects, limiter, follower, node) = follow(&config, &ledger).await?;
-        let monitoring = Arc::new(Monitoring::new(&config)?);
-        let pipeline = start_pipeline(&config, &ledger, monitoring.observed(store.clone()))?;
-        let identity = Verifier::new(&config.identity, None)?;
         let (security, vault) = open_vault(&config)?;
+        let (objects, limiter, follower, node) = follow(&config, &ledger, &security).await?;
+        let monitoring = Arc::new(Monitoring::new(&config, &security)?);
+        let pipeline = start_pipeline(&config, &ledger, monitoring.observed(store.clone()))?;
+        let identity = open_identity(&config, &security)?;
         let wiring = Wiring {
             settings: config.settings(&vault)?,
             catalogue: Arc::new(Catalogue::builtin()),
@@ -119,6 +119,7 @@ impl Running {
             engine,
             vault: vault.clone(),
             admin_tls,
+            security: security.clone(),
             log,
         });
         let reloader =
@@ -199,7 +200,7 @@ impl Parts {
             self.log.set(&next.log.level)?;
         }
         let rules = next.rules()?;
-        let courier = monitoring::alerts::courier(next)?;
+        let courier = monitoring::alerts::courier(next, &self.security)?;
         self.gateway.reload(next.settings(&self.vault)?)?;
         if next.identity != current.identity {
             self.identity.reconfigure(&next.identity)?;
@@ -331,6 +332,13 @@ fn open_vault(config: &Config) -> anyhow::Result<(SecurityLog, Vault)> {
     Ok((security, vault))
 }
 
+/// Who vouches for callers; addresses that may not be dialled for it are security events.
+fn open_identity(config: &Config, security: &SecurityLog) -> anyhow::Result<Verifier> {
+    let (security, region) = (security.clone(), config.region.clone());
+    let watch = move |denied: &net::Denied| security.note(shared::denied_dial(denied, &region));
+    Ok(Verifier::watched(&config.identity, None, watch)?)
+}
+
 /// Keeps what is shown to backends fresh, and writes what happens to secrets.
 async fn follow_secrets(
     vault: Vault,
@@ -373,10 +381,14 @@ fn homes(vault: &Vault) -> gateway::Telling {
 type Followed = (Objects, Limiter, Follower, String);
 
 /// Brings what requests know together up to the end of the ledger, and lets it follow from there.
-async fn follow(config: &Config, ledger: &Ledger) -> anyhow::Result<Followed> {
+async fn follow(
+    config: &Config,
+    ledger: &Ledger,
+    security: &SecurityLog,
+) -> anyhow::Result<Followed> {
     let (file, ledger) = (config.data_dir.join("shared.redb"), ledger.clone());
     let cached_max = config.objects.cached_max as usize;
-    let redis = config.redis()?.map(Arc::new);
+    let redis = config.redis(security)?.map(Arc::new);
     let lease = Duration::from_secs(config.redis.lease_s);
     let followed = tokio::task::spawn_blocking(move || {
         let snapshot = Arc::new(Snapshot::open(file)?);
@@ -517,6 +529,13 @@ async fn bind(address: SocketAddr, field: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}: set `{field}` to a free address and port")
     })
+}
+
+/// A configuration that may be served with, and the folders for it.
+fn checked(config: Config) -> anyhow::Result<Config> {
+    config.validate()?;
+    make_folders(&config)?;
+    config.proxied()
 }
 
 fn make_folders(config: &Config) -> anyhow::Result<()> {

@@ -343,18 +343,8 @@ fn egress_rules(origin: &Origin, security: &SecurityLog) -> EgressRules {
     let (backend_id, region) = (origin.config.id.clone(), origin.region.clone());
     let security = security.clone();
     EgressRules::new(&origin.egress).watched(move |denied| {
-        security.note(event::SecurityEvent {
-            time_generated: Timestamp::from(SystemTime::now()),
-            kind: "egress_denied".to_owned(),
-            severity: "warning".to_owned(),
-            target: denied.host.clone(),
-            target_address: denied.ip.to_string(),
-            backend_id: backend_id.clone(),
-            reason: denied.reason.to_owned(),
-            message: denied.message.clone(),
-            region: region.clone(),
-            ..event::SecurityEvent::default()
-        });
+        let event = shared::denied_dial(denied, &region);
+        security.note(event::SecurityEvent { backend_id: backend_id.clone(), ..event });
     })
 }
 

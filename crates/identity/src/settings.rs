@@ -34,11 +34,10 @@ pub(crate) struct Settings {
 impl IdentityConfig {
     /// Checks what no single field can tell.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.resolve().map(|_| ())
+        self.resolve(EgressRules::new(&self.egress)).map(|_| ())
     }
 
-    pub(crate) fn resolve(&self) -> Result<Vec<Settings>, ConfigError> {
-        let egress = EgressRules::new(&self.egress);
+    pub(crate) fn resolve(&self, egress: EgressRules) -> Result<Vec<Settings>, ConfigError> {
         let mut all: Vec<Settings> = Vec::with_capacity(self.providers.len());
         for provider in &self.providers {
             let settings = Settings::new(provider, egress.clone())?;

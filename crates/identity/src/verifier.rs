@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::Uri;
+use net::{Denied, EgressRules};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::IdentityConfig;
@@ -31,7 +32,11 @@ struct Inner {
     state: ArcSwap<State>,
     graph: Option<Arc<dyn GraphAccess>>,
     groups: GroupCache,
+    watch: Watch,
 }
+
+/// Is told of every dial that the egress rules forbid.
+type Watch = Arc<dyn Fn(&Denied) + Send + Sync>;
 
 /// What a configuration makes.
 struct State {
@@ -46,13 +51,23 @@ impl Verifier {
         config: &IdentityConfig,
         graph: Option<Arc<dyn GraphAccess>>,
     ) -> Result<Self, ConfigError> {
-        let state = ArcSwap::from_pointee(State::new(config)?);
-        Ok(Self { inner: Arc::new(Inner { state, graph, groups: GroupCache::new() }) })
+        Self::watched(config, graph, |_| {})
+    }
+
+    /// The same; `watch` is told of every dial that the egress rules forbid, and must not wait.
+    pub fn watched(
+        config: &IdentityConfig,
+        graph: Option<Arc<dyn GraphAccess>>,
+        watch: impl Fn(&Denied) + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
+        let watch: Watch = Arc::new(watch);
+        let state = ArcSwap::from_pointee(State::new(config, &watch)?);
+        Ok(Self { inner: Arc::new(Inner { state, graph, groups: GroupCache::new(), watch }) })
     }
 
     /// Takes over another configuration; keys of providers that stay are kept.
     pub fn reconfigure(&self, config: &IdentityConfig) -> Result<(), ConfigError> {
-        let next = State::new(config)?;
+        let next = State::new(config, &self.inner.watch)?;
         let current = self.inner.state.load();
         for provider in &next.providers {
             let same = |other: &&Arc<Provider>| other.settings.id == provider.settings.id;
@@ -204,9 +219,11 @@ impl Default for Verifier {
 }
 
 impl State {
-    fn new(config: &IdentityConfig) -> Result<Self, ConfigError> {
+    fn new(config: &IdentityConfig, watch: &Watch) -> Result<Self, ConfigError> {
         let pace = Pace::new(config);
-        let providers = config.resolve()?.into_iter();
+        let watch = watch.clone();
+        let egress = EgressRules::new(&config.egress).watched(move |denied| watch(denied));
+        let providers = config.resolve(egress)?.into_iter();
         Ok(Self {
             providers: providers.map(|settings| Arc::new(Provider::new(settings, pace))).collect(),
             token_bytes_max: config.token_bytes_max,

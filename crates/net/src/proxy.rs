@@ -97,6 +97,12 @@ impl Proxy {
         !is_own && !self.0.direct.iter().any(|direct| direct.holds(host, ip))
     }
 
+    /// The origin of this URL is reached through it.
+    pub fn leads_to(&self, url: &str) -> bool {
+        let uri: Option<Uri> = url.parse().ok();
+        uri.as_ref().and_then(Uri::host).is_some_and(|host| self.is_for(host))
+    }
+
     /// Has the proxy connect a stream to a host.
     pub(crate) async fn tunnel(
         &self,

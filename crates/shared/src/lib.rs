@@ -26,7 +26,7 @@ pub use limits::{
 };
 pub use notes::{Noted, Notes};
 pub use objects::{Directory, Known, LISTED_MAX, Objects, Owned};
-pub use security::SecurityLog;
+pub use security::{SecurityLog, denied_dial};
 pub use snapshot::Snapshot;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use event::{SecurityEvent, Timestamp};
 use ledger::Ledger;
+use net::{Denied, EgressConfig, EgressRules};
 use tokio_util::sync::CancellationToken;
 
 use crate::Notes;
@@ -68,6 +69,12 @@ impl SecurityLog {
         self.notes.note(event);
     }
 
+    /// The rules of a configuration; what they forbid is noted here.
+    pub fn egress(&self, config: &EgressConfig, region: &str) -> EgressRules {
+        let (log, region) = (self.clone(), region.to_owned());
+        EgressRules::new(config).watched(move |denied| log.note(denied_dial(denied, &region)))
+    }
+
     /// Writes what is noted until stopped. Only the first call does.
     pub async fn write(self, ledger: Ledger, stop: CancellationToken) {
         let telling = async {
@@ -94,6 +101,21 @@ impl SecurityLog {
             self.notes.note(held);
             true
         });
+    }
+}
+
+/// A dial that the egress rules forbade, as an event.
+pub fn denied_dial(denied: &Denied, region: &str) -> SecurityEvent {
+    SecurityEvent {
+        time_generated: Timestamp::from(SystemTime::now()),
+        kind: "egress_denied".to_owned(),
+        severity: "warning".to_owned(),
+        target: denied.host.clone(),
+        target_address: denied.ip.to_string(),
+        reason: denied.reason.to_owned(),
+        message: denied.message.clone(),
+        region: region.to_owned(),
+        ..SecurityEvent::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::{Redis, RedisPassword, RedisSettings};
+use shared::{Redis, RedisPassword, RedisSettings, SecurityLog};
 use vault::SecretRef;
 
 use super::Config;
@@ -46,7 +46,7 @@ impl Default for RedisConfig {
 
 impl Config {
     /// Redis, if nodes share limits.
-    pub(crate) fn redis(&self) -> anyhow::Result<Option<Redis>> {
+    pub(crate) fn redis(&self, security: &SecurityLog) -> anyhow::Result<Option<Redis>> {
         let RedisConfig { url, username, password, ca_file, timeout_ms, lease_s } = &self.redis;
         if url.is_empty() {
             return Ok(None);
@@ -67,7 +67,7 @@ impl Config {
             ca_file: ca_file.clone(),
             timeout: Duration::from_millis(*timeout_ms),
         };
-        let redis = Redis::new(&settings, net::EgressRules::new(&self.egress));
+        let redis = Redis::new(&settings, security.egress(&self.egress, &self.region));
         redis.map(Some).map_err(|error| bad(error.story()))
     }
 }

@@ -9,8 +9,7 @@ use event::Timestamp;
 use kql::Engine;
 use ledger::Ledger;
 use monitor::{Courier, Lease, Mailer, StateStore, Watcher, WatcherParts};
-use net::EgressRules;
-use shared::{LeasedText, Limiter};
+use shared::{LeasedText, Limiter, SecurityLog};
 
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
@@ -43,12 +42,12 @@ pub(crate) fn validate(config: &Config) -> anyhow::Result<()> {
     let bad = |message: String| ExitWith::error(Exit::BadConfig, message);
     config.alerts.validate().map_err(|why| bad(format!("alerts: {why}")))?;
     config.cost.validate().map_err(|why| bad(format!("cost: {why}")))?;
-    courier(config).map(drop)
+    courier(config, &SecurityLog::default()).map(drop)
 }
 
 /// Who delivers, by this configuration.
-pub(crate) fn courier(config: &Config) -> anyhow::Result<Courier> {
-    let egress = EgressRules::new(&config.egress);
+pub(crate) fn courier(config: &Config, security: &SecurityLog) -> anyhow::Result<Courier> {
+    let egress = security.egress(&config.egress, &config.region);
     let mailer = Mailer::new(&config.mail, egress.clone())
         .map_err(|why| ExitWith::error(Exit::BadConfig, why))?;
     Ok(Courier::new(egress, mailer.map(Arc::new), config.alerts.portal_url.clone()))
@@ -62,7 +61,7 @@ pub(crate) fn watcher(
     (ledger, limiter): (&Ledger, &Limiter),
     node: String,
 ) -> anyhow::Result<Watcher> {
-    let store = config.redis()?.map(|redis| {
+    let store = config.redis(&parts.security)?.map(|redis| {
         let text = LeasedText::new(redis, "alerts", node, LEASE);
         Box::new(SharedState(text)) as Box<dyn StateStore>
     });
@@ -96,7 +95,8 @@ pub(crate) fn watcher(
         store,
         now,
     };
-    let watcher = Watcher::open(watcher_parts, config.alerts.clone(), courier(config)?);
+    let watcher =
+        Watcher::open(watcher_parts, config.alerts.clone(), courier(config, &parts.security)?);
     watcher.map_err(|why| anyhow::anyhow!(why))
 }
 

@@ -17,6 +17,7 @@ mod language;
 mod limits;
 mod objects;
 mod outages;
+mod proxy;
 mod realtime;
 mod reference;
 mod refusals;

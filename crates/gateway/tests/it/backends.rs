@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use event::{BackendState, Outcome};
 use simulator::Fault;
+use tokio::io::AsyncWriteExt;
 
 use crate::support::{
-    CHAT, HELLO, HELLO_STREAM, LIMIT, Setup, World, named_simulator, post, simulator, with_header,
+    CHAT, HELLO, HELLO_STREAM, LIMIT, Setup, World, named_simulator, post, scripted, simulator,
+    with_header,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,6 +140,27 @@ async fn an_address_outside_the_declared_networks_is_not_dialled() {
     let noted = world.first_security_event().await;
     assert_eq!((&*noted.kind, &*noted.reason), ("egress_denied", "special_not_declared"));
     assert_eq!((&*noted.backend_id, &*noted.target_address), ("b0", "127.0.0.1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_of_a_backend_is_passed_on_and_never_followed() {
+    let elsewhere = simulator().await;
+    for status in ["301", "302", "303", "307", "308"] {
+        let target = format!("{}{CHAT}", elsewhere.url());
+        let backend = scripted(move |_, mut stream| {
+            let head = format!(
+                "HTTP/1.1 {status} Elsewhere\r\nlocation: {target}\r\ncontent-length: 0\r\n\
+                 connection: close\r\n\r\n"
+            );
+            async move { stream.write_all(head.as_bytes()).await.unwrap() }
+        })
+        .await;
+        let world = Setup::before(&[backend]).start().await;
+        let answer = world.post(CHAT, HELLO).await;
+        assert_eq!(answer.status.to_string(), status, "{}", answer.text());
+        assert!(answer.headers["location"].to_str().is_ok_and(|to| to.contains(CHAT)));
+    }
+    assert_eq!(elsewhere.requests(), 0, "nobody went there");
 }
 
 #[tokio::test(flavor = "multi_thread")]

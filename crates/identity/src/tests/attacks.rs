@@ -1,5 +1,7 @@
 //! Every line of `testdata/attacks.json`: a token, and what must become of it.
 
+use net::EgressRules;
+use net::EgressRules;
 use serde_json::Value;
 
 use super::signer::{self, HEADER, JWKS, NOW, TENANT};
@@ -28,7 +30,7 @@ fn settings(provider: &str) -> Settings {
         },
     };
     let config = IdentityConfig { providers: vec![provider], ..IdentityConfig::default() };
-    config.resolve().expect("valid").remove(0)
+    config.resolve(EgressRules::new(&config.egress)).expect("valid").remove(0)
 }
 
 fn judge(token: &str, provider: &str) -> Result<Identity, Rejection> {

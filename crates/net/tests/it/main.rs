@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is its failure")]
 
+mod client_certificates;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use bytes::Bytes;
 use http::{Request, Uri};
 use http_body_util::BodyExt;
 use net::{Body, Client, ClientConfig, EgressConfig, EgressRules, ErrorKind};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -33,7 +35,7 @@ where
     (uri, connections)
 }
 
-async fn read_head(stream: &mut TcpStream) -> bool {
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> bool {
     let mut last = [0; 4];
     while last != *b"\r\n\r\n" {
         let Ok(byte) = stream.read_u8().await else { return false };
