@@ -3,10 +3,6 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../start.sh"
-venv=$cache/python-$(sha256sum <"$here/requirements.txt" | cut -c1-16)
-if [ ! -x "$venv/bin/python" ] || [ ! -e "$venv/ready" ]; then
-    python3 -m venv "$venv" >&2
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt" >&2
-    touch "$venv/ready"
-fi
+. "$here/../packages.sh"
+python_packages "$here"
 "$venv/bin/python" "$here/check.py"

@@ -42,6 +42,8 @@ pub(crate) fn run() -> anyhow::Result<Tally> {
     for (what, program, script) in [
         ("Python SDKs", "python3", "conformance/python/run.sh"),
         ("Node SDKs", "node", "conformance/node/run.sh"),
+        ("LangChain and LiteLLM", "python3", "conformance/frameworks/run.sh"),
+        ("a pool in trouble", "python3", "conformance/pool/run.sh"),
         ("Identity", "node", "conformance/identity/run.sh"),
         ("query APIs", "python3", "conformance/kusto/run.sh"),
         ("the admin API", "python3", "conformance/admin/run.sh"),
