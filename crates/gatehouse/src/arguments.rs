@@ -158,6 +158,25 @@ pub(crate) struct SimulateArguments {
     /// Region it reports.
     #[arg(long, default_value = "East US")]
     pub(crate) region: String,
+    /// Name of the resource; ids that instances of different names make are never the same.
+    #[arg(long, default_value = "simulator")]
+    pub(crate) name: String,
+    /// Milliseconds before the first byte of an answer.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) first_byte_ms: f64,
+    /// Milliseconds between two tokens of a stream.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) per_token_ms: f64,
+    /// Tokens per minute of a deployment, and a request in 10 seconds for each 1,000 of them; beyond,
+    /// it answers 429 with `Retry-After`. May be repeated; other deployments have no limit.
+    #[arg(long, value_name = "DEPLOYMENT=TOKENS", value_parser = deployment_limit)]
+    pub(crate) tokens_per_minute: Vec<(String, u64)>,
+}
+
+fn deployment_limit(text: &str) -> Result<(String, u64), String> {
+    let parts = text.rsplit_once('=').filter(|(name, _)| !name.is_empty());
+    let limit = parts.and_then(|(name, tokens)| Some((name.to_owned(), tokens.parse().ok()?)));
+    limit.ok_or_else(|| "write it as gpt-4o=30000".to_owned())
 }
 
 #[derive(Args, Debug)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rand::Rng;
 use serde_json::json;
 
-use crate::support::{Backend, Gateway, PATIENCE};
+use crate::support::{Backend, Gateway, PATIENCE, eventually};
 
 const KILLS: u32 = 12;
 const CALLERS: usize = 3;
@@ -21,6 +21,12 @@ struct Seen {
     /// Paths of objects whose ids have come.
     paths: Mutex<BTreeSet<String>>,
     stop: AtomicBool,
+}
+
+impl Seen {
+    fn count(&self) -> usize {
+        self.paths.lock().expect("no panic").len()
+    }
 }
 
 #[test]
@@ -37,7 +43,10 @@ fn no_object_that_a_caller_has_seen_is_forgotten_after_twelve_kills() {
         .collect();
     let mut random = rand::rng();
     for _ in 0..KILLS {
-        std::thread::park_timeout(Duration::from_millis(random.random_range(50..250)));
+        // However slow the machine is, each life makes something; the kill comes at any moment after.
+        let before = seen.count();
+        eventually("an object is made", || (seen.count() > before).then_some(()));
+        std::thread::park_timeout(Duration::from_millis(random.random_range(0..200)));
         gateway.kill();
         gateway.start();
     }

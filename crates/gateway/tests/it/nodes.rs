@@ -6,14 +6,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::Method;
 use ledger::Durability;
 use net::{EgressConfig, EgressRules};
 use serde_json::{Value, json};
 use shared::{Directory, Redis, RedisSettings};
 use simulator::Simulator;
 
-use crate::objects::{call, get, id, make, upload};
+use crate::objects::{get, id, make, ten_thousand_follow_ups, upload};
 use crate::support::{KEY, LIMIT, OTHER_KEY, Setup, World, named_simulator};
 
 struct Server {
@@ -98,33 +97,23 @@ async fn told(world: &World, key: &str, target: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn follow_ups_over_either_node_go_home_and_strangers_get_404_on_both() {
+async fn ten_thousand_follow_ups_over_either_node_go_home_and_strangers_get_404_on_both() {
     let Some(server) = Server::start(None) else { return };
     let (nodes, _backends) = nodes(&server).await;
     let mut targets = Vec::new();
-    for number in 0..24 {
+    for number in 0..240 {
         let (world, key) = (&nodes[number % 2], if number % 4 < 2 { KEY } else { OTHER_KEY });
         let body = json!({"model": "gpt-4o", "input": format!("hello {number}")});
         let response = make(world, key, "/v1/responses", body).await;
         targets.push((key, id(&response).to_owned(), format!("/v1/responses/{}", id(&response))));
-        let thread = make(world, key, "/v1/threads", json!({})).await;
-        targets.push((key, String::new(), format!("/v1/threads/{}", id(&thread))));
+        if number % 10 < 2 {
+            let thread = make(world, key, "/v1/threads", json!({})).await;
+            targets.push((key, String::new(), format!("/v1/threads/{}", id(&thread))));
+        }
     }
     let homes: HashSet<String> = nodes.iter().flat_map(dispatched).collect();
     assert_eq!(homes.len(), 3, "responses are balanced over all backends");
-    for number in 0..2_000 {
-        // Every target by turns on its own node and on the other.
-        let world = &nodes[(number / targets.len()) % 2];
-        let (key, previous, target) = &targets[number % targets.len()];
-        let answer = if number % 10 == 0 && !previous.is_empty() {
-            let follow_up =
-                json!({"model": "gpt-4o", "input": "and?", "previous_response_id": previous});
-            call(world, key, Method::POST, "/v1/responses", &follow_up).await
-        } else {
-            get(world, key, target).await
-        };
-        assert_eq!(answer.status, 200, "astray: {target}: {}", answer.text());
-    }
+    ten_thousand_follow_ups(&[&nodes[0], &nodes[1]], targets.clone()).await;
     for (key, _, target) in &targets {
         let stranger = if *key == KEY { OTHER_KEY } else { KEY };
         for world in &nodes {

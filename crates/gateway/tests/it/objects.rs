@@ -96,10 +96,51 @@ fn dispatched(world: &World, part: &str) -> HashSet<String> {
     all.filter(|to| to.url.contains(part)).map(|to| to.backend_id.clone()).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_interleaved_follow_ups_all_go_home() {
+/// What can be followed up: its owner's key, its id if it is a response, and its path.
+pub(crate) type Target = (&'static str, String, String);
+
+/// Follow-ups over all nodes by turns, every one of which must find its home.
+pub(crate) async fn ten_thousand_follow_ups(nodes: &[&World], targets: Vec<Target>) {
     const FOLLOW_UPS: usize = 10_000;
     const CALLERS: usize = 8;
+    let (targets, next) = (Arc::new(targets), Arc::new(AtomicUsize::new(0)));
+    let addresses: Vec<_> = nodes.iter().map(|world| world.address()).collect();
+    let callers = (0..CALLERS).map(|_| {
+        let (targets, next, addresses) = (targets.clone(), next.clone(), addresses.clone());
+        tokio::spawn(async move {
+            let mut senders = Vec::new();
+            for address in addresses {
+                senders.push(connect(address).await);
+            }
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= FOLLOW_UPS {
+                    return;
+                }
+                // Every target on one node after the other.
+                let node = (number + number / targets.len()) % senders.len();
+                let (key, previous, target) = &targets[number % targets.len()];
+                let follow_up = json!({
+                    "model": "gpt-4o", "input": "and then?", "previous_response_id": previous,
+                });
+                let request = if number % 10 == 0 && !previous.is_empty() {
+                    request(&Method::POST, "/v1/responses", key, Some(&follow_up))
+                } else {
+                    request(&Method::GET, target, key, None)
+                };
+                let answer = tokio::time::timeout(LIMIT, senders[node].send_request(request)).await;
+                let answer = Answer::read(answer.unwrap().unwrap()).await;
+                assert_eq!(answer.status, 200, "astray: {target}: {}", answer.text());
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_interleaved_follow_ups_all_go_home() {
     let (world, _backends) =
         started(3, |setup| setup.ledger.durability = Durability::Relaxed).await;
     let mut targets = Vec::new();
@@ -117,35 +158,7 @@ async fn ten_thousand_interleaved_follow_ups_all_go_home() {
     }
     let homes: HashSet<_> = dispatched(&world, "/responses");
     assert_eq!(homes.len(), 3, "responses are balanced over all backends");
-    let (targets, next) = (Arc::new(targets), Arc::new(AtomicUsize::new(0)));
-    let address = world.address();
-    let callers = (0..CALLERS).map(|_| {
-        let (targets, next) = (targets.clone(), next.clone());
-        tokio::spawn(async move {
-            let mut sender = connect(address).await;
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= FOLLOW_UPS {
-                    return;
-                }
-                let (key, previous, target) = &targets[number % targets.len()];
-                let follow_up = json!({
-                    "model": "gpt-4o", "input": "and then?", "previous_response_id": previous,
-                });
-                let request = if number % 10 == 0 && !previous.is_empty() {
-                    request(&Method::POST, "/v1/responses", key, Some(&follow_up))
-                } else {
-                    request(&Method::GET, target, key, None)
-                };
-                let answer = tokio::time::timeout(LIMIT, sender.send_request(request)).await;
-                let answer = Answer::read(answer.unwrap().unwrap()).await;
-                assert_eq!(answer.status, 200, "{target}: {}", answer.text());
-            }
-        })
-    });
-    for caller in callers.collect::<Vec<_>>() {
-        caller.await.unwrap();
-    }
+    ten_thousand_follow_ups(&[&world], targets).await;
 }
 
 async fn connect(address: std::net::SocketAddr) -> SendRequest<Full<Bytes>> {
