@@ -53,11 +53,14 @@ mod runs;
 mod schema;
 mod script;
 mod server;
+mod skills;
 mod store;
 mod text;
 mod tokens;
 mod uploads;
 mod vector_stores;
+mod videos;
+mod voices;
 mod websocket;
 
 pub use config::{

@@ -8,7 +8,8 @@ use crate::images::Work;
 use crate::route::Dialect;
 use crate::{
     assistants, audio, batches, chat, completions, conversations, embeddings, files, fine_tuning,
-    images, models, others, realtime_secrets, responses, uploads, vector_stores,
+    images, models, others, realtime_secrets, responses, skills, uploads, vector_stores, videos,
+    voices,
 };
 
 /// Does what a request asks for.
@@ -47,7 +48,10 @@ pub(crate) fn perform(call: &Call<'_>) -> Result<Reply, Failure> {
         ["moderations"] if post => others::moderate(call),
         ["containers", rest @ ..] => others::containers(call, rest),
         ["evals", rest @ ..] => others::evals(call, rest),
-        ["videos", rest @ ..] => others::videos(call, rest),
+        ["videos", rest @ ..] => videos::perform(call, rest),
+        ["video", "generations", "jobs"] if post => videos::job(call),
+        ["skills", rest @ ..] => skills::perform(call, rest),
+        ["audio", rest @ ..] => voices::perform(call, rest),
         _ => Err(unknown(call)),
     }
 }

@@ -1,7 +1,5 @@
-//! The smaller families: stored completions, moderations, containers, evals, videos.
+//! The smaller families: stored completions, moderations, containers, evals.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -12,7 +10,6 @@ use crate::files;
 use crate::models::{self, Task};
 use crate::operations::unknown;
 use crate::paging::{page, page_of};
-use crate::script::Script;
 use crate::store::{Kind, Object};
 use crate::text::hash;
 
@@ -250,16 +247,22 @@ fn eval_runs(
             ] {
                 value[name] = empty;
             }
+            keep_output_items(call, eval, &id, &source);
             call.keep(Kind::EvalRun, &id, Object::new(value.clone()).under(eval));
             Ok(Reply::json(&value))
         }
         (&Method::GET, []) => page(call, store.list(Kind::EvalRun, Some(eval))),
         (&Method::GET, [id]) => {
             store.get_under(Kind::EvalRun, eval, id)?;
+            let items = store.list(Kind::EvalOutputItem, Some(id)).len();
             let value = store.with(Kind::EvalRun, id, |object| {
                 object.value["status"] = match object.value["status"].as_str().unwrap_or_default() {
                     "queued" => json!("in_progress"),
-                    "in_progress" => json!("completed"),
+                    "in_progress" => {
+                        object.value["result_counts"] =
+                            json!({"total": items, "passed": items, "failed": 0, "errored": 0});
+                        json!("completed")
+                    }
                     other => json!(other),
                 };
                 object.value.clone()
@@ -281,57 +284,23 @@ fn eval_runs(
         }
         (&Method::GET, [id, "output_items"]) => {
             store.get_under(Kind::EvalRun, eval, id)?;
-            page(call, Vec::new())
+            page(call, store.list(Kind::EvalOutputItem, Some(id)))
+        }
+        (&Method::GET, [id, "output_items", item]) => {
+            store.get_under(Kind::EvalRun, eval, id)?;
+            Ok(Reply::json(&store.get_under(Kind::EvalOutputItem, id, item)?.value))
         }
         _ => Err(unknown(call)),
     }
 }
 
-/// `videos...`: queued, in progress at the first look, completed at the second.
-pub(crate) fn videos(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
-    let store = &call.instance.store;
-    match (&call.method, rest) {
-        (&Method::POST, []) => {
-            let field = |name: &str| match call.form() {
-                Ok(form) => form.field(name).map(str::to_owned),
-                Err(_) => call.text(name).map(str::to_owned),
-            };
-            let prompt = field("prompt").ok_or_else(|| Failure::missing("prompt"))?;
-            let id = call.id(Kind::Video);
-            let value = json!({"id": id, "object": "video", "created_at": call.now, "status": "queued", "model": field("model").unwrap_or_else(|| "sora-2".into()), "progress": 0, "prompt": prompt, "seconds": field("seconds").unwrap_or_else(|| "4".into()), "size": field("size").unwrap_or_else(|| "720x1280".into()), "completed_at": null, "expires_at": null, "error": null, "remixed_from_video_id": null});
-            call.keep(Kind::Video, &id, Object::new(value.clone()));
-            Ok(Reply::json(&value))
-        }
-        (&Method::GET, []) => page(call, store.list(Kind::Video, None)),
-        (&Method::GET, [id]) => {
-            let value = store.with(Kind::Video, id, |object| {
-                let (status, progress) = match object.value["status"].as_str().unwrap_or_default() {
-                    "queued" => ("in_progress", 50),
-                    _ => ("completed", 100),
-                };
-                object.value["status"] = json!(status);
-                object.value["progress"] = json!(progress);
-                if status == "completed" {
-                    object.value["completed_at"] = json!(call.now);
-                }
-                object.value.clone()
-            })?;
-            Ok(Reply::json(&value))
-        }
-        (&Method::GET, [id, "content"]) => {
-            let video = store.get(Kind::Video, id)?;
-            if video.value["status"] != "completed" {
-                return Err(Failure::conflict("Video is not ready yet."));
-            }
-            // The head of an MP4 file with nothing in it.
-            let bytes =
-                STANDARD.decode("AAAAGGZ0eXBpc29tAAAAAGlzb21tcDQyAAAACG1kYXQ=").unwrap_or_default();
-            Ok(Reply::new("video/mp4", Script::bytes(bytes)))
-        }
-        (&Method::DELETE, [id]) => {
-            store.remove(Kind::Video, id)?;
-            Ok(Reply::deleted(id, "video.deleted"))
-        }
-        _ => Err(unknown(call)),
+/// One item for each line of the data source, if it stands in the request; all pass.
+fn keep_output_items(call: &Call<'_>, eval: &str, run: &str, source: &Value) {
+    let lines = source.pointer("/source/content").and_then(Value::as_array);
+    for (index, line) in lines.into_iter().flatten().enumerate() {
+        let id = call.id(Kind::EvalOutputItem);
+        let sample = line.get("sample").cloned().unwrap_or(Value::Null);
+        let value = json!({"id": id, "object": "eval.run.output_item", "created_at": call.now, "run_id": run, "eval_id": eval, "status": "pass", "datasource_item_id": index, "datasource_item": line["item"], "results": [], "sample": sample});
+        call.keep(Kind::EvalOutputItem, &id, Object::new(value).under(run));
     }
 }

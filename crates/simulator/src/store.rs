@@ -34,8 +34,14 @@ pub(crate) enum Kind {
     ContainerFile,
     Eval,
     EvalRun,
+    EvalOutputItem,
     ImageOperation,
     Video,
+    VideoCharacter,
+    Skill,
+    SkillVersion,
+    Voice,
+    VoiceConsent,
 }
 
 impl Kind {
@@ -64,7 +70,13 @@ impl Kind {
             Self::Eval => "eval_",
             Self::EvalRun => "evalrun_",
             Self::ImageOperation => "",
+            Self::EvalOutputItem => "outputitem_",
             Self::Video => "video_",
+            Self::VideoCharacter => "char_",
+            Self::Skill => "skill_",
+            Self::SkillVersion => "skillver_",
+            Self::Voice => "voice_",
+            Self::VoiceConsent => "cons_",
         }
     }
 
@@ -86,7 +98,13 @@ impl Kind {
             Self::UploadPart => found("upload part"),
             Self::Eval => found("eval"),
             Self::EvalRun => found("eval run"),
+            Self::EvalOutputItem => found("eval run output item"),
             Self::Video => found("video"),
+            Self::VideoCharacter => found("character"),
+            Self::Skill => found("skill"),
+            Self::SkillVersion => found("skill version"),
+            Self::Voice => found("voice"),
+            Self::VoiceConsent => found("voice consent"),
             Self::ImageOperation => Failure::resource_not_found(),
             Self::File => Failure::file_not_found(id),
             Self::FineTune => Failure::not_found(

@@ -458,10 +458,19 @@ async fn stored_completions_containers_evals_and_videos() {
     .await
     .json();
     let runs = format!("/v1/evals/{}/runs", id(&eval));
-    let run = post(&simulator, &runs, json!({"data_source": {"type": "jsonl"}})).await.json();
+    let lines = json!([{"item": {"question": "2+2?"}}, {"item": {"question": "3+3?"}}]);
+    let source = json!({"type": "jsonl", "source": {"type": "file_content", "content": lines}});
+    let run = post(&simulator, &runs, json!({"data_source": source})).await.json();
     let place = format!("{runs}/{}", id(&run));
     get(&simulator, &place).await;
-    assert_eq!(get(&simulator, &place).await.json()["status"], "completed");
+    let ended = get(&simulator, &place).await.json();
+    assert_eq!(
+        (&ended["status"], &ended["result_counts"]["total"]),
+        (&json!("completed"), &json!(2))
+    );
+    let items = get(&simulator, &format!("{place}/output_items?order=asc")).await.json();
+    let item = get(&simulator, &format!("{place}/output_items/{}", id(&items["data"][1]))).await;
+    assert_eq!(item.json()["datasource_item"]["question"], "3+3?");
 
     let video =
         form(&simulator, "/v1/videos", &[("prompt", None, b"cat"), ("model", None, b"sora-2")])
@@ -472,6 +481,77 @@ async fn stored_completions_containers_evals_and_videos() {
     get(&simulator, &place).await;
     get(&simulator, &place).await;
     assert!(get(&simulator, &format!("{place}/content")).await.body.len() > 20);
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn videos_are_made_of_videos_and_have_characters() {
+    let simulator = start("a").await;
+    let first = post(&simulator, "/v1/videos", json!({"prompt": "cat", "seconds": "8"})).await;
+    let first = first.json();
+    let remix = format!("/v1/videos/{}/remix", id(&first));
+    let made = post(&simulator, &remix, json!({"prompt": "dog"})).await.json();
+    assert_eq!(made["remixed_from_video_id"], first["id"]);
+    assert_eq!((&made["seconds"], &made["prompt"]), (&json!("8"), &json!("dog")));
+    for kind in ["edits", "extensions"] {
+        let of = json!({"prompt": "more", "video": {"id": first["id"]}});
+        let made = post(&simulator, &format!("/v1/videos/{kind}"), of).await.json();
+        assert_eq!(made["status"], "queued");
+        let of = json!({"prompt": "more", "video": {"id": "video_none"}});
+        assert_eq!(post(&simulator, &format!("/v1/videos/{kind}"), of).await.status, 404);
+    }
+    let fields: [(&str, Option<&str>, &[u8]); 2] =
+        [("name", None, b"Tom"), ("video", Some("a.mp4"), b"mp4")];
+    let made = form(&simulator, "/v1/videos/characters", &fields).await.json();
+    let place = format!("/v1/videos/characters/{}", id(&made));
+    assert_eq!(get(&simulator, &place).await.json()["name"], "Tom");
+    let job = json!({"prompt": "cat", "model": "sora"});
+    let job = post(&simulator, "/openai/v1/video/generations/jobs?api-version=preview", job).await;
+    assert_eq!(job.json()["object"], "video.generation.job");
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn skills_have_versions_and_voices_need_a_consent() {
+    let simulator = start("a").await;
+    let skill = form(&simulator, "/v1/skills", &[("files", Some("pdf.zip"), b"one")]).await.json();
+    let place = format!("/v1/skills/{}", id(&skill));
+    let versions = format!("{place}/versions");
+    let second = form(&simulator, &versions, &[("files", Some("pdf.zip"), b"two")]).await.json();
+    assert_eq!((&second["version"], &second["name"]), (&json!("2"), &json!("pdf")));
+    assert_eq!(get(&simulator, &format!("{place}/content")).await.text(), "one");
+    let changed = post(&simulator, &place, json!({"default_version": "2"})).await.json();
+    assert_eq!(
+        (&changed["default_version"], &changed["latest_version"]),
+        (&json!("2"), &json!("2"))
+    );
+    assert_eq!(get(&simulator, &format!("{place}/content")).await.text(), "two");
+    delete(&simulator, &format!("{versions}/1")).await;
+    assert_eq!(get(&simulator, &format!("{versions}/1/content")).await.status, 404);
+    assert_eq!(get(&simulator, &versions).await.json()["data"].as_array().unwrap().len(), 1);
+
+    let consents = "/v1/audio/voice_consents";
+    let voice = |consent: String| {
+        let simulator = &simulator;
+        async move {
+            let fields: [(&str, Option<&str>, &[u8]); 3] = [
+                ("name", None, b"Ada"),
+                ("consent", None, consent.as_bytes()),
+                ("audio_sample", Some("a.wav"), b"wav"),
+            ];
+            form(simulator, "/v1/audio/voices", &fields).await
+        }
+    };
+    assert_eq!(voice("cons_none".into()).await.status, 404);
+    let fields: [(&str, Option<&str>, &[u8]); 3] =
+        [("name", None, b"Ada"), ("language", None, b"en"), ("recording", Some("a.wav"), b"wav")];
+    let consent = form(&simulator, consents, &fields).await.json();
+    assert_eq!(voice(id(&consent).to_owned()).await.json()["object"], "audio.voice");
+    let place = format!("{consents}/{}", id(&consent));
+    let renamed = post(&simulator, &place, json!({"name": "Ada L."})).await.json();
+    assert_eq!(get(&simulator, &place).await.json()["name"], renamed["name"]);
+    delete(&simulator, &place).await;
+    assert_eq!(get(&simulator, &place).await.status, 404);
     simulator.stop().await;
 }
 
