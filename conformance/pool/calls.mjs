@@ -18,6 +18,8 @@ class Worker {
     const apiKey = plan.keys[number % plan.keys.length];
     const noting = async (...asked) => {
       const answer = await fetch(...asked);
+      // The SDK tries once whether forms can be sent, without a server.
+      if (String(asked[0]).startsWith('data:')) return answer;
       this.answers.push([answer.status, answer.headers.get('x-gatehouse-correlation-id')]);
       return answer;
     };
