@@ -36,7 +36,7 @@ class Worker {
   async call(what, run, { names = [], makes = false } = {}) {
     this.answers = [];
     this.begun = false;
-    const story = { what, names, made: [], error: null, at: Date.now() / 1000 };
+    const story = { what, names, made: [], error: null };
     let result;
     try {
       result = await run();
@@ -46,7 +46,7 @@ class Worker {
       story.error = `${error.constructor.name}: ${error.message}`.slice(0, 500);
     }
     done += 1;
-    console.log(JSON.stringify({ ...story, begun: this.begun, answers: this.answers }));
+    console.log(JSON.stringify({ ...story, ended: Date.now() / 1000, begun: this.begun, answers: this.answers }));
     return result;
   }
 

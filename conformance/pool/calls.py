@@ -51,14 +51,14 @@ class Worker:
         """What the call answers; none if its caller saw an error."""
         global done
         self.answers, self.begun = [], False
-        story = {"what": what, "names": list(names), "made": [], "error": None, "at": time.time()}
+        story = {"what": what, "names": list(names), "made": [], "error": None}
         result = None
         try:
             result = run()
             story["made"] = [result.id] if makes else []
         except openai.APIError as error:
             story["error"] = f"{type(error).__name__}: {error}"[:500]
-        story["begun"], story["answers"] = self.begun, self.answers
+        story |= {"ended": time.time(), "begun": self.begun, "answers": self.answers}
         with lock:
             done += 1
             print(json.dumps(story), flush=True)

@@ -183,10 +183,11 @@ impl Exchange {
                     }
                 },
                 Err(failed) => {
+                    let failed_at = self.tally.started.elapsed();
                     let again = self.again(&failed, admitted, &mut course);
                     // Seldom needed: kept out of the future of every exchange.
                     let Some(other) = Box::pin(again).await else { return Err(failed.refusal) };
-                    self.errors.push(failed.refusal.record(self.tally.started.elapsed()));
+                    self.errors.push(failed.refusal.record(failed_at));
                     chosen = other;
                 }
             }

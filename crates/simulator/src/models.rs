@@ -94,19 +94,27 @@ pub(crate) fn charge(
     tokens: u64,
     reply: Reply,
 ) -> Result<Reply, Failure> {
-    let reply = reply.by(deployment);
+    let left = admit(call, deployment, tokens)?;
+    Ok(allowed(call, left, reply.by(deployment)))
+}
+
+/// Counts a call before anything is made that a refusal would leave behind.
+pub(crate) fn admit(
+    call: &Call<'_>,
+    deployment: &Deployment,
+    tokens: u64,
+) -> Result<Allowance, Failure> {
     if !call.instance.config.rate_limits {
         let requests_limit = limits::requests_limit(deployment.tpm);
-        let left = Allowance {
+        return Ok(Allowance {
             tokens_limit: deployment.tpm,
             tokens_left: deployment.tpm.saturating_sub(tokens),
             requests_limit,
             requests_left: requests_limit - 1,
-        };
-        return Ok(allowed(call, left, reply));
+        });
     }
     match call.instance.limits.take(deployment, tokens, tokio::time::Instant::now()) {
-        Ok(left) => Ok(allowed(call, left, reply)),
+        Ok(left) => Ok(left),
         Err(over) if call.dialect() == Dialect::OpenAi => {
             let what = if over.tokens { "tokens" } else { "requests" };
             Err(Failure::openai_rate(&deployment.model, what, over.limit, over.wait))
@@ -119,7 +127,8 @@ pub(crate) fn charge(
     }
 }
 
-fn allowed(call: &Call<'_>, left: Allowance, reply: Reply) -> Reply {
+/// Tells what is left in headers.
+pub(crate) fn allowed(call: &Call<'_>, left: Allowance, reply: Reply) -> Reply {
     let reply = reply
         .count("x-ratelimit-limit-requests", left.requests_limit)
         .count("x-ratelimit-limit-tokens", left.tokens_limit)

@@ -62,6 +62,8 @@ fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let filter = Filter::inspect(call)?;
     let max = call.number("max_output_tokens", 16, u64::from(u32::MAX))?;
     let background = call.flag("background");
+    let cost = prompt.chars / 4 + max.unwrap_or(ASSUMED_TOKENS);
+    let left = models::admit(call, &deployment, cost)?;
     let output = Output::make(call, &deployment, &input, (&prompt, max, &filter));
     let mut value = response(call, &deployment, &prompt, output);
     if let Some(id) = &conversation {
@@ -91,7 +93,7 @@ fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     } else {
         Reply::new("application/json", Script::json(&value, "")).after(tokens)
     };
-    models::charge(call, &deployment, prompt.chars / 4 + max.unwrap_or(ASSUMED_TOKENS), reply)
+    Ok(models::allowed(call, left, reply.by(&deployment)))
 }
 
 /// The input as a list of items.

@@ -67,12 +67,13 @@ fn start(call: &Call<'_>, thread: &str, created: Option<Value>) -> Result<Reply,
         );
         return Err(Failure::conflict(message));
     }
+    let model = call.text("model").or(assistant["model"].as_str());
+    let deployment = call.deployment(model)?;
+    let left = models::admit(call, &deployment, 16)?;
     for given in call.field("additional_messages").and_then(Value::as_array).into_iter().flatten() {
         let text = given.get("content").and_then(Value::as_str).unwrap_or_default();
         keep_message(call, thread, &message(call, thread, "user", json!([text_part(text)])));
     }
-    let model = call.text("model").or(assistant["model"].as_str());
-    let deployment = call.deployment(model)?;
     let plan = plan(call, thread, &assistant);
     let id = call.id(Kind::Run);
     let value = run_value(call, &id, thread, &assistant);
@@ -87,7 +88,7 @@ fn start(call: &Call<'_>, thread: &str, created: Option<Value>) -> Result<Reply,
     } else {
         Reply::json(&value)
     };
-    models::charge(call, &deployment, 16, reply)
+    Ok(models::allowed(call, left, reply.by(&deployment)))
 }
 
 /// What the run will say: decided at its start from the thread, kept beside it.

@@ -1,7 +1,7 @@
 //! Stateful objects: their lives, and that another instance knows none of them.
 
 use serde_json::{Value, json};
-use simulator::SimulatorConfig;
+use simulator::{Deployment, SimulatorConfig};
 
 use crate::client::{DATED, NEWEST, delete, form, get, post, send, start, start_with};
 
@@ -381,6 +381,29 @@ async fn a_run_is_polled_through_a_tool_to_its_answer() {
     assert_eq!(other.objects(), 0);
     simulator.stop().await;
     other.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_is_throttled_leaves_nothing_behind() {
+    let deployment = Deployment { tpm: 1_000, ..Deployment::new("gpt-4o", "gpt-4o") };
+    let simulator = start_with(SimulatorConfig {
+        deployments: vec![deployment],
+        rate_limits: true,
+        ..SimulatorConfig::default()
+    })
+    .await;
+    let assistant = post(&simulator, "/v1/assistants", json!({"model": "gpt-4o"})).await.json();
+    let thread = post(&simulator, "/v1/threads", json!({})).await.json();
+    let hello = json!({"model": "gpt-4o", "input": "hi"});
+    assert_eq!(post(&simulator, "/v1/responses", hello).await.status, 200);
+    let runs = format!("/v1/threads/{}/runs", id(&thread));
+    let run = json!({"assistant_id": id(&assistant)});
+    let objects = simulator.objects();
+    for _ in 0..2 {
+        assert_eq!(post(&simulator, &runs, run.clone()).await.status, 429);
+    }
+    assert_eq!(simulator.objects(), objects);
+    simulator.stop().await;
 }
 
 #[tokio::test]
