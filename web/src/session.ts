@@ -3,6 +3,7 @@
  * which the server keeps and a cookie names.
  */
 import { computed, signal } from '@preact/signals';
+import { failureOf } from './api/failure';
 
 const NAME = 'token';
 
@@ -11,6 +12,8 @@ export const token = signal(sessionStorage.getItem(NAME) ?? '');
 export const csrfToken = signal('');
 /** Providers to sign in with. */
 export const providers = signal<string[]>([]);
+/** There is an account of this gateway's own to sign in with. */
+export const hasLocalAccount = signal(false);
 const hasSession = signal(false);
 export const isSignedIn = computed(() => token.value !== '' || hasSession.value);
 /** Why the last session ended, for the sign-in form. */
@@ -26,6 +29,7 @@ interface SessionState {
   principal: object | null;
   csrf_token: string;
   providers: string[];
+  has_local_account: boolean;
 }
 
 /** Asks whether this browser has a session, unless there is a token. */
@@ -36,7 +40,20 @@ export async function findSession(): Promise<void> {
   const found: SessionState = await response.json();
   csrfToken.value = found.csrf_token;
   providers.value = found.providers;
+  hasLocalAccount.value = found.has_local_account;
   hasSession.value = found.principal !== null;
+}
+
+/** Signs in with the local account; the set-up link makes it the first administrator. */
+export async function signInLocally(name: string, password: string, setUp: string): Promise<void> {
+  const response = await fetch('/auth/local', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name, password, set_up: setUp }),
+  });
+  if (!response.ok) throw await failureOf(response);
+  parting.value = '';
+  await findSession();
 }
 
 /** Forgets who was signed in, on this side. */

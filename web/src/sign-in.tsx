@@ -2,8 +2,8 @@
 import { useState } from 'preact/hooks';
 import { asFailure } from './api/failure';
 import { send } from './api/http';
-import { address, place } from './location';
-import { keepToken, parting, providers } from './session';
+import { address, param, place, setParams } from './location';
+import { hasLocalAccount, keepToken, parting, providers, signInLocally } from './session';
 import { Button } from './ui/button';
 import { Input } from './ui/field';
 
@@ -36,6 +36,11 @@ export function SignIn() {
         </h1>
         <p class="muted">The audited way in to your organisation's models.</p>
         {parting.value && <p role="status">{parting.value}</p>}
+        {param('set_up') && (
+          <p role="status">
+            This link makes whoever signs in with it first administrator. It works once.
+          </p>
+        )}
         <Providers />
         <Input
           label="Token"
@@ -60,13 +65,60 @@ export function SignIn() {
           {isTrying ? 'Signing in' : 'Sign in'}
         </Button>
       </form>
+      {hasLocalAccount.value && <LocalAccount />}
     </main>
+  );
+}
+
+/** The account of this gateway's own, for hours without an identity provider. */
+function LocalAccount() {
+  const [name, setName] = useState('');
+  const [password, setPassword] = useState('');
+  const [trouble, setTrouble] = useState('');
+  const [isTrying, setTrying] = useState(false);
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setTrying(true);
+    setTrouble('');
+    try {
+      await signInLocally(name.trim(), password, param('set_up'));
+      setParams({ set_up: null });
+    } catch (error) {
+      setTrouble(asFailure(error).message);
+      setTrying(false);
+    }
+  };
+  return (
+    <form class="panel" onSubmit={submit}>
+      <h2>Local account</h2>
+      <Input label="Name" autocomplete="username" required value={name} onChange={setName} />
+      <Input
+        label="Password"
+        type="password"
+        autocomplete="current-password"
+        required
+        value={password}
+        onChange={setPassword}
+        hint="For hours without an identity provider. Every attempt is on record."
+      />
+      {trouble && (
+        <p class="trouble" role="alert">
+          {trouble}
+        </p>
+      )}
+      <Button type="submit" disabled={isTrying || !name.trim() || !password}>
+        {isTrying ? 'Signing in' : 'Sign in with the local account'}
+      </Button>
+    </form>
   );
 }
 
 /** A way to each provider; the browser comes back to where it was. */
 function Providers() {
-  const { path, params } = place.value;
+  const { path } = place.value;
+  const params = new URLSearchParams(place.value.params);
+  const setUp = params.get('set_up');
+  params.delete('set_up');
   const back = params.size > 0 ? `${path}?${params}` : path;
   return (
     <>
@@ -75,7 +127,7 @@ function Providers() {
           key={provider}
           class="button"
           target="_self"
-          href={address('/auth/sign-in', { provider, return_to: back })}
+          href={address('/auth/sign-in', { provider, return_to: back, set_up: setUp })}
         >
           Sign in with {provider}
         </a>

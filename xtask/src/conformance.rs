@@ -48,6 +48,7 @@ pub(crate) fn run() -> anyhow::Result<Tally> {
         ("query APIs", "python3", "conformance/kusto/run.sh"),
         ("the admin API", "python3", "conformance/admin/run.sh"),
         ("TLS", "python3", "conformance/tls/run.sh"),
+        ("signing in", "npm", "conformance/sign-in/run.sh"),
         ("the portal", "npm", "web/tests/run.sh"),
     ] {
         if shell::exists(program) {

@@ -16,6 +16,7 @@ use crate::cache;
 use crate::database::{self, Database, Kept, Place, VersionLine};
 use crate::decree::Decree;
 use crate::diff::{Change, compare};
+use crate::directory::Directory;
 use crate::error::{Error, ErrorKind};
 use crate::record::{self, Action, now};
 
@@ -95,7 +96,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     seed: Decree,
     hasher: KeyHasher,
-    ledger: Ledger,
+    pub(crate) ledger: Ledger,
     pub(crate) live: ArcSwap<Version>,
     pub(crate) publisher: OnceLock<Arc<dyn Publisher>>,
     /// When what is in force was worked out, and of which version; none if it has to be again.
@@ -104,6 +105,9 @@ pub(crate) struct Inner {
     pub(crate) reason: Mutex<String>,
     /// One change at a time.
     turn: tokio::sync::Mutex<()>,
+    pub(crate) directory: Directory,
+    /// One change of the directory at a time.
+    pub(crate) directory_turn: tokio::sync::Mutex<()>,
 }
 
 impl Control {
@@ -128,6 +132,8 @@ impl Control {
             published: Mutex::new(None),
             reason: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            directory: Directory::default(),
+            directory_turn: tokio::sync::Mutex::default(),
         }));
         if control.0.database.is_none() {
             return Ok(control);
@@ -276,6 +282,11 @@ impl Control {
                 within(database.newest()).await?
             }
         };
+        if self.look_at_directory().await.is_err() {
+            // It may be a database from before there was one.
+            within(database.prepare()).await?;
+            self.look_at_directory().await?;
+        }
         if newest.is_some_and(|newest| newest == self.live().number) {
             return Ok(());
         }
@@ -306,7 +317,7 @@ impl Control {
 }
 
 impl Inner {
-    fn writable(&self) -> Result<&dyn Database, Error> {
+    pub(crate) fn writable(&self) -> Result<&dyn Database, Error> {
         self.database.as_deref().ok_or_else(|| {
             Error::new(
                 ErrorKind::ReadOnly,
@@ -371,7 +382,8 @@ impl Inner {
             message: action.message.clone(),
         };
         let kept = Kept { line, decree };
-        let records = record::changes(&self.ledger, (author, action), changes, version.number);
+        let records =
+            record::changes(&self.ledger, (author, action), changes, Some(version.number));
         let added = within(database.add(&kept, Box::pin(records))).await;
         if let Err(error) = &added {
             let failed = Action { message: error.to_string(), ..action.clone() };
@@ -400,7 +412,7 @@ fn parse(kept: &Kept) -> Result<Decree, Error> {
     })
 }
 
-async fn within<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub(crate) async fn within<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
         let text = format!("the database of the desired state did not answer within {PATIENCE:?}");
         Err(Error::new(ErrorKind::Unavailable, text))

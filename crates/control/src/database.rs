@@ -1,6 +1,7 @@
-//! Where versions are kept: SQLite in the data folder, or PostgreSQL.
+//! Where versions and the directory are kept: SQLite in the data folder, or PostgreSQL.
 //!
-//! Both speak the same SQL here. A version is a whole document; it is added, never changed.
+//! Both speak the same SQL here. A version is a whole document; it is added, never changed. Users and
+//! groups are rows; each change of them makes a generation.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,10 @@ use crate::error::{Error, ErrorKind};
 const CONNECTIONS_MAX: u32 = 4;
 /// Longest wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Generations for which it is remembered what was deleted. A gateway that is further behind reads the
+/// whole directory.
+pub(crate) const DELETED_KEPT: i64 = 10_000;
 
 /// Where the state is kept.
 #[derive(Clone, Debug)]
@@ -70,6 +75,14 @@ pub struct VersionLine {
     pub message: String,
 }
 
+/// A user or group as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DirectoryRow {
+    pub(crate) id: String,
+    /// JSON; empty if it was deleted.
+    pub(crate) document: String,
+}
+
 /// What must be done after a version is written and before it counts.
 pub(crate) type BeforeCommit<'a> =
     std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
@@ -87,6 +100,15 @@ pub(crate) trait Database: Send + Sync {
     async fn add(&self, version: &Kept, before_commit: BeforeCommit<'_>) -> Result<(), Error>;
     /// Gives up versions up to this number.
     async fn prune(&self, up_to: i64) -> Result<(), Error>;
+    /// The generation of the directory, and what changed after another.
+    async fn directory(&self, after: i64) -> Result<(i64, Vec<DirectoryRow>), Error>;
+    /// Makes the next generation unless there is one; `before_commit` may still prevent it.
+    async fn change_directory(
+        &self,
+        generation: i64,
+        rows: &[DirectoryRow],
+        before_commit: BeforeCommit<'_>,
+    ) -> Result<(), Error>;
     async fn close(&self);
 }
 
@@ -115,14 +137,14 @@ struct Sqlite(SqlitePool);
 struct Postgres(PgPool);
 
 fn migrator() -> Migrator {
-    let first = include_str!("../migrations/1_versions.sql").into_sql_str();
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "versions".into(),
-        MigrationType::Simple,
-        first,
-        false,
-    )])
+    let steps = [
+        ("versions", include_str!("../migrations/1_versions.sql").into_sql_str()),
+        ("directory", include_str!("../migrations/2_directory.sql").into_sql_str()),
+    ];
+    let migrations = (1..).zip(steps).map(|(number, (name, statements))| {
+        Migration::new(number, name.into(), MigrationType::Simple, statements, false)
+    });
+    Migrator::with_migrations(migrations.collect())
 }
 
 macro_rules! version_line {
@@ -210,6 +232,63 @@ macro_rules! speak {
                 let statement = sqlx::query("DELETE FROM versions WHERE number <= $1");
                 statement.bind(up_to).execute(&self.0).await?;
                 Ok(())
+            }
+
+            async fn directory(&self, after: i64) -> Result<(i64, Vec<DirectoryRow>), Error> {
+                let statement = sqlx::query_scalar("SELECT generation FROM directory_state");
+                let generation: i64 = statement.fetch_one(&self.0).await?;
+                if generation == after {
+                    return Ok((generation, Vec::new()));
+                }
+                let statement = sqlx::query(
+                    "SELECT id, document FROM directory WHERE generation > $1 AND generation <= $2 \
+                     AND (is_deleted = 0 OR $1 > 0) ORDER BY id",
+                );
+                let rows = statement.bind(after).bind(generation).fetch_all(&self.0).await?;
+                let row = |row: &_| {
+                    Ok(DirectoryRow {
+                        id: Row::try_get(row, 0)?,
+                        document: Row::try_get(row, 1)?,
+                    })
+                };
+                Ok((generation, rows.iter().map(row).collect::<Result<_, sqlx::Error>>()?))
+            }
+
+            async fn change_directory(
+                &self,
+                generation: i64,
+                rows: &[DirectoryRow],
+                before_commit: BeforeCommit<'_>,
+            ) -> Result<(), Error> {
+                let mut transaction = self.0.begin().await?;
+                let counted = sqlx::query(
+                    "UPDATE directory_state SET generation = generation + 1 WHERE generation = $1",
+                );
+                let counted = counted.bind(generation).execute(&mut *transaction).await?;
+                if counted.rows_affected() == 0 {
+                    return Err(Error::stale());
+                }
+                for row in rows {
+                    sqlx::query(
+                        "INSERT INTO directory (id, generation, is_deleted, document) \
+                         VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE SET \
+                         generation = excluded.generation, is_deleted = excluded.is_deleted, \
+                         document = excluded.document",
+                    )
+                    .bind(&row.id)
+                    .bind(generation + 1)
+                    .bind(i64::from(row.document.is_empty()))
+                    .bind(&row.document)
+                    .execute(&mut *transaction)
+                    .await?;
+                }
+                // Others have long seen what was deleted so long ago.
+                sqlx::query("DELETE FROM directory WHERE is_deleted = 1 AND generation < $1")
+                    .bind(generation - DELETED_KEPT)
+                    .execute(&mut *transaction)
+                    .await?;
+                before_commit.await?;
+                Ok(transaction.commit().await?)
             }
 
             async fn close(&self) {

@@ -2,7 +2,7 @@
 
 use event::Timestamp;
 use policy::{
-    KeyHasher, LimitConfig, Principal, ProductConfig, RoleConfig, Rules, SubscriptionConfig,
+    KeyHasher, LimitConfig, Principal, ProductConfig, Role, RoleConfig, Rules, SubscriptionConfig,
     SubscriptionState,
 };
 use schemars::JsonSchema;
@@ -74,6 +74,26 @@ impl Decree {
         }
         let owned = self.subscriptions.iter().filter(|one| one.owner == principal.id);
         principal.subscriptions.extend(owned.map(|one| one.id.clone()));
+    }
+
+    /// Somebody is administrator by it.
+    pub fn has_administrator(&self) -> bool {
+        self.roles.iter().any(|config| {
+            config.role == Role::Administrator
+                && !(config.groups.is_empty() && config.users.is_empty())
+        })
+    }
+
+    /// Gives somebody a role.
+    pub fn add_to_role(&mut self, role: Role, id: &str) {
+        match self.roles.iter_mut().find(|config| config.role == role) {
+            Some(config) => config.users.push(id.to_owned()),
+            None => {
+                let users = vec![id.to_owned()];
+                self.roles.push(RoleConfig { role, groups: Vec::new(), users });
+                self.roles.sort_by_key(|config| config.role);
+            }
+        }
     }
 
     /// The same at this moment: what has expired is, and keys whose grace is over are gone.

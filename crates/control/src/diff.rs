@@ -10,7 +10,7 @@ use crate::state::redacted;
 /// One thing that differs.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Change {
-    /// `product`, `subscription`, `role` or `limits`.
+    /// `product`, `subscription`, `role`, `limits`, `user` or `group`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,

@@ -49,11 +49,17 @@ impl Error {
         Self::missing("subscription", id)
     }
 
+    /// What is there does not allow it.
+    pub fn conflict(context: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Conflict, context)
+    }
+
     pub(crate) fn invalid(context: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Invalid, context.to_string())
     }
 
-    pub(crate) fn missing(what: &str, id: &str) -> Self {
+    /// There is no such thing.
+    pub fn missing(what: &str, id: &str) -> Self {
         Self::new(ErrorKind::Missing, format!("there is no {what} `{id}`: list them to see which"))
     }
 }

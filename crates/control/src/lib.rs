@@ -1,7 +1,7 @@
 //! The desired state: what administrators decree, kept, validated, versioned, published.
 //!
 //! It holds products, subscriptions, limits and who has which role, and nothing that belongs to one
-//! machine. The request path never asks it: it serves with what was published last, which is on the
+//! machine. Beside it lies the organisation's directory of users and groups, as SCIM provisions it. The request path never asks it: it serves with what was published last, which is on the
 //! disk of the gateway too, so that a database that is gone changes nothing for callers.
 
 mod cache;
@@ -9,7 +9,9 @@ mod control;
 mod database;
 mod decree;
 mod diff;
+mod directory;
 mod error;
+mod provision;
 mod record;
 mod schedule;
 mod state;
@@ -19,6 +21,7 @@ pub use control::{Applied, Author, Control, Publisher, Settings, Status, Version
 pub use database::{Place, VersionLine};
 pub use decree::Decree;
 pub use diff::{Change, compare};
+pub use directory::{Directory, Known, Resource, ResourceKind};
 pub use error::{Error, ErrorKind};
 pub use record::Action;
 pub use state::{etag, random_key, redacted};

@@ -32,7 +32,7 @@ pub(crate) async fn changes(
     ledger: &Ledger,
     (author, action): (&Author, &Action),
     changes: &[Change],
-    version: i64,
+    version: Option<i64>,
 ) -> Result<(), Error> {
     for batch in changes.chunks(BATCH) {
         let frames = batch.iter().map(|change| {
@@ -41,7 +41,7 @@ pub(crate) async fn changes(
             row.target_id.clone_from(&change.id);
             row.before = Json(change.before.to_string());
             row.after = Json(change.after.to_string());
-            row.version = Some(version);
+            row.version = version;
             frame(row)
         });
         append(ledger, frames.collect::<Result<_, _>>()?).await?;

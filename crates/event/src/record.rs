@@ -186,6 +186,12 @@ pub struct Opened {
     pub subscription_id: String,
     /// Owner of the subscription, or the caller's identity.
     pub user_id: String,
+    /// Client application that the caller's token was issued to; empty without a token.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub application_id: String,
+    /// Tenant of the caller's token; empty without one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub tenant_id: String,
     /// Region this gateway is in.
     pub region: String,
     /// Version of the rules that admitted it.

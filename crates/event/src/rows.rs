@@ -138,6 +138,10 @@ table_row! {
         apim_subscription_id: String => "ApimSubscriptionId",
         /// Owner of the subscription, or the caller's identity.
         user_id: String => "UserId",
+        /// Client application that the caller's token was issued to (azp, appid or client_id); empty without a token.
+        caller_application_id: String => "CallerApplicationId",
+        /// Tenant of the caller's token (tid); empty without one.
+        caller_tenant_id: String => "CallerTenantId",
         /// Client request headers, secrets redacted.
         request_headers: Json => content "RequestHeaders",
         /// Request body, whole: the text as sent; of multipart a JSON list of its parts with text parts in full; of other binary bodies a JSON object with size and SHA-256; of a WebSocket session a JSON list of the client's messages.

@@ -46,6 +46,8 @@ pub(crate) enum Command {
     /// Subscription keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Print a link that makes whoever opens it first and signs in administrator, while nobody is one.
+    SetUp(ConfigFile),
     /// Secrets of the embedded vault.
     #[command(subcommand)]
     Vault(VaultCommand),
@@ -318,6 +320,8 @@ pub(crate) struct BackendArguments {
 pub(crate) enum KeysCommand {
     /// Make a subscription key: prints the key once, and the configuration that admits it.
     Create(KeysCreateArguments),
+    /// Make the hash of the local account's password, which comes by standard input.
+    Password,
 }
 
 #[derive(Args, Debug)]

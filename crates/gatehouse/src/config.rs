@@ -17,9 +17,7 @@ use gateway::{
     BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig, ObjectsConfig,
     PoolConfig, Settings, TlsConfig,
 };
-use identity::Verifier;
 use policy::{KeyHasher, LimitConfig, Prices, ProductConfig, Rules, SubscriptionConfig};
-use portal::SignIn;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::SecurityLog;
@@ -28,7 +26,8 @@ use vault::{Embedded, Local, Secret, SecretRef, Vault, VaultConfig};
 use self::control::{ControlConfig, StateSource};
 use self::proxy::ProxyConfig;
 use self::redis::RedisConfig;
-use self::sign_in::SignInConfig;
+pub(crate) use self::sign_in::GraphCredentialConfig;
+use self::sign_in::{ScimConfig, SignInConfig};
 use crate::exit::{Exit, ExitWith};
 
 /// Everything that a gateway is told.
@@ -57,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) objects: ObjectsConfig,
     /// Identity providers whose tokens callers may present instead of a key.
     pub(crate) identity: identity::IdentityConfig,
+    /// Credentials for Microsoft Graph, for groups that do not fit into a token.
+    pub(crate) graph: Vec<GraphCredentialConfig>,
     /// What is recorded and how long an abandoned answer is read on.
     pub(crate) capture: CaptureConfig,
     /// Sets of operations and deployments that subscriptions give access to.
@@ -81,6 +82,8 @@ pub(crate) struct Config {
     pub(crate) admin: portal::PortalConfig,
     /// How people sign in to the admin listener with an identity provider.
     pub(crate) sign_in: SignInConfig,
+    /// SCIM on the admin listener: the organisation's directory provisions users and groups.
+    pub(crate) scim: ScimConfig,
     /// The certificate of that listener; without it, it speaks plain text.
     pub(crate) admin_tls: Option<TlsConfig>,
     /// The listener for `/healthz`, `/readyz` and `/metrics`.
@@ -133,6 +136,7 @@ impl Default for Config {
             proxy: ProxyConfig::default(),
             objects: ObjectsConfig::default(),
             identity: identity::IdentityConfig::default(),
+            graph: Vec::new(),
             capture: CaptureConfig::default(),
             products: Vec::new(),
             subscriptions: Vec::new(),
@@ -145,6 +149,7 @@ impl Default for Config {
             query: query::QueryConfig::default(),
             admin: portal::PortalConfig::default(),
             sign_in: SignInConfig::default(),
+            scim: ScimConfig::default(),
             admin_tls: None,
             health: HealthConfig::default(),
             metrics: monitor::MetricsConfig::default(),
@@ -200,8 +205,14 @@ impl Config {
             return Err(bad(format!("subscriptions: there is none, so nobody may call: {fix}")));
         }
         self.identity.validate().map_err(|error| bad(format!("identity: {error}")))?;
-        let sign_in = SignIn::new(self.sign_in()?, Verifier::default());
-        sign_in.map_err(|error| bad(format!("sign_in: {error}")))?;
+        self.sign_in()?.check().map_err(bad)?;
+        for entry in &self.graph {
+            let provider = &entry.provider;
+            if !self.identity.providers.iter().any(|known| known.id == *provider) {
+                let text = "does not stand under identity.providers";
+                return Err(bad(format!("graph: provider `{provider}` {text}")));
+            }
+        }
         self.rules()?;
         self.prices()?;
         self.proxy()?;
@@ -353,6 +364,15 @@ impl Config {
             if let Some(reference) = &mut client.client_secret {
                 reference.resolve_path(folder);
             }
+        }
+        if let Some(token) = &mut self.scim.token {
+            token.resolve_path(folder);
+        }
+        for entry in &mut self.graph {
+            entry.auth.resolve_paths(folder);
+        }
+        if let Some(account) = &mut self.sign_in.break_glass {
+            account.password_hash.resolve_path(folder);
         }
         for provider in &mut self.identity.providers {
             provider.connection.resolve_paths(folder);

@@ -9,6 +9,7 @@ mod cost;
 mod demo;
 mod doctor;
 mod exit;
+mod graph;
 mod http;
 mod init;
 mod keys;
@@ -72,6 +73,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tail(arguments) => tail::run(&arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(&arguments),
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(&arguments),
+        Command::Keys(KeysCommand::Password) => secrets::password(),
+        Command::SetUp(file) => secrets::set_up(&file),
         Command::Vault(command) => secrets::run(&command),
         Command::Backend(command) => admin::backend(&command),
         Command::Cost(command) => cost::run(&command),

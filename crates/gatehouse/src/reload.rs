@@ -31,6 +31,8 @@ const RESTART: &[&str] = &[
     "/store/metadata_cache_bytes",
     "/admin",
     "/sign_in",
+    "/scim",
+    "/graph",
     "/health",
     "/metrics",
     "/otlp",

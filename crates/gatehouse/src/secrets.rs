@@ -1,11 +1,12 @@
-//! `gatehouse vault`: secrets of the embedded vault. A value comes by standard input and is never shown.
+//! `gatehouse vault`, `keys password` and `set-up`: secrets. A value comes by standard input and is never
+//! shown.
 
 use std::io::Read;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use vault::{Embedded, Secret};
 
-use crate::arguments::VaultCommand;
+use crate::arguments::{ConfigFile, VaultCommand};
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
 use crate::terminal::{print, say};
@@ -43,6 +44,29 @@ pub(crate) fn run(command: &VaultCommand) -> anyhow::Result<()> {
             say("everything is sealed under the new master key");
         }
     }
+    Ok(())
+}
+
+/// Runs `gatehouse keys password`: only the hash is printed.
+pub(crate) fn password() -> anyhow::Result<()> {
+    let hash = identity::hash_password(input()?.expose()).map_err(anyhow::Error::msg)?;
+    print(&format!("{hash}\n"));
+    say("put it where `sign_in.break_glass.password_hash` refers to");
+    Ok(())
+}
+
+/// Runs `gatehouse set-up`.
+pub(crate) fn set_up(file: &ConfigFile) -> anyhow::Result<()> {
+    let config = Config::load(&file.config)?;
+    let bad = |text: &str| Err(ExitWith::error(Exit::BadConfig, text.to_owned()));
+    if config.has_administrator() {
+        return bad("admin.roles names an administrator already: sign in as one");
+    }
+    if !config.has_sign_in() {
+        return bad("sign_in: nobody can sign in: give it a client or a break_glass account");
+    }
+    print(&format!("{}\n", config.new_set_up_link()?));
+    say("it holds a day, for one person, while nobody is administrator");
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use control::Control;
 use event::Timestamp;
 use gateway::{Drain, Gateway, ServerTls, Wiring};
-use identity::Verifier;
+use identity::{DirectoryUser, Verifier};
 use kql::{Frame, Options, QueryError};
 use ledger::Ledger;
 use monitor::{ObservedSink, Watcher};
@@ -20,7 +20,7 @@ use openai::Catalogue;
 use pipeline::Pipeline;
 use portal::{
     Access, AccessToken, AlertList, AlertTest, BackendList, CounterList, Operations, Portal,
-    Problem, ReloadReport, SignIn, Token,
+    Problem, ReloadReport, ScimToken, SignIn, SignInWiring, Token,
 };
 use serde_json::json;
 use shared::{
@@ -35,11 +35,13 @@ use vault::Vault;
 
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
+use crate::graph::GraphCredentials;
 use crate::keys;
 use crate::monitoring::{self, Monitoring};
 use crate::records::LedgerRecords;
 use crate::reload::Reloader;
 use crate::serve::LogLevel;
+use crate::terminal::say;
 use crate::tls_listener::TlsListener;
 
 /// How long the pipeline may take to catch up when the gateway stops; the rest is read again at the
@@ -72,6 +74,9 @@ pub(crate) struct Parts {
 /// Queries that run end with the engine they began with; a reload may put another in its place.
 struct CurrentEngine(ArcSwap<query::Engine>);
 
+/// The users and groups that SCIM provisions.
+struct Provisioned(Control);
+
 /// What an administrator asks over HTTP.
 struct Administration {
     parts: Arc<Parts>,
@@ -96,7 +101,7 @@ impl Running {
         let (objects, limiter, follower, node) = follow(&config, &ledger, &security).await?;
         let monitoring = Arc::new(Monitoring::new(&config, &security)?);
         let pipeline = start_pipeline(&config, &ledger, monitoring.observed(store.clone()))?;
-        let identity = open_identity(&config, &security)?;
+        let identity = open_identity(&config, &security, &vault, &control)?;
         let wiring = Wiring {
             settings: config.settings(&vault)?,
             catalogue: Arc::new(Catalogue::builtin()),
@@ -135,7 +140,8 @@ impl Running {
             reloader: reloader.clone(),
             limiter: limiter.clone(),
         });
-        let portal = portal(&config, administration, &ledger, (token, &identity))?;
+        let sign_in = SignInWiring::new(&identity, &vault, watch(&config, &security));
+        let portal = portal(&config, administration, &ledger, (token, sign_in))?;
         let pages = health_pages(&config, &parts, &ledger, &limiter);
         let pages = pages.telling("control", told(&control)).telling("vault", homes(&vault));
         let listeners = vec![
@@ -240,6 +246,13 @@ impl kql::Engine for CurrentEngine {
     }
 }
 
+impl identity::Directory for Provisioned {
+    fn user(&self, id: &str) -> Option<DirectoryUser> {
+        let control::Known { is_active, groups } = self.0.directory().known(id)?;
+        Some(DirectoryUser { is_active, groups })
+    }
+}
+
 #[async_trait]
 impl Operations for Administration {
     async fn reload(&self) -> Result<ReloadReport, Problem> {
@@ -322,21 +335,48 @@ fn start_pipeline(
 
 /// The homes of secrets; what happens to them is a security event.
 fn open_vault(config: &Config) -> anyhow::Result<(SecurityLog, Vault)> {
-    let (security, region) = (SecurityLog::default(), config.region.clone());
-    let log = security.clone();
-    let noted = move |event| {
-        log.note(event::SecurityEvent { region: region.clone(), ..event });
-    };
-    let vault = Vault::new(&config.vault, noted)
+    let security = SecurityLog::default();
+    let noted = watch(config, &security);
+    let vault = Vault::new(&config.vault, move |event| noted(event))
         .map_err(|error| ExitWith::error(Exit::BadConfig, error.story()))?;
     Ok((security, vault))
 }
 
-/// Who vouches for callers; addresses that may not be dialled for it are security events.
-fn open_identity(config: &Config, security: &SecurityLog) -> anyhow::Result<Verifier> {
+/// Who vouches for callers, with what Graph and the organisation's directory say of them; addresses that
+/// may not be dialled for it are security events.
+fn open_identity(
+    config: &Config,
+    security: &SecurityLog,
+    vault: &Vault,
+    control: &Control,
+) -> anyhow::Result<Verifier> {
+    let graph = GraphCredentials::new(&config.graph, vault)
+        .map_err(|error| ExitWith::error(Exit::BadConfig, format!("graph: {}", error.story())))?;
     let (security, region) = (security.clone(), config.region.clone());
     let watch = move |denied: &net::Denied| security.note(shared::denied_dial(denied, &region));
-    Ok(Verifier::watched(&config.identity, None, watch)?)
+    let identity = Verifier::watched(&config.identity, Some(Arc::new(graph)), watch)?;
+    identity.follow(Arc::new(Provisioned(control.clone())));
+    Ok(identity)
+}
+
+/// Notes security events of this region.
+fn watch(config: &Config, security: &SecurityLog) -> portal::Watch {
+    let (log, region) = (security.clone(), config.region.clone());
+    Arc::new(move |event| log.note(event::SecurityEvent { region: region.clone(), ..event }))
+}
+
+/// While nobody is administrator, whoever opens this link and signs in becomes one.
+fn offer_set_up(config: &Config, control: &Control) -> anyhow::Result<()> {
+    let has_one = config.has_administrator() || control.live().decree.has_administrator();
+    if has_one || !config.has_sign_in() || control.status().source == "file" {
+        config.set_up().end().context("cannot remove the set-up link")?;
+        return Ok(());
+    }
+    say(&format!(
+        "nobody is administrator yet. Whoever opens this link first and signs in becomes one; it holds a day:\n\n    {}\n",
+        config.new_set_up_link()?
+    ));
+    Ok(())
 }
 
 /// Keeps what is shown to backends fresh, and writes what happens to secrets.
@@ -485,12 +525,19 @@ fn portal(
     config: &Config,
     operations: Arc<Administration>,
     ledger: &Ledger,
-    (token, identity): (Token, &Verifier),
+    (token, wiring): (Token, SignInWiring),
 ) -> anyhow::Result<Portal> {
-    let sign_in = SignIn::new(config.sign_in()?, identity.clone()).map_err(anyhow::Error::msg)?;
-    let access_token = AccessToken::new(identity.clone(), &config.admin.roles);
-    let access =
-        Access::new(vec![Box::new(token), Box::new(access_token), Box::new(sign_in.clone())]);
+    offer_set_up(config, &operations.control)?;
+    let SignInWiring { verifier: identity, watch, vault } = wiring.clone();
+    let sign_in = SignIn::new(config.sign_in()?, wiring).map_err(anyhow::Error::msg)?;
+    let access_token = AccessToken::new(identity, &config.admin.roles, watch.clone());
+    let mut kinds: Vec<Box<dyn portal::Authenticator>> = vec![Box::new(token)];
+    if let Some(reference) = &config.scim.token {
+        kinds.push(Box::new(ScimToken::new(vault, reference.clone())));
+    }
+    kinds.push(Box::new(access_token));
+    kinds.push(Box::new(sign_in.clone()));
+    let access = Access::new(kinds);
     let records = Arc::new(LedgerRecords::new(ledger.clone(), config.ledger_dir()));
     let control = operations.control.clone();
     let wiring = portal::Wiring {
@@ -501,6 +548,7 @@ fn portal(
         sign_in,
         record: records,
         control,
+        watch,
     };
     Ok(Portal::new(&config.admin, wiring))
 }
@@ -571,7 +619,7 @@ pub(crate) fn write_secret(file: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// The wall clock in seconds since 1970, as tokens count.
-fn unix_seconds() -> i64 {
+pub(crate) fn unix_seconds() -> i64 {
     now().unix_micros() / 1_000_000
 }
 

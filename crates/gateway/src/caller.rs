@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use event::SecurityEvent;
 use http::header;
 use http::request::Parts;
 use identity::{Reason, Rejection, looks_like_jwt};
@@ -28,10 +29,34 @@ impl Exchange {
         let now = now();
         let identity = match verifier.cached(&token, now) {
             Some(identity) => identity,
-            None => Box::pin(verifier.verify(&token, now)).await.map_err(|why| rejected(&why))?,
+            None => match Box::pin(verifier.verify(&token, now)).await {
+                Ok(identity) => identity,
+                Err(why) => {
+                    self.note_rejected(&why);
+                    return Err(rejected(&why));
+                }
+            },
         };
+        if let Some(opening) = &mut self.opening {
+            opening.application_id.clone_from(&identity.member.client_id);
+            opening.tenant_id.clone_from(&identity.tenant);
+        }
         self.identity = Some(identity);
         Ok(())
+    }
+
+    /// A token that does not hold is told to the security team; a provider that is down is not the
+    /// token's fault.
+    fn note_rejected(&self, why: &Rejection) {
+        if why.reason == Reason::IdentityProviderUnavailable {
+            return;
+        }
+        let event = self.security_event("token_rejected", why.reason.name());
+        self.gateway.security.note(SecurityEvent {
+            target: self.listener.address.to_string(),
+            message: why.message.clone(),
+            ..event
+        });
     }
 
     /// Who a token proves the caller to be.

@@ -45,11 +45,11 @@ pub(crate) struct Exchange {
     pub(crate) live: Arc<Live>,
     /// Who the caller's token proves it to be; none if it came with a key.
     pub(crate) identity: Option<Arc<Identity>>,
-    listener: Arc<ListenerConfig>,
+    pub(crate) listener: Arc<ListenerConfig>,
     pub(crate) reply: Option<Reply>,
     pub(crate) tally: Tally,
     /// What will stand in `Opened` or `Refused`; gone once it is written.
-    opening: Option<Opened>,
+    pub(crate) opening: Option<Opened>,
     /// The start record, while it need not be awaited yet.
     pub(crate) opened: Option<Commit>,
     pub(crate) errors: Vec<ErrorDetail>,
@@ -257,21 +257,30 @@ impl Exchange {
 
     /// Who comes from where nobody may is told to the security team.
     fn address_denied(&self, target: &str, reason: &str) -> Refusal {
-        let caller = self.opening.as_ref();
-        let caller = caller.map(|opening| opening.caller.caller_ip.clone()).unwrap_or_default();
+        let event = self.security_event("address_denied", reason);
+        let caller = &event.caller_ip_address;
         let message = format!("{caller} is outside the networks of {reason} {target}");
         self.gateway.security.note(SecurityEvent {
-            time_generated: Timestamp::from(SystemTime::now()),
-            kind: "address_denied".to_owned(),
-            severity: "warning".to_owned(),
-            caller_ip_address: caller,
             target: target.to_owned(),
-            reason: reason.to_owned(),
             message: message.clone(),
-            region: self.live.config.region.clone(),
-            ..SecurityEvent::default()
+            ..event
         });
         Refusal::new(Kind::CallerAddress).detail(message)
+    }
+
+    /// A warning about this caller.
+    pub(crate) fn security_event(&self, kind: &str, reason: &str) -> SecurityEvent {
+        let caller = self.opening.as_ref();
+        let caller = caller.map(|opening| opening.caller.caller_ip.clone()).unwrap_or_default();
+        SecurityEvent {
+            time_generated: Timestamp::from(SystemTime::now()),
+            kind: kind.to_owned(),
+            severity: "warning".to_owned(),
+            caller_ip_address: caller,
+            reason: reason.to_owned(),
+            region: self.live.config.region.clone(),
+            ..SecurityEvent::default()
+        }
     }
 
     fn authenticate(&mut self, parts: &Parts, asked: &Asked) -> Result<Grant, Refusal> {

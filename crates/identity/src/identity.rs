@@ -19,6 +19,8 @@ pub struct Identity {
     pub scopes: Vec<String>,
     /// When the token ends, in seconds since 1970.
     pub expires_at: i64,
+    /// The organisation's directory knew it when it signed in.
+    pub is_provisioned: bool,
     /// It is a member of more groups than the token holds, and they could not be looked up: those that
     /// are missing grant nothing.
     pub groups_missing: bool,

@@ -5,12 +5,14 @@
 //! verified). What its holder may do is decided in `policy`.
 
 mod config;
+mod directory;
 mod fetch;
 mod graph;
 mod groups;
 mod identity;
 mod json;
 mod keys;
+mod password;
 mod provider;
 mod rejection;
 mod settings;
@@ -19,8 +21,10 @@ mod tokens;
 mod verifier;
 
 pub use config::{ClaimNames, GraphConfig, IdentityConfig, ProviderConfig};
+pub use directory::{Directory, DirectoryUser};
 pub use graph::GraphAccess;
 pub use identity::Identity;
+pub use password::{hash_password, is_password};
 pub use provider::{Endpoints, ProviderState, ProviderStatus};
 pub use rejection::{Reason, Rejection};
 pub use settings::ConfigError;

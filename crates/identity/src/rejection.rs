@@ -21,6 +21,8 @@ pub enum Reason {
     TokenClaimNotFound,
     /// A claim has a value that is not allowed.
     TokenClaimValueNotAllowed,
+    /// The organisation's directory has deactivated or deleted the user.
+    UserDeactivated,
     /// The provider cannot be reached, and what is known of its keys is too old: no fault of the token.
     IdentityProviderUnavailable,
 }
@@ -46,6 +48,7 @@ impl Reason {
             Self::TokenExpired => "TokenExpired",
             Self::TokenClaimNotFound => "TokenClaimNotFound",
             Self::TokenClaimValueNotAllowed => "TokenClaimValueNotAllowed",
+            Self::UserDeactivated => "UserDeactivated",
             Self::IdentityProviderUnavailable => "IdentityProviderUnavailable",
         }
     }

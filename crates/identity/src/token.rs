@@ -125,6 +125,7 @@ impl<'a> Token<'a> {
             tenant,
             scopes,
             expires_at,
+            is_provisioned: false,
             groups_missing: self.has_overage(&provider.claims.groups),
         })
     }

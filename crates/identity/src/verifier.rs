@@ -1,6 +1,6 @@
 //! Verifies tokens: the providers with their keys, and what was verified already.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -10,6 +10,7 @@ use net::{Denied, EgressRules};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::IdentityConfig;
+use crate::directory::Directory;
 use crate::graph::{GraphAccess, member_groups};
 use crate::groups::GroupCache;
 use crate::identity::Identity;
@@ -32,6 +33,7 @@ struct Inner {
     state: ArcSwap<State>,
     graph: Option<Arc<dyn GraphAccess>>,
     groups: GroupCache,
+    directory: OnceLock<Arc<dyn Directory>>,
     watch: Watch,
 }
 
@@ -62,7 +64,8 @@ impl Verifier {
     ) -> Result<Self, ConfigError> {
         let watch: Watch = Arc::new(watch);
         let state = ArcSwap::from_pointee(State::new(config, &watch)?);
-        Ok(Self { inner: Arc::new(Inner { state, graph, groups: GroupCache::new(), watch }) })
+        let (groups, directory) = (GroupCache::new(), OnceLock::new());
+        Ok(Self { inner: Arc::new(Inner { state, graph, groups, directory, watch }) })
     }
 
     /// Takes over another configuration; keys of providers that stay are kept.
@@ -79,6 +82,35 @@ impl Verifier {
         Ok(())
     }
 
+    /// Asks this directory too, from now on.
+    pub fn follow(&self, directory: Arc<dyn Directory>) {
+        let is_first = self.inner.directory.set(directory).is_ok();
+        debug_assert!(is_first, "there is one directory");
+    }
+
+    /// The identity with what the organisation's directory says of it at this moment: its groups, or that
+    /// it is gone.
+    pub fn complete(&self, identity: Arc<Identity>) -> Result<Arc<Identity>, Rejection> {
+        let Some(directory) = self.inner.directory.get() else { return Ok(identity) };
+        let user = match directory.user(&identity.member.user_id) {
+            None if !identity.is_provisioned => return Ok(identity),
+            Some(user) if user.is_active => user,
+            _ => {
+                let text = "The organisation's directory has deactivated this user.";
+                return Err(Rejection::new(Reason::UserDeactivated, text));
+            }
+        };
+        let is_new = |group: &String| !identity.member.groups.contains(group);
+        let further: Vec<String> = user.groups.into_iter().filter(is_new).collect();
+        if further.is_empty() && identity.is_provisioned {
+            return Ok(identity);
+        }
+        let mut completed = Identity::clone(&identity);
+        completed.member.groups.extend(further);
+        completed.is_provisioned = true;
+        Ok(Arc::new(completed))
+    }
+
     /// Some provider is trusted.
     pub fn is_configured(&self) -> bool {
         !self.inner.state.load().providers.is_empty()
@@ -86,7 +118,8 @@ impl Verifier {
 
     /// Who a token is about, if it was verified a moment ago.
     pub fn cached(&self, token: &str, now: i64) -> Option<Arc<Identity>> {
-        self.inner.state.load().cached(&tokens::hash(token), now)
+        let identity = self.inner.state.load().cached(&tokens::hash(token), now)?;
+        self.complete(identity).ok()
     }
 
     /// Who a token is about, or why it is not accepted.
@@ -100,7 +133,7 @@ impl Verifier {
         }
         let hash = tokens::hash(token);
         if let Some(identity) = state.cached(&hash, now) {
-            return Ok(identity);
+            return self.complete(identity);
         }
         let parsed = Token::parse(token, state.token_bytes_max)?;
         let provider = state.provider_of(&parsed)?;
@@ -111,10 +144,11 @@ impl Verifier {
         }
         let identity = Arc::new(identity);
         state.tokens.put(hash, identity.clone(), generation, now);
-        Ok(identity)
+        self.complete(identity)
     }
 
-    /// Who signed in: verifies the ID token that answers a sign-in.
+    /// Who signed in: verifies the ID token that answers a sign-in. What the directory says is not in it:
+    /// [`complete`](Self::complete) adds it at each request.
     pub async fn verify_sign_in(
         &self,
         provider: &str,
@@ -134,6 +168,8 @@ impl Verifier {
         if identity.groups_missing {
             self.look_up_groups(provider, &mut identity, now).await;
         }
+        let known = self.inner.directory.get().map(|all| all.user(&identity.member.user_id));
+        identity.is_provisioned = known.flatten().is_some();
         Ok(identity)
     }
 

@@ -112,6 +112,8 @@ fn opened(row: &mut Interaction, opened: Opened) {
     row.product_id = opened.product_id;
     row.apim_subscription_id = opened.subscription_id;
     row.user_id = opened.user_id;
+    row.caller_application_id = opened.application_id;
+    row.caller_tenant_id = opened.tenant_id;
     row.request_headers = opened.headers.object();
 }
 

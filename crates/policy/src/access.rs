@@ -22,16 +22,19 @@ pub enum Role {
     ContentReader,
     /// Reads what concerns the own subscriptions, without prompts and answers.
     Subscriber,
+    /// Keeps users and groups as the organisation's directory has them, through SCIM.
+    Provisioner,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Administrator,
         Self::Operator,
         Self::UsageReader,
         Self::ContentReader,
         Self::Subscriber,
+        Self::Provisioner,
     ];
 
     /// The name as configuration and tables write it.
@@ -42,6 +45,7 @@ impl Role {
             Self::UsageReader => "usage_reader",
             Self::ContentReader => "content_reader",
             Self::Subscriber => "subscriber",
+            Self::Provisioner => "provisioner",
         }
     }
 }

@@ -3,11 +3,14 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
+use event::SecurityEvent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::access::Me;
-use crate::extract::Parameters;
+use crate::access::{Caller, Me};
+use crate::break_glass::LocalSignIn;
+use crate::entrance::Visit;
+use crate::extract::{Document, Parameters};
 use crate::problem::Problem;
 use crate::server::Portal;
 use crate::sign_in::{Onward, Returned};
@@ -21,6 +24,8 @@ pub(crate) struct SessionState {
     csrf_token: String,
     /// Providers to sign in with, for `/auth/sign-in?provider=`.
     providers: Vec<String>,
+    /// There is a local account, for `POST /auth/local`.
+    has_local_account: bool,
 }
 
 /// How to sign in.
@@ -31,6 +36,8 @@ pub(crate) struct SignInQuery {
     provider: String,
     /// Path on this listener to come back to.
     return_to: String,
+    /// Token of the set-up link, which makes the first administrator.
+    set_up: String,
 }
 
 /// The session has ended.
@@ -43,11 +50,17 @@ pub(crate) struct SignedOut {
 /// Tells who is signed in. For everybody: whoever is nobody must learn how to sign in.
 pub(crate) async fn session(State(portal): State<Portal>, headers: HeaderMap) -> Response {
     let session = portal.sign_in.session(&headers);
-    let csrf_token = session.as_ref().map(|session| session.csrf_token.clone());
+    let principal = session.as_ref().and_then(|session| {
+        let mut principal = portal.sign_in.principal(&session.who).ok()?;
+        portal.control.live().decree.complete(&mut principal);
+        Some(principal)
+    });
+    let csrf_token = session.filter(|_| principal.is_some()).map(|session| session.csrf_token);
     let state = SessionState {
-        principal: session.map(|session| session.principal.into()),
+        principal: principal.map(Me::from),
         csrf_token: csrf_token.unwrap_or_default(),
         providers: portal.sign_in.providers().map(str::to_owned).collect(),
+        has_local_account: portal.sign_in.has_local_account(),
     };
     (unstored(), Json(state)).into_response()
 }
@@ -57,21 +70,46 @@ pub(crate) async fn begin(
     State(portal): State<Portal>,
     Parameters(query): Parameters<SignInQuery>,
 ) -> Result<Response, Problem> {
-    portal.sign_in.begin(&query.provider, &query.return_to).await.map(onward)
+    let back = (query.return_to.as_str(), query.set_up.as_str());
+    portal.sign_in.begin(&query.provider, back).await.map(onward)
 }
 
 /// The provider sends the browser back here. For everybody: the sealed cookie tells which sign-in it is.
 pub(crate) async fn complete(
     State(portal): State<Portal>,
+    visit: Visit,
     headers: HeaderMap,
     Parameters(returned): Parameters<Returned>,
 ) -> Result<Response, Problem> {
-    portal.sign_in.complete(&headers, &returned).await.map(onward)
+    let arrived = portal.sign_in.complete(&headers, &returned).await;
+    portal.enter(visit, arrived).await.map(onward)
+}
+
+/// The local account signs in. For everybody: nobody is signed in yet.
+pub(crate) async fn local(
+    State(portal): State<Portal>,
+    visit: Visit,
+    headers: HeaderMap,
+    Document(given): Document<LocalSignIn>,
+) -> Result<Response, Problem> {
+    let arrived = portal.sign_in.local(&visit, &headers, given).await;
+    let next = portal.enter(visit, arrived).await?;
+    let mut response = (StatusCode::NO_CONTENT, unstored()).into_response();
+    set_cookies(&mut response, &next.cookies);
+    Ok(response)
 }
 
 /// Ends the session.
-pub(crate) async fn end(State(portal): State<Portal>, headers: HeaderMap) -> Response {
+pub(crate) async fn end(
+    State(portal): State<Portal>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Response {
     let (end_session_url, cookie) = portal.sign_in.end(&headers);
+    let visit = Visit { address: caller.address, target: "session".to_owned() };
+    let event = visit.event("sign_out", "informational", "");
+    tracing::info!(principal = caller.principal.id, "signed out");
+    (portal.watch)(SecurityEvent { principal_id: caller.principal.id, ..event });
     let mut response = (unstored(), Json(SignedOut { end_session_url })).into_response();
     set_cookies(&mut response, &[cookie]);
     response

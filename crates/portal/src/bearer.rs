@@ -5,10 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use axum::http::request::Parts;
+use event::SecurityEvent;
 use identity::{Reason, Rejection, Verifier, looks_like_jwt};
 use policy::Principal;
 
 use crate::access::{Authenticator, bearer};
+use crate::entrance::{Visit, Watch};
 use crate::problem::Problem;
 use crate::roles::{RoleConfig, principal};
 
@@ -16,12 +18,13 @@ use crate::roles::{RoleConfig, principal};
 pub struct AccessToken {
     verifier: Verifier,
     roles: Arc<[RoleConfig]>,
+    watch: Watch,
 }
 
 impl AccessToken {
-    /// Takes tokens that `verifier` accepts.
-    pub fn new(verifier: Verifier, roles: &[RoleConfig]) -> Self {
-        Self { verifier, roles: roles.into() }
+    /// Takes tokens that `verifier` accepts; `watch` is told of others.
+    pub fn new(verifier: Verifier, roles: &[RoleConfig], watch: Watch) -> Self {
+        Self { verifier, roles: roles.into(), watch }
     }
 }
 
@@ -32,8 +35,14 @@ impl Authenticator for AccessToken {
         let Some(token) = presented.filter(|_| self.verifier.is_configured()) else {
             return Ok(None);
         };
-        let identity =
-            self.verifier.verify(token, unix_seconds()).await.map_err(|why| refused(&why))?;
+        let identity = self.verifier.verify(token, unix_seconds()).await.map_err(|why| {
+            if why.reason != Reason::IdentityProviderUnavailable {
+                let visit = Visit::of(head, "admin listener");
+                let event = visit.event("token_rejected", "warning", why.reason.name());
+                (self.watch)(SecurityEvent { message: why.message.clone(), ..event });
+            }
+            refused(&why)
+        })?;
         Ok(Some(principal(&identity, &self.roles)))
     }
 }

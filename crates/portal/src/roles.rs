@@ -38,6 +38,14 @@ pub(crate) fn principal(identity: &Identity, mapping: &[RoleConfig]) -> Principa
     }
 }
 
+/// Somebody is administrator by these.
+pub fn has_administrator(mapping: &[RoleConfig]) -> bool {
+    mapping.iter().any(|config| {
+        let names = [&config.groups, &config.app_roles, &config.users];
+        config.role == Role::Administrator && names.iter().any(|names| !names.is_empty())
+    })
+}
+
 fn roles_of(member: &Member, mapping: &[RoleConfig]) -> BTreeSet<Role> {
     let any = |ids: &[String], of: &[String]| ids.iter().any(|id| of.contains(id));
     let holds = |role: &&RoleConfig| {

@@ -15,14 +15,15 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, MethodRouter, delete, get, on, patch, post, put};
 use policy::{ProductConfig, Role, RoleConfig, SubscriptionConfig};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use crate::break_glass::LocalSignIn;
 use crate::server::Portal;
 use crate::{
-    access, admin, alerts, auth, export, interactions, kusto, language, live, logs, sign_in, state,
-    subscriptions,
+    access, admin, alerts, auth, export, interactions, kusto, language, live, logs, scim, sign_in,
+    state, subscriptions,
 };
 
 pub(crate) use guard::deny;
@@ -35,7 +36,15 @@ pub(crate) const OPERATORS: &[Role] = &[Role::Administrator, Role::Operator];
 /// Who sees subscriptions: all of them, or the own ones.
 pub(crate) const SUBSCRIBERS: &[Role] = &[Role::Administrator, Role::UsageReader, Role::Subscriber];
 /// Who may ask the record; what each sees of it is decided in the query.
-pub(crate) const READERS: &[Role] = &Role::ALL;
+pub(crate) const READERS: &[Role] = &[
+    Role::Administrator,
+    Role::Operator,
+    Role::UsageReader,
+    Role::ContentReader,
+    Role::Subscriber,
+];
+/// Who provisions users and groups.
+pub(crate) const PROVISIONERS: &[Role] = &[Role::Provisioner];
 
 /// Who may see everybody's interactions, without their content.
 pub(crate) const OVERSEERS: &[Role] =
@@ -43,7 +52,7 @@ pub(crate) const OVERSEERS: &[Role] =
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
-    [gateway(), desired_state(), subscription(), record()].into_iter().flatten().collect()
+    [gateway(), desired_state(), subscription(), record(), scim()].into_iter().flatten().collect()
 }
 
 /// This listener and who asks it, the running gateway, alerts.
@@ -63,6 +72,8 @@ fn gateway() -> Vec<Route> {
             .for_everybody().query::<auth::SignInQuery>().redirects(),
         Route::new("sign_in/complete", Method::GET, "/auth/callback", "The browser comes back from the identity provider", auth::complete)
             .for_everybody().query::<sign_in::Returned>().redirects(),
+        Route::new("sign_in/local", Method::POST, "/auth/local", "Sign in with the local account, if there is one", auth::local)
+            .for_everybody().takes::<LocalSignIn>().answers_nothing(),
         Route::new("session/end", Method::POST, "/auth/sign-out", "Sign out", auth::end)
             .for_all_signed_in().answers::<auth::SignedOut>(),
 
@@ -189,6 +200,31 @@ fn record() -> Vec<Route> {
     ]
 }
 
+/// Users and groups, from the organisation's directory.
+#[rustfmt::skip]
+fn scim() -> Vec<Route> {
+    let route = |id, method, path, summary, handler: MethodRouter<Portal>| {
+        Route::on(id, method, path, summary, handler).roles(PROVISIONERS).errors(Dialect::Scim)
+    };
+    vec![
+        route("scim/provider", Method::GET, "/scim/v2/ServiceProviderConfig", "What SCIM can do here", get(scim::provider)),
+        route("scim/types", Method::GET, "/scim/v2/ResourceTypes", "What SCIM provisions here", get(scim::resource_types)),
+        route("scim/schemas", Method::GET, "/scim/v2/Schemas", "Attributes of users and groups", get(scim::schemas)),
+        route("users/list", Method::GET, "/scim/v2/Users", "Users, filtered", get(scim::users)).query::<scim::ListQuery>(),
+        route("users/create", Method::POST, "/scim/v2/Users", "Make a user", post(scim::create_user)).takes::<scim::Attributes>().creates(),
+        route("users/get", Method::GET, "/scim/v2/Users/{id}", "A user", get(scim::user)).query::<scim::ListQuery>(),
+        route("users/replace", Method::PUT, "/scim/v2/Users/{id}", "Replace a user", put(scim::put_user)).takes::<scim::Attributes>(),
+        route("users/update", Method::PATCH, "/scim/v2/Users/{id}", "Change parts of a user", patch(scim::patch_user)).takes::<scim::PatchBody>(),
+        route("users/delete", Method::DELETE, "/scim/v2/Users/{id}", "Delete a user; its sessions end", delete(scim::delete_user)).answers_nothing(),
+        route("groups/list", Method::GET, "/scim/v2/Groups", "Groups, filtered", get(scim::groups)).query::<scim::ListQuery>(),
+        route("groups/create", Method::POST, "/scim/v2/Groups", "Make a group", post(scim::create_group)).takes::<scim::Attributes>().creates(),
+        route("groups/get", Method::GET, "/scim/v2/Groups/{id}", "A group", get(scim::group)).query::<scim::ListQuery>(),
+        route("groups/replace", Method::PUT, "/scim/v2/Groups/{id}", "Replace a group", put(scim::put_group)).takes::<scim::Attributes>(),
+        route("groups/update", Method::PATCH, "/scim/v2/Groups/{id}", "Change parts of a group, such as its members", patch(scim::patch_group)).takes::<scim::PatchBody>(),
+        route("groups/delete", Method::DELETE, "/scim/v2/Groups/{id}", "Delete a group", delete(scim::delete_group)).answers_nothing(),
+    ]
+}
+
 /// One thing that can be asked of this listener.
 pub(crate) struct Route {
     /// Noun and verb, unique; the column `OperationName` of records about it.
@@ -225,6 +261,8 @@ pub(crate) enum Dialect {
     Kusto,
     /// Azure Monitor's `error`.
     Logs,
+    /// SCIM's error message (RFC 7644, section 3.12).
+    Scim,
 }
 
 /// What a route answers with when all went well.
@@ -234,6 +272,10 @@ pub(crate) enum Answer {
     Json,
     /// Server-sent events.
     Events,
+    /// JSON of what was made.
+    Created,
+    /// Nothing.
+    Empty,
     /// Another address to go to.
     Elsewhere,
     /// A file of one of the formats that results have.
@@ -252,6 +294,17 @@ impl Route {
         handler: impl Handler<T, Portal>,
     ) -> Self {
         let filter = MethodFilter::try_from(method.clone()).expect("a method that axum knows");
+        Self::on(id, method, path, summary, on(filter, handler))
+    }
+
+    /// The same, for a handler that is a method router already.
+    fn on(
+        id: &'static str,
+        method: Method,
+        path: &'static str,
+        summary: &'static str,
+        handler: MethodRouter<Portal>,
+    ) -> Self {
         Self {
             id,
             method,
@@ -263,7 +316,7 @@ impl Route {
             response: None,
             answer: Answer::Json,
             dialect: Dialect::Problem,
-            handler: on(filter, handler),
+            handler,
         }
     }
 
@@ -306,6 +359,18 @@ impl Route {
     /// Its answer is a stream of server-sent events.
     pub(crate) fn streams(mut self) -> Self {
         self.answer = Answer::Events;
+        self
+    }
+
+    /// It answers with what it made.
+    pub(crate) fn creates(mut self) -> Self {
+        self.answer = Answer::Created;
+        self
+    }
+
+    /// It answers with nothing.
+    pub(crate) fn answers_nothing(mut self) -> Self {
+        self.answer = Answer::Empty;
         self
     }
 

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::admin::Operations;
 use crate::config::{KustoSignIn, PortalConfig};
+use crate::entrance::Watch;
 use crate::interactions::Records;
 use crate::kusto;
 use crate::live::LISTENERS_MAX;
@@ -42,6 +43,8 @@ pub struct Wiring {
     pub record: Arc<dyn Record>,
     /// The desired state, and the record of what is done here.
     pub control: Control,
+    /// Is told of security events.
+    pub watch: Watch,
 }
 
 /// The admin listener before it listens.
@@ -54,6 +57,7 @@ pub struct Portal {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) sign_in: SignIn,
     pub(crate) control: Control,
+    pub(crate) watch: Watch,
     pub(crate) answers: Answers,
     pub(crate) running: Arc<Semaphore>,
     pub(crate) listeners: Arc<Semaphore>,
@@ -67,7 +71,8 @@ pub struct Portal {
 impl Portal {
     /// A portal that asks what `wiring` holds.
     pub fn new(config: &PortalConfig, wiring: Wiring) -> Self {
-        let Wiring { engine, operations, records, access, sign_in, record, control } = wiring;
+        let Wiring { engine, operations, records, access, sign_in, record, control, watch } =
+            wiring;
         Self {
             engine,
             operations,
@@ -76,6 +81,7 @@ impl Portal {
             records,
             record,
             control,
+            watch,
             answers: Answers::default(),
             running: Arc::new(Semaphore::new(config.queries_max)),
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),

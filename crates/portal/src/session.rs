@@ -1,25 +1,35 @@
 //! Sessions of people who signed in: kept here, named by a cookie.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
 use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use policy::Principal;
+use identity::Identity;
 
 /// Sessions at once; a further one ends the one that was unused the longest.
 const SESSIONS_MAX: usize = 4_096;
 
-/// A person who signed in.
+/// Who signed in. What they may do is worked out at each request.
+#[derive(Clone, Debug)]
+pub(crate) enum Who {
+    /// A person, as the provider's ID token says.
+    Person(Arc<Identity>),
+    /// The local account, by name.
+    Local(String),
+}
+
+/// Somebody who signed in.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
-    pub(crate) principal: Principal,
+    pub(crate) who: Who,
     /// What state-changing calls must present, so that no other site can make them.
     pub(crate) csrf_token: String,
     /// Where to sign out at the provider; empty if it does not say.
     pub(crate) end_session_url: String,
+    lasting_s: i64,
     began_at: i64,
     used_at: i64,
 }
@@ -38,13 +48,21 @@ impl Sessions {
         Self { held: Mutex::default(), idle_s: seconds(idle_s), lasting_s: seconds(lasting_s) }
     }
 
-    /// Begins a session; answers the value of its cookie, which is kept nowhere.
-    pub(crate) fn begin(&self, principal: Principal, end_session_url: String, now: i64) -> String {
+    /// Begins a session of at most so many seconds; answers the value of its cookie, which is kept
+    /// nowhere.
+    pub(crate) fn begin(
+        &self,
+        who: Who,
+        end_session_url: String,
+        lasting_s: i64,
+        now: i64,
+    ) -> String {
         let cookie = random();
         let session = Session {
-            principal,
+            who,
             csrf_token: random(),
             end_session_url,
+            lasting_s: lasting_s.min(self.lasting_s),
             began_at: now,
             used_at: now,
         };
@@ -86,7 +104,7 @@ impl Sessions {
 
     fn is_alive(&self, session: &Session, now: i64) -> bool {
         now.saturating_sub(session.used_at) < self.idle_s
-            && now.saturating_sub(session.began_at) < self.lasting_s
+            && now.saturating_sub(session.began_at) < session.lasting_s
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<[u8; 32], Session>> {
@@ -120,32 +138,38 @@ fn hash(text: &str) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    fn someone(id: usize) -> Principal {
-        Principal { id: id.to_string(), ..Principal::default() }
+    fn someone(id: usize) -> Who {
+        Who::Local(id.to_string())
+    }
+
+    fn begin(sessions: &Sessions, id: usize, now: i64) -> String {
+        sessions.begin(someone(id), String::new(), i64::MAX, now)
     }
 
     #[test]
     fn a_session_ends_unused_after_a_while_and_in_any_case_later() {
         let sessions = Sessions::new(100, 250);
-        let cookie = sessions.begin(someone(1), String::new(), 0);
+        let cookie = begin(&sessions, 1, 0);
         for now in [0, 99, 198] {
-            assert_eq!(sessions.find(&cookie, now).expect("alive").principal.id, "1");
+            let session = sessions.find(&cookie, now).expect("alive");
+            assert!(matches!(session.who, Who::Local(name) if name == "1"));
         }
         assert!(sessions.find(&cookie, 250).is_none(), "it has lasted long enough");
-        let idle = sessions.begin(someone(2), String::new(), 0);
+        let idle = begin(&sessions, 2, 0);
         assert!(sessions.find(&idle, 100).is_none());
         assert!(sessions.find(&idle, 1).is_none(), "what has ended does not come back");
         assert!(sessions.find("", 0).is_none());
+        let short = sessions.begin(someone(3), String::new(), 20, 0);
+        assert!(sessions.find(&short, 19).is_some() && sessions.find(&short, 20).is_none());
     }
 
     #[test]
     fn ended_sessions_are_gone_and_their_number_is_bounded() {
         let sessions = Sessions::new(100, 250);
-        let first = sessions.begin(someone(0), String::new(), 0);
-        let second = sessions.begin(someone(1), String::new(), 1);
+        let (first, second) = (begin(&sessions, 0, 0), begin(&sessions, 1, 1));
         assert_ne!(first, second);
         for id in 2..=SESSIONS_MAX {
-            sessions.begin(someone(id), String::new(), 2);
+            begin(&sessions, id, 2);
         }
         assert!(sessions.find(&first, 3).is_none(), "the one unused the longest gives way");
         assert!(sessions.end(&second).is_some());

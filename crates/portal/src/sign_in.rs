@@ -9,26 +9,32 @@ use async_trait::async_trait;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::digest;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use identity::{Endpoints, Verifier};
+use identity::{Endpoints, Rejection, Verifier};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use policy::Principal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use vault::{SecretRef, Vault, VaultConfig};
 
 use crate::access::Authenticator;
 use crate::bearer::{refused, unix_seconds};
+use crate::break_glass::{self, BreakGlass, BreakGlassAccount, LocalSignIn};
+use crate::entrance::{Refusal, Visit, Watch};
 use crate::problem::Problem;
-use crate::roles::{RoleConfig, principal};
-use crate::session::{Session, Sessions, cookie, random};
+use crate::roles::{self, RoleConfig};
+use crate::session::{Session, Sessions, Who, cookie, random};
+use crate::set_up::SetUp;
 
 /// Time to sign in at the provider, in seconds.
 const PATIENCE_S: i64 = 600;
 /// Header that state-changing calls of a session carry.
 const CSRF_HEADER: &str = "x-csrf-token";
+/// More characters than a set-up link's token has.
+const SET_UP_CHARS_MAX: usize = 64;
 
 /// How people sign in.
 #[derive(Clone, Default)]
@@ -37,6 +43,10 @@ pub struct SignInSettings {
     pub public_url: String,
     /// Providers to sign in with; without one nobody can.
     pub clients: Vec<SignInClient>,
+    /// The local account, if there is one.
+    pub break_glass: Option<BreakGlassAccount>,
+    /// The link that makes the first administrator.
+    pub set_up: SetUp,
     /// Who holds which roles.
     pub roles: Vec<RoleConfig>,
     /// Seconds after which an unused session ends.
@@ -52,10 +62,21 @@ pub struct SignInClient {
     pub provider: String,
     /// Application id of the registration.
     pub client_id: String,
-    /// Its secret; none for a public client.
-    pub client_secret: Option<Arc<str>>,
+    /// Where its secret is found; none for a public client. It is fetched for each sign-in.
+    pub client_secret: Option<SecretRef>,
     /// Scopes asked for, with spaces between.
     pub scopes: String,
+}
+
+/// What signing in takes.
+#[derive(Clone)]
+pub struct SignInWiring {
+    /// Verifies ID tokens.
+    pub verifier: Verifier,
+    /// Homes of the secrets.
+    pub vault: Vault,
+    /// Is told of what happens.
+    pub watch: Watch,
 }
 
 /// Signs people in; clones share the sessions.
@@ -67,7 +88,8 @@ struct Inner {
     /// Scheme, host and port of the public URL.
     origin: String,
     is_secure: bool,
-    verifier: Verifier,
+    wiring: SignInWiring,
+    break_glass: Option<BreakGlass>,
     sessions: Sessions,
     seal: LessSafeKey,
 }
@@ -80,7 +102,25 @@ struct Begun {
     nonce: String,
     code_verifier: String,
     return_to: String,
+    /// Token of the set-up link, if one was opened.
+    #[serde(default)]
+    set_up: String,
     until: i64,
+}
+
+/// Somebody has proved who they are.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) who: Who,
+    /// Provider, or `local`.
+    pub(crate) target: String,
+    /// Token of the set-up link; empty without one.
+    pub(crate) set_up: String,
+    end_session_url: String,
+    return_to: String,
+    lasting_s: i64,
+    /// Cookie of the session that ends with this one's beginning.
+    before: Option<String>,
 }
 
 /// What the provider sends back.
@@ -109,14 +149,16 @@ struct TokenAnswer {
     id_token: String,
 }
 
-impl SignIn {
-    /// Checks the settings; the error names the fix.
-    pub fn new(settings: SignInSettings, verifier: Verifier) -> Result<Self, String> {
+impl SignInSettings {
+    /// Checks what no single field can tell; the error names the fix.
+    pub fn check(&self) -> Result<(), String> {
+        if self.clients.is_empty() && self.break_glass.is_none() {
+            return Ok(());
+        }
         // An empty URL is a path without a host.
-        let uri: Uri = settings.public_url.parse().unwrap_or_default();
-        let has_clients = !settings.clients.is_empty();
-        let (scheme, authority) = (uri.scheme_str().unwrap_or(""), uri.authority());
-        if has_clients && (authority.is_none() || !["http", "https"].contains(&scheme)) {
+        let uri: Uri = self.public_url.parse().unwrap_or_default();
+        let scheme = uri.scheme_str().unwrap_or("");
+        if uri.authority().is_none() || !["http", "https"].contains(&scheme) {
             return Err(
                 "sign_in.public_url: give the URL at which browsers find the admin listener, \
                         such as https://gatehouse.example"
@@ -124,22 +166,53 @@ impl SignIn {
             );
         }
         let host = uri.host().unwrap_or("");
-        if has_clients && scheme == "http" && !["localhost", "127.0.0.1", "[::1]"].contains(&host) {
+        if scheme == "http" && !["localhost", "127.0.0.1", "[::1]"].contains(&host) {
             return Err(
                 "sign_in.public_url: it must begin with https://, but for this machine".into()
             );
         }
+        let name = self.break_glass.as_ref().map_or("-", |account| &account.name);
+        if name.is_empty() {
+            return Err("sign_in.break_glass.name: give the account a name".into());
+        }
+        Ok(())
+    }
+}
+
+impl SignIn {
+    /// Checks the settings; the error names the fix.
+    pub fn new(settings: SignInSettings, wiring: SignInWiring) -> Result<Self, String> {
+        settings.check()?;
+        let uri: Uri = settings.public_url.parse().unwrap_or_default();
+        let scheme = uri.scheme_str().unwrap_or("");
         let mut key = [0; 32];
         getrandom::fill(&mut key).expect("the system has random numbers");
         let key = UnboundKey::new(&AES_256_GCM, &key).expect("the key has 32 bytes");
+        let account = settings.break_glass.clone();
         Ok(Self(Arc::new(Inner {
-            origin: format!("{scheme}://{}", authority.map_or("", |it| it.as_str())),
+            origin: format!("{scheme}://{}", uri.authority().map_or("", |it| it.as_str())),
             is_secure: scheme == "https",
             sessions: Sessions::new(settings.idle_s, settings.lasting_s),
             seal: LessSafeKey::new(key),
+            break_glass: account.map(|account| BreakGlass::new(account, wiring.vault.clone())),
             settings,
-            verifier,
+            wiring,
         })))
+    }
+
+    /// There is a local account to sign in with.
+    pub(crate) fn has_local_account(&self) -> bool {
+        self.0.break_glass.is_some()
+    }
+
+    /// The link that makes the first administrator.
+    pub(crate) fn set_up(&self) -> &SetUp {
+        &self.0.settings.set_up
+    }
+
+    /// Somebody is administrator by the configuration.
+    pub(crate) fn has_administrator(&self) -> bool {
+        roles::has_administrator(&self.0.settings.roles)
     }
 
     /// The providers to sign in with.
@@ -148,7 +221,11 @@ impl SignIn {
     }
 
     /// Sends the browser to the provider.
-    pub(crate) async fn begin(&self, provider: &str, return_to: &str) -> Result<Onward, Problem> {
+    pub(crate) async fn begin(
+        &self,
+        provider: &str,
+        (return_to, set_up): (&str, &str),
+    ) -> Result<Onward, Problem> {
         let client = self.client(provider)?;
         let now = unix_seconds();
         let endpoints = self.endpoints(&client.provider, now).await?;
@@ -164,6 +241,7 @@ impl SignIn {
             nonce: random(),
             code_verifier: random(),
             return_to: own_path(return_to).to_owned(),
+            set_up: set_up.chars().take(SET_UP_CHARS_MAX).collect(),
             until: now.saturating_add(PATIENCE_S),
         };
         let challenge = digest::digest(&digest::SHA256, begun.code_verifier.as_bytes());
@@ -185,52 +263,117 @@ impl SignIn {
         Ok(Onward { location, cookies })
     }
 
-    /// The provider sent the browser back: a session begins, under a name of its own.
+    /// The provider sent the browser back. With the refusal, the provider that was asked.
     pub(crate) async fn complete(
         &self,
         headers: &HeaderMap,
         returned: &Returned,
-    ) -> Result<Onward, Problem> {
-        let now = unix_seconds();
-        let again = |why: &str| Problem::new(400, format!("{why}: begin again at /auth/sign-in"));
+    ) -> Result<Arrived, (Refusal, String)> {
         let begun = cookie(headers, &self.begun_cookie()).and_then(|sealed| self.unseal(sealed));
-        let begun = begun.ok_or_else(|| again("this browser has not begun to sign in"))?;
+        let Some(begun) = begun else {
+            let refusal = again("not_begun", "this browser has not begun to sign in");
+            return Err((refusal, String::new()));
+        };
+        let before = cookie(headers, &self.session_cookie()).map(str::to_owned);
+        match self.arrive(&begun, returned, before).await {
+            Ok(arrived) => Ok(arrived),
+            Err(refusal) => Err((refusal, begun.provider)),
+        }
+    }
+
+    async fn arrive(
+        &self,
+        begun: &Begun,
+        returned: &Returned,
+        before: Option<String>,
+    ) -> Result<Arrived, Refusal> {
+        let now = unix_seconds();
         if now >= begun.until || !same(&begun.state, &returned.state) {
-            return Err(again("this sign-in is another one or took too long"));
+            let why = "this sign-in is another one or took too long";
+            return Err(again("state_mismatch", why));
         }
         if !returned.error.is_empty() || returned.code.is_empty() {
-            return Err(again("the identity provider did not let you in"));
+            let why = "the identity provider did not let you in";
+            return Err(again("provider_refused", why));
         }
-        let client = self.client(&begun.provider)?;
-        let endpoints = self.endpoints(&client.provider, now).await?;
+        let client = self.client(&begun.provider).map_err(of_provider)?;
+        let endpoints = self.endpoints(&client.provider, now).await.map_err(of_provider)?;
         // A provider that names itself must be the one that was asked (RFC 9207).
         if !returned.iss.is_empty() && returned.iss != endpoints.issuer {
-            return Err(again("another identity provider answered"));
+            return Err(again("other_provider", "another identity provider answered"));
         }
-        let id_token = self.redeem(client, &endpoints, &begun, &returned.code).await?;
+        let id_token = self.redeem(client, &endpoints, begun, &returned.code).await;
+        let id_token = id_token.map_err(of_provider)?;
         let expected = (client.client_id.as_str(), begun.nonce.as_str());
-        let verified = self.0.verifier.verify_sign_in(&client.provider, &id_token, expected, now);
-        let identity = verified.await.map_err(|why| refused(&why))?;
-        let principal = principal(&identity, &self.0.settings.roles);
-        if principal.roles.is_empty() {
-            let detail = format!(
-                "{} ({}) holds no role here: have an administrator map one of your groups or app roles under `admin.roles`",
-                principal.name, principal.id
-            );
-            return Err(Problem::new(403, detail));
+        let verifier = &self.0.wiring.verifier;
+        let identity = verifier.verify_sign_in(&client.provider, &id_token, expected, now).await?;
+        Ok(Arrived {
+            who: Who::Person(Arc::new(identity)),
+            target: client.provider.clone(),
+            set_up: begun.set_up.clone(),
+            end_session_url: self.end_session_url(&endpoints, client, &id_token),
+            return_to: begun.return_to.clone(),
+            lasting_s: i64::MAX,
+            before,
+        })
+    }
+
+    /// Somebody names the local account and its password. With the refusal, what they came to.
+    pub(crate) async fn local(
+        &self,
+        visit: &Visit,
+        headers: &HeaderMap,
+        given: LocalSignIn,
+    ) -> Result<Arrived, (Refusal, String)> {
+        let Some(break_glass) = &self.0.break_glass else {
+            let text = "there is no local account: `sign_in.break_glass` makes one";
+            return Err((
+                Refusal::new("no_local_account", Problem::new(404, text)),
+                "local".into(),
+            ));
+        };
+        let checked = match self.is_elsewhere(headers) {
+            true => Err(Refusal::new("other_site", elsewhere())),
+            false => break_glass.check(&given, &visit.address, unix_seconds()).await,
+        };
+        checked.map_err(|refusal| (refusal, "local".to_owned()))?;
+        let account = &break_glass.account;
+        Ok(Arrived {
+            who: Who::Local(account.name.clone()),
+            target: "local".to_owned(),
+            set_up: given.set_up,
+            end_session_url: String::new(),
+            return_to: "/".to_owned(),
+            lasting_s: i64::try_from(account.lasting_s).unwrap_or(i64::MAX),
+            before: cookie(headers, &self.session_cookie()).map(str::to_owned),
+        })
+    }
+
+    /// Who somebody is who signed in, at this moment.
+    pub(crate) fn principal(&self, who: &Who) -> Result<Principal, Rejection> {
+        match who {
+            Who::Person(identity) => {
+                let identity = self.0.wiring.verifier.complete(identity.clone())?;
+                Ok(roles::principal(&identity, &self.0.settings.roles))
+            }
+            Who::Local(name) => Ok(break_glass::principal(name)),
         }
-        tracing::info!(principal = principal.id, provider = client.provider, "signed in");
-        let end_session_url = self.end_session_url(&endpoints, client, &id_token);
+    }
+
+    /// A session begins, under a name of its own; the one before ends.
+    pub(crate) fn begin_session(&self, arrived: Arrived) -> Onward {
         let sessions = &self.0.sessions;
-        if let Some(before) = cookie(headers, &self.session_cookie()) {
+        if let Some(before) = &arrived.before {
             sessions.end(before);
         }
-        let value = sessions.begin(principal, end_session_url, now);
+        let (now, lasting_s) = (unix_seconds(), arrived.lasting_s);
+        let value = sessions.begin(arrived.who, arrived.end_session_url, lasting_s, now);
+        let lasting_s = lasting_s.min(sessions.lasting_s());
         let cookies = vec![
-            self.set_cookie(&self.session_cookie(), &value, sessions.lasting_s()),
+            self.set_cookie(&self.session_cookie(), &value, lasting_s),
             self.set_cookie(&self.begun_cookie(), "", 0),
         ];
-        Ok(Onward { location: begun.return_to, cookies })
+        Onward { location: arrived.return_to, cookies }
     }
 
     /// Exchanges the code for an ID token.
@@ -249,10 +392,19 @@ impl SignIn {
             ("client_id", &client.client_id),
             ("code_verifier", &begun.code_verifier),
         ];
-        if let Some(secret) = &client.client_secret {
-            fields.push(("client_secret", secret));
+        let secret = match &client.client_secret {
+            Some(reference) => Some(self.0.wiring.vault.get(reference).await.map_err(|error| {
+                let error = error.story();
+                tracing::warn!(provider = client.provider, error, "nobody can sign in");
+                Problem::new(503, "the secret of this gateway cannot be fetched: its log says why")
+            })?),
+            None => None,
+        };
+        if let Some(secret) = &secret {
+            fields.push(("client_secret", secret.expose()));
         }
-        let answer = self.0.verifier.post_form(&client.provider, &endpoints.token, form(&fields));
+        let verifier = &self.0.wiring.verifier;
+        let answer = verifier.post_form(&client.provider, &endpoints.token, form(&fields));
         let answer = answer.await.map_err(|error| {
             tracing::warn!(provider = client.provider, error, "a sign-in failed at the provider");
             Problem::new(
@@ -275,9 +427,6 @@ impl SignIn {
     pub(crate) fn end(&self, headers: &HeaderMap) -> (String, String) {
         let ended =
             cookie(headers, &self.session_cookie()).and_then(|value| self.0.sessions.end(value));
-        if let Some(session) = &ended {
-            tracing::info!(principal = session.principal.id, "signed out");
-        }
         let url = ended.map(|session| session.end_session_url).unwrap_or_default();
         (url, self.set_cookie(&self.session_cookie(), "", 0))
     }
@@ -287,17 +436,21 @@ impl SignIn {
         if [Method::GET, Method::HEAD, Method::OPTIONS].contains(&head.method) {
             return Ok(());
         }
-        let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-        if text("origin").is_some_and(|origin| origin != self.0.origin) {
-            return Err(Problem::new(403, "the call comes from another site's page"));
+        if self.is_elsewhere(&head.headers) {
+            return Err(elsewhere());
         }
-        match text(CSRF_HEADER) {
+        match head.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()) {
             Some(token) if same(token, &session.csrf_token) => Ok(()),
             _ => Err(Problem::new(
                 403,
                 "send the `csrf_token` of GET /auth/session in the header `x-csrf-token`",
             )),
         }
+    }
+
+    /// The call comes from another site's page.
+    fn is_elsewhere(&self, headers: &HeaderMap) -> bool {
+        headers.get(header::ORIGIN).is_some_and(|origin| origin != self.0.origin.as_str())
     }
 
     fn client(&self, provider: &str) -> Result<&SignInClient, Problem> {
@@ -310,7 +463,7 @@ impl SignIn {
     }
 
     async fn endpoints(&self, provider: &str, now: i64) -> Result<Arc<Endpoints>, Problem> {
-        self.0.verifier.endpoints(provider, now).await.map_err(|why| refused(&why))
+        self.0.wiring.verifier.endpoints(provider, now).await.map_err(|why| refused(&why))
     }
 
     fn redirect_uri(&self) -> String {
@@ -380,12 +533,57 @@ impl Authenticator for SignIn {
     async fn authenticate(&self, head: &Parts) -> Result<Option<Principal>, Problem> {
         let Some(session) = self.session(&head.headers) else { return Ok(None) };
         self.check_origin(head, &session)?;
-        Ok(Some(session.principal))
+        match self.principal(&session.who) {
+            Ok(principal) => Ok(Some(principal)),
+            Err(why) => {
+                self.end(&head.headers);
+                let visit = Visit::of(head, "session");
+                let mut event = visit.event("sign_out", "warning", why.reason.name());
+                if let Who::Person(identity) = &session.who {
+                    event.principal_id.clone_from(&identity.member.user_id);
+                }
+                (self.0.wiring.watch)(event);
+                Err(refused(&why))
+            }
+        }
     }
 
     fn via(&self) -> &'static str {
         "portal"
     }
+}
+
+impl SignInWiring {
+    /// Verifies ID tokens, fetches secrets, tells of events.
+    pub fn new(verifier: &Verifier, vault: &Vault, watch: Watch) -> Self {
+        Self { verifier: verifier.clone(), vault: vault.clone(), watch }
+    }
+}
+
+/// Nobody listens, nothing is kept: for whoever signs nobody in.
+impl Default for SignInWiring {
+    fn default() -> Self {
+        let vault = Vault::new(&VaultConfig::default(), |_| {});
+        Self {
+            verifier: Verifier::default(),
+            vault: vault.expect("no homes are good settings"),
+            watch: Arc::new(|_| {}),
+        }
+    }
+}
+
+/// The person has to begin again.
+fn again(reason: &'static str, why: &str) -> Refusal {
+    Refusal::new(reason, Problem::new(400, format!("{why}: begin again at /auth/sign-in")))
+}
+
+/// The provider, or the way to it, is at fault.
+fn of_provider(problem: Problem) -> Refusal {
+    Refusal::new("provider_failed", problem)
+}
+
+fn elsewhere() -> Problem {
+    Problem::new(403, "the call comes from another site's page")
 }
 
 /// A path on this listener; anything else becomes its root.
@@ -408,4 +606,4 @@ fn same(one: &str, other: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,7 +11,6 @@ use control::Decree;
 use event::Note;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
-use identity::Verifier;
 use kql::{
     Access as Seen, Column, Content, Export, FileFormat, Frame, Options, Pieces, QueryError,
     QueryErrorKind, Schema, Type, Value as Cell,
@@ -28,7 +27,7 @@ use crate::problem::Problem;
 use crate::record::Record;
 use crate::routes::tests::control;
 use crate::server::{Portal, Wiring};
-use crate::sign_in::{SignIn, SignInSettings};
+use crate::sign_in::{SignIn, SignInSettings, SignInWiring};
 
 /// Answers one row that tells what it was asked with; `secret` reads content, `long` is cut.
 #[derive(Default)]
@@ -198,9 +197,11 @@ async fn send(
             operations: Arc::clone(desk) as Arc<dyn Operations>,
             access: Access::new(vec![Box::new(Holder(role))]),
             records: Arc::clone(desk) as Arc<dyn Records>,
-            sign_in: SignIn::new(SignInSettings::default(), Verifier::default()).expect("valid"),
+            sign_in: SignIn::new(SignInSettings::default(), SignInWiring::default())
+                .expect("valid"),
             record: Arc::clone(desk) as Arc<dyn Record>,
             control: control(Decree::default()).await,
+            watch: Arc::new(|_| {}),
         },
     );
     let method = if body.is_null() { Method::GET } else { Method::POST };
@@ -367,9 +368,11 @@ async fn where_to_sign_in_is_told_to_everybody_and_nothing_else() {
             operations: Arc::clone(&desk) as Arc<dyn Operations>,
             access: Access::new(vec![Box::new(Holder(Role::UsageReader))]),
             records: Arc::clone(&desk) as Arc<dyn Records>,
-            sign_in: SignIn::new(SignInSettings::default(), Verifier::default()).expect("valid"),
+            sign_in: SignIn::new(SignInSettings::default(), SignInWiring::default())
+                .expect("valid"),
             record: desk,
             control: control(Decree::default()).await,
+            watch: Arc::new(|_| {}),
         },
     );
     let service = TowerToHyperService::new(portal.router());

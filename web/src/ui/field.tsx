@@ -36,7 +36,7 @@ interface InputProps {
   type?: 'text' | 'search' | 'password';
   hint?: ComponentChildren;
   placeholder?: string;
-  autocomplete?: 'off';
+  autocomplete?: 'off' | 'username' | 'current-password';
   required?: boolean;
   minLength?: number;
   maxLength?: number;

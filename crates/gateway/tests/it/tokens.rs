@@ -68,7 +68,7 @@ fn rules() -> Rules {
 fn token(url: &str, changes: Value) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let mut claims = json!({
-        "iss": url, "aud": "api-1", "oid": "ann", "sub": "s", "azp": "app-0", "scp": "x",
+        "iss": url, "aud": "api-1", "oid": "ann", "sub": "s", "azp": "app-0", "scp": "x", "tid": "tenant-1",
         "groups": ["g-staff"], "nbf": now - 10, "exp": now + 600,
     });
     for (name, value) in changes.as_object().unwrap() {
@@ -116,6 +116,11 @@ async fn a_token_admits_its_holder_and_stands_neither_in_the_record_nor_upstream
         .collect();
     let anns = ("ann", "staff", "user:ann");
     assert_eq!(accounts, [anns, anns, ("robot", "batch", "user:robot")]);
+    let programs = stories
+        .iter()
+        .map(|story| (story.opened[0].application_id.as_str(), story.opened[0].tenant_id.as_str()));
+    let of_ann = ("app-0", "tenant-1");
+    assert!(programs.eq([of_ann, of_ann, ("app-1", "tenant-1")]));
     let mut reader = world.ledger.reader(1).unwrap();
     while let Some(entry) = reader.next(Duration::ZERO).unwrap() {
         let text = String::from_utf8_lossy(&entry.frame.payload).into_owned();
@@ -164,6 +169,9 @@ async fn tokens_that_do_not_hold_are_refused_with_the_reason_and_recorded() {
         assert_eq!(story.end().errors[0].reason, *reason);
     }
     assert_eq!(backend.requests(), 0);
+    let event = world.first_security_event().await;
+    assert_eq!((event.kind.as_str(), event.reason.as_str()), ("token_rejected", "TokenExpired"));
+    assert_eq!(event.caller_ip_address, "127.0.0.1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

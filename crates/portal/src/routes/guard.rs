@@ -13,6 +13,7 @@ use crate::access::{Access, Caller};
 use crate::kusto;
 use crate::logs;
 use crate::problem::Problem;
+use crate::scim::ScimError;
 use crate::server::Portal;
 
 /// Most characters of a path that a record of a denied attempt holds.
@@ -111,8 +112,10 @@ fn decide(allow: Allow, principal: &Principal) -> Result<(), Problem> {
 
 /// A problem in the words of a dialect.
 pub(crate) fn deny(problem: &Problem, dialect: Dialect, headers: &HeaderMap) -> Response {
-    if dialect == Dialect::Problem {
-        return problem.clone().into_response();
+    match dialect {
+        Dialect::Problem => return problem.clone().into_response(),
+        Dialect::Scim => return ScimError::from(problem.clone()).into_response(),
+        Dialect::Kusto | Dialect::Logs => {}
     }
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if dialect == Dialect::Logs {

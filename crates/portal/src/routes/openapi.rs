@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Allow, Answer, Dialect, Route};
 use crate::export;
 use crate::problem::ProblemDetails;
+use crate::scim::MEDIA_TYPE;
 
 /// Answers with the document.
 pub(super) async fn serve() -> Json<Value> {
@@ -81,6 +82,9 @@ fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
     let problem = json!({ "schema": generator.subschema_for::<ProblemDetails>() });
     let errors = match route.dialect {
         Dialect::Problem => json!({ "application/problem+json": problem }),
+        Dialect::Scim => {
+            json!({ MEDIA_TYPE: { "schema": true }, "application/problem+json": problem })
+        }
         Dialect::Kusto | Dialect::Logs => {
             json!({ "application/json": { "schema": true }, "application/problem+json": problem })
         }
@@ -89,14 +93,18 @@ fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "default": { "description": "Why it was not done.", "content": errors },
     });
     match route.answer {
-        Answer::Json => {
+        Answer::Json | Answer::Created => {
             let schema =
                 route.response.map_or_else(|| json!(true), |schema| json!(schema(generator)));
-            responses["200"] = json!({
+            let status = if route.answer == Answer::Created { "201" } else { "200" };
+            let media_type =
+                if route.dialect == Dialect::Scim { MEDIA_TYPE } else { "application/json" };
+            responses[status] = json!({
                 "description": "Done.",
-                "content": { "application/json": { "schema": schema } },
+                "content": { media_type: { "schema": schema } },
             });
         }
+        Answer::Empty => responses["204"] = json!({ "description": "Done." }),
         Answer::Events => {
             responses["200"] = json!({
                 "description": "Events, until one side ends it.",

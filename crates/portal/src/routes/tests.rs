@@ -17,7 +17,6 @@ use axum::response::Response;
 use control::{Control, Decree};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
-use identity::Verifier;
 use kql::{Frame, Options, QueryError};
 use policy::{KeyHasher, Principal, Role};
 use serde_json::Value;
@@ -27,11 +26,12 @@ use crate::access::{Access, Authenticator};
 use crate::admin::{BackendList, CounterList, Operations, ReloadReport};
 use crate::alerts::{AlertList, AlertTest};
 use crate::config::PortalConfig;
+use crate::entrance::Watch;
 use crate::interactions::Records;
 use crate::problem::Problem;
 use crate::record::Record;
 use crate::server::{Portal, Wiring};
-use crate::sign_in::{SignIn, SignInSettings};
+use crate::sign_in::{SignIn, SignInSettings, SignInWiring};
 
 struct Nothing;
 
@@ -152,14 +152,26 @@ pub(crate) async fn control(decree: Decree) -> Control {
 
 /// A portal over this state.
 async fn portal_with(decree: Decree) -> Router {
+    let sign_in = SignIn::new(SignInSettings::default(), SignInWiring::default()).expect("valid");
+    portal_of(vec![Box::new(Credulous)], sign_in, control(decree).await, Arc::new(|_| {}))
+}
+
+/// A portal that these credentials open.
+pub(crate) fn portal_of(
+    kinds: Vec<Box<dyn Authenticator>>,
+    sign_in: SignIn,
+    control: Control,
+    watch: Watch,
+) -> Router {
     let wiring = Wiring {
         engine: Arc::new(Nothing),
         operations: Arc::new(Nothing),
         records: Arc::new(Nothing),
-        access: Access::new(vec![Box::new(Credulous)]),
-        sign_in: SignIn::new(SignInSettings::default(), Verifier::default()).expect("valid"),
+        access: Access::new(kinds),
+        sign_in,
         record: Arc::new(Nothing),
-        control: control(decree).await,
+        control,
+        watch,
     };
     Portal::new(&PortalConfig::default(), wiring).router()
 }
@@ -179,7 +191,7 @@ async fn ask(portal: &Router, route: &Route, roles: Option<&str>) -> StatusCode 
 }
 
 /// Status and JSON of an answer; null if it is none.
-async fn send(
+pub(crate) async fn send(
     portal: &Router,
     method: &str,
     path: &str,
@@ -192,7 +204,7 @@ async fn send(
     (status, serde_json::from_slice(&body).unwrap_or_default())
 }
 
-async fn deliver(
+pub(crate) async fn deliver(
     portal: &Router,
     method: &str,
     path: &str,

@@ -1,0 +1,202 @@
+//! The door of this listener: who has proved who they are comes in, if they may; whatever happens is
+//! on record.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use control::{Action, Author, Decree, Error};
+use event::{SecurityEvent, Timestamp};
+use identity::Rejection;
+use policy::{Principal, PrincipalKind, Role};
+use uuid::Uuid;
+
+use crate::bearer::{refused, unix_seconds};
+use crate::problem::Problem;
+use crate::server::Portal;
+use crate::sign_in::{Arrived, Onward};
+
+/// Is told of security events, and must not wait.
+pub type Watch = Arc<dyn Fn(SecurityEvent) + Send + Sync>;
+
+/// Why somebody is not let in.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// A word that does not change, for the record.
+    pub(crate) reason: &'static str,
+    /// What whoever asks is told.
+    pub(crate) problem: Problem,
+}
+
+/// Where somebody comes from, and through what.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Visit {
+    /// Address; empty if unknown.
+    pub(crate) address: String,
+    /// Id of the provider, `local`, or the listener.
+    pub(crate) target: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(reason: &'static str, problem: Problem) -> Self {
+        Self { reason, problem }
+    }
+}
+
+impl From<Rejection> for Refusal {
+    fn from(why: Rejection) -> Self {
+        Self::new(why.reason.name(), refused(&why))
+    }
+}
+
+/// The control plane does not take it.
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::new("not_recorded", error.into())
+    }
+}
+
+impl Visit {
+    /// An event of this visit.
+    pub(crate) fn event(&self, kind: &str, severity: &str, reason: &str) -> SecurityEvent {
+        SecurityEvent {
+            time_generated: Timestamp::from(SystemTime::now()),
+            kind: kind.to_owned(),
+            severity: severity.to_owned(),
+            caller_ip_address: self.address.clone(),
+            target: self.target.clone(),
+            reason: reason.to_owned(),
+            ..SecurityEvent::default()
+        }
+    }
+
+    /// Where the request comes from.
+    pub(crate) fn of(head: &Parts, target: &str) -> Self {
+        let peer = head.extensions.get::<ConnectInfo<SocketAddr>>();
+        let address = peer.map(|peer| peer.ip().to_string()).unwrap_or_default();
+        Self { address, target: target.to_owned() }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(head, ""))
+    }
+}
+
+impl Portal {
+    /// Lets in who has arrived, or not; either is an event.
+    pub(crate) async fn enter(
+        &self,
+        mut visit: Visit,
+        arrived: Result<Arrived, (Refusal, String)>,
+    ) -> Result<Onward, Problem> {
+        let entered = match arrived {
+            Ok(arrived) => {
+                visit.target.clone_from(&arrived.target);
+                self.let_in(&visit, arrived).await
+            }
+            Err((refusal, target)) => {
+                visit.target = target;
+                Err(refusal)
+            }
+        };
+        match entered {
+            Ok((principal, onward)) => {
+                tracing::info!(principal = principal.id, target = visit.target, "signed in");
+                let event = visit.event("sign_in", "informational", "");
+                (self.watch)(SecurityEvent { principal_id: principal.id, ..event });
+                Ok(onward)
+            }
+            Err(Refusal { reason, problem }) => {
+                let event = visit.event("sign_in_failed", "warning", reason);
+                (self.watch)(SecurityEvent { message: problem.detail.clone(), ..event });
+                Err(problem)
+            }
+        }
+    }
+
+    async fn let_in(
+        &self,
+        visit: &Visit,
+        arrived: Arrived,
+    ) -> Result<(Principal, Onward), Refusal> {
+        let mut principal = self.sign_in.principal(&arrived.who)?;
+        if !arrived.set_up.is_empty() {
+            self.set_up(visit, &principal, &arrived.set_up).await?;
+        }
+        self.control.live().decree.complete(&mut principal);
+        if principal.roles.is_empty() {
+            let detail = format!(
+                "{} ({}) holds no role here: have an administrator map one of your groups or app roles \
+                 under `admin.roles`, or give you one with `gatehouse role set`",
+                principal.name, principal.id
+            );
+            return Err(Refusal::new("no_role", Problem::new(403, detail)));
+        }
+        if principal.kind == PrincipalKind::Local {
+            let action = action("break_glass/sign_in", "account", &principal.id);
+            self.control.record(&author(visit, &principal), &action, "succeeded").await?;
+        }
+        Ok((principal, self.sign_in.begin_session(arrived)))
+    }
+
+    /// The set-up link makes somebody the first administrator.
+    async fn set_up(
+        &self,
+        visit: &Visit,
+        principal: &Principal,
+        token: &str,
+    ) -> Result<(), Refusal> {
+        if !self.sign_in.set_up().holds(token, unix_seconds()) {
+            let text = "this set-up link is used up, too old or was replaced: `gatehouse set-up` makes \
+                        another, or sign in without it";
+            return Err(Refusal::new("set_up_invalid", Problem::new(403, text)));
+        }
+        let id = principal.id.clone();
+        let has_one = self.sign_in.has_administrator();
+        let edit = move |decree: &mut Decree| {
+            if has_one || decree.has_administrator() {
+                return Err(Error::conflict(
+                    "somebody is administrator already: sign in without the set-up link",
+                ));
+            }
+            decree.add_to_role(Role::Administrator, &id);
+            Ok(())
+        };
+        let mut action = action("set_up/complete", "role", Role::Administrator.name());
+        action.message = "by the set-up link".to_owned();
+        self.control
+            .change(&author(visit, principal), &action, edit)
+            .await
+            .map_err(|error| Refusal::new("set_up_refused", error.into()))?;
+        if let Err(error) = self.sign_in.set_up().end() {
+            // It does nothing any more: there is an administrator.
+            tracing::warn!(%error, "the file of the set-up link is still there");
+        }
+        let event = visit.event("set_up", "warning", "");
+        (self.watch)(SecurityEvent { principal_id: principal.id.clone(), ..event });
+        Ok(())
+    }
+}
+
+fn action(operation: &'static str, kind: &'static str, id: &str) -> Action {
+    Action { operation, kind, id: id.to_owned(), ..Action::default() }
+}
+
+fn author(visit: &Visit, principal: &Principal) -> Author {
+    Author {
+        principal: principal.clone(),
+        address: visit.address.clone(),
+        via: "portal",
+        correlation_id: Uuid::now_v7().to_string(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
