@@ -7,7 +7,6 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue, exec_err, internal_err};
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
@@ -138,42 +137,6 @@ impl StoredTable {
         }
     }
 
-    /// The filter over the stored arrays, where it asks narrow columns only: the store applies it before it
-    /// reads the wide ones of a row.
-    fn narrow_filter(&self, filter: &Expr) -> Option<Expr> {
-        let columns = filter.column_refs();
-        let is_narrow = |name: &str| {
-            let column = self.columns.iter().find(|column| column.name == name);
-            column.is_some_and(|column| !is_wide(column))
-        };
-        // What the store skips would tell, by its pace, of rows of others.
-        if self.guard.owners().is_some()
-            || columns.is_empty()
-            || filter.is_volatile()
-            || !columns.iter().all(|column| is_narrow(&column.name))
-        {
-            return None;
-        }
-        let stored = filter.clone().transform_up(|expr| {
-            let Expr::Column(found) = &expr else { return Ok(Transformed::no(expr)) };
-            let column = self.columns.iter().find(|column| column.name == found.name);
-            Ok(match column {
-                Some(column) => Transformed::yes(Self::conversion(column)),
-                None => Transformed::no(expr),
-            })
-        });
-        stored.ok().map(|stored| stored.data)
-    }
-
-    /// What the store may skip by: comparisons, which its statistics answer, and where a wide column is wanted
-    /// all that narrow columns tell.
-    fn stored_filters(&self, wanted: &[usize], filters: &[Expr]) -> Vec<Expr> {
-        let reads_wide = wanted.iter().any(|at| is_wide(&self.columns[*at]));
-        let by_rows = |filter: &Expr| reads_wide.then(|| self.narrow_filter(filter)).flatten();
-        let stored = |filter| self.stored_filter(filter).or_else(|| by_rows(filter));
-        filters.iter().filter_map(stored).collect()
-    }
-
     /// The expression that turns a stored column into Kusto's array.
     fn conversion(column: &event::Column) -> Expr {
         let stored = Expr::Column(Column::new_unqualified(column.name));
@@ -185,11 +148,6 @@ impl StoredTable {
             _ => stored,
         }
     }
-}
-
-/// A column whose values are long: what callers and models said, and lists of any length.
-fn is_wide(column: &event::Column) -> bool {
-    column.is_content || column.column_type == ColumnType::Dynamic
 }
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Expr {
@@ -226,11 +184,9 @@ impl TableProvider for StoredTable {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        let answers = filters.iter().map(|filter| {
-            match self.stored_filter(filter).or_else(|| self.narrow_filter(filter)) {
-                Some(_) => TableProviderFilterPushDown::Inexact,
-                None => TableProviderFilterPushDown::Unsupported,
-            }
+        let answers = filters.iter().map(|filter| match self.stored_filter(filter) {
+            Some(_) => TableProviderFilterPushDown::Inexact,
+            None => TableProviderFilterPushDown::Unsupported,
         });
         Ok(answers.collect())
     }
@@ -242,12 +198,13 @@ impl TableProvider for StoredTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut stored: Vec<Expr> =
+            filters.iter().filter_map(|filter| self.stored_filter(filter)).collect();
         let mut limit = if filters.is_empty() { limit } else { None };
         let mut wanted: Vec<usize> = match projection {
             Some(wanted) => wanted.clone(),
             None => (0..self.columns.len()).collect(),
         };
-        let mut stored = self.stored_filters(&wanted, filters);
         self.guard.reads(self.name, self.used(&wanted, filters).into_iter())?;
         let shown = wanted.len();
         if let Some(owners) = self.guard.owners() {

@@ -241,7 +241,8 @@ mod tests {
         let chart = drawn("piechart", ["string", "string", "long"], &rows).expect("a chart");
         let lines: Vec<&str> = chart.lines().collect();
         let blocks = |line: &str| line.chars().filter(|char| *char == '█').count();
-        assert_eq!(blocks(lines[0]), 3 * blocks(lines[1]));
+        // Parts of a cell are not counted.
+        assert!(blocks(lines[0]).abs_diff(3 * blocks(lines[1])) <= 2, "{chart}");
         assert_eq!(blocks(lines[2]), 0);
         assert!(lines[0].ends_with("30  75.0 %"), "{chart}");
         let many: Vec<Value> = (0..50).map(|n| json!([n.to_string(), "", n])).collect();

@@ -239,9 +239,8 @@ fn rows_that_narrow_columns_leave_out_have_no_body_read() {
     let with = format!("{filter} | project CorrelationId, BackendResponseBody");
     let without = format!("{filter} | project CorrelationId");
     let told = scan(&with, &options());
-    assert!(told.contains("tolower") && told.contains("strlen"), "{told}");
-    let told = scan(&without, &options());
-    assert!(!told.contains("tolower"), "a filter is not asked twice for nothing: {told}");
+    let (_, predicate) = told.split_once("predicate=").expect("the scan filters rows itself");
+    assert!(predicate.contains("tolower") && predicate.contains("strlen"), "{told}");
     // Rows of others are not left out earlier than one's own: that would tell of them.
     let owners = kql::Access::of_subscriptions(["mine".to_owned()]);
     let errors =

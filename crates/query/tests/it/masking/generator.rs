@@ -7,7 +7,7 @@ use kql::{Access, Content, Rows};
 use super::{PLANTED, assert_hidden, masked, planted, told, with};
 
 /// Queries that are asked; `RANDOM_QUERIES=10000` asks more.
-const QUERIES: u64 = 600;
+const QUERIES: u64 = 250;
 /// Of so many, one is asked by somebody who may read content too, to see that it would show it.
 const OPEN_EVERY: u64 = 25;
 /// Longest pipeline.
