@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event::{Batch, Cursor, Sink, Timestamp};
-use kql::{Engine as _, Options};
+use kql::{Access, Engine as _, Options};
 use store::{Store, StoreConfig};
 
 use conversations::{Conversations, START_MICROS};
@@ -99,7 +99,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = open(folder)?;
     let engine = query::Engine::new(Arc::clone(&store), query::QueryConfig::default())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let options = Options { timeout: Duration::from_secs(3_600), ..Options::default() };
+    let options = Options {
+        timeout: Duration::from_secs(3_600),
+        access: Access::everything(),
+        ..Options::default()
+    };
     let newest =
         "Interactions | top 10 by TimeGenerated desc | project TimeGenerated, UserId, ModelName";
     let frame = runtime.block_on(engine.run(newest, &options))?;
