@@ -1,7 +1,6 @@
 //! Every line of `testdata/attacks.json`: a token, and what must become of it.
 
 use net::EgressRules;
-use net::EgressRules;
 use serde_json::Value;
 
 use super::signer::{self, HEADER, JWKS, NOW, TENANT};
