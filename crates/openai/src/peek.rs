@@ -21,10 +21,15 @@ use json::JsonScanner;
 use splice::StreamOptions;
 pub use splice::{ModelPlace, Splice};
 
+use crate::object::is_fine_tuned;
+
 /// Longest value kept; of longer ones only [`Peek::overlong`] tells.
 pub const PEEK_VALUE_BYTES_MAX: usize = 1024;
 /// Deepest nesting accepted.
 pub const PEEK_DEPTH_MAX: usize = 1024;
+
+/// Most ids of objects kept of one body.
+const REFERENCES_MAX: usize = 1024;
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,7 +78,8 @@ pub struct Peek {
     /// `training_file` of a fine-tuning job.
     pub training_file: Option<String>,
     /// Ids of other objects named anywhere in the body: `file_id`, `file_ids`, `vector_store_ids`,
-    /// `container`, `validation_file`, and the `id` of what an `item_reference` names. At most 1,024.
+    /// `container`, `validation_file`, the `id` of what an `item_reference` names, and in forms `consent`,
+    /// `file_id` and `video`. At most 1,024.
     pub references: Vec<String>,
     /// There were more.
     pub too_many_references: bool,
@@ -120,6 +126,30 @@ impl Peek {
     pub fn wants_stream(&self) -> bool {
         self.stream == Some(true) || self.stream_format.as_deref() == Some("sse")
     }
+
+    /// Takes note of an id that the body names, if it is one.
+    fn refer(&mut self, id: &str) {
+        let is_known = self.references.iter().any(|known| known == id);
+        if is_known || !(is_object_id(id) || is_fine_tuned(id)) {
+            return;
+        }
+        if self.references.len() == REFERENCES_MAX {
+            self.too_many_references = true;
+        } else {
+            self.references.push(id.to_owned());
+        }
+    }
+}
+
+/// An id that a backend mints, such as `file-abc`, `vs_abc` or `msg_abc`. Ids of tool calls are the
+/// model's own and mean nothing to a backend.
+fn is_object_id(id: &str) -> bool {
+    let prefix = id.split(['_', '-']).next().unwrap_or_default();
+    prefix.len() < id.len()
+        && !matches!(prefix, "" | "call" | "toolu")
+        && prefix.len() <= 12
+        && prefix.bytes().all(|byte| byte.is_ascii_lowercase())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// Looks into one body as it passes.

@@ -73,16 +73,24 @@ pub(crate) async fn get(world: &World, key: &str, target: &str) -> Answer {
 }
 
 pub(crate) async fn upload(world: &World, key: &str, purpose: &str, content: &str) -> String {
-    let body = format!(
-        "--B\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\n{purpose}\r\n--B\r\n\
-         content-disposition: form-data; name=\"file\"; filename=\"x.jsonl\"\r\n\r\n{content}\r\n--B--\r\n"
-    );
-    let mut upload = post("/v1/files", &body);
-    upload.headers_mut().insert("api-key", key.parse().unwrap());
-    let answer =
-        world.call(with_header(upload, "content-type", "multipart/form-data; boundary=B")).await;
+    let fields = [("purpose", purpose), ("file", content)];
+    let answer = form(world, key, "/v1/files", &fields).await;
     assert!(answer.status < 300, "{}", answer.text());
-    answer.json()["id"].as_str().unwrap().to_owned()
+    id(&answer.json()).to_owned()
+}
+
+/// Sends a form; the last field is a file.
+async fn form(world: &World, key: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
+    let mut body = String::new();
+    for (place, (name, value)) in fields.iter().enumerate() {
+        let file = if place + 1 == fields.len() { "; filename=\"x.jsonl\"" } else { "" };
+        body += &format!(
+            "--B\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n"
+        );
+    }
+    let mut upload = post(target, &(body + "--B--\r\n"));
+    upload.headers_mut().insert("api-key", key.parse().unwrap());
+    world.call(with_header(upload, "content-type", "multipart/form-data; boundary=B")).await
 }
 
 pub(crate) fn id(value: &Value) -> &str {
@@ -201,11 +209,22 @@ async fn one_of_each(world: &World, key: &str) -> Vec<String> {
             "/v1/uploads",
             json!({"filename": "x", "bytes": 3, "mime_type": "text/plain", "purpose": "assistants"}),
         ),
+        ("/v1/videos", json!({"prompt": "x"})),
     ];
     let mut paths = vec![format!("/v1/files/{file}")];
     for (target, body) in bodies {
         let made = make(world, key, target, body).await;
         paths.push(format!("{target}/{}", id(&made)));
+    }
+    let forms: [(&str, &[(&str, &str)]); 3] = [
+        ("/v1/skills", &[("files", "x")]),
+        ("/v1/videos/characters", &[("name", "x"), ("video", "x")]),
+        ("/v1/audio/voice_consents", &[("name", "x"), ("language", "en"), ("recording", "x")]),
+    ];
+    for (target, fields) in forms {
+        let made = form(world, key, target, fields).await;
+        assert_eq!(made.status, 200, "{target}: {}", made.text());
+        paths.push(format!("{target}/{}", id(&made.json())));
     }
     paths
 }
@@ -233,7 +252,7 @@ async fn a_strangers_object_is_not_there_in_the_backends_own_words() {
     }
     let stories = world.stories();
     let refused: Vec<_> = stories.iter().filter(|story| !story.refused.is_empty()).collect();
-    assert_eq!(refused.len(), 12, "refusals are recorded");
+    assert_eq!(refused.len(), 16, "refusals are recorded");
     for story in refused {
         assert_eq!(story.start().subscription_id, "other");
         assert!(story.end().errors[0].message.contains("it belongs to subscription team"));
@@ -293,6 +312,28 @@ async fn objects_named_in_a_body_must_be_the_callers_and_in_one_place() {
     let refused = call(&world, KEY, Method::POST, "/v1/responses", &body).await;
     assert_eq!((refused.status, refused.code().as_str()), (400, "ObjectsOnDifferentBackends"));
     assert!(refused.text().contains(&file), "{}", refused.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn voices_and_videos_are_made_of_the_callers_own_things() {
+    let (world, _backends) = instances(3).await;
+    let consent = [("name", "x"), ("language", "en"), ("recording", "x")];
+    let consent = form(&world, KEY, "/v1/audio/voice_consents", &consent).await.json();
+    let voice = [("name", "x"), ("consent", id(&consent)), ("audio_sample", "x")];
+    let video = make(&world, KEY, "/v1/videos", json!({"prompt": "x"})).await;
+    let edit = json!({"prompt": "y", "video": {"id": id(&video)}});
+    let remix = format!("/v1/videos/{}/remix", id(&video));
+    for (key, status) in [(OTHER_KEY, 404), (KEY, 200)] {
+        let answer = form(&world, key, "/v1/audio/voices", &voice).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        for (target, body) in [("/v1/videos/edits", &edit), (remix.as_str(), &edit)] {
+            let answer = call(&world, key, Method::POST, target, body).await;
+            assert_eq!(answer.status, status, "{target}: {}", answer.text());
+        }
+    }
+    let stories = world.stories();
+    let refused = stories.iter().filter(|story| story.dispatched.is_empty()).count();
+    assert_eq!(refused, 3, "no backend was asked for a stranger");
 }
 
 #[tokio::test(flavor = "multi_thread")]

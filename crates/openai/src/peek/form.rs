@@ -21,6 +21,8 @@ struct Fields {
 }
 
 const WANTED: [&str; 5] = ["model", "stream", "stream_format", "n", "purpose"];
+/// Fields that name objects: the consent to a voice, a file, the video that is edited.
+const REFERENCES: [&str; 4] = ["consent", "file_id", "video", "video[id]"];
 
 impl FormPeek {
     pub(crate) fn new(content_type: &str) -> Option<Self> {
@@ -50,7 +52,9 @@ impl PartSink for Fields {
     fn open(&mut self, head: PartHead, at: u64) {
         self.value.clear();
         self.at = at;
-        self.wanted = head.file_name.is_none() && WANTED.contains(&head.name.as_str());
+        let name = head.name.as_str();
+        self.wanted =
+            head.file_name.is_none() && (WANTED.contains(&name) || REFERENCES.contains(&name));
         self.name = head.name;
     }
 
@@ -79,7 +83,7 @@ impl PartSink for Fields {
             "stream_format" => self.peek.stream_format = Some(value.to_owned()),
             "n" => self.peek.n = value.trim().parse().ok(),
             "purpose" => self.peek.purpose = Some(value.to_owned()),
-            _ => {}
+            _ => self.peek.refer(value),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The JSON scanner: a checker of the whole grammar that keeps a few top-level values.
 
-use crate::object::{ObjectKind, is_fine_tuned};
+use crate::object::ObjectKind;
 
 use super::splice::StreamOptions;
 use super::token::{Number, Text, literal};
 use super::utf8::Utf8Check;
-use super::{Malformed, PEEK_DEPTH_MAX, PEEK_VALUE_BYTES_MAX, Peek, PeekFormat};
+use super::{
+    Malformed, PEEK_DEPTH_MAX, PEEK_VALUE_BYTES_MAX, Peek, PeekFormat, REFERENCES_MAX, is_object_id,
+};
 
 /// Longest key that can be a wanted one, escapes included.
 const KEY_BYTES_MAX: usize = 160;
@@ -43,8 +45,6 @@ enum Field {
     Usage,
 }
 
-/// Most ids of objects kept of one body.
-const REFERENCES_MAX: usize = 1024;
 /// Longest usage object kept.
 const USAGE_BYTES_MAX: usize = 8 * 1024;
 
@@ -631,16 +631,7 @@ impl JsonScanner {
     }
 
     fn refer(&mut self, id: Option<String>) {
-        let references = &mut self.peek.references;
-        let Some(id) = id.filter(|id| is_object_id(id) || is_fine_tuned(id)) else { return };
-        if references.contains(&id) {
-            return;
-        }
-        if references.len() == REFERENCES_MAX {
-            self.peek.too_many_references = true;
-        } else {
-            references.push(id);
-        }
+        self.peek.refer(id.as_deref().unwrap_or_default());
     }
 
     fn inner_id(&mut self, id: Option<String>) {
@@ -688,17 +679,6 @@ impl JsonScanner {
             _ => {}
         }
     }
-}
-
-/// An id that a backend mints, such as `file-abc`, `vs_abc` or `msg_abc`. Ids of tool calls are the
-/// model's own and mean nothing to a backend.
-fn is_object_id(id: &str) -> bool {
-    let prefix = id.split(['_', '-']).next().unwrap_or_default();
-    prefix.len() < id.len()
-        && !matches!(prefix, "" | "call" | "toolu")
-        && prefix.len() <= 12
-        && prefix.bytes().all(|byte| byte.is_ascii_lowercase())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// The text of a string's raw inside; lone surrogates become U+FFFD.

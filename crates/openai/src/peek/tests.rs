@@ -233,6 +233,27 @@ fn forms_are_peeked_in_any_order() {
 }
 
 #[test]
+fn forms_name_objects_in_fields_and_not_in_files() {
+    let part = |head: &str, value: &str| {
+        format!("--B\r\nContent-Disposition: form-data; name={head}\r\n\r\n{value}\r\n")
+    };
+    let form = [
+        part("\"video\"; filename=\"video_0.mp4\"", "video_0"),
+        part("\"name\"", "cons_0"),
+        part("\"consent\"", "cons_1"),
+        part("\"video[id]\"", "video_1"),
+        part("\"file_id\"", "file-1"),
+        part("\"file_id\"", "file-1"),
+        part("\"video\"", "not an id"),
+    ];
+    let form = form.concat() + "--B--\r\n";
+    for size in [1, 7, 1000] {
+        let peek = peek_pieces("multipart/form-data; boundary=B", form.as_bytes(), size);
+        assert_eq!(peek.references, ["cons_1", "video_1", "file-1"]);
+    }
+}
+
+#[test]
 fn ids_of_objects_are_found_at_any_depth() {
     let body = r#"{"input":[{"type":"item_reference","id":"msg_1"},{"type":"message","content":[
         {"type":"input_file","file_id":"file-9"},{"type":"input_text","text":"file_id"}]},
