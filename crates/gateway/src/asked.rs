@@ -164,6 +164,9 @@ impl Asked {
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_form =
             content_type.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"));
+        if is_form && self.named.may_be_in_form() {
+            return Intake::Whole;
+        }
         if is_form {
             let wants_peek = self.takes_model || self.streams;
             return if wants_peek { Intake::UntilModel } else { Intake::Through };

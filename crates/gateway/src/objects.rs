@@ -75,6 +75,13 @@ impl Named {
         }
     }
 
+    /// Whether a form may name objects that its answer is made of. The others only bring files, which
+    /// pass as they come.
+    pub(crate) fn may_be_in_form(&self) -> bool {
+        use ObjectKind as K;
+        matches!(self.role.creates, Some(K::Voice | K::Video | K::ContainerFile))
+    }
+
     /// Whether the request names this id.
     pub(crate) fn names(&self, id: &str) -> bool {
         self.pinned.as_deref() == Some(id) || self.in_body.iter().any(|(_, named)| named == id)
