@@ -40,6 +40,7 @@ pub(crate) fn run() -> anyhow::Result<Tally> {
     let root = shell::root();
     let mut tally = Tally::default();
     for (what, program, script) in [
+        ("the first ten minutes", "python3", "conformance/walk/run.sh"),
         ("Python SDKs", "python3", "conformance/python/run.sh"),
         ("Node SDKs", "node", "conformance/node/run.sh"),
         ("LangChain and LiteLLM", "python3", "conformance/frameworks/run.sh"),
