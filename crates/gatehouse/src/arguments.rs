@@ -272,8 +272,8 @@ pub(crate) struct TailArguments {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum AuditCommand {
-    /// Walk the whole ledger: gaps, checksums, chain, interactions without an end. Works offline and
-    /// on a running gateway's folder. Exit status 3 if anything is wrong.
+    /// Walk the ledger, whole or from one place to another: gaps, checksums, chain, interactions without
+    /// an end. Works offline and on a running gateway's folder. Exit status 3 if anything is wrong.
     Verify(VerifyArguments),
 }
 
@@ -281,6 +281,13 @@ pub(crate) enum AuditCommand {
 pub(crate) struct VerifyArguments {
     #[command(flatten)]
     pub(crate) file: ConfigFile,
+    /// Begin here: a sequence, or a time such as 2026-11-01 or 2026-11-01T12:00:00Z. A part is walked in
+    /// whole segments.
+    #[arg(long, value_parser = crate::audit::place)]
+    pub(crate) from: Option<ledger::Place>,
+    /// End here.
+    #[arg(long, value_parser = crate::audit::place)]
+    pub(crate) to: Option<ledger::Place>,
     /// Ledger folder, instead of the one in the configuration.
     #[arg(long)]
     pub(crate) ledger_dir: Option<PathBuf>,

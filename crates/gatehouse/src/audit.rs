@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use event::Timestamp;
+use ledger::{Place, Span};
+
 use crate::arguments::VerifyArguments;
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
@@ -14,7 +17,8 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
         Some(folder) => folder.clone(),
         None => Config::load(&arguments.file.config)?.ledger_dir(),
     };
-    let report = walk(&folder)?;
+    let span = Span { from: arguments.from, to: arguments.to };
+    let report = walk(&folder, &span)?;
     print(&if arguments.json {
         format!("{}\n", as_json(&report)?)
     } else {
@@ -28,12 +32,28 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
     Err(ExitWith::error(Exit::CheckFailed, message))
 }
 
+/// A place in the ledger, as a person writes it.
+pub(crate) fn place(text: &str) -> Result<Place, String> {
+    if let Ok(sequence) = text.parse() {
+        return Ok(Place::Sequence(sequence));
+    }
+    let day = || {
+        let day: jiff::civil::Date = text.parse().ok()?;
+        Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    };
+    let at = text.parse::<jiff::Timestamp>().ok().or_else(day);
+    let at = at.ok_or_else(|| {
+        format!("`{text}` is neither a sequence nor a time such as 2026-11-01T12:00:00Z")
+    })?;
+    Ok(Place::Time(Timestamp::from_unix_micros(at.as_microsecond())))
+}
+
 /// Walks the ledger with a progress bar on standard error, if that is a terminal.
-pub(crate) fn walk(folder: &Path) -> anyhow::Result<ledger::Report> {
+pub(crate) fn walk(folder: &Path, span: &Span) -> anyhow::Result<ledger::Report> {
     let bar = ProgressBar::new(0);
     let style = "{bar:40} {pos} of {len} segments, {elapsed}";
     bar.set_style(ProgressStyle::with_template(style)?);
-    let report = ledger::verify(folder, |progress| {
+    let report = ledger::verify_span(folder, span, |progress| {
         bar.set_length(progress.segments);
         bar.set_position(progress.segments_done);
     });
@@ -69,6 +89,9 @@ pub(crate) fn as_text(folder: &Path, report: &ledger::Report) -> String {
         report.erased,
         hexadecimal(&report.last_digest),
     );
+    if report.is_part {
+        text.push_str("part          only the segments that hold what was asked for\n");
+    }
     for finding in &report.findings {
         let (file, offset) = (finding.file.display(), finding.offset);
         text.push_str(&format!("FOUND         {} ({file}, byte {offset})\n", finding.text));
@@ -88,4 +111,18 @@ pub(crate) fn as_text(folder: &Path, report: &ledger::Report) -> String {
 
 fn hexadecimal(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_sequence_or_a_time() {
+        assert_eq!(place("17"), Ok(Place::Sequence(17)));
+        let midnight = Place::Time(Timestamp::from_unix_micros(1_793_491_200_000_000));
+        assert_eq!(place("2026-11-01"), Ok(midnight));
+        assert_eq!(place("2026-11-01T01:00:00+01:00"), Ok(midnight));
+        place("yesterday").expect_err("no time");
+    }
 }

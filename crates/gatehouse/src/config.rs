@@ -17,13 +17,17 @@ use gateway::{
     BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig, ObjectsConfig,
     PoolConfig, Settings, TlsConfig,
 };
-use policy::{KeyHasher, LimitConfig, Prices, ProductConfig, Rules, SubscriptionConfig};
+use policy::{
+    KeyHasher, LimitConfig, PriceScopeConfig, Prices, ProductConfig, Rules, SubscriptionConfig,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::SecurityLog;
 use vault::{Embedded, Local, Secret, SecretRef, Vault, VaultConfig};
 
-use self::control::{ControlConfig, StateSource};
+use self::control::ControlConfig;
+pub(crate) use self::control::StateSource;
+pub(crate) use self::environment::Override;
 use self::proxy::ProxyConfig;
 use self::redis::RedisConfig;
 pub(crate) use self::sign_in::GraphCredentialConfig;
@@ -100,6 +104,9 @@ pub(crate) struct Config {
     pub(crate) cost: monitor::CostConfig,
     /// Price list in the format of the built-in one, which holds if this is empty.
     pub(crate) prices_file: PathBuf,
+    /// Which of the list's prices hold for which deployments; the first entry that fits. Without one,
+    /// the global or default price.
+    pub(crate) price_scopes: Vec<PriceScopeConfig>,
     /// What the gateway says of itself.
     pub(crate) log: LogConfig,
 }
@@ -158,6 +165,7 @@ impl Default for Config {
             mail: monitor::MailConfig::default(),
             cost: monitor::CostConfig::default(),
             prices_file: PathBuf::new(),
+            price_scopes: Vec::new(),
             log: LogConfig::default(),
         }
     }
@@ -257,7 +265,7 @@ impl Config {
     /// The price list.
     pub(crate) fn prices(&self) -> anyhow::Result<Arc<Prices>> {
         if self.prices_file.as_os_str().is_empty() {
-            return Ok(Arc::new(Prices::builtin()));
+            return Ok(Arc::new(Prices::builtin().scoped(&self.price_scopes)));
         }
         let file = self.prices_file.display();
         let text = std::fs::read_to_string(&self.prices_file)
@@ -265,7 +273,7 @@ impl Config {
         let prices = Prices::from_csv(&text).map_err(|error| {
             ExitWith::error(Exit::BadConfig, format!("prices_file: {file}: {error}"))
         })?;
-        Ok(Arc::new(prices))
+        Ok(Arc::new(prices.scoped(&self.price_scopes)))
     }
 
     /// What the backends are shown, each following its secret.

@@ -8,6 +8,7 @@ mod config;
 mod cost;
 mod demo;
 mod doctor;
+mod effective;
 mod exit;
 mod graph;
 mod http;

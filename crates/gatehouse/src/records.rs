@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event::{Frame, InteractionId, Note, Record};
-use ledger::{ErrorKind, Ledger};
-use portal::{Problem, Records};
+use ledger::{ErrorKind, Ledger, Span};
+use portal::{Part, Problem, Records};
 use serde_json::Value;
 
 use crate::audit;
@@ -47,8 +47,14 @@ impl Records for LedgerRecords {
         Ok(())
     }
 
-    fn verify(&self) -> Result<Value, Problem> {
-        let report = ledger::verify(&self.folder, |_| {}).map_err(|error| unreadable(&error))?;
+    fn verify(&self, part: &Part) -> Result<Value, Problem> {
+        let place = |text: &Option<String>| {
+            let text = text.as_deref().filter(|text| !text.is_empty());
+            text.map(audit::place).transpose().map_err(|why| Problem::new(400, why))
+        };
+        let span = Span { from: place(&part.from)?, to: place(&part.to)? };
+        let report = ledger::verify_span(&self.folder, &span, |_| {});
+        let report = report.map_err(|error| unreadable(&error))?;
         audit::as_json(&report).map_err(|error| Problem::new(500, format!("{error:#}")))
     }
 }

@@ -2,17 +2,18 @@
 //! an administrator says so. It is taken as a whole or not at all.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use control::{Control, Decree, Publisher};
-use portal::ReloadReport;
+use portal::{ReloadReport, SettingList};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, StateSource};
+use crate::effective::{self, Sources};
 use crate::wire::Parts;
 
 /// Time between two looks at the files.
@@ -44,13 +45,16 @@ pub(crate) struct Reloader {
     file: PathBuf,
     parts: Arc<Parts>,
     control: Control,
+    /// What file and environment said when that was read.
+    sources: Mutex<Sources>,
     /// What is in force; held while a reload runs, so that there is one at a time.
     current: tokio::sync::Mutex<Config>,
 }
 
 impl Reloader {
     pub(crate) fn new(file: PathBuf, config: Config, parts: Arc<Parts>, control: Control) -> Self {
-        Self { file, parts, control, current: tokio::sync::Mutex::new(config) }
+        let sources = Mutex::new(Sources::read(&file));
+        Self { file, parts, control, sources, current: tokio::sync::Mutex::new(config) }
     }
 
     /// Swaps the configuration for what the file holds now. An error changes nothing.
@@ -63,10 +67,10 @@ impl Reloader {
     async fn swap(&self) -> anyhow::Result<ReloadReport> {
         let mut current = self.current.lock().await;
         let file = self.file.clone();
-        let next = tokio::task::spawn_blocking(move || {
+        let (next, sources) = tokio::task::spawn_blocking(move || {
             let config = Config::load(&file)?;
             config.validate()?;
-            config.proxied()
+            Ok::<_, anyhow::Error>((config.proxied()?, Sources::read(&file)))
         })
         .await??;
         let overruled = self.control.follow_file(next.decree())?;
@@ -81,7 +85,16 @@ impl Reloader {
             "configuration reloaded"
         );
         *current = next;
+        *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = sources;
         Ok(report)
+    }
+
+    /// What is in force, value by value.
+    pub(crate) async fn settings(&self) -> SettingList {
+        let current = self.current.lock().await;
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_decreed = current.control.source != StateSource::File;
+        effective::settings(&current, &sources, (&self.file, is_decreed), RESTART)
     }
 
     /// Reloads on SIGHUP and whenever the file or what it refers to changes, until stopped. It looks

@@ -20,7 +20,7 @@ use openai::Catalogue;
 use pipeline::Pipeline;
 use portal::{
     Access, AccessToken, AlertList, AlertTest, BackendList, CounterList, Operations, Portal,
-    Problem, ReloadReport, ScimToken, SignIn, SignInWiring, Token,
+    Problem, ReloadReport, ScimToken, SettingList, SignIn, SignInWiring, Token,
 };
 use serde_json::json;
 use shared::{
@@ -270,6 +270,10 @@ impl Operations for Administration {
     fn limits(&self) -> CounterList {
         let counters = self.limiter.counters(now());
         CounterList { counters: counters.iter().map(|counter| json!(counter)).collect() }
+    }
+
+    async fn settings(&self) -> SettingList {
+        self.reloader.settings().await
     }
 
     async fn alerts(&self) -> AlertList {

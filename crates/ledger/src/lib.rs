@@ -37,7 +37,7 @@ pub use ledger::{Ledger, State, Stats};
 pub use queue::Commit;
 pub use reader::{Entry, Reader};
 pub use recovery::Recovery;
-pub use verify::{Finding, FindingKind, Progress, Report, verify};
+pub use verify::{Finding, FindingKind, Place, Progress, Report, Span, verify, verify_span};
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@
 
 mod outcomes;
 mod report;
+mod span;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::{Error, ErrorKind};
 
 use outcomes::Outcomes;
 pub use report::{Finding, FindingKind, Progress, Report};
+pub use span::{Place, Span};
 
 /// Times a verification starts again because a live writer recycled what it was about to read.
 const TRIES: u32 = 100;
@@ -31,6 +33,16 @@ const TRIES: u32 = 100;
 ///
 /// An error means that the folder could not be read; what is wrong in it is in the report.
 pub fn verify(dir: &Path, progress: impl FnMut(Progress)) -> Result<Report, Error> {
+    verify_span(dir, &Span::default(), progress)
+}
+
+/// Walks the segments that hold a part of the ledger in `dir`. The chain is followed from the digest that
+/// the first of them begins with to the one that the segment behind them does.
+pub fn verify_span(
+    dir: &Path,
+    span: &Span,
+    progress: impl FnMut(Progress),
+) -> Result<Report, Error> {
     let mut progress = progress;
     let is_live = FolderLock::is_held(dir);
     for _ in 0..TRIES {
@@ -42,7 +54,7 @@ pub fn verify(dir: &Path, progress: impl FnMut(Progress)) -> Result<Report, Erro
             reached: None,
             overtaken: false,
         };
-        verifier.run(&mut progress)?;
+        verifier.run(span, &mut progress)?;
         if !verifier.overtaken {
             return Ok(verifier.report);
         }
@@ -72,15 +84,17 @@ struct Opened {
 }
 
 impl Verifier<'_> {
-    fn run(&mut self, progress: &mut impl FnMut(Progress)) -> Result<(), Error> {
+    fn run(&mut self, span: &Span, progress: &mut impl FnMut(Progress)) -> Result<(), Error> {
         self.head = self.read_head()?;
         let files = Files::list(self.dir)?.segments;
         if files.is_empty() {
             self.check_empty();
             return Ok(());
         }
-        let mut at_hand = self.open(&files[0])?;
-        for (index, path) in files.iter().enumerate() {
+        let (first, end) = span.segments(&files);
+        self.report.is_part = first > 0 || end < files.len();
+        let mut at_hand = self.open(&files[first])?;
+        for (index, path) in files.iter().enumerate().take(end).skip(first) {
             // A live writer may have gone on to a segment that was not there before.
             let next_path = match files.get(index + 1) {
                 Some(next) => Some(next.clone()),
@@ -88,20 +102,40 @@ impl Verifier<'_> {
             };
             let next = next_path.map(|path| self.open(&path)).transpose()?.flatten();
             if let Some(segment) = at_hand {
-                self.segment(&segment, next.as_ref(), index == 0)?;
+                self.segment(&segment, next.as_ref(), index == first)?;
             }
             if self.overtaken {
                 return Ok(());
             }
             at_hand = next;
             progress(Progress {
-                segments_done: index as u64 + 1,
-                segments: files.len() as u64,
+                segments_done: (index + 1 - first) as u64,
+                segments: (end - first) as u64,
                 frames: self.report.frames,
             });
         }
-        self.check_end(&files);
+        if end == files.len() {
+            self.check_end(&files);
+        } else {
+            self.check_part_end(at_hand.as_ref());
+        }
         Ok(())
+    }
+
+    /// What the segment behind the part says of its end.
+    fn check_part_end(&mut self, behind: Option<&Opened>) {
+        let reached = self.reached.unwrap_or_default();
+        self.report.last_sequence = reached.sequence;
+        self.report.last_digest = reached.digest;
+        self.report.open = self.outcomes.remaining().len() as u64;
+        if let Some(Opened { path, header, .. }) = behind
+            && self.reached.is_some()
+            && !self.outcomes.are_open(&header.open)
+        {
+            let text =
+                "its list of open interactions is not what the segments before it leave open";
+            self.find(FindingKind::Damaged, path, 128, header.first_sequence(), text);
+        }
     }
 
     fn read_head(&mut self) -> Result<Option<Head>, Error> {
@@ -217,7 +251,7 @@ impl Verifier<'_> {
         if first {
             self.report.first_sequence = sequence;
             let expected = self.head.map_or(sequence, |head| head.first_sequence);
-            if sequence > expected {
+            if sequence > expected && !self.report.is_part {
                 let text = format!("sequences {expected} to {} are missing", sequence - 1);
                 self.find(FindingKind::Missing, path, 0, expected, text);
             }

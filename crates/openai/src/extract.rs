@@ -133,6 +133,8 @@ pub struct Extraction {
     /// The usage belongs to what an earlier call made, as when a run is looked up: whoever adds up
     /// usage must count it once.
     pub usage_is_repeated: bool,
+    /// How urgently it was served, as the answer tells: `priority`, `batch`; empty if it is the usual way.
+    pub service_tier: String,
     /// Model named by the answer, or else by the request; empty if by neither.
     pub model: String,
     /// Id given by the model service; empty if none.
@@ -182,6 +184,7 @@ pub fn extract(input: &Input<'_>) -> Extraction {
         provider_id: input.told("id").as_str().unwrap_or_default().to_owned(),
         request_parameters: parameters::read(input),
         content_filter: verdicts::read(input),
+        service_tier: service_tier(input),
         ..Extraction::default()
     };
     match (input.kind, input.subkind) {
@@ -203,6 +206,14 @@ pub fn extract(input: &Input<'_>) -> Extraction {
     // Lists of messages have them mixed; within a direction their order stays.
     out.parts.sort_by_key(|part| part.direction == Direction::Completion);
     out
+}
+
+fn service_tier(input: &Input<'_>) -> String {
+    if input.kind == Kind::Batch {
+        return "batch".into();
+    }
+    let told = input.told("service_tier").as_str().unwrap_or_default();
+    if matches!(told, "default" | "auto") { String::new() } else { told.to_owned() }
 }
 
 /// The model that answered; the deployment's name is not one.

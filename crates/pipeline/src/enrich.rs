@@ -8,11 +8,12 @@ use event::{BodyText, ErrorDetail, Interaction, Json, Message};
 use openai::{
     Assembled, Body, Catalogue, Extraction, Input, Kind, Part, Session, Tokenizer, UsageSource,
 };
-use policy::{Meter, Prices};
+use policy::{Meter, Prices, ServiceTier};
 use serde_json::{Map, Value, json};
 
 use crate::Error;
 use crate::assemble::Ended;
+use crate::billed::Billed;
 use crate::depot::Depot;
 use crate::row;
 
@@ -44,6 +45,7 @@ impl Enricher {
         depot: &Arc<Depot>,
         mut ended: Ended,
         prices: &Prices,
+        billed: &mut Billed,
     ) -> Result<Rows, Error> {
         show_own_body(depot, &mut ended)?;
         let extracted = match ended.session.take() {
@@ -60,6 +62,10 @@ impl Enricher {
             Extraction::default()
         });
         row::errors(&mut interaction, &errors);
+        if extraction.usage.is_some() && !billed.takes(&ended, &extraction) {
+            // What it tells was counted when it was made.
+            extraction.usage = None;
+        }
         fill(&mut interaction, &mut extraction, not_extracted(&ended));
         price(&mut interaction, &extraction, prices);
         let messages = messages(depot, &interaction, extraction.parts)?;
@@ -228,6 +234,11 @@ fn fill(row: &mut Interaction, extraction: &mut Extraction, not_extracted: Optio
     if let Some(reason) = not_extracted {
         with_reason(&mut extraction.request_parameters, reason);
     }
+    if let (false, Value::Object(parameters)) =
+        (extraction.service_tier.is_empty(), &mut extraction.request_parameters)
+    {
+        parameters.insert("served_tier".into(), extraction.service_tier.clone().into());
+    }
     row.request_parameters = json(&extraction.request_parameters);
     row.content_filter = Json(take(&mut extraction.content_filter));
     row.thread_id = take(&mut extraction.thread_id);
@@ -243,6 +254,12 @@ fn price(row: &mut Interaction, extraction: &Extraction, prices: &Prices) {
     let model = if row.model_name.is_empty() { &row.deployment_name } else { &row.model_name };
     let priced = prices.price(&Meter {
         model,
+        scope: prices.scope_of(&row.backend_id, &row.deployment_name),
+        tier: match extraction.service_tier.as_str() {
+            "priority" => ServiceTier::Priority,
+            "batch" => ServiceTier::Batch,
+            _ => ServiceTier::Standard,
+        },
         prompt_tokens: row.prompt_tokens.unwrap_or(0),
         cached_tokens: row.cached_tokens.unwrap_or(0),
         audio_prompt_tokens: row.audio_prompt_tokens.unwrap_or(0),
@@ -254,7 +271,6 @@ fn price(row: &mut Interaction, extraction: &Extraction, prices: &Prices) {
         images: i64::from(row.images.unwrap_or(0)),
         image_size: asked("size").unwrap_or_default(),
         image_quality: asked("quality").unwrap_or_default(),
-        ..Meter::default()
     });
     if let Some(priced) = priced {
         row.cost_usd = Some(priced.cost);

@@ -6,6 +6,7 @@
 //! gateway runs with the pipeline dead, and the pipeline catches up later.
 
 mod assemble;
+mod billed;
 mod body;
 mod budget;
 mod config;

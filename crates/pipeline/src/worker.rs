@@ -9,6 +9,7 @@ use event::{Batch, Cursor};
 use ledger::{Entry, Ledger, Reader};
 
 use crate::assemble::{Assembler, Whole};
+use crate::billed::Billed;
 use crate::depot::Depot;
 use crate::enrich::{Enricher, Rows};
 use crate::pipeline::Shared;
@@ -37,6 +38,7 @@ pub(crate) struct Line {
     shared: Arc<Shared>,
     enricher: Arc<Enricher>,
     assembler: Assembler,
+    billed: Billed,
     pending: Batch,
     pending_bytes: u64,
     /// When the oldest pending row ended.
@@ -174,6 +176,7 @@ impl Line {
             assembler: Assembler::new(depot.clone(), written),
             depot,
             shared,
+            billed: Billed::default(),
             pending: Batch::default(),
             pending_bytes: 0,
             pending_since: None,
@@ -187,7 +190,8 @@ impl Line {
         let sequence = entry.sequence;
         match self.assembler.accept(entry)? {
             Some(Whole::Interaction(ended)) => {
-                let rows = self.enricher.rows(&self.depot, *ended, &self.shared.prices())?;
+                let prices = self.shared.prices();
+                let rows = self.enricher.rows(&self.depot, *ended, &prices, &mut self.billed)?;
                 self.add(rows, now);
             }
             Some(Whole::BackendState(state, sequence)) => {

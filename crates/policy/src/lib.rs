@@ -27,5 +27,7 @@ pub use limits::{
 };
 pub use moment::Moment;
 pub use networks::NetworkConfig;
-pub use prices::{DeploymentScope, Meter, PriceError, Priced, Prices};
+pub use prices::{
+    DeploymentScope, Meter, PriceError, PriceScopeConfig, Priced, Prices, ServiceTier,
+};
 pub use rules::{Rules, RulesError};

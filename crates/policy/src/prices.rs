@@ -30,6 +30,30 @@ pub enum DeploymentScope {
     UsGov,
 }
 
+/// How urgently a call was served, which decides its price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServiceTier {
+    /// As it came.
+    #[default]
+    Standard,
+    /// In a batch, within a day.
+    Batch,
+    /// Before others.
+    Priority,
+}
+
+/// Which scope prices have for a deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PriceScopeConfig {
+    /// Id of the backend; empty for all.
+    pub backend: String,
+    /// The deployment, as callers name it; empty for all.
+    pub deployment: String,
+    /// Where its capacity lies.
+    pub scope: DeploymentScope,
+}
+
 /// What one interaction used.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meter<'a> {
@@ -37,6 +61,8 @@ pub struct Meter<'a> {
     pub model: &'a str,
     /// Scope of the deployment.
     pub scope: DeploymentScope,
+    /// How urgently it was served.
+    pub tier: ServiceTier,
     /// All input tokens, cached and audio ones included.
     pub prompt_tokens: i64,
     /// Input tokens the provider had cached.
@@ -72,6 +98,7 @@ pub struct Priced {
 #[derive(Clone, Debug)]
 pub struct Prices {
     rows: HashMap<(String, DeploymentScope), Vec<Row>>,
+    scopes: Vec<PriceScopeConfig>,
     version: String,
 }
 
@@ -87,6 +114,10 @@ struct Row {
     input: Option<i128>,
     cached_input: Option<i128>,
     output: Option<i128>,
+    batch_input: Option<i128>,
+    batch_output: Option<i128>,
+    priority_input: Option<i128>,
+    priority_output: Option<i128>,
     audio_input: Option<i128>,
     audio_output: Option<i128>,
     image_output: Option<i128>,
@@ -123,7 +154,23 @@ impl Prices {
         if rows.is_empty() {
             return Err(PriceError("the price list holds no price".into()));
         }
-        Ok(Self { rows, version })
+        Ok(Self { rows, scopes: Vec::new(), version })
+    }
+
+    /// The same list for deployments in these scopes; the first entry that fits holds.
+    pub fn scoped(self, scopes: &[PriceScopeConfig]) -> Self {
+        Self { scopes: scopes.to_vec(), ..self }
+    }
+
+    /// The scope of a deployment on a backend.
+    pub fn scope_of(&self, backend: &str, deployment: &str) -> DeploymentScope {
+        let fits =
+            |wanted: &str, name: &str| wanted.is_empty() || wanted.eq_ignore_ascii_case(name);
+        let found = self
+            .scopes
+            .iter()
+            .find(|entry| fits(&entry.backend, backend) && fits(&entry.deployment, deployment));
+        found.map_or_else(DeploymentScope::default, |entry| entry.scope)
     }
 
     /// Prices an interaction; none if its model is not listed or nothing of what it used has a price.
@@ -163,13 +210,27 @@ impl Row {
         }
         let is_long = self.long_threshold.is_some_and(|most| meter.prompt_tokens > most);
         let long = |long: Option<i128>, usual| if is_long { long.or(usual) } else { usual };
-        let input = long(self.long_input, self.input);
-        let output = long(self.long_output, self.output.or(self.image_output));
+        let usual_output = self.output.or(self.image_output);
+        let (input, cached, output) = match meter.tier {
+            ServiceTier::Standard => {
+                let input = long(self.long_input, self.input);
+                (input, self.cached_input.or(input), long(self.long_output, usual_output))
+            }
+            // The list has no cached price for these.
+            ServiceTier::Batch => {
+                let input = self.batch_input.or(self.input);
+                (input, input, self.batch_output.or(usual_output))
+            }
+            ServiceTier::Priority => {
+                let input = self.priority_input.or(self.input);
+                (input, input, self.priority_output.or(usual_output))
+            }
+        };
         let text_in = meter.prompt_tokens - meter.cached_tokens - meter.audio_prompt_tokens;
         let text_out = meter.completion_tokens - meter.audio_completion_tokens;
         let parts = [
             (text_in, input),
-            (meter.cached_tokens, self.cached_input.or(input)),
+            (meter.cached_tokens, cached),
             (meter.audio_prompt_tokens, self.audio_input.or(input)),
             (text_out, output),
             (meter.audio_completion_tokens, self.audio_output.or(output)),
@@ -244,6 +305,10 @@ impl<'a> Line<'a> {
             input: self.dollars("input_per_1m")?,
             cached_input: self.dollars("cached_input_per_1m")?,
             output: self.dollars("output_per_1m")?,
+            batch_input: self.dollars("batch_input_per_1m")?,
+            batch_output: self.dollars("batch_output_per_1m")?,
+            priority_input: self.dollars("priority_input_per_1m")?,
+            priority_output: self.dollars("priority_output_per_1m")?,
             audio_input: self.dollars("audio_input_per_1m")?,
             audio_output: self.dollars("audio_output_per_1m")?,
             image_output: self.dollars("image_output_per_1m")?,
@@ -327,6 +392,36 @@ mod tests {
         assert_eq!(dollars(&meter), Some(2_500_000_000_000));
         assert_eq!(dollars(&eu), Some(2_750_000_000_000));
         assert_eq!(dollars(&gov), dollars(&meter));
+    }
+
+    #[test]
+    fn scopes_go_by_backend_and_deployment_and_the_first_that_fits_holds() {
+        let entry = |backend: &str, deployment: &str, scope| PriceScopeConfig {
+            backend: backend.into(),
+            deployment: deployment.into(),
+            scope,
+        };
+        let prices = Prices::builtin().scoped(&[
+            entry("west", "gpt-4o", DeploymentScope::GlobalStandard),
+            entry("west", "", DeploymentScope::DataZoneEu),
+        ]);
+        assert_eq!(prices.scope_of("west", "GPT-4o"), DeploymentScope::GlobalStandard);
+        assert_eq!(prices.scope_of("west", "o3"), DeploymentScope::DataZoneEu);
+        assert_eq!(prices.scope_of("east", "o3"), DeploymentScope::GlobalOrDefault);
+    }
+
+    #[test]
+    fn batches_cost_less_and_priority_more() {
+        let meter = Meter {
+            model: "gpt-4.1",
+            prompt_tokens: 1_000_000,
+            completion_tokens: 1_000_000,
+            ..Meter::default()
+        };
+        let of = |tier| dollars(&Meter { tier, ..meter.clone() }).expect("listed") / 1_000_000_000;
+        assert_eq!(of(ServiceTier::Standard), 10_000);
+        assert_eq!(of(ServiceTier::Batch), 5_000);
+        assert_eq!(of(ServiceTier::Priority), 17_500);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::alerts::{AlertList, AlertTest};
 use crate::extract::{Parameters, Segment};
 use crate::problem::Problem;
 use crate::server::Portal;
+use crate::settings::SettingList;
 use crate::state::action;
 
 /// What can be asked of a running gateway; the wiring implements it.
@@ -23,6 +24,8 @@ pub trait Operations: Send + Sync {
     fn backends(&self) -> BackendList;
     /// The counters of limits of which something counts.
     fn limits(&self) -> CounterList;
+    /// The configuration in force.
+    async fn settings(&self) -> SettingList;
     /// The alert rules and how they stand.
     async fn alerts(&self) -> AlertList;
     /// Sends an alert of this rule to its sinks, as a test.

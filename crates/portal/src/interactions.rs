@@ -25,8 +25,9 @@ pub trait Records: Send + Sync {
         to: u64,
         visit: &mut dyn FnMut(u64, Frame) -> ControlFlow<()>,
     ) -> Result<(), Problem>;
-    /// Walks the whole ledger and answers what it found, as `gatehouse audit verify --json` does.
-    fn verify(&self) -> Result<Value, Problem>;
+    /// Walks the ledger, or a part of it, and answers what it found, as `gatehouse audit verify --json`
+    /// does.
+    fn verify(&self, part: &Part) -> Result<Value, Problem>;
 }
 
 /// How many frames before the last one are searched for the first, one try after the other: a long
@@ -64,6 +65,16 @@ pub(crate) struct Trail {
     request: BodySum,
     /// What the backend answered.
     response: BodySum,
+}
+
+/// A part of the ledger, walked in whole segments; all of it if neither is given.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Part {
+    /// Where it begins: a sequence, or a time such as 2026-11-01T12:00:00Z.
+    pub from: Option<String>,
+    /// Where it ends.
+    pub to: Option<String>,
 }
 
 /// What a verification of the ledger found.
@@ -123,12 +134,15 @@ pub(crate) async fn trail(
 }
 
 /// Proves the record: gaps, checksums, chain, interactions without an end. One walk at a time.
-pub(crate) async fn verify(State(portal): State<Portal>) -> Result<Json<Proof>, Problem> {
+pub(crate) async fn verify(
+    State(portal): State<Portal>,
+    Parameters(part): Parameters<Part>,
+) -> Result<Json<Proof>, Problem> {
     let Ok(_walk) = portal.walk.try_acquire() else {
         return Err(Problem::new(429, "the ledger is being verified already: wait for that"));
     };
     let records = Arc::clone(&portal.records);
-    let found = tokio::task::spawn_blocking(move || records.verify()).await;
+    let found = tokio::task::spawn_blocking(move || records.verify(&part)).await;
     let report = found.map_err(|error| Problem::new(500, error.to_string()))??;
     Ok(Json(Proof { report }))
 }
@@ -250,7 +264,7 @@ mod tests {
             Ok(())
         }
 
-        fn verify(&self) -> Result<Value, Problem> {
+        fn verify(&self, _: &Part) -> Result<Value, Problem> {
             Ok(Value::Null)
         }
     }

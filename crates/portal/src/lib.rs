@@ -29,6 +29,7 @@ mod scim;
 mod server;
 mod session;
 mod set_up;
+mod settings;
 mod sign_in;
 mod state;
 mod subscriptions;
@@ -41,7 +42,7 @@ pub use bearer::AccessToken;
 pub use break_glass::BreakGlassAccount;
 pub use config::{KustoSignIn, PortalConfig};
 pub use entrance::Watch;
-pub use interactions::Records;
+pub use interactions::{Part, Records};
 pub use kusto::{json_value, results, rows_as_objects, whole_answer};
 pub use problem::Problem;
 pub use record::Record;
@@ -49,6 +50,7 @@ pub use roles::{RoleConfig, has_administrator};
 pub use scim::ScimToken;
 pub use server::{Portal, Wiring};
 pub use set_up::SetUp;
+pub use settings::{Origin, Setting, SettingList};
 pub use sign_in::{SignIn, SignInClient, SignInSettings, SignInWiring};
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::break_glass::LocalSignIn;
 use crate::server::Portal;
 use crate::{
-    access, admin, alerts, auth, export, interactions, kusto, language, live, logs, scim, sign_in,
-    state, subscriptions,
+    access, admin, alerts, auth, export, interactions, kusto, language, live, logs, scim, settings,
+    sign_in, state, subscriptions,
 };
 
 pub(crate) use guard::deny;
@@ -78,6 +78,8 @@ fn gateway() -> Vec<Route> {
             .for_all_signed_in().answers::<auth::SignedOut>(),
 
         // The running gateway.
+        Route::new("configuration/get", Method::GET, "/admin/v1/configuration", "The configuration in force: each value with where it comes from", settings::list)
+            .roles(OPERATORS).answers::<settings::SettingList>(),
         Route::new("configuration/reload", Method::POST, "/admin/v1/reload", "Read the configuration file again; it is taken as a whole or not at all", admin::reload)
             .roles(OPERATORS).answers::<admin::ReloadReport>(),
         Route::new("backends/list", Method::GET, "/admin/v1/backends", "The backends and how they fare", admin::backends)
@@ -175,8 +177,8 @@ fn record() -> Vec<Route> {
             .roles(OVERSEERS).query::<live::Wanted>().streams(),
         Route::new("interactions/trail", Method::GET, "/admin/v1/interactions/{id}/trail", "The steps of one interaction in the ledger, and sums over its bodies", interactions::trail)
             .roles(OVERSEERS).query::<interactions::Place>().answers::<interactions::Trail>(),
-        Route::new("ledger/verify", Method::POST, "/admin/v1/ledger/verify", "Prove the record: gaps, checksums, chain, interactions without an end", interactions::verify)
-            .roles(OVERSEERS).answers::<interactions::Proof>(),
+        Route::new("ledger/verify", Method::POST, "/admin/v1/ledger/verify", "Prove the record, whole or a part: gaps, checksums, chain, interactions without an end", interactions::verify)
+            .roles(OVERSEERS).query::<interactions::Part>().answers::<interactions::Proof>(),
         Route::new("query/run", Method::POST, "/v1/rest/query", "Run a KQL query, in Kusto's protocol version 1", kusto::query_v1)
             .roles(READERS).takes::<kusto::QueryBody>().answers::<kusto::QueryAnswer>().errors(Dialect::Kusto),
         Route::new("query/frames", Method::POST, "/v2/rest/query", "Run a KQL query, in Kusto's protocol version 2", kusto::query_v2)

@@ -133,7 +133,7 @@ impl Records for Desk {
         unreachable!("no test asks for it")
     }
 
-    fn verify(&self) -> Result<Value, Problem> {
+    fn verify(&self, _: &crate::Part) -> Result<Value, Problem> {
         unreachable!("no test asks for it")
     }
 }
@@ -147,6 +147,9 @@ impl Operations for Desk {
         unreachable!("no test asks for it")
     }
     fn limits(&self) -> CounterList {
+        unreachable!("no test asks for it")
+    }
+    async fn settings(&self) -> crate::SettingList {
         unreachable!("no test asks for it")
     }
     async fn alerts(&self) -> AlertList {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::call::{Call, Reply};
+use crate::call::{Call, Reply, model_label};
 use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::media;
@@ -10,6 +10,7 @@ use crate::models::{self, Task};
 use crate::payload::FormFile;
 use crate::script::{Deltas, Lane, PIECE, Script, Segment};
 use crate::text::{Answer, Words, hash};
+use crate::usage::Used;
 
 /// Largest sound accepted.
 const SOUND_BYTES_MAX: u64 = 25 << 20;
@@ -56,12 +57,30 @@ pub(crate) fn transcribe(call: &Call<'_>, translation: bool) -> Result<Reply, Fa
         formatted(call, &heard, form.field("response_format").unwrap_or("json"), translation)?
     };
     let tokens = heard.answer.tokens;
+    let reply = reply.using(heard.used(call, &model_label(&deployment)));
     models::charge(
         call,
         &deployment,
         heard.audio_tokens,
         if stream { reply } else { reply.after(tokens) },
     )
+}
+
+impl Heard {
+    /// Models that do not count tokens are billed by the second begun.
+    fn used(&self, call: &Call<'_>, model: &str) -> Used {
+        let is_told = !call.faults.has(&Fault::NoUsage);
+        let used = Used { model: model.to_owned(), is_told, ..Used::default() };
+        if !self.by_tokens {
+            return Used { seconds: self.seconds.ceil(), ..used };
+        }
+        Used {
+            prompt_tokens: self.audio_tokens,
+            audio_prompt_tokens: self.audio_tokens,
+            completion_tokens: self.answer.tokens,
+            ..used
+        }
+    }
 }
 
 fn hear(
@@ -263,7 +282,13 @@ pub(crate) fn speak(call: &Call<'_>) -> Result<Reply, Failure> {
         script.push(Segment::Words { words: Words { seed: 0, tokens: 0 }, next: 0 });
         Reply::new(kind, script)
     };
-    models::charge(call, &deployment, prompt.chars / 4, reply)
+    let used = Used {
+        model: model_label(&deployment),
+        characters: input.chars().count() as u64,
+        is_told: true,
+        ..Used::default()
+    };
+    models::charge(call, &deployment, prompt.chars / 4, reply.using(used))
 }
 
 fn speech_events(call: &Call<'_>, bytes: &[u8], input: u64, output: u64) -> Reply {

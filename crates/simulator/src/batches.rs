@@ -11,6 +11,7 @@ use crate::paging::page;
 use crate::payload::Payload;
 use crate::route::{Dialect, Route};
 use crate::store::{Kind, Object};
+use crate::usage::Used;
 
 /// Most lines in one batch.
 const LINES_MAX: usize = 100_000;
@@ -198,8 +199,14 @@ fn finish(call: &Call<'_>, id: &str, value: &mut Value) {
         lines(call, value["input_file_id"].as_str().unwrap_or_default()).unwrap_or_default();
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     let (mut completed, mut failed) = (0, 0);
+    let mut used = Used { service_tier: "batch", is_told: true, ..Used::default() };
     for line in &lines {
-        let (status, body) = answer(call, &endpoint, &line["body"]);
+        let (status, body, line_used) = answer(call, &endpoint, &line["body"]);
+        if let Some(line_used) = line_used {
+            used.model = line_used.model;
+            used.prompt_tokens += line_used.prompt_tokens;
+            used.completion_tokens += line_used.completion_tokens;
+        }
         let request = call.instance.id("req_");
         let out = json!({
             "id": call.instance.id("batch_req_"),
@@ -223,6 +230,15 @@ fn finish(call: &Call<'_>, id: &str, value: &mut Value) {
     value["completed_at"] = json!(call.now);
     value["request_counts"] =
         json!({"total": lines.len(), "completed": completed, "failed": failed});
+    value["model"] = json!(used.model);
+    value["usage"] = json!({
+        "input_tokens": used.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": used.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": used.prompt_tokens + used.completion_tokens,
+    });
+    call.instance.book.add(used);
 }
 
 fn keep(call: &Call<'_>, name: String, content: Vec<u8>) -> Value {
@@ -237,7 +253,7 @@ fn keep(call: &Call<'_>, name: String, content: Vec<u8>) -> Value {
 }
 
 /// One line, answered as a request of its own.
-fn answer(call: &Call<'_>, endpoint: &[String], body: &Value) -> (u16, Value) {
+fn answer(call: &Call<'_>, endpoint: &[String], body: &Value) -> (u16, Value, Option<Used>) {
     let mut body = body.clone();
     if let Some(map) = body.as_object_mut() {
         map.remove("stream");
@@ -266,16 +282,18 @@ fn answer(call: &Call<'_>, endpoint: &[String], body: &Value) -> (u16, Value) {
     };
     match operations::perform(&inner) {
         Ok(reply) => {
+            let used = reply.used;
             let bytes = reply.script.into_bytes(LINE_BYTES_MAX);
             let value = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
             match value {
-                Some(value) => (reply.status.as_u16(), value),
+                Some(value) => (reply.status.as_u16(), value, used),
                 None => (
                     500,
                     json!({"error": {"message": "the answer is too long for a batch", "code": "sim_too_long"}}),
+                    used,
                 ),
             }
         }
-        Err(failure) => (failure.status.as_u16(), failure.body(dialect)),
+        Err(failure) => (failure.status.as_u16(), failure.body(dialect), None),
     }
 }

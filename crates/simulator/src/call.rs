@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::config::Deployment;
 use crate::failure::Failure;
-use crate::fault::Faults;
+use crate::fault::{Fault, Faults};
 use crate::instance::Instance;
 use crate::payload::{Form, Payload};
 use crate::route::{Dialect, Route};
@@ -15,6 +15,7 @@ use crate::script::Script;
 use crate::store::{Kind, Object};
 use crate::text::TOKENS_MAX;
 use crate::tokens::Prompt;
+use crate::usage::Used;
 
 /// A request on its way to an operation.
 pub(crate) struct Call<'a> {
@@ -110,6 +111,31 @@ impl Call<'_> {
         tokens.map(|tokens| tokens.min(TOKENS_MAX))
     }
 
+    /// Tokens of a prompt that the header `x-sim-cached-tokens` says were cached.
+    pub(crate) fn cached_tokens(&self, prompt_tokens: u64) -> u64 {
+        let asked = self.headers.get("x-sim-cached-tokens");
+        let asked = asked.and_then(|value| value.to_str().ok()?.parse().ok());
+        asked.unwrap_or(0).min(prompt_tokens)
+    }
+
+    /// The caller asked for priority.
+    pub(crate) fn is_priority(&self) -> bool {
+        self.text("service_tier") == Some("priority")
+    }
+
+    /// What tokens of text are billed with.
+    pub(crate) fn tokens_used(&self, model: &str, prompt: u64, completion: u64) -> Used {
+        Used {
+            model: model.to_owned(),
+            prompt_tokens: prompt,
+            cached_tokens: self.cached_tokens(prompt),
+            completion_tokens: completion,
+            service_tier: if self.is_priority() { "priority" } else { "" },
+            is_told: !self.faults.has(&Fault::NoUsage),
+            ..Used::default()
+        }
+    }
+
     /// The deployment that serves this call, from the path or else from `model`.
     pub(crate) fn deployment(&self, model: Option<&str>) -> Result<Arc<Deployment>, Failure> {
         let all = &self.instance.deployments;
@@ -162,12 +188,22 @@ pub(crate) struct Reply {
     pub(crate) tokens_before: u64,
     /// Name of the model that worked.
     pub(crate) model: Option<Arc<Deployment>>,
+    /// What is billed.
+    pub(crate) used: Option<Used>,
 }
 
 impl Reply {
     pub(crate) fn new(content_type: &'static str, script: Script) -> Self {
         let status = StatusCode::OK;
-        Self { status, content_type, headers: Vec::new(), script, tokens_before: 0, model: None }
+        Self {
+            status,
+            content_type,
+            headers: Vec::new(),
+            script,
+            tokens_before: 0,
+            model: None,
+            used: None,
+        }
     }
 
     pub(crate) fn json(value: &Value) -> Self {
@@ -216,6 +252,12 @@ impl Reply {
 
     pub(crate) fn after(mut self, tokens: u64) -> Self {
         self.tokens_before = tokens;
+        self
+    }
+
+    /// What it is billed for.
+    pub(crate) fn using(mut self, used: Used) -> Self {
+        self.used = Some(used);
         self
     }
 

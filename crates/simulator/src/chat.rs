@@ -18,6 +18,7 @@ use crate::script::Script;
 use crate::store::{Kind, Object};
 use crate::text::{Answer, Words, hex, mix};
 use crate::tokens::Prompt;
+use crate::usage::Used;
 
 /// First day of versions that know `stream_options`.
 const STREAM_OPTIONS_SINCE: &str = "2024-09-01";
@@ -44,6 +45,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) include_usage: bool,
     pub(crate) logprobs: bool,
     pub(crate) audio: bool,
+    pub(crate) is_priority: bool,
     pub(crate) no_usage: bool,
     pub(crate) duplicate_usage: bool,
 }
@@ -62,6 +64,13 @@ pub(crate) enum Said {
     Tool(String, String, Answer),
     /// A call of a function, in the old form: name, arguments.
     Function(String, Answer),
+}
+
+impl Plan<'_> {
+    /// As answers name it.
+    pub(crate) fn service_tier(&self) -> &'static str {
+        if self.is_priority { "priority" } else { "default" }
+    }
 }
 
 impl Said {
@@ -86,7 +95,9 @@ pub(crate) fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     } else {
         whole(&plan).after(plan.usage.completion)
     };
-    models::charge(call, &plan.deployment, cost, reply)
+    let used = call.tokens_used(&plan.model, plan.usage.prompt, plan.usage.completion);
+    let is_told = used.is_told && (plan.include_usage || !call.flag("stream"));
+    models::charge(call, &plan.deployment, cost, reply.using(Used { is_told, ..used }))
 }
 
 /// Everything about the answer, and the tokens it is counted with against the limit.
@@ -119,10 +130,16 @@ pub(crate) fn plan<'a>(call: &Call<'a>) -> Result<(Plan<'a>, u64), Failure> {
         filter,
         azure: call.dialect().is_azure(),
         choices,
-        usage: Usage { prompt: prompt.tokens, completion: spoken + reasoning, reasoning },
+        usage: Usage {
+            prompt: prompt.tokens,
+            cached: call.cached_tokens(prompt.tokens),
+            completion: spoken + reasoning,
+            reasoning,
+        },
         include_usage,
         logprobs: call.flag("logprobs"),
         audio: wants_audio(call),
+        is_priority: call.is_priority(),
         no_usage: call.faults.has(&Fault::NoUsage),
         duplicate_usage: call.faults.has(&Fault::DuplicateUsage),
         deployment,
@@ -300,6 +317,7 @@ fn names(function: &str, said: &str) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
     prompt: u64,
+    cached: u64,
     completion: u64,
     reasoning: u64,
 }
@@ -315,18 +333,18 @@ impl Usage {
                 "rejected_prediction_tokens": 0,
             },
             "prompt_tokens": self.prompt,
-            "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": 0},
+            "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": self.cached},
             "total_tokens": self.prompt + self.completion,
         })
     }
 
     /// The same as text, for the fast path.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let Self { prompt, completion, reasoning } = self;
+        let Self { prompt, cached, completion, reasoning } = self;
         let total = prompt + completion;
         let written = write!(
             out,
-            "{{\"completion_tokens\":{completion},\"completion_tokens_details\":{{\"accepted_prediction_tokens\":0,\"audio_tokens\":0,\"reasoning_tokens\":{reasoning},\"rejected_prediction_tokens\":0}},\"prompt_tokens\":{prompt},\"prompt_tokens_details\":{{\"audio_tokens\":0,\"cached_tokens\":0}},\"total_tokens\":{total}}}"
+            "{{\"completion_tokens\":{completion},\"completion_tokens_details\":{{\"accepted_prediction_tokens\":0,\"audio_tokens\":0,\"reasoning_tokens\":{reasoning},\"rejected_prediction_tokens\":0}},\"prompt_tokens\":{prompt},\"prompt_tokens_details\":{{\"audio_tokens\":0,\"cached_tokens\":{cached}}},\"total_tokens\":{total}}}"
         );
         written.expect("writing to memory does not fail");
     }
@@ -360,6 +378,9 @@ pub(crate) fn value(plan: &Plan<'_>) -> Value {
         if plan.filter.annotates {
             put("prompt_filter_results", plan.filter.prompt_results(1));
         }
+        if plan.is_priority {
+            put("service_tier", json!("priority"));
+        }
         put("system_fingerprint", json!(plan.fingerprint));
     } else {
         put("id", json!(plan.id));
@@ -372,7 +393,7 @@ pub(crate) fn value(plan: &Plan<'_>) -> Value {
         put("usage", plan.usage.value());
     }
     if !plan.azure {
-        put("service_tier", json!("default"));
+        put("service_tier", json!(plan.service_tier()));
         put("system_fingerprint", json!(plan.fingerprint));
     }
     Value::Object(value)

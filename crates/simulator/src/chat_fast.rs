@@ -17,7 +17,13 @@ const PROMPT: &str = r#"[{"prompt_index":0,"content_filter_results":{"hate":{"fi
 
 /// The answer's bytes, or nothing if it is not of the plain sort.
 pub(crate) fn write(plan: &Plan<'_>) -> Option<Vec<u8>> {
-    if !plan.azure || !plan.filter.is_quiet() || plan.logprobs || plan.audio || plan.no_usage {
+    if !plan.azure
+        || !plan.filter.is_quiet()
+        || plan.logprobs
+        || plan.audio
+        || plan.no_usage
+        || plan.is_priority
+    {
         return None;
     }
     let mut out = Vec::with_capacity(2048);

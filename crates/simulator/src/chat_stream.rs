@@ -62,13 +62,16 @@ fn envelope(plan: &Plan<'_>, choices: Value, usage: Option<Value>) -> Value {
         put("id", json!(plan.id));
         put("model", json!(plan.model));
         put("object", json!("chat.completion.chunk"));
+        if plan.is_priority {
+            put("service_tier", json!("priority"));
+        }
         put("system_fingerprint", json!(plan.fingerprint));
     } else {
         put("id", json!(plan.id));
         put("object", json!("chat.completion.chunk"));
         put("created", json!(plan.created));
         put("model", json!(plan.model));
-        put("service_tier", json!("default"));
+        put("service_tier", json!(plan.service_tier()));
         put("system_fingerprint", json!(plan.fingerprint));
         put("choices", choices);
     }

@@ -59,7 +59,7 @@ pub(crate) fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     head.insert("object".into(), json!("text_completion"));
     head.insert("created".into(), json!(call.now));
     head.insert("model".into(), json!(model_label(&deployment)));
-    let usage = json!({"completion_tokens": spoken, "prompt_tokens": asked, "total_tokens": asked + spoken});
+    let usage = json!({"completion_tokens": spoken, "prompt_tokens": asked, "total_tokens": asked + spoken, "prompt_tokens_details": {"cached_tokens": call.cached_tokens(asked)}});
     let writer = Writer {
         call,
         head,
@@ -74,7 +74,8 @@ pub(crate) fn create(call: &Call<'_>) -> Result<Reply, Failure> {
         writer.whole(&choices).after(spoken)
     };
     let chars: u64 = prompts.iter().map(|(_, prompt)| prompt.chars).sum();
-    models::charge(call, &deployment, chars / 4 + max * best_of, reply)
+    let used = call.tokens_used(&model_label(&deployment), asked, spoken);
+    models::charge(call, &deployment, chars / 4 + max * best_of, reply.using(used))
 }
 
 /// Each prompt with its text (empty when it came as token ids).

@@ -43,6 +43,8 @@ pub struct SimulatorConfig {
     pub created_at_unix_s: Option<i64>,
     /// How many received requests are remembered; the oldest is forgotten first. 0 also skips hashing bodies.
     pub requests_kept_max: usize,
+    /// How many calls are kept in the record of usage; the oldest is forgotten first.
+    pub usage_kept_max: usize,
     /// How many objects of each kind are kept; the oldest is forgotten first.
     pub objects_per_kind_max: usize,
     /// Largest JSON request body accepted; longer ones get 413.
@@ -70,6 +72,7 @@ impl Default for SimulatorConfig {
             strictness: Strictness::Faithful,
             created_at_unix_s: None,
             requests_kept_max: 1024,
+            usage_kept_max: 0,
             objects_per_kind_max: 10_000,
             json_body_bytes_max: 256 << 20,
             file_bytes_kept_max: 16 << 20,

@@ -10,6 +10,7 @@ use crate::fault::Fault;
 use crate::models::{self, Task};
 use crate::text::mix;
 use crate::tokens::Prompt;
+use crate::usage::Used;
 
 /// Most inputs in one request.
 const INPUTS_MAX: usize = 2048;
@@ -48,7 +49,12 @@ pub(crate) fn create(call: &Call<'_>) -> Result<Reply, Failure> {
         value["usage"] = json!({"prompt_tokens": tokens, "total_tokens": tokens});
     }
     let cost = inputs.iter().map(|prompt| prompt.chars.div_ceil(4)).sum();
-    models::charge(call, &deployment, cost, Reply::json_line(call.dialect(), &value))
+    let used = Used {
+        cached_tokens: 0,
+        service_tier: "",
+        ..call.tokens_used(&model_label(&deployment), tokens, 0)
+    };
+    models::charge(call, &deployment, cost, Reply::json_line(call.dialect(), &value).using(used))
 }
 
 fn inputs(call: &Call<'_>) -> Result<Vec<Prompt>, Failure> {

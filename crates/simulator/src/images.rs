@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::call::{Call, Reply};
+use crate::call::{Call, Reply, model_label};
 use crate::config::Deployment;
 use crate::failure::Failure;
 use crate::fault::Fault;
@@ -17,6 +17,7 @@ use crate::script::Script;
 use crate::store::{Kind, Object};
 use crate::text::{hex, mix};
 use crate::tokens::Prompt;
+use crate::usage::Used;
 
 /// Tokens a generated picture counts.
 const IMAGE_TOKENS: u64 = 272;
@@ -64,11 +65,9 @@ pub(crate) fn create(call: &Call<'_>, work: Work) -> Result<Reply, Failure> {
             .ok_or_else(|| Failure::invalid("n", "expected 1 to 10"))?,
     };
     let artist = Artist { call, deployment: &deployment, prompt, work, pictures, filter };
-    let reply = if artist.inline() && field(call, "stream").as_deref() == Some("true") {
-        artist.stream()?
-    } else {
-        artist.whole(n)?
-    };
+    let is_stream = artist.inline() && field(call, "stream").as_deref() == Some("true");
+    let reply = if is_stream { artist.stream()? } else { artist.whole(n)? };
+    let reply = reply.using(artist.used(if is_stream { 1 } else { n }));
     let cost = prompt.chars / 4;
     models::charge(call, &deployment, cost, reply)
 }
@@ -96,6 +95,26 @@ impl Artist<'_> {
     /// GPT image models always answer inline.
     fn inline(&self) -> bool {
         self.deployment.model.starts_with("gpt-image")
+    }
+
+    fn used(&self, n: u64) -> Used {
+        let used = Used {
+            model: model_label(self.deployment),
+            is_told: !self.call.faults.has(&Fault::NoUsage),
+            ..Used::default()
+        };
+        if self.inline() {
+            let prompt_tokens = self.prompt.tokens + self.pictures * INPUT_IMAGE_TOKENS;
+            return Used { prompt_tokens, completion_tokens: n * IMAGE_TOKENS, ..used };
+        }
+        let asked = |name, usual: &str| field(self.call, name).unwrap_or_else(|| usual.to_owned());
+        Used {
+            images: n,
+            image_size: asked("size", "1024x1024"),
+            image_quality: asked("quality", "standard"),
+            is_told: true,
+            ..used
+        }
     }
 
     fn whole(&self, n: u64) -> Result<Reply, Failure> {

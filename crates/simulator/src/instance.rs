@@ -25,6 +25,7 @@ use crate::route::Table;
 use crate::server;
 use crate::store::Store;
 use crate::text::{hash, hex, mix};
+use crate::usage::{Book, Used};
 
 /// Time a connection gets to finish its answer when the simulator stops.
 const STOP_GRACE: Duration = Duration::from_millis(500);
@@ -43,6 +44,7 @@ pub(crate) struct Instance {
     pub(crate) store: Store,
     pub(crate) limits: Limits,
     pub(crate) journal: Journal,
+    pub(crate) book: Book,
     pub(crate) fault: watch::Sender<Option<Fault>>,
     /// WebSocket sessions.
     pub(crate) sessions: TaskTracker,
@@ -61,6 +63,7 @@ impl Instance {
             store: Store::new(config.objects_per_kind_max, config.files_bytes_kept_max),
             limits: Limits::default(),
             journal: Journal::new(config.requests_kept_max),
+            book: Book::new(config.usage_kept_max),
             fault: watch::Sender::new(None),
             sessions: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -148,6 +151,12 @@ impl Simulator {
     /// [`requests_kept_max`](SimulatorConfig::requests_kept_max).
     pub fn received(&self) -> Vec<ReceivedRequest> {
         self.instance.journal.list()
+    }
+
+    /// What the last calls used, as they were answered; at most
+    /// [`usage_kept_max`](SimulatorConfig::usage_kept_max).
+    pub fn used(&self) -> Vec<Used> {
+        self.instance.book.list()
     }
 
     /// Stateful objects held now.

@@ -4,6 +4,7 @@
 //! What a test can ask of it:
 //! - the header (or body field) `x-sim-tokens` sets the length of an answer in tokens;
 //! - the header `x-sim-fault` makes a request go wrong, see [`Fault`];
+//! - the header `x-sim-cached-tokens` says how many tokens of a prompt were cached;
 //! - the words `SIM-FILTER-PROMPT`, `SIM-FILTER-COMPLETION`, `SIM-FILTER-ERROR` and `SIM-JAILBREAK` in a prompt
 //!   trigger the content filter on Azure's paths;
 //! - a tool is called when `tool_choice` demands it, or the last user message names it, a part of its name, or
@@ -58,6 +59,7 @@ mod store;
 mod text;
 mod tokens;
 mod uploads;
+mod usage;
 mod vector_stores;
 mod videos;
 mod voices;
@@ -69,3 +71,4 @@ pub use config::{
 pub use fault::{Fault, FaultError};
 pub use instance::Simulator;
 pub use record::ReceivedRequest;
+pub use usage::Used;

@@ -65,6 +65,7 @@ fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let cost = prompt.chars / 4 + max.unwrap_or(ASSUMED_TOKENS);
     let left = models::admit(call, &deployment, cost)?;
     let output = Output::make(call, &deployment, &input, (&prompt, max, &filter));
+    let spoken = output.tokens;
     let mut value = response(call, &deployment, &prompt, output);
     if let Some(id) = &conversation {
         value["conversation"] = json!({"id": id});
@@ -93,7 +94,8 @@ fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     } else {
         Reply::new("application/json", Script::json(&value, "")).after(tokens)
     };
-    Ok(models::allowed(call, left, reply.by(&deployment)))
+    let used = call.tokens_used(&model_label(&deployment), prompt.tokens, spoken);
+    Ok(models::allowed(call, left, reply.by(&deployment).using(used)))
 }
 
 /// The input as a list of items.
@@ -267,7 +269,7 @@ fn response(call: &Call<'_>, deployment: &Deployment, prompt: &Prompt, output: O
     let given = |name: &str, default: Value| call.field(name).cloned().unwrap_or(default);
     let usage = json!({
         "input_tokens": prompt.tokens,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": call.cached_tokens(prompt.tokens)},
         "output_tokens": output.tokens,
         "output_tokens_details": {"reasoning_tokens": output.reasoning},
         "total_tokens": prompt.tokens + output.tokens,
@@ -297,7 +299,7 @@ fn response(call: &Call<'_>, deployment: &Deployment, prompt: &Prompt, output: O
         "prompt_cache_key": given("prompt_cache_key", Value::Null),
         "reasoning": {"effort": effort, "summary": summary},
         "safety_identifier": given("safety_identifier", Value::Null),
-        "service_tier": "default",
+        "service_tier": if call.is_priority() { "priority" } else { "default" },
         "store": given("store", json!(true)),
         "temperature": given("temperature", json!(1.0)),
         "text": text,

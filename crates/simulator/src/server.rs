@@ -181,6 +181,9 @@ async fn dress(
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
+    if let Some(used) = reply.used.take() {
+        instance.book.add(used);
+    }
     let streams = reply.content_type.starts_with("text/event-stream");
     if streams && faults.has(&Fault::MalformedSse) {
         reply.script.spoil_events();

@@ -11,6 +11,18 @@ pub(crate) struct Override {
     pub(crate) value: String,
 }
 
+impl Override {
+    /// The overrides of this process.
+    pub(crate) fn all() -> Vec<Self> {
+        overrides()
+    }
+
+    /// The variable that sets it.
+    pub(crate) fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.path.join("__").to_uppercase())
+    }
+}
+
 /// The overrides of this process.
 pub(crate) fn overrides() -> Vec<Override> {
     let mut found: Vec<Override> =

@@ -18,7 +18,7 @@ pub(crate) fn parse(text: &str, overrides: Vec<Override>) -> Result<Config, Stri
     let mut value = serde_json::to_value(&config).map_err(|error| error.to_string())?;
     let mut names = Vec::new();
     for wanted in overrides {
-        names.push(format!("GATEHOUSE__{}", wanted.path.join("__").to_uppercase()));
+        names.push(wanted.variable());
         set(&mut value, wanted);
     }
     serde_json::from_value(value)

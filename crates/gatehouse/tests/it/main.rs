@@ -9,6 +9,7 @@ mod postgres;
 mod backends;
 mod command_line;
 mod control;
+mod cost;
 mod crash;
 mod damage;
 mod full_disk;

@@ -226,13 +226,18 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// With further settings as `GATEHOUSE__A__B` variables.
     pub(crate) fn new(backend: &Backend, settings: &[(&str, &str)]) -> Self {
+        Self::at(backend.port, settings)
+    }
+
+    /// With a backend on that port that takes [`Backend::KEY`].
+    pub(crate) fn at(backend_port: u16, settings: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let config = folder.path().join("gatehouse.yaml");
         let port = free_port();
         let mut init = gatehouse();
         init.arg("init").arg("--config").arg(&config);
         init.args(["--listen", &format!("127.0.0.1:{port}")]);
-        init.args(["--backend-url", &format!("http://127.0.0.1:{}", backend.port)]);
+        init.args(["--backend-url", &format!("http://127.0.0.1:{backend_port}")]);
         let output = run(&mut init);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let key = String::from_utf8(output.stdout).expect("a key").trim().to_owned();

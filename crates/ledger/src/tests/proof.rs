@@ -51,6 +51,44 @@ fn live(dir: &Path) -> Vec<(PathBuf, Vec<u64>)> {
 }
 
 #[tokio::test]
+async fn a_part_is_proved_in_whole_segments_and_damage_elsewhere_is_not_its_own() {
+    let dir = example().await;
+    let whole = check(dir.path());
+    let part = |from, to| {
+        let sequence = |at: Option<u64>| at.map(crate::Place::Sequence);
+        let span = crate::Span { from: sequence(from), to: sequence(to) };
+        crate::verify_span(dir.path(), &span, |_| {}).unwrap()
+    };
+    let begins: Vec<u64> = (0..=whole.last_sequence)
+        .map(|sequence| part(Some(sequence), Some(sequence)).first_sequence)
+        .collect();
+    let mut starts = begins.clone();
+    starts.dedup();
+    assert_eq!(starts.len(), 3, "each segment is the part of some frame");
+    let middle = part(Some(starts[1]), Some(starts[2] - 1));
+    assert!(middle.is_clean() && middle.is_part, "{middle:#?}");
+    assert_eq!((middle.first_sequence, middle.last_sequence), (starts[1], starts[2] - 1));
+    assert_eq!((middle.segments, middle.open), (1, 1), "interaction 0 is open throughout");
+    let parts = part(None, Some(starts[1])).frames + part(Some(starts[2]), None).frames;
+    assert_eq!(parts, whole.frames);
+    let times = crate::Span {
+        from: whole.first_at.map(crate::Place::Time),
+        to: whole.last_at.map(crate::Place::Time),
+    };
+    let all = crate::verify_span(dir.path(), &times, |_| {}).unwrap();
+    assert_eq!(all, whole);
+
+    let damaged = &segments(dir.path())[1];
+    let mut bytes = std::fs::read(damaged).unwrap();
+    let last = super::crash::end_of(damaged) as usize - 1;
+    bytes[last] ^= 1;
+    std::fs::write(damaged, bytes).unwrap();
+    assert!(!part(Some(starts[1]), Some(starts[1])).is_clean());
+    assert!(part(None, Some(starts[1] - 1)).is_clean());
+    assert!(part(Some(starts[2]), None).is_clean());
+}
+
+#[tokio::test]
 async fn every_flipped_byte_is_found() {
     let dir = example().await;
     for (path, offsets) in live(dir.path()) {

@@ -59,6 +59,8 @@ pub struct Finding {
 pub struct Report {
     /// A process had the folder open for writing.
     pub is_live: bool,
+    /// Only a part was walked: from `first_sequence` to `last_sequence`, in whole segments.
+    pub is_part: bool,
     /// Segments walked.
     pub segments: u64,
     /// Commits checked.

@@ -92,6 +92,7 @@ fn shown(operation_id: &str, out: &Extraction) -> Value {
         "parts": parts,
         "usage": usage,
         "usage_is_repeated": out.usage_is_repeated,
+        "service_tier": out.service_tier,
         "model": out.model,
         "provider_id": out.provider_id,
         "finish_reason": out.finish_reason,
