@@ -23,6 +23,7 @@ export const SCREENS: readonly Screen[] = [
   screen('/access', 'Access', 'access', () => import('./screens/access')),
   ranged('/audit', 'Audit', 'audit', () => import('./screens/audit')),
   ranged('/clients', 'Clients', 'clients', () => import('./screens/clients')),
+  screen('/settings', 'Settings', 'settings', () => import('./screens/settings')),
 ];
 
 function screen(path: string, name: string, icon: IconName, load: Screen['load']): Screen {

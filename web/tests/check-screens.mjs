@@ -42,11 +42,14 @@ async function screens(ask) {
     ['cost', '/cost'],
     ['backends', '/backends'],
     ['access', '/access'],
+    ['access-products', '/access?tab=products'],
     ['access-content', '/access?tab=content'],
     ['audit', '/audit'],
     ['audit-reads', '/audit?tab=reads'],
     ['clients', '/clients'],
     ['clients-setup', '/clients?tab=setup'],
+    ['settings', '/settings?set=set'],
+    ['settings-versions', '/settings?tab=versions&version=1'],
   ];
 }
 

@@ -9,6 +9,7 @@ import { checkLive } from './check-live.mjs';
 import { checkLogs } from './check-logs.mjs';
 import { checkPolicy } from './check-policy.mjs';
 import { checkScreens } from './check-screens.mjs';
+import { checkSettings } from './check-settings.mjs';
 import { Caller, everything } from './traffic.mjs';
 
 const { GATEHOUSE_ENDPOINT, GATEHOUSE_KEY, GATEHOUSE_CONFIG, PORTAL_ARTEFACTS } = process.env;
@@ -77,6 +78,7 @@ try {
     screens: checkScreens,
     keyboard: checkKeyboard,
     access: checkAccess,
+    settings: checkSettings,
     live: checkLive,
     logs: checkLogs,
     hostile: checkHostile,

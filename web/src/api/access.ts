@@ -19,7 +19,7 @@ export interface Keyed {
 export interface RoleHolders {
   role: string;
   groups?: string[];
-  principals?: string[];
+  users?: string[];
 }
 
 interface Page<T> {

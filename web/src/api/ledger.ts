@@ -35,6 +35,7 @@ export interface Finding {
 
 export interface Report {
   is_clean: boolean;
+  is_part: boolean;
   segments: number;
   commits: number;
   frames: number;
@@ -50,8 +51,12 @@ export interface Report {
   findings_total: number;
 }
 
-export async function verifyLedger(): Promise<Report> {
-  const { report } = await getJson<{ report: Report }>('/admin/v1/ledger/verify', {
+/** Proves the ledger from one place to another: a sequence or a time each; empty for its beginning or end. */
+export async function verifyLedger(from: string, to: string): Promise<Report> {
+  const search = new URLSearchParams();
+  if (from) search.set('from', from);
+  if (to) search.set('to', to);
+  const { report } = await getJson<{ report: Report }>(`/admin/v1/ledger/verify?${search}`, {
     method: 'POST',
   });
   return report;

@@ -3,11 +3,13 @@ import { useState } from 'preact/hooks';
 import { asFailure, type Failure } from '../api/failure';
 import { type Finding, type Report, verifyLedger } from '../api/ledger';
 import * as format from '../format';
+import { param, setParams } from '../location';
 import { line } from '../text';
 import { Badge } from '../ui/badge';
 import { Button } from '../ui/button';
 import { Copy } from '../ui/copy';
 import { Failed } from '../ui/empty';
+import { Input } from '../ui/field';
 import { Facts, Panel } from '../ui/panel';
 import { Table } from '../ui/table';
 
@@ -19,7 +21,7 @@ export function Verify() {
     setRunning(true);
     setFailure(null);
     try {
-      setReport(await verifyLedger());
+      setReport(await verifyLedger(param('from_place').trim(), param('to_place').trim()));
     } catch (error) {
       setFailure(asFailure(error));
     }
@@ -28,31 +30,42 @@ export function Verify() {
   return (
     <Panel
       title="Chain"
-      note={
-        report && (
-          <Badge
-            tone={report.is_clean ? 'good' : 'bad'}
-            text={report.is_clean ? 'clean' : 'not clean'}
-          />
-        )
-      }
+      note={report && <Badge tone={report.is_clean ? 'good' : 'bad'} text={verdict(report)} />}
       actions={
         <Button look="main" icon="check" disabled={isRunning} onClick={run}>
           {isRunning ? 'Verifying' : 'Verify now'}
         </Button>
       }
     >
+      <div class="filters panel-body">
+        <Input
+          label="From"
+          value={param('from_place')}
+          onChange={(text) => setParams({ from_place: text })}
+          placeholder="sequence or time; its beginning"
+        />
+        <Input
+          label="To"
+          value={param('to_place')}
+          onChange={(text) => setParams({ to_place: text })}
+          placeholder="sequence or time; its end"
+        />
+      </div>
       {failure && <Failed failure={failure} again={run} />}
       {!report && !failure && (
         <p class="panel-body muted">
           Every frame is read: gaps, checksums, the hash chain, interactions without an end. A large
-          ledger takes minutes; calls go on meanwhile.
+          ledger takes minutes; calls go on meanwhile. A part is read in whole segments: name a
+          sequence, or a time such as 2026-11-01T12:00:00Z.
         </p>
       )}
       {report && <Found report={report} />}
     </Panel>
   );
 }
+
+const verdict = ({ is_clean, is_part }: Report): string =>
+  is_clean ? (is_part ? 'this part is clean' : 'clean') : 'not clean';
 
 function Found({ report }: { report: Report }) {
   return (

@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import { Create } from '../access/create';
 import { Keys } from '../access/keys';
+import { Products } from '../access/products';
 import { Rotate } from '../access/rotate';
 import {
   type Keyed,
@@ -26,6 +27,7 @@ import { Tabs } from '../ui/tabs';
 
 const TABS = [
   { id: 'subscriptions', name: 'Subscriptions' },
+  { id: 'products', name: 'Products' },
   { id: 'roles', name: 'Roles' },
   { id: 'content', name: 'Who can see content' },
 ] as const;
@@ -36,6 +38,7 @@ export default function Access() {
       <Head title="Access" />
       <Tabs tabs={TABS} label="Access">
         {(tab) => {
+          if (tab === 'products') return <Products />;
           if (tab === 'roles') return <Roles />;
           if (tab === 'content') return <ContentReport />;
           return <Subscriptions />;
@@ -169,7 +172,7 @@ function Roles() {
           columns={[
             { name: 'Role', show: (row) => row.role.replaceAll('_', ' ') },
             { name: 'Groups', show: (row) => listed(row.groups) },
-            { name: 'People and programs', show: (row) => listed(row.principals) },
+            { name: 'People and programs', show: (row) => listed(row.users) },
           ]}
         />
       )}
@@ -196,7 +199,7 @@ function ContentReport() {
           {found.failure && <Failed failure={found.failure} again={found.again} />}
           {holders.map((holder) => (
             <p key={holder.role}>
-              Groups: {listed(holder.groups)}. People and programs: {listed(holder.principals)}.
+              Groups: {listed(holder.groups)}. People and programs: {listed(holder.users)}.
             </p>
           ))}
           {found.value && holders.length === 0 && <p>Nobody.</p>}

@@ -62,3 +62,34 @@ export function Input({ label, hint, onChange, type = 'text', ...rest }: InputPr
     </div>
   );
 }
+
+interface TextAreaProps {
+  label: string;
+  value: string;
+  onChange: (value: string) => void;
+  rows: number;
+  hint?: ComponentChildren;
+}
+
+export function TextArea({ label, hint, onChange, value, rows }: TextAreaProps) {
+  const id = useId();
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      <textarea
+        id={id}
+        class="mono"
+        rows={rows}
+        spellcheck={false}
+        value={value}
+        aria-describedby={hint ? `${id}-hint` : undefined}
+        onInput={(event) => onChange(event.currentTarget.value)}
+      />
+      {hint && (
+        <p class="hint" id={`${id}-hint`}>
+          {hint}
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,1 +1,0 @@
-import{G as e}from"./index-Cyear2d3.js";var t=(t,n,r)=>e(`/admin/v1/interactions/${encodeURIComponent(t)}/trail?last=${n}`,{signal:r});async function n(){let{report:t}=await e(`/admin/v1/ledger/verify`,{method:`POST`});return t}export{n,t};

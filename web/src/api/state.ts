@@ -1,0 +1,83 @@
+/** The configuration in force, and the desired state: products and versions. */
+import { getJson } from './http';
+
+export type Origin = 'default' | 'file' | 'environment' | 'database';
+
+export interface Setting {
+  path: string;
+  value: unknown;
+  origin: Origin;
+  variable: string | null;
+  needs_restart: boolean;
+}
+
+export interface SettingList {
+  file: string;
+  settings: Setting[];
+}
+
+export const readSettings = (signal: AbortSignal): Promise<SettingList> =>
+  getJson('/admin/v1/configuration', { signal });
+
+export interface Version {
+  version: number;
+  created_at_us: number;
+  operation: string;
+  principal_name: string;
+  message: string;
+}
+
+export interface VersionPage {
+  items: Version[];
+  next: string | null;
+}
+
+export const readVersions = (after: string, signal: AbortSignal): Promise<VersionPage> =>
+  getJson(`/admin/v1/versions${after && `?after=${encodeURIComponent(after)}`}`, { signal });
+
+export interface Change {
+  kind: string;
+  id: string;
+  change: 'added' | 'changed' | 'removed';
+  before: unknown;
+  after: unknown;
+}
+
+export interface Changes {
+  version: number;
+  changes: Change[];
+}
+
+/** What leads from one version to another; from the one before if none is named. */
+export const readDiff = (
+  version: number,
+  from: number | null,
+  signal: AbortSignal,
+): Promise<Changes> =>
+  getJson(`/admin/v1/versions/${version}/diff${from === null ? '' : `?from=${from}`}`, { signal });
+
+export const rollBack = (version: number, reason: string): Promise<Changes> =>
+  getJson(`/admin/v1/versions/${version}/rollback?reason=${encodeURIComponent(reason)}`, {
+    method: 'POST',
+  });
+
+export interface Product {
+  id: string;
+  operations?: string[];
+  deployments?: string[];
+  limits?: unknown[];
+  [field: string]: unknown;
+}
+
+export async function readProducts(signal: AbortSignal): Promise<Product[]> {
+  const { items } = await getJson<{ items: Product[] }>('/admin/v1/products?limit=1000', {
+    signal,
+  });
+  return items;
+}
+
+export const putProduct = (id: string, body: unknown): Promise<Product> =>
+  getJson(`/admin/v1/products/${encodeURIComponent(id)}`, { method: 'PUT', body });
+
+export const deleteProduct = (id: string): Promise<unknown> =>
+  getJson(`/admin/v1/products/${encodeURIComponent(id)}`, { method: 'DELETE' });

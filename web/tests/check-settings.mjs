@@ -1,0 +1,57 @@
+// What is in force with who set it; a product from its first version to its rollback; a part of the ledger.
+import assert from 'node:assert/strict';
+
+export async function checkSettings(browser, { check }) {
+  const page = await browser.page();
+  await check('settings: each value with who set it, secrets as references', async () => {
+    await browser.open(page, '/settings?set=file');
+    await page.getByRole('cell', { name: 'admin.listen', exact: true }).waitFor();
+    const text = await page.locator('main').textContent();
+    assert.ok(text.includes('gatehouse.secret'), 'the reference of a secret is not shown');
+    assert.ok(!/[0-9a-f]{64}/.test(text), 'something like a hash of a key is shown');
+    await page.getByLabel('Setting', { exact: true }).fill('durability');
+    await page.getByLabel('Set by').selectOption('default');
+    await page.getByRole('cell', { name: 'ledger.durability', exact: true }).waitFor();
+    assert.ok(page.url().includes('q=durability'), 'the filter is not in the address');
+  });
+  await check('products: one is made, refused when it is wrong, changed', async () => {
+    await browser.open(page, '/access?tab=products');
+    await page.getByRole('button', { name: 'New product' }).click();
+    const editor = page.getByLabel('Product as JSON');
+    await editor.fill('{ "id": "from-the-portal", "limits": [{ "cals": 1 }] }');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('alert').getByText('cals').waitFor();
+    await editor.fill('{ "id": "from-the-portal", "deployments": ["gpt-4o"] }');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('button', { name: 'Change from-the-portal' }).click();
+    await editor.fill('{ "id": "from-the-portal", "deployments": ["gpt-4o-mini"] }');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('cell', { name: 'gpt-4o-mini', exact: true }).waitFor();
+  });
+  await check('versions: what changed is shown, and can be rolled back', async () => {
+    await browser.open(page, '/settings?tab=versions');
+    const rows = page.getByRole('group', { name: 'Versions' }).locator('tbody tr');
+    await rows.first().getByText('products/put').waitFor();
+    await rows.first().getByRole('button', { name: 'Changes' }).click();
+    const diff = page.getByRole('group', { name: 'product from-the-portal' });
+    await diff.locator('.diff-new', { hasText: 'gpt-4o-mini' }).waitFor();
+    await rows.nth(1).getByRole('button', { name: 'Roll back' }).click();
+    await page.getByLabel('Why').fill('the portal tests it');
+    await page.getByRole('dialog').getByRole('button', { name: 'Roll back', exact: true }).click();
+    await rows.first().getByText('versions/rollback').waitFor();
+    await browser.open(page, '/access?tab=products');
+    await page.getByRole('cell', { name: 'gpt-4o', exact: true }).waitFor();
+  });
+  await check('audit: a part of the ledger is proved', async () => {
+    await browser.open(page, '/audit?from_place=1&to_place=10');
+    await page.getByRole('button', { name: 'Verify now' }).click();
+    await page.getByText(/^(this part is )?clean$/).waitFor();
+    await page.getByLabel('From').fill('long ago');
+    await page.getByRole('button', { name: 'Verify now' }).click();
+    await page.getByText('neither a sequence nor a time').waitFor();
+    // That refusal is a 400, which the browser notes by itself.
+    page.bad = page.bad.filter((what) => !/40[0-9]|422/.test(what));
+    assert.deepEqual(page.bad, []);
+  });
+  await page.context().close();
+}
