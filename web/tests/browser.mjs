@@ -1,6 +1,8 @@
 // A browser that notes whatever must not happen.
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const FLAGS = [
@@ -17,7 +19,8 @@ const FLAGS = [
 export class Browser {
   static async start({ base, token, artefacts }) {
     const executablePath = process.env.GATEHOUSE_CHROMIUM ?? '/usr/bin/chromium';
-    const browser = await chromium.launch({ executablePath, args: FLAGS });
+    const env = { ...process.env, FONTCONFIG_FILE: pinnedFonts() };
+    const browser = await chromium.launch({ executablePath, args: FLAGS, env });
     mkdirSync(artefacts, { recursive: true });
     return Object.assign(new Browser(), { browser, base, token, artefacts });
   }
@@ -73,6 +76,25 @@ export class Browser {
   stop() {
     return this.browser.close();
   }
+}
+
+/** A font configuration that knows the pinned font and no other: text is drawn, and the same everywhere. */
+function pinnedFonts() {
+  const here = dirname(fileURLToPath(import.meta.url));
+  const fonts = join(here, '../node_modules/dejavu-fonts-ttf/ttf');
+  if (!existsSync(fonts)) throw new Error(`no fonts in ${fonts}: run npm install in web`);
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-fonts-'));
+  const alias = (family, font) =>
+    `<alias binding="same"><family>${family}</family><prefer><family>${font}</family></prefer></alias>`;
+  const file = join(folder, 'fonts.conf');
+  writeFileSync(
+    file,
+    `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
+<dir>${fonts}</dir><cachedir>${folder}</cachedir>
+${alias('sans-serif', 'DejaVu Sans')}${alias('system-ui', 'DejaVu Sans')}
+${alias('monospace', 'DejaVu Sans Mono')}${alias('serif', 'DejaVu Serif')}</fontconfig>`,
+  );
+  return file;
 }
 
 export async function settled(page) {

@@ -13,7 +13,7 @@ if [ -z "$GATEHOUSE_CHROMIUM" ]; then
 fi
 export GATEHOUSE_CHROMIUM
 . "$here/../../conformance/start.sh"
-if [ ! -d "$here/../node_modules" ]; then
+if [ ! -d "$here/../node_modules/dejavu-fonts-ttf" ]; then
     (cd "$here/.." && npm install --no-save --silent >&2)
 fi
 export PORTAL_ARTEFACTS=${PORTAL_ARTEFACTS:-$cache/portal}

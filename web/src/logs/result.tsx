@@ -56,7 +56,6 @@ export function ResultTable({ table }: { table: Table }) {
             </div>
           ))
         }
-        keyOf={({ at }) => String(at)}
         onOpen={setOpen}
       />
       {open && <Row table={table} row={open} onClose={() => setOpen(null)} />}

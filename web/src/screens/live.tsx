@@ -68,7 +68,6 @@ export default function Live() {
               </div>
             ))
           }
-          keyOf={(row) => row.CorrelationId}
           onOpen={(row) => go(`/requests/${row.CorrelationId}`)}
         />
       )}

@@ -71,7 +71,6 @@ export default function Requests() {
               </div>
             ))
           }
-          keyOf={(row) => row.CorrelationId}
           onOpen={(row) => go(`/requests/${row.CorrelationId}`)}
           onEnd={pages.more}
         />

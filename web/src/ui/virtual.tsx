@@ -13,7 +13,6 @@ interface Props<T> {
   template: string;
   head: ComponentChildren;
   cells: (row: T) => ComponentChildren;
-  keyOf: (row: T) => string;
   onOpen: (row: T) => void;
   /** Called when the end comes near. */
   onEnd?: () => void;
@@ -27,6 +26,7 @@ const DRAWN_MAX = 500;
 interface Drawn {
   props: unknown;
   active: number;
+  slots: number;
   rows: Map<number, VNode>;
 }
 
@@ -37,22 +37,34 @@ export function VirtualList<T>(props: Props<T>) {
   const [active, setActive] = useState(0);
   const look = () => {
     const element = box.current;
-    if (element) setView({ top: element.scrollTop, height: element.clientHeight });
+    if (!element) return;
+    // Whole rows: a view that moves within one draws nothing anew.
+    const top = Math.floor(element.scrollTop / rowHeight) * rowHeight;
+    const height = element.clientHeight;
+    setView((before) =>
+      before.top === top && before.height === height ? before : { top, height },
+    );
   };
   useEffect(() => {
     const observer = new ResizeObserver(look);
     if (box.current) observer.observe(box.current);
     return () => observer.disconnect();
   }, []);
+  // Rows that leave the view hand their elements to those that come into it.
+  const slots = Math.ceil(view.height / rowHeight) + 2 * OVERSCAN + 2;
   // Rows that stay in view are not made anew while scrolling: nothing but the view has changed.
-  const cache = useRef<Drawn>({ props: null, active: 0, rows: new Map() });
-  if (cache.current.props !== props || cache.current.active !== active) {
-    cache.current = { props, active, rows: new Map() };
+  const cache = useRef<Drawn>({ props: null, active: 0, slots, rows: new Map() });
+  const { current } = cache;
+  if (current.props !== props || current.active !== active || current.slots !== slots) {
+    cache.current = { props, active, slots, rows: new Map() };
   }
   const drawn = cache.current.rows;
   if (drawn.size > DRAWN_MAX) drawn.clear();
   const first = Math.max(0, Math.floor(view.top / rowHeight) - OVERSCAN);
-  const last = Math.min(rows.length, Math.ceil((view.top + view.height) / rowHeight) + OVERSCAN);
+  const last = Math.min(
+    rows.length,
+    Math.ceil((view.top + view.height) / rowHeight) + OVERSCAN + 1,
+  );
   const isNearEnd = last >= rows.length - 50;
   useEffect(() => {
     if (isNearEnd) props.onEnd?.();
@@ -92,7 +104,7 @@ export function VirtualList<T>(props: Props<T>) {
     if (kept) return kept;
     const made = (
       <div
-        key={props.keyOf(row)}
+        key={at % slots}
         id={`row-${at}`}
         role="row"
         aria-rowindex={at + 2}
