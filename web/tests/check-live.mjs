@@ -4,7 +4,7 @@ import { reveal } from './browser.mjs';
 
 const SECOND = 1000;
 
-export async function checkLive(browser, { caller, check, ask }) {
+export async function checkLive(browser, { caller, check, ask, visible }) {
   const page = await browser.page();
   await check('live: a call is seen within a second of its end', async () => {
     await browser.open(page, '/live?kind=embedding');
@@ -45,6 +45,20 @@ export async function checkLive(browser, { caller, check, ask }) {
     await reveal(page);
     assert.equal(await page.getByText('unchanged', { exact: true }).count(), 2);
     await page.getByText('both are there').waitFor();
+  });
+  await check('response: the events of a stream as they passed', async () => {
+    const [[id]] = await ask(
+      "Interactions | where Kind == 'chat' and IsStreamCompletion | take 1 | project CorrelationId",
+    );
+    await browser.open(page, `/requests/${id}?tab=response`);
+    await reveal(page);
+    await page.getByRole('button', { name: 'Read the bytes' }).click();
+    const raw = await page.getByRole('group', { name: 'response as it passed' }).textContent();
+    assert.ok(raw.startsWith('data: {') && raw.includes('data: [DONE]'), raw.slice(0, 200));
+    await visible(
+      `ContentReads | where InteractionId == '${id}' and Columns has 'ResponseBody' | count`,
+      ([[reads]]) => reads > 0,
+    );
   });
   await check('audit: the ledger is proved on demand', async () => {
     await browser.open(page, '/audit');

@@ -66,7 +66,11 @@ impl portal::Record for LedgerRecords {
         getrandom::fill(&mut random).map_err(|error| error.to_string())?;
         let id = InteractionId::mint(note.at(), random);
         let frame = Record::Note(Box::new(note)).encode(id);
-        self.ledger.append(vec![frame]).await.map(|_| ()).map_err(|error| error.to_string())
+        let kept = match self.ledger.append([frame]).await {
+            Ok(commit) => commit.durable().await,
+            Err(error) => Err(error),
+        };
+        kept.map(drop).map_err(|error| error.to_string())
     }
 }
 

@@ -32,7 +32,7 @@ pub trait Records: Send + Sync {
 
 /// How many frames before the last one are searched for the first, one try after the other: a long
 /// stream lies between many others.
-const FRAMES_BACK: [u64; 3] = [1_000, 20_000, 400_000];
+pub(crate) const FRAMES_BACK: [u64; 3] = [1_000, 20_000, 400_000];
 /// Steps that are told; a session may have more.
 const STEPS_MAX: usize = 1_000;
 /// Members of a record that are long or stand in the tables already.

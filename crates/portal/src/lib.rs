@@ -21,6 +21,7 @@ mod language;
 mod live;
 mod logs;
 mod problem;
+mod raw;
 mod reading;
 mod record;
 mod roles;

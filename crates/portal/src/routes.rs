@@ -22,8 +22,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::break_glass::LocalSignIn;
 use crate::server::Portal;
 use crate::{
-    access, admin, alerts, auth, export, interactions, kusto, language, live, logs, scim, settings,
-    sign_in, state, subscriptions,
+    access, admin, alerts, auth, export, interactions, kusto, language, live, logs, raw, scim,
+    settings, sign_in, state, subscriptions,
 };
 
 pub(crate) use guard::deny;
@@ -177,6 +177,8 @@ fn record() -> Vec<Route> {
             .roles(OVERSEERS).query::<live::Wanted>().streams(),
         Route::new("interactions/trail", Method::GET, "/admin/v1/interactions/{id}/trail", "The steps of one interaction in the ledger, and sums over its bodies", interactions::trail)
             .roles(OVERSEERS).query::<interactions::Place>().answers::<interactions::Trail>(),
+        Route::new("interactions/raw", Method::GET, "/admin/v1/interactions/{id}/raw", "A body of one interaction as it passed, byte by byte; the look is recorded", raw::body)
+            .roles(raw::CONTENT_READERS).query::<raw::Wanted>(),
         Route::new("ledger/verify", Method::POST, "/admin/v1/ledger/verify", "Prove the record, whole or a part: gaps, checksums, chain, interactions without an end", interactions::verify)
             .roles(OVERSEERS).query::<interactions::Part>().answers::<interactions::Proof>(),
         Route::new("query/run", Method::POST, "/v1/rest/query", "Run a KQL query, in Kusto's protocol version 1", kusto::query_v1)

@@ -40,6 +40,11 @@ export async function send(path: string, call: Call = {}): Promise<Response> {
   throw failure;
 }
 
+/** A header holds no line breaks and no letters beyond ASCII: those go percent-encoded. */
+export function headerText(text: string): string {
+  return /^[\x20-\x7e]*$/.test(text) ? text.trim() : encodeURIComponent(text.trim());
+}
+
 export async function getJson<T>(path: string, call: Call = {}): Promise<T> {
   return (await send(path, call)).json();
 }

@@ -1,5 +1,5 @@
 /** Queries of the record, in Kusto's protocol version 1. */
-import { type Call, send } from './http';
+import { type Call, headerText, send } from './http';
 
 export type Cell = string | number | boolean | null | object;
 
@@ -72,11 +72,6 @@ export function objects<T>(table: Table): T[] {
 function body(csl: string, { parameters, rowsMax }: QueryOptions): object {
   const options = rowsMax ? { truncationmaxrecords: rowsMax } : {};
   return { db: 'gatehouse', csl, properties: { Options: options, Parameters: parameters ?? {} } };
-}
-
-/** A header holds no line breaks and no letters beyond ASCII: those go percent-encoded. */
-function headerText(text: string): string {
-  return /^[\x20-\x7e]*$/.test(text) ? text.trim() : encodeURIComponent(text.trim());
 }
 
 function answer(wire: WireAnswer): Answer {

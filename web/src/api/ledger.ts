@@ -1,5 +1,5 @@
 /** The ledger: the trail of an interaction, and the proof of all. */
-import { getJson } from './http';
+import { getJson, headerText, send } from './http';
 
 export interface Step {
   sequence: number;
@@ -26,6 +26,25 @@ export interface Trail {
 
 export const readTrail = (id: string, last: number, signal: AbortSignal): Promise<Trail> =>
   getJson(`/admin/v1/interactions/${encodeURIComponent(id)}/trail?last=${last}`, { signal });
+
+export interface RawBody {
+  text: string;
+  isCut: boolean;
+}
+
+/** A body as it passed, bytes that are no UTF-8 replaced. The look is recorded. */
+export async function readRaw(
+  id: string,
+  last: number,
+  side: 'request' | 'response',
+  purpose: string,
+): Promise<RawBody> {
+  const path = `/admin/v1/interactions/${encodeURIComponent(id)}/raw?last=${last}&side=${side}`;
+  const response = await send(path, { headers: { 'x-gatehouse-purpose': headerText(purpose) } });
+  const bytes = await response.arrayBuffer();
+  const text = new TextDecoder().decode(bytes);
+  return { text, isCut: response.headers.get('x-gatehouse-cut') === '1' };
+}
 
 export interface Finding {
   kind: string;

@@ -1,7 +1,11 @@
 /** Request or response as it is recorded: head and body. */
+import { useState } from 'preact/hooks';
+import { asFailure, type Failure } from '../api/failure';
+import { type RawBody, readRaw } from '../api/ledger';
 import { bytes } from '../format';
 import { useLoad } from '../load';
 import { line, pretty } from '../text';
+import { Button } from '../ui/button';
 import { Copy } from '../ui/copy';
 import { Empty, Failed } from '../ui/empty';
 import { HostileText } from '../ui/hostile';
@@ -45,7 +49,43 @@ function Loaded({ interaction, side, purpose }: Props & { purpose: string }) {
         text={isRequest ? found.value.RequestBody : found.value.ResponseBody}
         size={isRequest ? interaction.RequestBodyBytes : interaction.ResponseBodyBytes}
       />
+      <AsItPassed interaction={interaction} side={side} purpose={purpose} />
     </div>
+  );
+}
+
+/** The bytes that the ledger holds: of a stream, its events before they were joined. */
+function AsItPassed({ interaction, side, purpose }: Props & { purpose: string }) {
+  const [raw, setRaw] = useState<RawBody | null>(null);
+  const [failure, setFailure] = useState<Failure | null>(null);
+  const read = async () => {
+    setFailure(null);
+    try {
+      const { CorrelationId, LedgerSequence } = interaction;
+      setRaw(await readRaw(CorrelationId, LedgerSequence, side, purpose));
+    } catch (error) {
+      setFailure(asFailure(error));
+    }
+  };
+  return (
+    <Panel
+      title="As it passed"
+      note={raw?.isCut ? 'the first 16 MiB' : 'the bytes that the ledger holds'}
+      actions={
+        raw ? (
+          <Copy text={raw.text} name={`${side} as it passed`} />
+        ) : (
+          <Button onClick={read}>Read the bytes</Button>
+        )
+      }
+    >
+      {failure && <Failed failure={failure} again={read} />}
+      {raw && (
+        <div class="panel-body">
+          <HostileText label={`${side} as it passed`} text={raw.text || '(nothing)'} />
+        </div>
+      )}
+    </Panel>
   );
 }
 
