@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use event::Timestamp;
 use gateway::{BackendStatus, Drain, MetricsPage};
 use ledger::Ledger;
 use monitor::{
     BackendStanding, CircuitStanding, Convention, CostConfig, Courier, Exporter, Metric, Metrics,
-    ObservedSink, Standing, Watcher,
+    ObservedSink, Spend, Standing, Watcher,
 };
-use policy::Rules;
+use policy::{Rules, SubscriptionState};
 use shared::{Limiter, SecurityLog};
 use store::Store;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ use crate::wire::{Parts, now};
 
 /// Limits whose use is shown, those that are used most.
 const LIMITS_MAX: usize = 200;
+/// Keys that expire within this are shown.
+const EXPIRY_SHOWN: Duration = Duration::from_secs(90 * 86_400);
 /// Between two looks at budgets.
 const BUDGETS_PAUSE: Duration = Duration::from_secs(60);
 
@@ -33,6 +36,8 @@ pub(crate) struct Monitoring {
     rules: ArcSwap<Rules>,
     watcher: OnceLock<Arc<Watcher>>,
     budgets: ArcSwap<CostConfig>,
+    /// When the keys of subscriptions expire.
+    expiries: ArcSwap<Vec<(String, Timestamp)>>,
     /// Since when the tables have been behind the ledger.
     behind_since: Mutex<Option<Instant>>,
 }
@@ -52,6 +57,7 @@ impl Monitoring {
             rules: ArcSwap::from_pointee(config.rules()?),
             watcher: OnceLock::new(),
             budgets: ArcSwap::from_pointee(config.cost.clone()),
+            expiries: ArcSwap::from_pointee(expiries(config)),
             behind_since: Mutex::default(),
         })
     }
@@ -80,13 +86,16 @@ impl Monitoring {
             self.metrics.clear(metric);
         }
         self.budgets.store(Arc::new(config.cost.clone()));
+        self.expiries.store(Arc::new(expiries(config)));
     }
 
-    /// Brings budgets up to date until stopped.
+    /// Brings budgets, and what is spent an hour, up to date until stopped.
     pub(crate) async fn tend_budgets(&self, engine: Arc<dyn kql::Engine>, stop: CancellationToken) {
+        let mut spend = Spend::default();
         loop {
             let budgets = self.budgets.load_full();
             monitor::refresh_budgets(&budgets, &engine, &self.metrics, now()).await;
+            spend.refresh(&engine, &self.metrics, now()).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(BUDGETS_PAUSE) => {}
@@ -120,6 +129,18 @@ impl Monitoring {
             limits: self.limits(limiter),
             version: env!("CARGO_PKG_VERSION"),
         });
+        self.show_expiries(now());
+    }
+
+    /// Shows which keys expire soon.
+    fn show_expiries(&self, now: Timestamp) {
+        self.metrics.clear(Metric::KeyExpiry);
+        for (subscription, at) in self.expiries.load().iter() {
+            let left = (at.unix_micros() - now.unix_micros()) as f64 / 1e6;
+            if (0.0..EXPIRY_SHOWN.as_secs_f64()).contains(&left) {
+                self.metrics.set(Metric::KeyExpiry, &[subscription], left);
+            }
+        }
     }
 
     fn behind_for(&self, lag: u64) -> f64 {
@@ -146,6 +167,12 @@ impl Monitoring {
         used.truncate(LIMITS_MAX);
         used
     }
+}
+
+/// Subscriptions in force whose keys expire, and when.
+fn expiries(config: &Config) -> Vec<(String, Timestamp)> {
+    let active = config.subscriptions.iter().filter(|one| one.state == SubscriptionState::Active);
+    active.filter_map(|one| Some((one.id.clone(), one.expires_at?.timestamp()))).collect()
 }
 
 /// Sends telemetry, if there is a collector, until stopped.

@@ -10,6 +10,7 @@ mod cost;
 mod metrics;
 mod observe;
 mod otlp;
+mod spend;
 
 pub use alerts::{
     Aggregation, AlertRule, AlertsConfig, Change, ChangeKind, Courier, Delivery, Engine, Firing,
@@ -27,3 +28,4 @@ pub use metrics::{
 };
 pub use observe::ObservedSink;
 pub use otlp::{Exporter, OtlpConfig};
+pub use spend::Spend;

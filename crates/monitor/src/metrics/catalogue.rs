@@ -203,6 +203,10 @@ catalogue! {
         "Part of a budget that is spent in its period";
     BudgetForecast "gatehouse_budget_forecast_ratio" Gauge, ["budget"],
         "Part of a budget that will be spent at the end of its period at the present pace";
+    SpendRatio "gatehouse_spend_ratio" Gauge, ["subscription"],
+        "What a subscription spent within an hour, as a multiple of its hourly mean of the week before; only above 5 dollars";
+    KeyExpiry "gatehouse_key_expires_in_seconds" Gauge, ["subscription"],
+        "Until the keys of a subscription expire; only where that is within 90 days";
     TelemetryQueued "gatehouse_telemetry_queued" Gauge, ["signal"],
         "Spans or log records that wait to be sent";
     TelemetryDropped "gatehouse_telemetry_dropped" Counter, ["signal"],
