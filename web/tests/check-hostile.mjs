@@ -100,12 +100,15 @@ export async function checkHostile(browser, { ask, caller, check, visible }) {
     const query = "Messages | where Direction == 'prompt' | project Content";
     await browser.open(page, `/logs?q=${encodeURIComponent(query)}`);
     await reveal(page);
-    for (const kind of ['CSV', 'NDJSON']) {
+    for (const kind of ['CSV', 'NDJSON', 'Parquet', 'Arrow']) {
       const coming = page.waitForEvent('download');
       await page.getByText('Export', { exact: true }).click();
       await page.getByRole('button', { name: kind, exact: true }).click();
-      const file = readFileSync(await (await coming).path(), 'utf8');
-      if (kind === 'CSV') {
+      const bytes = readFileSync(await (await coming).path());
+      const file = bytes.toString('utf8');
+      if (kind === 'Parquet') assert.equal(bytes.subarray(0, 4).toString(), 'PAR1');
+      else if (kind === 'Arrow') assert.equal(bytes.subarray(0, 6).toString(), 'ARROW1');
+      else if (kind === 'CSV') {
         const formulas = fields(file).filter((text) => /^[=+\-@\t\r]/.test(text));
         assert.deepEqual(formulas, []);
       } else {

@@ -178,7 +178,7 @@ fn record() -> Vec<Route> {
         Route::new("interactions/trail", Method::GET, "/admin/v1/interactions/{id}/trail", "The steps of one interaction in the ledger, and sums over its bodies", interactions::trail)
             .roles(OVERSEERS).query::<interactions::Place>().answers::<interactions::Trail>(),
         Route::new("interactions/raw", Method::GET, "/admin/v1/interactions/{id}/raw", "A body of one interaction as it passed, byte by byte; the look is recorded", raw::body)
-            .roles(raw::CONTENT_READERS).query::<raw::Wanted>(),
+            .roles(raw::CONTENT_READERS).query::<raw::Wanted>().sends_bytes(),
         Route::new("ledger/verify", Method::POST, "/admin/v1/ledger/verify", "Prove the record, whole or a part: gaps, checksums, chain, interactions without an end", interactions::verify)
             .roles(OVERSEERS).query::<interactions::Part>().answers::<interactions::Proof>(),
         Route::new("query/run", Method::POST, "/v1/rest/query", "Run a KQL query, in Kusto's protocol version 1", kusto::query_v1)
@@ -284,6 +284,8 @@ pub(crate) enum Answer {
     Elsewhere,
     /// A file of one of the formats that results have.
     File,
+    /// Bytes, whatever they are.
+    Bytes,
 }
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -387,6 +389,12 @@ impl Route {
     /// Its answer is a file.
     pub(crate) fn sends_a_file(mut self) -> Self {
         self.answer = Answer::File;
+        self
+    }
+
+    /// Its answer is bytes that the ledger holds.
+    pub(crate) fn sends_bytes(mut self) -> Self {
+        self.answer = Answer::Bytes;
         self
     }
 

@@ -100,10 +100,17 @@ function Result({ text }: { text: string }) {
   }
   if (failure) return <Failed failure={failure} again={found.again} />;
   if (!found.value) return <Loading />;
-  return <Shown {...found.value} />;
+  return <Shown {...found.value} text={text} purpose={purpose} />;
 }
 
-function Shown({ answer, milliseconds }: { answer: Answer; milliseconds: number }) {
+interface ShownProps {
+  answer: Answer;
+  milliseconds: number;
+  text: string;
+  purpose: string;
+}
+
+function Shown({ answer, milliseconds, text, purpose }: ShownProps) {
   const count = answer.tables.reduce((sum, table) => sum + table.rows.length, 0);
   return (
     <>
@@ -112,7 +119,7 @@ function Shown({ answer, milliseconds }: { answer: Answer; milliseconds: number 
           {format.number(count)} rows in {format.duration(Math.round(milliseconds))}
           {answer.truncated && <strong class="tone-warn"> {answer.truncated}</strong>}
         </p>
-        {count > 0 && <Export answer={answer} />}
+        {count > 0 && <ExportMenu name="result" csl={text} purpose={purpose} />}
       </div>
       {count === 0 ? (
         <Empty kind="no-traffic" text="The query answers no rows." />
@@ -121,11 +128,6 @@ function Shown({ answer, milliseconds }: { answer: Answer; milliseconds: number 
       )}
     </>
   );
-}
-
-function Export({ answer }: { answer: Answer }) {
-  const [table] = answer.tables;
-  return table ? <ExportMenu name="result" read={() => Promise.resolve(table)} /> : null;
 }
 
 function Views({ answer }: { answer: Answer }) {

@@ -1,6 +1,6 @@
 /** Every interaction, refused ones too, newest first. */
 import { useMemo, useState } from 'preact/hooks';
-import { query, rows as queryRows, type Table } from '../api/kusto';
+import { rows as queryRows } from '../api/kusto';
 import * as format from '../format';
 import { rangeOf } from '../kql/text';
 import { useLoad } from '../load';
@@ -29,7 +29,7 @@ export default function Requests() {
       <Head title="Requests">
         <Count rows={pages.rows.length} hasMore={pages.hasMore} isLoading={pages.isLoading} />
         <Columns chosen={columns} />
-        <ExportMenu name="requests" read={() => readAll(wanted)} />
+        <ExportMenu name="requests" csl={whole(wanted)} />
         <a
           class="button"
           href={address('/logs', { q: `${wanted}\n| top 500 by TimeGenerated desc` })}
@@ -80,11 +80,8 @@ export default function Requests() {
 }
 
 /** Every matching row, up to the server's limit, with the columns of the list. */
-async function readAll(wanted: string): Promise<Table> {
-  const csl = `${wanted}\n| sort by LedgerSequence desc\n| project ${PROJECTION}`;
-  const { tables } = await query(csl);
-  return tables[0] ?? { columns: [], rows: [] };
-}
+const whole = (wanted: string): string =>
+  `${wanted}\n| sort by LedgerSequence desc\n| project ${PROJECTION}`;
 
 function Count(props: { rows: number; hasMore: boolean; isLoading: boolean }) {
   const text = props.isLoading

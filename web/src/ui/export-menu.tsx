@@ -1,23 +1,24 @@
-/** A menu that hands rows to the browser as a file. */
+/** A menu that hands the result of a query to the browser as a file. */
 import { useState } from 'preact/hooks';
 import { asFailure } from '../api/failure';
-import type { Table } from '../api/kusto';
-import { download, EXPORTS, type ExportKind } from '../export';
+import { EXPORTS, type ExportKind, exportFile } from '../export';
 
 interface Props {
   name: string;
-  /** The rows, read when they are asked for. */
-  read: () => Promise<Table>;
+  /** Its result is the file, whole. */
+  csl: string;
+  /** What content is read for, where the query reads some. */
+  purpose?: string;
 }
 
 const KINDS = Object.keys(EXPORTS) as ExportKind[];
 
-export function ExportMenu({ name, read }: Props) {
+export function ExportMenu({ name, csl, purpose = '' }: Props) {
   const [trouble, setTrouble] = useState('');
   const run = async (kind: ExportKind) => {
     setTrouble('');
     try {
-      download(await read(), kind, name);
+      await exportFile(csl, kind, name, purpose);
     } catch (error) {
       setTrouble(asFailure(error).message);
     }
@@ -36,7 +37,7 @@ export function ExportMenu({ name, read }: Props) {
               run(kind);
             }}
           >
-            {EXPORTS[kind].name}
+            {EXPORTS[kind]}
           </button>
         ))}
       </div>

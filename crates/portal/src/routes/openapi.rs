@@ -119,6 +119,12 @@ fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
             let content: Map<String, Value> = export::MEDIA_TYPES.map(format).into_iter().collect();
             responses["200"] = json!({ "description": "The file.", "content": content });
         }
+        Answer::Bytes => {
+            responses["200"] = json!({
+                "description": "The bytes.",
+                "content": { "application/octet-stream": { "schema": { "type": "string" } } },
+            });
+        }
         Answer::Elsewhere => responses["303"] = json!({ "description": "Go to `Location`." }),
     }
     for (status, description, applies) in [

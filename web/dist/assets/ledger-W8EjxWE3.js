@@ -1,1 +1,0 @@
-import{K as e}from"./index-Baj2ABep.js";var t=(t,n,r)=>e(`/admin/v1/interactions/${encodeURIComponent(t)}/trail?last=${n}`,{signal:r});async function n(t,n){let r=new URLSearchParams;t&&r.set(`from`,t),n&&r.set(`to`,n);let{report:i}=await e(`/admin/v1/ledger/verify?${r}`,{method:`POST`});return i}export{n,t};
