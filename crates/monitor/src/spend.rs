@@ -26,7 +26,12 @@ pub struct Spend {
 
 impl Spend {
     /// Brings the gauge up to date. What cannot be asked leaves it as it was.
-    pub async fn refresh(&mut self, engine: &Arc<dyn kql::Engine>, metrics: &Metrics, now: Timestamp) {
+    pub async fn refresh(
+        &mut self,
+        engine: &Arc<dyn kql::Engine>,
+        metrics: &Metrics,
+        now: Timestamp,
+    ) {
         let this_hour = now.unix_micros().div_euclid(3_600_000_000);
         let from = match self.hours.last_key_value() {
             None => this_hour - WEEK_HOURS,
@@ -40,9 +45,12 @@ impl Spend {
             }
         };
         let rows = frame.rows.iter().filter_map(|row| match row.as_slice() {
-            [Value::String(subscription), Value::Long(hour), Value::Real(spent), Value::Real(last)] => {
-                Some((subscription.clone(), *hour, *spent, *last))
-            }
+            [
+                Value::String(subscription),
+                Value::Long(hour),
+                Value::Real(spent),
+                Value::Real(last),
+            ] => Some((subscription.clone(), *hour, *spent, *last)),
             _ => None,
         });
         self.take(from, this_hour, rows, metrics);
@@ -69,7 +77,8 @@ impl Spend {
             if spent <= SPENT_MIN {
                 continue;
             }
-            let before = self.hours.range(..this_hour).filter_map(|(_, sums)| sums.get(&subscription));
+            let before =
+                self.hours.range(..this_hour).filter_map(|(_, sums)| sums.get(&subscription));
             let usual = before.sum::<f64>() / WEEK_HOURS as f64;
             let ratio = if usual > 0.0 { (spent / usual).min(RATIO_MAX) } else { RATIO_MAX };
             metrics.set(Metric::SpendRatio, &[&subscription], ratio);
@@ -122,7 +131,8 @@ mod tests {
         assert_eq!(ratio(&metrics, "new"), Some(RATIO_MAX));
         assert_eq!(ratio(&metrics, "small"), None);
         for _ in 0..2 {
-            let again = [("steady".to_owned(), now - 1, 10.0, 0.0), ("steady".to_owned(), now, 40.0, 40.0)];
+            let again =
+                [("steady".to_owned(), now - 1, 10.0, 0.0), ("steady".to_owned(), now, 40.0, 40.0)];
             spend.take(now + 1 - READ_HOURS, now, again.into_iter(), &metrics);
             assert_eq!(ratio(&metrics, "steady"), Some(4.0));
         }

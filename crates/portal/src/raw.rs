@@ -73,13 +73,13 @@ pub(crate) async fn body(
             "say what it is read for in the header x-gatehouse-purpose, in 1 to 1,000 characters";
         return Err(Problem::new(403, detail));
     }
-    let records = Arc::clone(&portal.records);
+    let (records, side) = (Arc::clone(&portal.records), wanted.side);
     let found = tokio::task::spawn_blocking(move || search(&*records, interaction, &wanted));
     let found = found.await.map_err(|error| Problem::new(500, error.to_string()))??;
     if !found.is_whole {
         return Err(Problem::new(410, "its beginning is no longer kept in the ledger"));
     }
-    note(&portal, &caller, (&id, wanted.side), purpose).await?;
+    note(&portal, &caller, (&id, side), purpose).await?;
     let heads = [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CONTENT_DISPOSITION, "attachment"),
