@@ -1,5 +1,5 @@
 // A browser that notes whatever must not happen.
-import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -78,21 +78,22 @@ export class Browser {
   }
 }
 
+const FONTS = ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf', 'DejaVuSansMono.ttf'];
+
 /** A font configuration that knows the pinned font and no other: text is drawn, and the same everywhere. */
 function pinnedFonts() {
   const here = dirname(fileURLToPath(import.meta.url));
   const fonts = join(here, '../node_modules/dejavu-fonts-ttf/ttf');
   if (!existsSync(fonts)) throw new Error(`no fonts in ${fonts}: run npm install in web`);
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-fonts-'));
-  const alias = (family, font) =>
-    `<alias binding="same"><family>${family}</family><prefer><family>${font}</family></prefer></alias>`;
+  for (const name of FONTS) copyFileSync(join(fonts, name), join(folder, name));
   const file = join(folder, 'fonts.conf');
   writeFileSync(
     file,
     `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
-<dir>${fonts}</dir><cachedir>${folder}</cachedir>
-${alias('sans-serif', 'DejaVu Sans')}${alias('system-ui', 'DejaVu Sans')}
-${alias('monospace', 'DejaVu Sans Mono')}${alias('serif', 'DejaVu Serif')}</fontconfig>`,
+<dir>${folder}</dir><cachedir>${folder}</cachedir>
+<alias binding="same"><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
+</fontconfig>`,
   );
   return file;
 }

@@ -1,4 +1,5 @@
 /** How the gateway is set up: every value with who said so, and the versions of the desired state. */
+import '../style/detail.css';
 import { type Origin, readSettings, type Setting } from '../api/state';
 import { useLoad } from '../load';
 import { param, setParams } from '../location';
@@ -55,7 +56,8 @@ function Configuration() {
   if (found.failure) return <Failed failure={found.failure} again={found.again} />;
   if (!found.value) return <Loading />;
   const [text, origin] = [param('q'), param('set')];
-  const rows = found.value.settings.filter((setting) => isWanted(setting, text, origin));
+  const all = found.value.settings.flatMap(spread);
+  const rows = all.filter((setting) => isWanted(setting, text, origin));
   return (
     <div class="stack">
       <div class="filters">
@@ -99,6 +101,21 @@ function Configuration() {
         )}
       </Panel>
     </div>
+  );
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+/** A list of objects value by value, each with its place, such as `backends[0].id`. */
+function spread(setting: Setting): Setting[] {
+  const { path, value } = setting;
+  if (Array.isArray(value)) {
+    if (!value.some(isObject)) return [setting];
+    return value.flatMap((one, at) => spread({ ...setting, path: `${path}[${at}]`, value: one }));
+  }
+  if (!isObject(value) || Object.keys(value).length === 0) return [setting];
+  return Object.entries(value).flatMap(([name, one]) =>
+    spread({ ...setting, path: `${path}.${name}`, value: one }),
   );
 }
 

@@ -21,7 +21,10 @@ export function ChangesOf({ version, from, title }: Props) {
   return (
     <Panel
       title={`Version ${version} ${title}`}
-      note={found.value && `${format.number(changes.length)} changes`}
+      note={
+        found.value &&
+        `${format.number(changes.length)} ${changes.length === 1 ? 'change' : 'changes'}`
+      }
     >
       {found.failure && <Failed failure={found.failure} again={found.again} />}
       {!found.value && !found.failure && <Loading />}
