@@ -64,8 +64,7 @@ impl Spend {
         rows: impl Iterator<Item = (String, i64, f64, f64)>,
         metrics: &Metrics,
     ) {
-        self.hours.split_off(&from);
-        self.hours = self.hours.split_off(&(this_hour - WEEK_HOURS));
+        self.hours.retain(|hour, _| (this_hour - WEEK_HOURS..from).contains(hour));
         self.hours.entry(this_hour).or_default();
         let mut last: HashMap<String, f64> = HashMap::new();
         for (subscription, hour, spent, within_the_last_hour) in rows {
