@@ -86,6 +86,10 @@ impl Operations for Nothing {
         CounterList::default()
     }
 
+    async fn settings(&self) -> crate::SettingList {
+        crate::SettingList::default()
+    }
+
     async fn alerts(&self) -> AlertList {
         AlertList::default()
     }
@@ -113,7 +117,7 @@ impl Records for Nothing {
         Ok(())
     }
 
-    fn verify(&self) -> Result<Value, Problem> {
+    fn verify(&self, _: &crate::Part) -> Result<Value, Problem> {
         Ok(Value::Null)
     }
 }
