@@ -141,13 +141,17 @@ impl Authenticator for Credulous {
 /// This state, which a file holds.
 pub(crate) async fn control(decree: Decree) -> Control {
     let folder = tempfile::TempDir::new().expect("a folder");
+    control_in(folder.path(), None, decree).await
+}
+
+async fn control_in(folder: &Path, place: Option<control::Place>, decree: Decree) -> Control {
     let config = ledger::LedgerConfig { segment_bytes: 1 << 20, ..Default::default() };
     let now = || event::Timestamp::from_unix_micros(1);
     // What was opened stays open when its folder goes.
-    let (ledger, _) = ledger::Ledger::open(folder.path(), config, now).expect("a ledger");
+    let (ledger, _) = ledger::Ledger::open(folder, config, now).expect("a ledger");
     let settings = control::Settings {
-        place: None,
-        cache_file: folder.path().join("control.json"),
+        place,
+        cache_file: folder.join("control.json"),
         versions_max: 1,
         poll: std::time::Duration::from_secs(1),
     };
@@ -156,8 +160,12 @@ pub(crate) async fn control(decree: Decree) -> Control {
 
 /// A portal over this state.
 async fn portal_with(decree: Decree) -> Router {
+    portal_over(control(decree).await)
+}
+
+fn portal_over(control: Control) -> Router {
     let sign_in = SignIn::new(SignInSettings::default(), SignInWiring::default()).expect("valid");
-    portal_of(vec![Box::new(Credulous)], sign_in, control(decree).await, Arc::new(|_| {}))
+    portal_of(vec![Box::new(Credulous)], sign_in, control, Arc::new(|_| {}))
 }
 
 /// A portal that these credentials open.
