@@ -29,6 +29,8 @@ struct Section {
     meaning: String,
     /// Its schema.
     schema: Value,
+    /// What its fields are by default here, where that is not what they are elsewhere.
+    given: Value,
 }
 
 /// What a field is.
@@ -43,7 +45,12 @@ pub(super) fn render() -> String {
     let root = schemars::schema_for!(Config).to_value();
     let mut page = title("Configuration", "configuration");
     page.push_str(INTRODUCTION);
-    let top = Section { path: String::new(), meaning: String::new(), schema: root.clone() };
+    let top = Section {
+        path: String::new(),
+        meaning: String::new(),
+        schema: root.clone(),
+        given: Value::Null,
+    };
     page.push_str(&section(&root, &top));
     page
 }
@@ -58,17 +65,19 @@ fn section(root: &Value, section: &Section) -> String {
             path => format!("{path}.{name}"),
         };
         let meaning = field["description"].as_str().unwrap_or_default();
+        let given = Some(&section.given[name]).filter(|given| !given.is_null());
+        let given = given.unwrap_or(&field["default"]);
         match shape(root, field) {
             Shape::Section { schema, is_list } => {
                 let path = if is_list { format!("{path}[]") } else { path };
                 let mut meaning = meaning.to_owned();
-                if is_list || field["default"].is_null() {
-                    let _ = write!(meaning, " Default: {}.", default(name, field));
+                if is_list || given.is_null() {
+                    let _ = write!(meaning, " Default: {}.", default(name, given));
                 }
-                inner.push(Section { path, meaning, schema });
+                inner.push(Section { path, meaning, schema, given: given.clone() });
             }
             Shape::Value { name: type_name, choices } => {
-                let default = default(name, field);
+                let default = default(name, given);
                 let meaning = cell(&format!("{meaning}{choices}"));
                 let _ = writeln!(rows, "| `{path}` | {type_name} | {default} | {meaning} |");
             }
@@ -149,8 +158,8 @@ fn type_name(schema: &Value) -> &str {
     }
 }
 
-fn default(name: &str, field: &Value) -> String {
-    match &field["default"] {
+fn default(name: &str, given: &Value) -> String {
+    match given {
         Value::Null => "none".to_owned(),
         Value::String(text) if text.is_empty() => "empty".to_owned(),
         Value::String(text) => format!("`{}`", cell(text)),
