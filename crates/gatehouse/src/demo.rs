@@ -40,6 +40,7 @@ struct Demo {
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     let level = if arguments.script { "error" } else { "warn" };
     let log = serve::start_log(&LogConfig { level: level.into(), json: false })?;
+    serve::keep_memory_out_of_dumps();
     serve::runtime()?.block_on(async {
         let demo = Demo::start(arguments, log).await?;
         if let Some(file) = &arguments.write_env {
