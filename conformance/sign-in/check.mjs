@@ -60,7 +60,7 @@ identity:
 sign_in:
   public_url: ${base}
   clients: [{ provider: staff, client_id: portal, client_secret: { file: client-secret } }]
-  break_glass: { name: ops, password_hash: { file: hash }, lasting_s: 3 }
+  break_glass: { name: ops, password_hash: { file: hash }, lasting_s: 8 }
 `);
 const serving = spawn(GATEHOUSE, ['serve', '--config', config], {
   env: { ...process.env, AZURE_OPENAI_API_KEY: 'none' }, stdio: ['ignore', 'ignore', 'pipe'],
@@ -170,7 +170,7 @@ try {
     await second.getByRole('button', { name: 'Sign in with the local account' }).click();
     await second.getByRole('navigation', { name: 'Screens' }).waitFor();
     assert.deepEqual((await me(second)).roles, ['administrator', 'operator']);
-    await second.waitForTimeout(3500);
+    await second.waitForTimeout(8500);
     await second.getByRole('link', { name: 'Backends' }).click();
     await second.getByText('Your session has ended').waitFor();
     await second.context().close();
