@@ -251,7 +251,7 @@ impl Verifier<'_> {
         if first {
             self.report.first_sequence = sequence;
             let expected = self.head.map_or(sequence, |head| head.first_sequence);
-            if sequence > expected && !self.report.is_part {
+            if sequence > expected && !self.report.is_part && !self.has_moved_on(sequence) {
                 let text = format!("sequences {expected} to {} are missing", sequence - 1);
                 self.find(FindingKind::Missing, path, 0, expected, text);
             }
@@ -267,6 +267,15 @@ impl Verifier<'_> {
             self.find(FindingKind::Damaged, path, 128, sequence, text);
         }
         self.outcomes.restart(&header.open);
+    }
+
+    /// A live writer gave up what lies before since the head was read: start again.
+    fn has_moved_on(&mut self, sequence: u64) -> bool {
+        let head = File::open(head::path(self.dir)).and_then(|file| head::read(&file));
+        let newest = head.ok().and_then(|slots| slots.newest);
+        let has_moved = newest.is_some_and(|head| head.first_sequence >= sequence);
+        self.overtaken |= self.report.is_live && has_moved;
+        self.overtaken
     }
 
     fn check_next(&mut self, segment: &Opened, next: &Opened, end: Position) {

@@ -34,8 +34,11 @@ impl Span {
         } else {
             files.iter().map(|path| Begin::read(path)).collect()
         };
-        let begins_before =
-            |head: &Option<Begin>, place| head.as_ref().is_some_and(|begin| begin.is_before(place));
+        // Commits of one instant may lie in two segments: both are walked.
+        let begins_before = |head: &Option<Begin>, place| {
+            let is_same = |begin: &Begin| begin.written_at.map(Place::Time) == Some(place);
+            head.as_ref().is_some_and(|begin| begin.is_before(place) && !is_same(begin))
+        };
         let first = self.from.map_or(0, |place| {
             heads.iter().rposition(|head| begins_before(head, place)).unwrap_or(0)
         });
