@@ -39,7 +39,7 @@ def main(folder: pathlib.Path) -> int:
             failed += 1
             print(f"FAIL admin {case.get('name')}: {wrong[0].get('type') or wrong[0].tag}")
             for element in wrong:
-                print(element.get("message") or element.text, file=sys.stderr)
+                print(element.get("message"), element.text or "", file=sys.stderr)
         elif case.find("skipped") is None:
             passed += 1
             print(f"ok admin {case.get('name')}")

@@ -50,7 +50,7 @@ impl Records for LedgerRecords {
     fn verify(&self, part: &Part) -> Result<Value, Problem> {
         let place = |text: &Option<String>| {
             let text = text.as_deref().filter(|text| !text.is_empty());
-            text.map(audit::place).transpose().map_err(|why| Problem::new(400, why))
+            text.map(audit::place).transpose().map_err(|why| Problem::new(422, why))
         };
         let span = Span { from: place(&part.from)?, to: place(&part.to)? };
         let report = ledger::verify_span(&self.folder, &span, |_| {});

@@ -65,7 +65,7 @@ pub(crate) async fn body(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let interaction: InteractionId = id.parse().map_err(|_| {
-        Problem::new(400, "the path holds no id of an interaction: see CorrelationId")
+        Problem::new(404, "the path holds no id of an interaction: see CorrelationId")
     })?;
     let purpose = purpose(&headers);
     if purpose.trim().is_empty() || purpose.chars().count() > PURPOSE_CHARS_MAX {

@@ -67,6 +67,11 @@ fn dashboards_have_ids_and_panels_with_queries() {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn skipped() {
+    eprintln!("skipped: promtool is not on this machine (Debian's package `prometheus` has it)");
+}
+
 #[test]
 fn prometheus_loads_the_rules_and_the_configuration() {
     for arguments in
@@ -75,10 +80,7 @@ fn prometheus_loads_the_rules_and_the_configuration() {
         let folder = deploy().join("prometheus");
         let run = Command::new("promtool").args(arguments).current_dir(folder).output();
         let Ok(run) = run else {
-            eprintln!(
-                "skipped: promtool is not on this machine (Debian's package `prometheus` has it)"
-            );
-            return;
+            return skipped();
         };
         let said = String::from_utf8_lossy(&run.stderr);
         assert!(run.status.success(), "{arguments:?}: {said}");
@@ -100,10 +102,7 @@ fn prometheus_reads_what_is_exported() {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut child) = child else {
-        eprintln!(
-            "skipped: promtool is not on this machine (Debian's package `prometheus` has it)"
-        );
-        return;
+        return skipped();
     };
     // It reads the older text format, which has no end mark.
     let text = metrics.text().replace("# EOF\n", "");
