@@ -6,15 +6,14 @@ Prints `ok NAME` or `FAIL NAME: reason` per check and exits 1 if one failed.
 import datetime
 import json
 import os
-import subprocess
 import sys
-import time
 
 # Nothing is fetched: prices and vocabularies are those of the package.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 import litellm
 import openai
+from checks import check, kql, status
 from langchain_openai import AzureChatOpenAI, AzureOpenAIEmbeddings, ChatOpenAI, OpenAIEmbeddings
 
 ENDPOINT = os.environ["GATEHOUSE_ENDPOINT"]
@@ -27,39 +26,6 @@ os.environ["TIKTOKEN_CACHE_DIR"] = os.path.join(
     os.path.dirname(litellm.__file__), "litellm_core_utils", "tokenizers")
 litellm.telemetry = False
 litellm.suppress_debug_info = True
-failures = 0
-
-
-def check(name):
-    """Runs a check at once and prints how it went."""
-
-    def run(function):
-        global failures
-        try:
-            function()
-            print(f"ok {name}", flush=True)
-        except Exception as error:  # a check that fails in any way is a failed check
-            failures += 1
-            print(f"FAIL {name}: {type(error).__name__}: {str(error)[:500]}", flush=True)
-
-    return run
-
-
-def kql(query, rows=1):
-    """Asks for recorded rows until there are enough: a row may take a second to be queryable."""
-    for _ in range(50):
-        answer = subprocess.run(
-            [os.environ["GATEHOUSE"], "query", "--config", os.environ["GATEHOUSE_CONFIG"],
-             "--purpose", "conformance", "--output", "json", query],
-            capture_output=True, text=True,
-        )
-        if answer.returncode != 0:
-            raise AssertionError(answer.stderr)
-        found = json.loads(answer.stdout)
-        if len(found) >= rows:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{len(found)} rows instead of {rows} for {query}")
 
 
 def interactions(prompt, rows=1):
@@ -183,4 +149,4 @@ for label, (provider, access) in LITELLM.items():
                         lambda: complete(prompt, extra_headers=THROTTLED, max_retries=2))
 
 
-sys.exit(1 if failures else 0)
+sys.exit(status())

@@ -23,4 +23,4 @@ if [ ! -x "$venv/bin/python" ] || [ ! -e "$venv/ready" ]; then
 fi
 # The provider lies beside the modules it imports.
 cp "$here/provider.mjs" "$modules/provider.mjs"
-PROVIDER="$modules/provider.mjs" "$venv/bin/python" "$here/check.py"
+PROVIDER="$modules/provider.mjs" PYTHONPATH="$here/.." "$venv/bin/python" "$here/check.py"

@@ -19,26 +19,11 @@ from azure.core.exceptions import HttpResponseError
 from azure.kusto.data import ClientRequestProperties, KustoClient, KustoConnectionStringBuilder
 from azure.kusto.data.exceptions import KustoApiError, KustoServiceError, KustoMultiApiError
 from azure.monitor.query import LogsBatchQuery, LogsQueryClient, LogsQueryStatus
+from checks import check, status
 
 HOST, PORT = os.environ["GATEHOUSE_ADMIN"].rsplit(":", 1)
 TOKEN = os.environ["GATEHOUSE_TOKEN"]
 SECURE = f"https://localhost:{tls.front((HOST, int(PORT)), CERTIFICATE)}"
-failures = 0
-
-
-def check(name):
-    """Runs a check at once and prints how it went."""
-
-    def run(function):
-        global failures
-        try:
-            function()
-            print(f"ok {name}", flush=True)
-        except Exception as error:  # a check that fails in any way is a failed check
-            failures += 1
-            print(f"FAIL {name}: {type(error).__name__}: {str(error)[:500]}", flush=True)
-
-    return run
 
 
 def properties(**options):
@@ -208,4 +193,4 @@ def _():
 
 
 os.unlink(CERTIFICATE)
-sys.exit(1 if failures else 0)
+sys.exit(status())

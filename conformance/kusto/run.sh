@@ -15,7 +15,7 @@ GATEHOUSE_ADMIN=$(awk '/^admin:/ { found = 1 } found && /listen:/ { print $2; ex
 GATEHOUSE_TOKEN=$(cat "$settings/admin-token")
 export GATEHOUSE_ADMIN GATEHOUSE_TOKEN
 failed=0
-"$venv/bin/python" "$here/check.py" || failed=1
+PYTHONPATH="$here/.." "$venv/bin/python" "$here/check.py" || failed=1
 if ! command -v node >/dev/null; then
     echo "skip kusto node: node is not installed"
     exit $failed

@@ -19,6 +19,7 @@ import threading
 import time
 
 import openai
+from checks import check, status
 
 GATEHOUSE = os.environ["GATEHOUSE"]
 WORK = pathlib.Path(sys.argv[1])
@@ -38,22 +39,6 @@ SIMULATE = {
 # What goes to any instance, with the deployment that it calls before the trouble.
 BALANCED = {"chat": "gpt-4o-mini", "stream": "gpt-4o-mini", "response": "gpt-4o-mini",
             "embeddings": "text-embedding-3-small", "completion": "gpt-35-turbo-instruct"}
-failures = 0
-
-
-def check(name):
-    """Runs a check at once and prints how it went."""
-
-    def run(function):
-        global failures
-        try:
-            function()
-            print(f"ok {name}", flush=True)
-        except Exception as error:  # a check that fails in any way is a failed check
-            failures += 1
-            print(f"FAIL {name}: {type(error).__name__}: {str(error)[:800]}", flush=True)
-
-    return run
 
 
 def gatehouse(*arguments):
@@ -301,4 +286,4 @@ try:
 finally:
     system.stop()
 
-sys.exit(1 if failures else 0)
+sys.exit(status())

@@ -17,4 +17,4 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # The runner lies beside the modules it imports.
 cp "$here/calls.mjs" "$modules/pool-calls.mjs"
-"$venv/bin/python" "$here/check.py" "$work" "$modules/pool-calls.mjs"
+PYTHONPATH="$here/.." "$venv/bin/python" "$here/check.py" "$work" "$modules/pool-calls.mjs"

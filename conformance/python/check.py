@@ -6,12 +6,12 @@ Prints `ok NAME` or `FAIL NAME: reason` per check and exits 1 if one failed.
 import io
 import json
 import os
-import subprocess
 import sys
 import time
 import wave
 
 import openai
+from checks import check, kql, status
 
 ENDPOINT = os.environ["GATEHOUSE_ENDPOINT"]
 KEY = os.environ["GATEHOUSE_KEY"]
@@ -22,39 +22,6 @@ azure = openai.AzureOpenAI(
     websocket_base_url=ENDPOINT.replace("http://", "ws://") + "/openai",
 )
 plain = openai.OpenAI(base_url=ENDPOINT + "/openai/v1/", api_key=KEY, max_retries=0)
-failures = 0
-
-
-def check(name):
-    """Runs a check at once and prints how it went."""
-
-    def run(function):
-        global failures
-        try:
-            function()
-            print(f"ok {name}", flush=True)
-        except Exception as error:  # a check that fails in any way is a failed check
-            failures += 1
-            print(f"FAIL {name}: {type(error).__name__}: {str(error)[:500]}", flush=True)
-
-    return run
-
-
-def kql(query, rows=1):
-    """Asks for recorded rows until there are enough: a row may take a second to be queryable."""
-    for _ in range(50):
-        answer = subprocess.run(
-            [os.environ["GATEHOUSE"], "query", "--config", os.environ["GATEHOUSE_CONFIG"],
-             "--purpose", "conformance", "--output", "json", query],
-            capture_output=True, text=True,
-        )
-        if answer.returncode != 0:
-            raise AssertionError(answer.stderr)
-        found = json.loads(answer.stdout)
-        if len(found) >= rows:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{len(found)} rows instead of {rows} for {query}")
 
 
 def wav(seconds=1):
@@ -363,4 +330,4 @@ def _():
                 assert numbers == list(range(len(numbers))), numbers
 
 
-sys.exit(1 if failures else 0)
+sys.exit(status())

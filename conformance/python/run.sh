@@ -5,4 +5,4 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../start.sh"
 . "$here/../packages.sh"
 python_packages "$here"
-"$venv/bin/python" "$here/check.py"
+PYTHONPATH="$here/.." "$venv/bin/python" "$here/check.py"
