@@ -42,7 +42,8 @@ pub(crate) fn test(arguments: &Arguments) -> anyhow::Result<()> {
     };
     shell::print(&format!("conformance: {outside}"));
     rust?;
-    ensure!(outside.failed == 0, "{} conformance checks failed: see above", outside.failed);
+    let failed = outside.failed.len();
+    ensure!(failed == 0, "{failed} conformance checks failed: see above");
     Ok(())
 }
 

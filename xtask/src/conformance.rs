@@ -11,17 +11,19 @@ use anyhow::{Context, ensure};
 
 use crate::shell;
 
-/// How many checks did what.
-#[derive(Clone, Copy, Debug, Default)]
+/// How many checks did what, and the lines of those that failed.
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) passed: u32,
-    pub(crate) failed: u32,
-    pub(crate) skipped: u32,
+    passed: usize,
+    pub(crate) failed: Vec<String>,
+    skipped: usize,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+        let failed = self.failed.len();
+        write!(f, "{} passed, {failed} failed, {} skipped", self.passed, self.skipped)?;
+        self.failed.iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 
@@ -30,7 +32,7 @@ pub(crate) fn build_and_run() -> anyhow::Result<()> {
     shell::run(&mut shell::cargo(&["build", "--package", "gatehouse"]))?;
     let tally = run()?;
     shell::print(&format!("conformance: {tally}"));
-    ensure!(tally.failed == 0, "{} checks failed: see above", tally.failed);
+    ensure!(tally.failed.is_empty(), "{} checks failed: see above", tally.failed.len());
     Ok(())
 }
 
@@ -83,12 +85,14 @@ fn add(tally: &mut Tally, script: &Path) -> anyhow::Result<()> {
     if !output.status.success() {
         shell::say(&String::from_utf8_lossy(&output.stderr));
     }
-    let passed = text.lines().filter(|line| line.starts_with("ok ")).count();
-    let failed = text.lines().filter(|line| line.starts_with("FAIL ")).count();
-    let skipped = text.lines().filter(|line| line.starts_with("skip ")).count();
-    let crashed = !output.status.success() && failed == 0 || passed + failed + skipped == 0;
-    tally.passed += u32::try_from(passed)?;
-    tally.failed += u32::try_from(failed)? + u32::from(crashed);
-    tally.skipped += u32::try_from(skipped)?;
+    let lines = |start| text.lines().filter(move |line| line.starts_with(start));
+    let (passed, skipped) = (lines("ok ").count(), lines("skip ").count());
+    let failed: Vec<_> = lines("FAIL ").map(str::to_owned).collect();
+    if failed.is_empty() && (!output.status.success() || passed + skipped == 0) {
+        tally.failed.push(format!("FAIL {}: it broke off", script.display()));
+    }
+    tally.passed += passed;
+    tally.failed.extend(failed);
+    tally.skipped += skipped;
     Ok(())
 }

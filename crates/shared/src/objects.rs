@@ -97,6 +97,8 @@ struct Index {
 struct Pending {
     known: Option<Arc<Known>>,
     sequence: u64,
+    /// It is gone, or made anew after it was: what the snapshot has of it is over.
+    is_over: bool,
 }
 
 impl Objects {
@@ -287,19 +289,19 @@ impl Objects {
     /// error if they cannot all be told.
     pub async fn owned(&self, owner: &str, kind: &str) -> Result<Vec<Owned>, Error> {
         // Memory is looked at before the snapshot: what moves over in between is then in both.
-        let (mut owned, gone) = self.inner.index().pending_of(owner, kind);
-        let kept = {
+        let (mut owned, over) = self.inner.index().pending_of(owner, kind);
+        let mut kept = {
             let (owner, kind) = (owner.to_owned(), kind.to_owned());
             let read = move |snapshot: &Snapshot| {
                 snapshot.read(|read| table::owned(read, &owner, &kind, LISTED_MAX))
             };
             self.blocking(read).await?
         };
-        owned.extend(kept);
         if let Some(directory) = self.inner.directory.get() {
-            owned.extend(directory.owned(owner, kind).await?);
+            kept.extend(directory.owned(owner, kind).await?);
         }
-        owned.retain(|object| !gone.contains(&object.id));
+        kept.retain(|object| !over.contains(&object.id));
+        owned.extend(kept);
         // One that several know of is there since the first of them knew.
         owned.sort_unstable_by(|one, two| (&one.id, one.made_at).cmp(&(&two.id, two.made_at)));
         owned.dedup_by(|later, first| later.id == first.id);
@@ -377,7 +379,8 @@ impl Index {
             self.cache.remove(id);
             return;
         }
-        self.pending.insert(id.to_owned(), Pending { known, sequence });
+        let is_over = known.is_none() || self.pending.get(id).is_some_and(|before| before.is_over);
+        self.pending.insert(id.to_owned(), Pending { known, sequence, is_over });
         self.by_sequence.entry(sequence).or_default().push(id.to_owned());
     }
 
@@ -395,25 +398,22 @@ impl Index {
         }
     }
 
-    /// The owner's objects that are pending, and the ids of all that are gone.
+    /// The owner's objects that are pending, and the ids of all of which the snapshot's word is over.
     fn pending_of(&self, owner: &str, kind: &str) -> (Vec<Owned>, HashSet<String>) {
-        let (mut made, mut gone) = (Vec::new(), HashSet::new());
+        let (mut made, mut over) = (Vec::new(), HashSet::new());
         for (id, pending) in &self.pending {
-            match &pending.known {
-                Some(known) if known.owner == owner && known.kind == kind => {
-                    made.push(Owned {
-                        made_at: known.made_at,
-                        id: id.clone(),
-                        backend_id: known.backend_id.clone(),
-                    });
-                }
-                Some(_) => {}
-                None => {
-                    gone.insert(id.clone());
-                }
+            if let Some(known) = &pending.known
+                && known.owner == owner
+                && known.kind == kind
+            {
+                let (made_at, backend_id) = (known.made_at, known.backend_id.clone());
+                made.push(Owned { made_at, id: id.clone(), backend_id });
+            }
+            if pending.is_over {
+                over.insert(id.clone());
             }
         }
-        (made, gone)
+        (made, over)
     }
 
     fn pending_changes(&self) -> Vec<Change> {

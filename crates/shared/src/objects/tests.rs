@@ -133,6 +133,14 @@ proptest! {
     }
 }
 
+#[test]
+fn an_id_that_was_given_up_is_its_next_owners_alone() {
+    let steps = [Step::Make(1, 0), Step::Settle, Step::Forget(1), Step::Make(1, 1), Step::Settle];
+    let again = [Step::Forget(1), Step::Make(1, 1), Step::Restart];
+    let steps = steps.into_iter().chain(again).collect();
+    tokio::runtime::Runtime::new().unwrap().block_on(check(steps));
+}
+
 #[tokio::test]
 async fn the_first_owner_of_an_id_keeps_it() {
     let dir = tempfile::tempdir().unwrap();
