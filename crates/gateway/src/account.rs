@@ -7,7 +7,7 @@ use event::{Charges, Frame, Outcome, Timestamp};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use openai::{AnswerPeek, AnswerPeeker, PathIds, Usage};
-use policy::{CallKey, Estimate, Exceeded, Grant, Measure, Meter, Used};
+use policy::{Applied, CallKey, Estimate, Exceeded, Grant, Measure, Meter, Used};
 use shared::Reservation;
 
 use crate::asked::Asked;
@@ -22,6 +22,11 @@ const COUNTED_HERE_BYTES_MAX: u64 = 4 << 10;
 const COUNTED_BYTES_MAX: u64 = 8 << 20;
 /// The most that such a body is taken to need.
 const UNCOUNTED_TOKENS_MAX: u64 = 128_000;
+/// A prompt is not counted beforehand while its limits have room for so many like it, each token taken
+/// for one byte: counting costs more than all else that is done for the call.
+const AMPLE: u64 = 64;
+/// What stands in a body whose tokens may be more than its bytes.
+const MEDIA: [&[u8]; 4] = [b"\"image", b"\"input_", b"\"file", b"\"audio"];
 
 /// The account of one exchange; empty where nothing is limited.
 #[derive(Default)]
@@ -29,7 +34,10 @@ pub(crate) struct Account {
     reservation: Option<Reservation>,
     /// Model named by the request, for the price of an answer that names none.
     model: String,
+    /// What the prompt is taken to need; a quarter of its bytes where it was not counted.
     prompt_tokens: u64,
+    /// What was set aside for the prompt beyond that.
+    surplus: u64,
     peeker: Option<AnswerPeeker>,
     /// Status of the answer that was passed on.
     status: Option<u16>,
@@ -73,8 +81,8 @@ impl Exchange {
             let is_text = matches!(asked.target.kind.as_str(), "chat" | "completion");
             let assumed = if is_text { None } else { Some(0) };
             estimate.completion_tokens_max = asked.output_tokens_max.or(assumed);
-            self.estimate(parts, asked, stored, &mut estimate).await;
-            self.account.prompt_tokens = estimate.prompt_tokens;
+            self.estimate(parts, asked, (stored, &applied), &mut estimate).await;
+            self.account.prompt_tokens = estimate.prompt_tokens - self.account.surplus;
             self.account.model = asked.deployment().to_owned();
         }
         let reserved = self.gateway.limiter.reserve(applied, &estimate, now()).await;
@@ -84,10 +92,10 @@ impl Exchange {
 
     /// What the call is expected to use.
     async fn estimate(
-        &self,
+        &mut self,
         parts: &Parts,
         asked: &Asked,
-        stored: &Stored,
+        (stored, applied): (&Stored, &[Applied]),
         estimate: &mut Estimate,
     ) {
         let bytes = stored.bytes();
@@ -104,7 +112,14 @@ impl Exchange {
                 .is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/"))
         });
         if bytes > 0 && !is_form {
-            estimate.prompt_tokens = self.count_prompt(asked, stored).await;
+            let is_ample = stored.memory().is_some_and(|body| is_text_alone(body))
+                && self.gateway.limiter.has_room(applied, bytes.saturating_mul(AMPLE), now());
+            if is_ample {
+                self.account.surplus = bytes - bytes / 4;
+                estimate.prompt_tokens = bytes;
+            } else {
+                estimate.prompt_tokens = self.count_prompt(asked, stored).await;
+            }
         }
         let rules = &self.live.rules;
         let meter = Meter { model: asked.deployment(), ..Meter::default() };
@@ -209,14 +224,16 @@ impl Exchange {
         let Some(reservation) = self.account.reservation.take() else { return };
         let peek = self.account.peeker.take().map(AnswerPeeker::finish).unwrap_or_default();
         let (status, prompt_tokens) = (self.account.status, self.account.prompt_tokens);
+        let mut reserved = reservation.reserved();
+        reserved.tokens = reserved.tokens.saturating_sub(self.account.surplus);
         let used = match status {
             _ if !self.account.is_recorded => Used::default(),
             Some(200..400) => {
                 let model = peek.model.as_deref().unwrap_or(&self.account.model);
-                self.used(&peek, meter(&peek, model), prompt_tokens, reservation.reserved())
+                self.used(&peek, meter(&peek, model), prompt_tokens, reserved)
             }
             // Nobody waited for the answer: what it cost is not known.
-            None if outcome == Outcome::ClientGone => reservation.reserved(),
+            None if outcome == Outcome::ClientGone => reserved,
             // What failed costs nothing, but the backend was called.
             _ => Used { calls: 1, ..Used::default() },
         };
@@ -261,6 +278,11 @@ impl Exchange {
     pub(crate) fn settled_frame(&mut self) -> Option<Frame> {
         self.account.charges.take().map(|charges| self.recorder.charges(charges))
     }
+}
+
+/// A prompt of text, of which a token is a byte at least.
+fn is_text_alone(body: &[u8]) -> bool {
+    !MEDIA.iter().any(|name| memchr::memmem::find(body, name).is_some())
 }
 
 pub(crate) fn too_long(wanted: u64, most: u64) -> String {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 
 use super::load::{Load, request};
 use super::process::Process;
@@ -17,6 +17,8 @@ use crate::shell;
 /// the first end.
 const TOKENS: u32 = 40;
 const PACE: &str = "x-sim-fault: drip=200/1500\r\n";
+/// Threads that open streams.
+const OPENERS: usize = 16;
 /// How long the open streams are watched.
 const WATCHED: Duration = Duration::from_secs(10);
 /// Longest wait for one more piece of a stream.
@@ -49,10 +51,7 @@ pub(crate) fn measure(
         Command::new("prlimit").args(["--pid", &std::process::id().to_string(), &wanted]).status();
     let memory_before = process.memory_bytes()?;
     let text = request(load.key, TOKENS, PACE);
-    let mut open = Vec::with_capacity(streams);
-    for number in 0..streams {
-        open.push(begin(port, &text).with_context(|| format!("stream {number} of {streams}"))?);
-    }
+    let open = begin_all(port, &text, streams)?;
     let (cpu, began) = (process.cpu(|_| true)?, Instant::now());
     std::thread::sleep(WATCHED);
     let busy = process.cpu(|_| true)?.saturating_sub(cpu);
@@ -64,6 +63,25 @@ pub(crate) fn measure(
     let whole =
         open.into_iter().filter_map(|stream| is_whole(stream).ok()).filter(|is| *is).count();
     Ok(Crowd { streams, memory_before, memory_open, load: share, whole })
+}
+
+/// Several at a time, so that the last has begun before the first ends.
+fn begin_all(port: u16, text: &str, streams: usize) -> anyhow::Result<Vec<TcpStream>> {
+    let some = |first: usize| {
+        let numbers = (first..streams).step_by(OPENERS);
+        let begun = numbers.map(|number| {
+            begin(port, text).with_context(|| format!("stream {number} of {streams}"))
+        });
+        begun.collect::<anyhow::Result<Vec<_>>>()
+    };
+    std::thread::scope(|scope| {
+        let openers: Vec<_> = (0..OPENERS).map(|first| scope.spawn(move || some(first))).collect();
+        let mut open = Vec::with_capacity(streams);
+        for opener in openers {
+            open.extend(opener.join().map_err(|_| anyhow!("a thread that opens streams died"))??);
+        }
+        Ok(open)
+    })
 }
 
 fn begin(port: u16, text: &str) -> anyhow::Result<TcpStream> {

@@ -222,6 +222,32 @@ async fn a_stream_without_usage_is_estimated_and_marked_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_is_counted_beforehand_only_where_room_is_scarce_or_it_holds_more_than_text() {
+    let backend = simulator().await;
+    let picture = r#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/b.png"}}]}]}"#;
+    let bytes = u64::try_from(HELLO.len()).unwrap();
+    for (per_minute, body, want) in [
+        (100_000, HELLO, bytes..=bytes),
+        (bytes * 64 - 1, HELLO, 8..=10),
+        (100_000, picture, 765..=800),
+    ] {
+        let limit = LimitConfig {
+            tokens_per_minute: Some(per_minute),
+            completion_tokens_assumed: 100,
+            ..LimitConfig::default()
+        };
+        let world = world(&[backend.url()], by(limit)).await;
+        let answer = world.post(CHAT, body).await;
+        assert_eq!(answer.status, 200);
+        let story = world.ended(1).await.remove(0);
+        let [reserved, settled] = &story.charges[..] else { panic!("{:?}", story.charges) };
+        let prompt = reserved.charges[0].amount - 100;
+        assert!(want.contains(&prompt), "{prompt} of {per_minute}: {body}");
+        assert_eq!(settled.charges[0].amount, total_tokens(&answer));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn calls_in_flight_are_limited_and_let_go_when_they_end_or_are_left() {
     let go = Arc::new(Semaphore::new(0));
     let waiting = {

@@ -11,9 +11,14 @@ use memchr::memmem;
 /// Longest event looked into; a longer one passes as it is.
 pub const USAGE_EVENT_BYTES_MAX: usize = 256 * 1024;
 
+/// What nearly every event ends with: what stands last in the text stands at its top level.
+const PLAIN_END: &[u8] = b",\"usage\":null}\n\n";
+
 /// Filters one stream, in pieces cut anywhere.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct UsageFilter {
+    /// Finds the member's name; made once, since that takes longer than to look through an event.
+    name: memmem::Finder<'static>,
     /// The beginning of an event whose end has not come.
     held: Vec<u8>,
     /// The event is longer than is looked into; its rest passes.
@@ -32,6 +37,19 @@ enum Verdict {
     Keep,
     Cut(Range<usize>),
     Drop,
+}
+
+impl Default for UsageFilter {
+    fn default() -> Self {
+        Self {
+            name: memmem::Finder::new(br#""usage""#),
+            held: Vec::new(),
+            is_passing: false,
+            in_line: false,
+            after_cr: false,
+            dropped: None,
+        }
+    }
 }
 
 impl UsageFilter {
@@ -58,7 +76,7 @@ impl UsageFilter {
             let whole = if was_held { &self.held[..] } else { &piece[event..end] };
             let verdict = match std::mem::take(&mut self.is_passing) {
                 true => Verdict::Keep,
-                false => judge(whole),
+                false => judge(whole, &self.name),
             };
             let cut = match &verdict {
                 Verdict::Keep => whole.len()..whole.len(),
@@ -72,6 +90,7 @@ impl UsageFilter {
                 self.held.clear();
                 run = end;
             } else if !cut.is_empty() {
+                out.reserve(piece.len() - run);
                 out.extend_from_slice(&piece[run..event + cut.start]);
                 run = event + cut.end;
                 is_changed = true;
@@ -136,16 +155,18 @@ impl UsageFilter {
 }
 
 /// What becomes of a whole event.
-fn judge(event: &[u8]) -> Verdict {
-    if memmem::find(event, br#""usage""#).is_none() {
+fn judge(event: &[u8], name: &memmem::Finder<'_>) -> Verdict {
+    if let Some(before) = event.strip_suffix(PLAIN_END)
+        && before.starts_with(b"data:")
+        && memchr::memchr2(b'\n', b'\r', before).is_none()
+    {
+        return Verdict::Cut(before.len()..event.len() - b"}\n\n".len());
+    }
+    if name.find(event).is_none() {
         return Verdict::Keep;
     }
     let Some(data) = only_data(event) else { return Verdict::Keep };
     let json = &event[data.clone()];
-    // As most backends write it. What stands last in the text stands at its top level.
-    if json.ends_with(br#","usage":null}"#) {
-        return Verdict::Cut(data.end - br#","usage":null}"#.len()..data.end - 1);
-    }
     let found = find_usage(json);
     match found.value {
         Some(value) if &json[value.clone()] == b"null" => {

@@ -199,7 +199,9 @@ impl Book {
 
     /// What is left of a limit, as far as this node knows.
     pub(crate) fn remaining(&mut self, applied: &Applied, now: Timestamp) -> u64 {
-        let account = self.account(applied);
+        let Some(account) = self.accounts.get_mut(&applied.counter) else {
+            return applied.limit.amount;
+        };
         let used = account.counter.used(now).saturating_add(account.share.of_others);
         applied.limit.amount.saturating_sub(used)
     }

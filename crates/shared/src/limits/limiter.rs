@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use event::Timestamp;
-use policy::{Applied, Estimate, Exceeded};
+use policy::{Applied, Estimate, Exceeded, Measure};
 
 use super::book::{Book, Claim, Refused, Wanted};
 use super::projection;
@@ -46,6 +46,16 @@ impl Limiter {
     fn with(counters: Vec<(String, policy::Counter)>, shares: Option<Shares>) -> Self {
         let book = Book::new(counters, shares.is_some());
         Self { book: Arc::new(Mutex::new(book)), shares: shares.map(Arc::new) }
+    }
+
+    /// True if every limit has room for so many tokens; never where money is counted.
+    pub fn has_room(&self, applied: &[Applied], tokens: u64, now: Timestamp) -> bool {
+        let mut book = self.book();
+        applied.iter().all(|applied| match applied.limit.measure {
+            Measure::Calls => true,
+            Measure::Tokens => book.remaining(applied, now) >= tokens,
+            Measure::Money => false,
+        })
     }
 
     /// Sets aside what a call may need of all its limits, or nothing of any.
