@@ -50,7 +50,8 @@ pub(crate) struct Shared {
     catalogue: Arc<TableCatalogue>,
     /// What whoever sees the rows of some subscriptions only may name.
     owners_catalogue: Arc<TableCatalogue>,
-    environment: Arc<RuntimeEnv>,
+    /// One for all queries: making it takes longer than a small query does.
+    session: SessionContext,
     turns: Arc<Semaphore>,
 }
 
@@ -75,7 +76,7 @@ impl Engine {
             store,
             catalogue: catalogue(&config, &Access::everything()),
             owners_catalogue: catalogue(&config, &Access::of_subscriptions([])),
-            environment,
+            session: session(&config, environment),
             turns: Arc::new(Semaphore::new(config.concurrency_max.max(1))),
             config,
         };
@@ -161,6 +162,18 @@ impl kql::Engine for Engine {
     }
 }
 
+/// Optimizer and limits. Plans are built from functions themselves, so it knows none by name.
+fn session(config: &QueryConfig, environment: Arc<RuntimeEnv>) -> SessionContext {
+    let settings = SessionConfig::new()
+        .with_batch_size(BATCH_ROWS)
+        .with_target_partitions(config.threads.max(1))
+        .with_round_robin_repartition(false)
+        .with_information_schema(false);
+    let state =
+        SessionStateBuilder::new().with_config(settings).with_runtime_env(environment).build();
+    SessionContext::new_with_state(state)
+}
+
 fn catalogue(config: &QueryConfig, access: &Access) -> Arc<TableCatalogue> {
     Arc::new(TableCatalogue::new(config.database.clone(), access))
 }
@@ -232,8 +245,7 @@ impl Shared {
         let plan = self.compiled(text, &options, guard).await?;
         let mut frames = Vec::with_capacity(plan.results.len());
         for result in &plan.results {
-            let physical = query.physical(&result.relation).await?;
-            frames.push(collect(&query, physical, result, &options).await?);
+            frames.push(query.frame(result, &options).await?);
         }
         let mut frames = frames.into_iter();
         let mut first = frames.next().unwrap_or_default();
@@ -289,16 +301,6 @@ impl Shared {
     }
 
     fn query(&self, options: &Options, guard: &Arc<Guard>) -> Query {
-        let config = SessionConfig::new()
-            .with_batch_size(BATCH_ROWS)
-            .with_target_partitions(self.config.threads.max(1))
-            .with_round_robin_repartition(false)
-            .with_information_schema(false);
-        let state = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(Arc::clone(&self.environment))
-            .with_default_features()
-            .build();
         let tables = Tables::new(
             self.store.snapshot(),
             self.config.identity.clone(),
@@ -311,7 +313,7 @@ impl Shared {
             database: self.config.database.clone(),
             time_range: options.time_range,
         };
-        Query::new(SessionContext::new_with_state(state), Arc::new(tables), surroundings)
+        Query::new(self.session.clone(), Arc::new(tables), surroundings)
     }
 }
 
@@ -347,6 +349,40 @@ impl Query {
         Ok(named.map(column).collect())
     }
 
+    /// Runs a result to its end, or to the limits of an answer.
+    async fn frame(&self, result: &PlannedResult, options: &Options) -> Outcome<Frame> {
+        let columns = &result.relation.schema.columns;
+        let mut frame = Frame {
+            name: result.name.clone(),
+            columns: columns.clone(),
+            visualization: result.visualization.clone(),
+            ..Frame::default()
+        };
+        let mut bytes = 0;
+        if let Some(found) = self.newest(&result.relation).await? {
+            for batch in &found.batches {
+                frame.truncated = append(&mut frame.rows, &mut bytes, batch, columns, options)?;
+                if frame.truncated.is_some() {
+                    break;
+                }
+            }
+            found.plans.iter().for_each(|plan| add_leaves(plan, &mut frame.statistics));
+            return Ok(frame);
+        }
+        let plan = self.physical(&result.relation).await?;
+        let mut stream = execute_stream(Arc::clone(&plan), self.session.task_ctx()).outcome()?;
+        while let Some(batch) = stream.next().await {
+            let batch = batch.outcome()?;
+            frame.truncated = append(&mut frame.rows, &mut bytes, &batch, columns, options)?;
+            if frame.truncated.is_some() {
+                break;
+            }
+        }
+        drop(stream);
+        add_leaves(&plan, &mut frame.statistics);
+        Ok(frame)
+    }
+
     async fn physical(&self, relation: &Arc<Relation>) -> Outcome<Arc<dyn ExecutionPlan>> {
         self.prepare(relation).await?;
         let logical = self.lower(relation)?;
@@ -366,33 +402,6 @@ fn add_found(columns: &mut Vec<(String, Option<Type>)>, name: &str, found: Optio
         }
         None => columns.push((name.to_owned(), found)),
     }
-}
-
-async fn collect(
-    query: &Query,
-    plan: Arc<dyn ExecutionPlan>,
-    result: &PlannedResult,
-    options: &Options,
-) -> Outcome<Frame> {
-    let columns = &result.relation.schema.columns;
-    let mut frame = Frame {
-        name: result.name.clone(),
-        columns: columns.clone(),
-        visualization: result.visualization.clone(),
-        ..Frame::default()
-    };
-    let mut stream = execute_stream(Arc::clone(&plan), query.session.task_ctx()).outcome()?;
-    let mut bytes = 0;
-    while let Some(batch) = stream.next().await {
-        let batch = batch.outcome()?;
-        frame.truncated = append(&mut frame.rows, &mut bytes, &batch, columns, options)?;
-        if frame.truncated.is_some() {
-            break;
-        }
-    }
-    drop(stream);
-    frame.statistics = statistics(&plan);
-    Ok(frame)
 }
 
 /// Adds the rows of a batch; tells which limit cut them, if one did.
@@ -461,13 +470,7 @@ fn text_bytes(value: &Value) -> u64 {
     }
 }
 
-/// What the leaves of the plan read.
-fn statistics(plan: &Arc<dyn ExecutionPlan>) -> Statistics {
-    let mut all = Statistics::default();
-    add_leaves(plan, &mut all);
-    all
-}
-
+/// Adds what the leaves of a plan read.
 fn add_leaves(plan: &Arc<dyn ExecutionPlan>, all: &mut Statistics) {
     if plan.children().is_empty()
         && let Some(metrics) = plan.metrics()

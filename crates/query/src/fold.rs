@@ -3,6 +3,8 @@
 //! A fold takes rows and can give back rows that stand for what it took: that is its state between
 //! partial and final aggregation.
 
+mod ranks;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
@@ -23,6 +25,7 @@ use crate::decimal;
 use crate::json;
 use crate::kernels::Bag;
 use crate::schema::Schema;
+use ranks::Ranks;
 
 /// What is folded.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,6 +116,11 @@ impl AggregateUDFImpl for Fold {
     }
 
     fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        if let (Kind::Percentiles { at, is_array }, [of]) = (&self.kind, self.args.as_slice())
+            && let Some(ranks) = Ranks::new(*of, at.clone(), *is_array, self.outputs.clone())
+        {
+            return Ok(Box::new(ranks));
+        }
         Ok(Box::new(State {
             kind: self.kind.clone(),
             args: self.args.clone(),
@@ -260,11 +268,7 @@ impl State {
             }
             Kind::Percentiles { at, is_array } => {
                 let found = percentiles(&mut self.rows, at);
-                if *is_array {
-                    let items: Vec<Cow<'_, str>> = found.iter().map(to_json).collect();
-                    return vec![Cell::dynamic(format!("[{}]", items.join(",")))];
-                }
-                found
+                if *is_array { vec![list(&found)] } else { found }
             }
             Kind::MeanTicks => vec![self.mean_ticks()],
         }
@@ -333,6 +337,27 @@ fn percentiles(rows: &mut [Row], at: &[f64]) -> Vec<Cell<'static>> {
         .collect()
 }
 
+/// One column, or a struct of several.
+fn answer(cells: &[Cell<'_>], outputs: &[Type]) -> Result<ScalarValue> {
+    let column = |(position, kusto): (usize, &Type)| {
+        let mut writer = Writer::new(*kusto, 1);
+        writer.push(cells.get(position).unwrap_or(&Cell::Null));
+        writer.finish()
+    };
+    let arrays: Vec<ArrayRef> = outputs.iter().enumerate().map(column).collect();
+    if let [single] = arrays.as_slice() {
+        return ScalarValue::try_from_array(single, 0);
+    }
+    let all = StructArray::try_new(struct_fields(outputs).into(), arrays, None)?;
+    Ok(ScalarValue::Struct(Arc::new(all)))
+}
+
+/// Cells as the elements of one JSON array.
+fn list(cells: &[Cell<'_>]) -> Cell<'static> {
+    let items: Vec<Cow<'_, str>> = cells.iter().map(to_json).collect();
+    Cell::dynamic(format!("[{}]", items.join(",")))
+}
+
 impl Accumulator for State {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let args = self.args.clone();
@@ -353,21 +378,7 @@ impl Accumulator for State {
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let cells = self.finish();
-        let outputs = self.outputs.clone();
-        let arrays: Vec<ArrayRef> = outputs
-            .iter()
-            .enumerate()
-            .map(|(position, kusto)| {
-                let mut writer = Writer::new(*kusto, 1);
-                writer.push(cells.get(position).unwrap_or(&Cell::Null));
-                writer.finish()
-            })
-            .collect();
-        if let [single] = arrays.as_slice() {
-            return ScalarValue::try_from_array(single, 0);
-        }
-        let all = StructArray::try_new(struct_fields(&outputs).into(), arrays, None)?;
-        Ok(ScalarValue::Struct(Arc::new(all)))
+        answer(&cells, &self.outputs)
     }
 
     fn size(&self) -> usize {

@@ -21,6 +21,7 @@ mod paths;
 mod reference;
 mod scan;
 mod schema;
+mod search;
 mod tables;
 mod text;
 mod time;

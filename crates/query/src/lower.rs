@@ -10,6 +10,7 @@ mod expand;
 mod expr;
 mod gathered;
 mod join;
+mod newest;
 mod prepare;
 mod range;
 mod text;
@@ -61,6 +62,8 @@ pub(crate) struct Query {
     /// The rows handed to a sub-query.
     bound: Option<Arc<Rows>>,
     groups: Mutex<HashMap<String, Arc<PathGroup>>>,
+    /// While a plan is made of a part of the rows.
+    cut: Mutex<Option<newest::Cut>>,
 }
 
 /// Rows held in memory, accounted to the session's memory pool.
@@ -122,6 +125,7 @@ impl Query {
             overrides: HashMap::new(),
             bound: None,
             groups: Mutex::default(),
+            cut: Mutex::default(),
         }
     }
 
@@ -245,7 +249,7 @@ impl Query {
             }
             orders.push(SortExpr::new(expr, !key.descending, key.nulls_first));
         }
-        Ok(sorted(self.lower(input)?, orders))
+        Ok(sorted(self.cut(input, self.lower(input)?)?, orders))
     }
 
     fn sample(&self, input: &Arc<Relation>, count: u64) -> Outcome<LogicalPlan> {

@@ -20,6 +20,8 @@ use kql::{Type, UNIX_EPOCH_TICKS};
 use crate::call::any_arguments;
 use crate::cell::arrow_type;
 use crate::guard::{Guard, OWNER, OwnRows, stored_owner_filter};
+use crate::search::Search;
+use crate::tables::is_body_text;
 
 const TICKS_PER_MICROSECOND: i64 = 10;
 
@@ -84,6 +86,11 @@ impl StoredTable {
 
     /// A predicate over the stored arrays that holds at least where `filter` does.
     fn stored_filter(&self, filter: &Expr) -> Option<Expr> {
+        if let Some((search, text)) = Search::parts(filter) {
+            // What is not read for a search would tell of texts of others.
+            let is_usable = self.guard.owners().is_none() && is_body_text(text);
+            return is_usable.then(|| search.stored_filter()).flatten();
+        }
         let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return None };
         match op {
             Operator::And => match (self.stored_filter(left), self.stored_filter(right)) {
@@ -238,6 +245,11 @@ impl TableProvider for StoredTable {
 }
 
 /// Microseconds since 1970 as ticks since year 1.
+pub(crate) fn ticks_of_micros(micros: i64) -> i64 {
+    micros.saturating_mul(TICKS_PER_MICROSECOND).saturating_add(UNIX_EPOCH_TICKS)
+}
+
+/// The same for an array.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Ticks {
     signature: Signature,
@@ -267,9 +279,7 @@ impl ScalarUDFImpl for Ticks {
         let Some(micros) = array.as_primitive_opt::<TimestampMicrosecondType>() else {
             return exec_err!("instants are stored in microseconds, not as {}", array.data_type());
         };
-        let ticks: Int64Array = micros.unary(|micros| {
-            micros.saturating_mul(TICKS_PER_MICROSECOND).saturating_add(UNIX_EPOCH_TICKS)
-        });
+        let ticks: Int64Array = micros.unary(ticks_of_micros);
         Ok(ColumnarValue::Array(Arc::new(ticks) as ArrayRef))
     }
 }

@@ -19,10 +19,11 @@ use crate::cell::Cell;
 use crate::error::{IntoOutcome, Outcome};
 use crate::guard::{Guard, masked};
 use crate::lower::{literal, project};
-use crate::scan::{StoredTable, kusto_type};
+use crate::scan::{StoredTable, kusto_type, ticks_of_micros};
 
 pub use body::BODY_BYTES_MAX;
 use body::Bodies;
+pub(crate) use body::is_body_text;
 
 /// The table that Azure's tables are views of.
 const VIEWED: &str = "Interactions";
@@ -152,6 +153,16 @@ impl Tables {
         let snapshot = Arc::new(snapshot);
         let bodies = Arc::new(Bodies::new(Arc::clone(&snapshot), memory_bytes));
         Self { snapshot, identity, bodies, guard }
+    }
+
+    /// The least instants of the parts that a table is stored in, in ticks, newest first.
+    pub(crate) fn starts(&self, name: &str) -> Outcome<Vec<i64>> {
+        let table = stored_table(name).ok_or_else(|| unknown(name))?;
+        let starts = self
+            .snapshot
+            .starts(table.name)
+            .map_err(|error| QueryError::new(QueryErrorKind::Internal, error.to_string()))?;
+        Ok(starts.into_iter().map(ticks_of_micros).collect())
     }
 
     /// The plan of a table, its columns under our names; bodies are read where they are used.

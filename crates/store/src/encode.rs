@@ -21,6 +21,7 @@ use crate::extent::{Day, Record, day_folder};
 use crate::parts::{self, PARTS_COLUMN};
 use crate::schema::written_schema;
 use crate::tail::time_range;
+use crate::terms::TermWriter;
 use crate::{Error, ErrorKind, disk};
 
 const ZSTD_LEVEL: i32 = 3;
@@ -38,7 +39,7 @@ const WRITE_BATCH_ROWS: usize = 128;
 const BLOOM_FPP: f64 = 0.01;
 
 /// Columns of long and ever different text: no dictionary, no statistics.
-const BODY_COLUMNS: [&str; 3] = ["RequestBody", "ResponseBody", "Content"];
+pub(crate) const BODY_COLUMNS: [&str; 3] = ["RequestBody", "ResponseBody", "Content"];
 /// Columns of ids that differ in every row: a dictionary is of no use.
 const UNIQUE_COLUMNS: [&str; 3] = ["RequestId", "RequestBodySha256", "ResponseBodySha256"];
 /// Columns of rising numbers: stored as differences.
@@ -105,6 +106,8 @@ pub(crate) struct ExtentWriter<'a> {
     file: Unfinished,
     blobs: &'a Blobs,
     referenced: BTreeSet<Hash>,
+    /// Of tables that have bodies.
+    terms: Option<TermWriter>,
     record: Record,
 }
 
@@ -130,6 +133,7 @@ impl<'a> ExtentWriter<'a> {
             time_min: i64::MAX,
             time_max: i64::MIN,
             sha256: String::new(),
+            terms: None,
         };
         disk::create_folder(&day_folder(folder, table.name, day))?;
         let path = record.path(folder);
@@ -139,7 +143,9 @@ impl<'a> ExtentWriter<'a> {
         let schema = written_schema(table);
         let writer = ArrowWriter::try_new(sink, schema, Some(properties(table)))
             .map_err(|error| encode_failed(&unfinished.path, error))?;
-        Ok(Self { writer, file: unfinished, blobs, referenced: BTreeSet::new(), record })
+        let has_bodies = table.columns.iter().any(|column| BODY_COLUMNS.contains(&column.name));
+        let terms = has_bodies.then(TermWriter::new);
+        Ok(Self { writer, file: unfinished, blobs, referenced: BTreeSet::new(), terms, record })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
@@ -152,12 +158,23 @@ impl<'a> ExtentWriter<'a> {
         self.record.rows += batch.num_rows() as u64;
         self.record.messages += parts::count_all(batch);
         referenced_blobs(batch, self.blobs, &mut self.referenced);
+        if let Some(terms) = &mut self.terms {
+            terms.add(batch);
+        }
         self.writer.write(batch).map_err(|error| encode_failed(&self.file.path, error))
     }
 
     /// Makes the file whole and durable. It is still removed unless [`keep`](Sealed::keep) is called.
     pub(crate) fn finish(mut self) -> Result<Sealed, Error> {
         let path = &self.file.path;
+        if let Some(terms) = self.terms {
+            self.writer.flush().map_err(|error| encode_failed(path, error))?;
+            let (bytes, location) = terms.finish(self.writer.bytes_written() as u64);
+            self.writer
+                .write_all(&bytes)
+                .map_err(|error| encode_failed(path, ParquetError::External(error.into())))?;
+            self.record.terms = Some(location);
+        }
         let sink = self.writer.into_inner().map_err(|error| encode_failed(path, error))?;
         let (bytes, hash) = sink.finish().map_err(|error| Error::io("write", path, error))?;
         disk::sync_folder(path.parent().unwrap_or(Path::new(".")))?;

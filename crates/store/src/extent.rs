@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use crate::disk;
+use crate::terms::Location;
 
 /// The tables of the store.
 pub(crate) const TABLES: [event::Table; TABLE_COUNT] = event::tables();
@@ -65,6 +66,9 @@ pub(crate) struct Record {
     pub(crate) time_max: i64,
     /// SHA-256 of the file.
     pub(crate) sha256: String,
+    /// Filters of the terms in its bodies, if it has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) terms: Option<Location>,
 }
 
 impl Record {

@@ -15,6 +15,7 @@ mod disk;
 mod encode;
 mod error;
 mod extent;
+mod files;
 mod literal;
 mod manifest;
 mod messages;
@@ -29,6 +30,7 @@ mod snapshot;
 mod status;
 mod store;
 mod tail;
+mod terms;
 mod verify;
 
 pub use blobs::{BlobReader, Text};
@@ -39,6 +41,7 @@ pub use schema::arrow_schema;
 pub use snapshot::Snapshot;
 pub use status::{BlobStatus, StoreStatus, TableStatus};
 pub use store::Store;
+pub use terms::has_terms;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,5 @@
 //! Reading a table: extents by DataFusion's own Parquet scan, the tail from memory.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -12,14 +11,11 @@ use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue,
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::execution::cache::cache_manager::FileMetadataCache;
-use datafusion::execution::cache::default_cache::DefaultCache;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::Expr;
-use datafusion::object_store::local::LocalFileSystem;
 use datafusion::object_store::path::Path;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{self, Column};
@@ -28,40 +24,14 @@ use datafusion::physical_expr_adapter::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
+use parquet::arrow::arrow_reader::RowSelection;
 
 use crate::extent::{Extent, Record, TIME_COLUMN};
+use crate::files::Files;
 use crate::prune::{Filter, Span};
 use crate::snapshot::TableView;
 use crate::tail::Chunk;
-
-/// Where extents are read from, and their footers once read, within a bound.
-pub(crate) struct Files {
-    factory: Arc<CachedParquetFileReaderFactory>,
-    footers: Arc<FileMetadataCache>,
-}
-
-impl fmt::Debug for Files {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Files").finish_non_exhaustive()
-    }
-}
-
-impl Files {
-    pub(crate) fn new(cache_bytes: u64) -> Arc<Self> {
-        let limit = usize::try_from(cache_bytes).unwrap_or(usize::MAX);
-        let footers: Arc<FileMetadataCache> = Arc::new(DefaultCache::new(limit));
-        let disk = Arc::new(LocalFileSystem::new());
-        let factory = Arc::new(CachedParquetFileReaderFactory::new(disk, footers.clone()));
-        Arc::new(Self { factory, footers })
-    }
-
-    /// Drops the footer of an extent that is of no more use.
-    pub(crate) fn forget(&self, extent: &Extent) {
-        if let Ok(location) = Path::from_absolute_path(&extent.path) {
-            self.footers.remove(&location);
-        }
-    }
-}
+use crate::terms::{self, Choice};
 
 /// Held by every file of a plan, so that it stays on disk until the plan is dropped.
 struct Guard(#[expect(dead_code, reason = "it is only held")] Arc<Extent>);
@@ -82,8 +52,11 @@ impl Scan<'_> {
         view: &TableView,
         filters: &[Expr],
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let filter = Filter::new(state, &self.schema, filters);
+        let (terms, filters): (Vec<_>, Vec<_>) =
+            filters.iter().cloned().partition(terms::names_terms);
+        let filter = Filter::new(state, &self.schema, &filters);
         let extents = kept(&filter, &view.extents, |extent| span(&extent.record));
+        let extents = searched(extents, &terms);
         let chunks = kept(&filter, &view.chunks, |chunk| chunk_span(chunk));
         let partitions = state.config().target_partitions().max(1);
         let mut inputs = Vec::new();
@@ -117,7 +90,7 @@ impl Scan<'_> {
 
     fn read_extents(
         &self,
-        extents: &[Arc<Extent>],
+        extents: &[Searched],
         partitions: usize,
         filter: Option<&Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -126,13 +99,17 @@ impl Scan<'_> {
         options.global.reorder_filters = true;
         let mut source = ParquetSource::new(self.schema.clone())
             .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(self.files.factory.clone());
+            .with_parquet_file_reader_factory(self.files.factory());
         if let Some(filter) = filter {
             source = source.with_predicate(filter.clone());
         }
-        let files: Result<Vec<_>> = extents.iter().map(|extent| self.file(extent)).collect();
+        let files: Result<Vec<_>> = extents.iter().map(|searched| self.file(searched)).collect();
         let groups = FileGroup::new(files?).split_files(partitions);
-        let statistics = self.statistics(extents.iter().map(|extent| &extent.record));
+        let mut statistics =
+            self.statistics(extents.iter().map(|searched| &searched.extent.record));
+        if extents.iter().any(|searched| searched.rows.is_some()) {
+            statistics = statistics.to_inexact();
+        }
         let url = ObjectStoreUrl::local_filesystem();
         let scan = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(groups)
@@ -144,12 +121,19 @@ impl Scan<'_> {
         Ok(DataSourceExec::from_data_source(scan))
     }
 
-    fn file(&self, extent: &Arc<Extent>) -> Result<PartitionedFile> {
+    fn file(&self, Searched { extent, rows }: &Searched) -> Result<PartitionedFile> {
         let location = Path::from_absolute_path(&extent.path)
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let mut statistics = self.statistics(std::iter::once(&extent.record));
+        if rows.is_some() {
+            statistics = statistics.to_inexact();
+        }
         let mut file = PartitionedFile::new(String::new(), extent.record.bytes)
-            .with_statistics(Arc::new(self.statistics(std::iter::once(&extent.record))))
+            .with_statistics(Arc::new(statistics))
             .with_extension(Guard(extent.clone()));
+        if let Some(rows) = rows {
+            file = file.with_extension(ParquetRowSelection::new(rows.clone()));
+        }
         file.object_meta.location = location;
         Ok(file)
     }
@@ -180,6 +164,21 @@ impl Scan<'_> {
             column_statistics: self.schema.fields().iter().map(|f| column(f.name())).collect(),
         }
     }
+}
+
+/// An extent, and which of its rows may have the terms asked for, if not all may.
+struct Searched {
+    extent: Arc<Extent>,
+    rows: Option<RowSelection>,
+}
+
+fn searched(extents: Vec<Arc<Extent>>, terms: &[Expr]) -> Vec<Searched> {
+    let chosen = extents.into_iter().map(|extent| match terms::choose(&extent, terms) {
+        Choice::All => Some(Searched { extent, rows: None }),
+        Choice::Rows(rows) => Some(Searched { extent, rows: Some(rows) }),
+        Choice::Nothing => None,
+    });
+    chosen.flatten().collect()
 }
 
 fn kept<T: Clone>(filter: &Filter, list: &[T], span: impl Fn(&T) -> Span) -> Vec<T> {

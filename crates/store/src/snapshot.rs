@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
+use event::{Interaction, Message, TableRow};
 
 use crate::Error;
 use crate::blobs::{BlobReader, Blobs, Text};
 use crate::extent::Extent;
+use crate::files::Files;
 use crate::provider::StoredTable;
-use crate::scan::Files;
 use crate::store::index_of;
 use crate::tail::Chunk;
 
@@ -53,6 +54,21 @@ impl Snapshot {
     /// Opens a blob to be read as a stream.
     pub fn open_blob(&self, sha256: &str) -> Result<BlobReader, Error> {
         self.blobs.reader(sha256)
+    }
+
+    /// The least times of the parts that a table is stored in, in microseconds, newest first.
+    pub fn starts(&self, table: &str) -> Result<Vec<i64>, Error> {
+        let mut indexes = vec![index_of(table)?];
+        if table == Message::TABLE.name {
+            // Most messages are kept with these.
+            indexes.push(index_of(Interaction::TABLE.name)?);
+        }
+        let views = || indexes.iter().map(|index| &self.tables[*index]);
+        let extents = views().flat_map(|view| view.extents.iter().map(|e| e.record.time_min));
+        let chunks = views().flat_map(|view| view.chunks.iter().map(|chunk| chunk.time_min));
+        let mut starts: Vec<i64> = extents.chain(chunks).collect();
+        starts.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(starts)
     }
 
     /// The rows that are in memory.

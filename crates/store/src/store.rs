@@ -13,10 +13,10 @@ use event::{Batch, BlobWriter, Cursor, Sink, SinkError, Timestamp};
 
 use crate::blobs::{BlobReader, Blobs, Text};
 use crate::extent::{Extent, Extents, TABLES, table_index};
+use crate::files::Files;
 use crate::manifest::Manifest;
 use crate::provider::StoredTable;
 use crate::retain::Maintenance;
-use crate::scan::Files;
 use crate::snapshot::{Snapshot, TableView};
 use crate::tail::{Chunks, Rows, Tail};
 use crate::{Error, ErrorKind, StoreConfig, disk};

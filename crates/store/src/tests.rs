@@ -7,6 +7,7 @@ mod evolve;
 mod messages;
 mod model;
 mod read;
+mod terms;
 mod upkeep;
 
 use std::path::Path;

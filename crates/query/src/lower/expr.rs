@@ -15,7 +15,11 @@ use crate::convert::{compare, convert, scalar};
 use crate::error::{IntoOutcome, Outcome};
 use crate::json::{self, Step};
 use crate::kernels::{self, Scratch};
+use crate::search::Search;
 use crate::{decimal, text};
+
+/// Most terms of `has_any` that are looked for one by one.
+const SEARCHES_MAX: usize = 32;
 
 /// A constant of the query as a cell.
 pub(crate) fn cell(value: &Value) -> Cell<'_> {
@@ -84,6 +88,9 @@ impl Query {
                 Ok(call.on(vec![self.expr(inner)?]))
             }
             ExprKind::Text { op, case_sensitive, negated, left, right } => {
+                if let Some(search) = search(*op, *case_sensitive, *negated, (left, right)) {
+                    return Ok(search.of(self.expr(left)?));
+                }
                 let compute = text_compute(*op, *case_sensitive, *negated, right)?;
                 let name = format!("{op:?} {case_sensitive} {negated} {:?}", right.as_literal());
                 self.call_on(name, compute, &[left, right], Type::Bool)
@@ -96,6 +103,9 @@ impl Query {
                 self.in_set(expr, set, *case_sensitive, *negated)
             }
             ExprKind::HasAny { expr, items, all } => {
+                if let Some(searches) = searches(expr, items) {
+                    return self.each_of(expr, searches, *all);
+                }
                 let all = *all;
                 let compute: Compute = Arc::new(move |cells: &[Cell<'_>], _: &Scratch| {
                     let text = cells[0].str();
@@ -132,6 +142,14 @@ impl Query {
             }
             _ => Err(QueryError::unsupported("this kind of expression")),
         }
+    }
+
+    /// All or any of some searches of one text.
+    fn each_of(&self, expr: &kql::Expr, searches: Vec<Search>, all: bool) -> Outcome<Expr> {
+        let text = self.expr(expr)?;
+        let searches = searches.into_iter().map(|search| search.of(text.clone()));
+        let whole = searches.reduce(|one, other| if all { one.and(other) } else { one.or(other) });
+        whole.map_or_else(|| literal(&Cell::Bool(all), Type::Bool), Ok)
     }
 
     fn call_on(
@@ -408,6 +426,31 @@ pub(super) fn check_regex(pattern: &str) -> Outcome<regex::Regex> {
     kernels::compile(pattern).map_err(|error| {
         let text = format!("invalid regular expression '{pattern}': {error}");
         QueryError::new(QueryErrorKind::Evaluation, text)
+    })
+}
+
+/// The search for a constant in a string.
+fn search(
+    op: TextOp,
+    case_sensitive: bool,
+    negated: bool,
+    (left, right): (&kql::Expr, &kql::Expr),
+) -> Option<Search> {
+    let pattern = right.as_literal().and_then(Value::as_str)?;
+    let is_plain = !matches!(op, TextOp::MatchesRegex | TextOp::Like);
+    (is_plain && left.expr_type == Type::String)
+        .then(|| Search::new(op, case_sensitive, negated, pattern.to_owned()))
+}
+
+/// The searches of `has_any` and `has_all` for a few constants.
+fn searches(expr: &kql::Expr, items: &[kql::Expr]) -> Option<Vec<Search>> {
+    let constants: Option<Vec<Cell<'_>>> =
+        items.iter().map(|item| item.as_literal().map(cell)).collect();
+    let constants = constants.filter(|_| expr.expr_type == Type::String)?;
+    let terms = expanded(&constants);
+    (terms.len() <= SEARCHES_MAX).then(|| {
+        let term = |term: &Cell<'_>| crate::convert::to_text(term).into_owned();
+        terms.iter().map(|found| Search::new(TextOp::Has, false, false, term(found))).collect()
     })
 }
 

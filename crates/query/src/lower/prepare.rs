@@ -75,7 +75,7 @@ impl Query {
         })
     }
 
-    fn prepare_expr<'q>(&'q self, expr: &'q Expr) -> BoxFuture<'q, Outcome<()>> {
+    pub(super) fn prepare_expr<'q>(&'q self, expr: &'q Expr) -> BoxFuture<'q, Outcome<()>> {
         Box::pin(async move {
             if let ExprKind::Scalar(relation) | ExprKind::InRelation { relation, .. } = &expr.kind
                 && self.subrows(relation).is_none()
@@ -181,7 +181,7 @@ fn inputs(kind: &RelKind) -> Vec<&Arc<Relation>> {
     }
 }
 
-fn expressions(kind: &RelKind) -> Vec<&Expr> {
+pub(super) fn expressions(kind: &RelKind) -> Vec<&Expr> {
     match kind {
         RelKind::Range { from, to, step } => vec![from, to, step],
         RelKind::Filter { predicate, .. } => vec![predicate],

@@ -95,6 +95,14 @@ impl Bodies {
     }
 }
 
+/// Whether an expression is the text of a stored body.
+pub(crate) fn is_body_text(expr: &Expr) -> bool {
+    let Expr::ScalarFunction(call) = expr else { return false };
+    let read = call.func.inner().downcast_ref::<ReadBody>();
+    read.is_some_and(|read| read.form == Form::Text)
+        && matches!(call.args.as_slice(), [Expr::Column(_)])
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Form {
     Text,

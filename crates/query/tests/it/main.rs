@@ -6,6 +6,7 @@ mod export;
 mod limits;
 mod masking;
 mod reference;
+mod saving;
 mod seed;
 
 use std::path::PathBuf;

@@ -41,6 +41,7 @@ fn add_foreign(folder: &Path, id: u64, number: i64, extra: Option<&str>) {
         time_min: NOON,
         time_max: NOON,
         sha256: String::new(),
+        terms: None,
     };
     let path = record.path(folder);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -1,0 +1,392 @@
+//! Which terms stand in the bodies of an extent, by blocks of rows: what a search need not read.
+//!
+//! A term is a longest run of letters and digits, in lower case. A block has a split-block bloom filter
+//! of the terms of its rows: those of the bodies as they are stored, and those of messages where the
+//! body has them otherwise (escaped, or not at all). A filter may say that a term is there when it is
+//! not, never the reverse. Texts that lie in blobs are not looked into: their rows are read always.
+//!
+//! The filters stand in the extent's file, between the last row group and the footer, so that they are
+//! written, hashed and removed with the texts they are of. Other readers of Parquet skip them.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use arrow::array::{AsArray, RecordBatch, StringArray};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, TypeSignature, Volatility,
+};
+use event::BodyText;
+use parquet::arrow::arrow_reader::RowSelection;
+use parquet::bloom_filter::Sbbf;
+use serde::{Deserialize, Serialize};
+
+use crate::encode::BODY_COLUMNS;
+use crate::extent::Extent;
+use crate::parts::{self, Content, PARTS_COLUMN, Part, Place};
+
+/// Version of the filters. Others are not read: such extents are searched as if they had none.
+const VERSION: u32 = 1;
+/// Text of a block, about that of a page of bodies.
+const BLOCK_TEXT_BYTES: usize = 2 << 20;
+/// Most rows of a block, where texts are short.
+const BLOCK_ROWS: u32 = 8 << 10;
+/// Bytes of a filter while it is filled; it is folded to what its terms need.
+const FILTER_BYTES: usize = 32 << 10;
+/// Share of false hits that a filter is folded to.
+const FALSE_HITS: f64 = 0.01;
+
+/// Where the filters stand in the file of an extent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Location {
+    from: u64,
+    filter_bytes: u64,
+    index_bytes: u64,
+}
+
+/// What stands behind the filters, as JSON.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Index {
+    version: u32,
+    blocks: Vec<Block>,
+    /// Rows whose text lies elsewhere, by their number in the extent.
+    open: Vec<u32>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Block {
+    rows: u32,
+    filter_bytes: u32,
+}
+
+/// Gathers the terms of rows as they are written. It holds about a 64th of their text.
+pub(crate) struct TermWriter {
+    index: Index,
+    filters: Vec<u8>,
+    filter: Sbbf,
+    /// Of the block that is not full yet.
+    rows: u32,
+    text_bytes: usize,
+    row: u32,
+}
+
+impl TermWriter {
+    pub(crate) fn new() -> Self {
+        Self {
+            index: Index { version: VERSION, ..Index::default() },
+            filters: Vec::new(),
+            filter: Sbbf::new_with_num_of_bytes(FILTER_BYTES),
+            rows: 0,
+            text_bytes: 0,
+            row: 0,
+        }
+    }
+
+    /// Adds rows in the order in which they are written.
+    pub(crate) fn add(&mut self, batch: &RecordBatch) {
+        let column = |name: &str| batch.column_by_name(name).map(|cells| cells.as_string::<i32>());
+        let bodies: Vec<&StringArray> = BODY_COLUMNS.iter().filter_map(|n| column(n)).collect();
+        let parts = column(PARTS_COLUMN).zip(column("RequestBody").zip(column("ResponseBody")));
+        for row in 0..batch.num_rows() {
+            let mut is_open = false;
+            for cell in bodies.iter().map(|cells| cells.value(row)) {
+                is_open |= !self.add_text(cell);
+            }
+            if let Some((parts, (request, response))) = parts {
+                let bodies = (request.value(row), response.value(row));
+                for part in parts::read(parts.value(row)) {
+                    is_open |= !self.add_part(&part, bodies);
+                }
+            }
+            if is_open {
+                self.index.open.push(self.row);
+            }
+            self.row += 1;
+            self.rows += 1;
+            if self.text_bytes >= BLOCK_TEXT_BYTES || self.rows >= BLOCK_ROWS {
+                self.end_block();
+            }
+        }
+    }
+
+    /// The terms of a text; false if the text lies elsewhere.
+    fn add_text(&mut self, text: &str) -> bool {
+        if BodyText::is_ambiguous(text) {
+            return false;
+        }
+        self.text_bytes += text.len();
+        each_term(text, |term| self.filter.insert(term));
+        true
+    }
+
+    /// The terms of a message, unless they are those of the body it stands in.
+    fn add_part(&mut self, part: &Part<'_>, (request, response): (&str, &str)) -> bool {
+        let body = match part.place {
+            Place::RequestString(..) | Place::Request(..) => request,
+            Place::Own | Place::ResponseString(..) | Place::Response(..) => response,
+        };
+        match parts::content(part, request, response) {
+            Content::Text(text) => self.add_text(&text),
+            Content::Piece { from, bytes, .. } if is_apart(body, from, from + bytes) => true,
+            Content::Piece { from, bytes, .. } => self.add_text(&body[from..from + bytes]),
+        }
+    }
+
+    fn end_block(&mut self) {
+        let empty = Sbbf::new_with_num_of_bytes(FILTER_BYTES);
+        let mut filter = std::mem::replace(&mut self.filter, empty);
+        filter.fold_to_target_fpp(FALSE_HITS);
+        let before = self.filters.len();
+        filter.write_bitset(&mut self.filters).expect("memory takes what is written to it");
+        let filter_bytes = u32::try_from(self.filters.len() - before).unwrap_or(u32::MAX);
+        self.index.blocks.push(Block { rows: self.rows, filter_bytes });
+        self.rows = 0;
+        self.text_bytes = 0;
+    }
+
+    /// The bytes to be written at this place of the file, and what the manifest says of them.
+    pub(crate) fn finish(mut self, from: u64) -> (Vec<u8>, Location) {
+        if self.rows > 0 {
+            self.end_block();
+        }
+        let index = serde_json::to_vec(&self.index).expect("numbers are plain JSON");
+        let mut bytes = self.filters;
+        let filter_bytes = bytes.len() as u64;
+        bytes.extend_from_slice(&index);
+        (bytes, Location { from, filter_bytes, index_bytes: index.len() as u64 })
+    }
+}
+
+/// Whether the body goes on with no letter or digit on either side.
+fn is_apart(body: &str, from: usize, to: usize) -> bool {
+    let before = body[..from].chars().next_back();
+    let behind = body[to..].chars().next();
+    !before.is_some_and(char::is_alphanumeric) && !behind.is_some_and(char::is_alphanumeric)
+}
+
+/// Calls `found` with each term of a text.
+fn each_term(text: &str, mut found: impl FnMut(&str)) {
+    if !text.is_ascii() {
+        let folded = folded(text);
+        folded.split(is_no_term).filter(|term| !term.is_empty()).for_each(found);
+        return;
+    }
+    let mut lowered = String::new();
+    let is_between = |byte: char| !byte.is_ascii_alphanumeric();
+    for term in text.split(is_between).filter(|term| !term.is_empty()) {
+        if term.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            lowered.clear();
+            lowered.push_str(term);
+            lowered.make_ascii_lowercase();
+            found(&lowered);
+        } else {
+            found(term);
+        }
+    }
+}
+
+fn is_no_term(character: char) -> bool {
+    !character.is_alphanumeric()
+}
+
+/// In lower case, letter by letter: no letter's form depends on those beside it, as that of a last
+/// sigma would.
+fn folded(text: &str) -> String {
+    let lower = text.chars().flat_map(char::to_lowercase);
+    lower.map(|character| if character == 'ς' { 'σ' } else { character }).collect()
+}
+
+/// A filter of rows whose bodies or messages have all whole terms of a pattern; none if it has none.
+/// A pattern's first term is whole if `from_start`, its last if `to_end`: nothing of a term is cut off
+/// there. For the `filters` of a scan; it holds wherever the texts have these terms, and elsewhere too.
+pub fn has_terms(pattern: &str, from_start: bool, to_end: bool) -> Option<Expr> {
+    let folded = folded(pattern);
+    let runs: Vec<&str> = folded.split(is_no_term).collect();
+    let last = runs.len() - 1;
+    let is_whole = |at: usize| (at > 0 || from_start) && (at < last || to_end);
+    let whole = runs.iter().enumerate().filter(|(at, run)| !run.is_empty() && is_whole(*at));
+    let terms: Vec<String> = whole.map(|(_, run)| (*run).to_owned()).collect();
+    if terms.is_empty() {
+        return None;
+    }
+    let signature = Signature::new(TypeSignature::Nullary, Volatility::Stable);
+    Some(ScalarUDF::new_from_impl(HasTerms { terms, signature }).call(Vec::new()))
+}
+
+/// For each row true: what it says is used before rows are read.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct HasTerms {
+    terms: Vec<String>,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for HasTerms {
+    fn name(&self) -> &str {
+        "has_terms"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[arrow::datatypes::DataType]) -> Result<arrow::datatypes::DataType> {
+        Ok(arrow::datatypes::DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true))))
+    }
+}
+
+fn terms_of(filter: &Expr) -> Option<&HasTerms> {
+    let Expr::ScalarFunction(call) = filter else { return None };
+    call.func.inner().downcast_ref::<HasTerms>()
+}
+
+/// Whether terms are asked for anywhere in a filter.
+pub(crate) fn names_terms(filter: &Expr) -> bool {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And | Operator::Or, right }) => {
+            names_terms(left) || names_terms(right)
+        }
+        other => terms_of(other).is_some(),
+    }
+}
+
+/// Whether rows with at most these terms may pass.
+fn may_pass(filter: &Expr, known: &Sbbf) -> bool {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            may_pass(left, known) && may_pass(right, known)
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            may_pass(left, known) || may_pass(right, known)
+        }
+        other => terms_of(other)
+            .is_none_or(|asked| asked.terms.iter().all(|term| known.check(term.as_str()))),
+    }
+}
+
+/// What to read of an extent.
+pub(crate) enum Choice {
+    All,
+    Nothing,
+    Rows(RowSelection),
+}
+
+/// What may pass filters that ask for terms. An extent without filters of its own is read whole, as
+/// is one whose filters cannot be read.
+pub(crate) fn choose(extent: &Extent, filters: &[Expr]) -> Choice {
+    let Some(location) = extent.record.terms.as_ref().filter(|_| !filters.is_empty()) else {
+        return Choice::All;
+    };
+    let rows = usize::try_from(extent.record.rows).unwrap_or(usize::MAX);
+    let read = File::open(&extent.path).and_then(|file| read(&file, location));
+    let ranges = match read {
+        Ok((index, bits)) => chosen(&index, &bits, filters).filter(|(_, end)| *end == rows),
+        Err(error) => {
+            tracing::warn!(%error, path = %extent.path.display(), "filters of terms cannot be read");
+            None
+        }
+    };
+    match ranges {
+        None => Choice::All,
+        Some((ranges, _)) if ranges.is_empty() => Choice::Nothing,
+        Some((ranges, _)) => {
+            Choice::Rows(RowSelection::from_consecutive_ranges(ranges.into_iter(), rows))
+        }
+    }
+}
+
+fn read(file: &File, location: &Location) -> io::Result<(Index, Vec<u8>)> {
+    let within = file.metadata()?.len().saturating_sub(location.from);
+    let bytes = location.filter_bytes.saturating_add(location.index_bytes);
+    let (true, Ok(bytes)) = (bytes <= within, usize::try_from(bytes)) else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
+    let mut bits = vec![0; bytes];
+    file.read_exact_at(&mut bits, location.from)?;
+    let index = bits.split_off(usize::try_from(location.filter_bytes).unwrap_or(bytes));
+    Ok((serde_json::from_slice(&index)?, bits))
+}
+
+/// Ranges of rows in order, and how many rows the index knows; none for an index of another make.
+fn chosen(index: &Index, bits: &[u8], filters: &[Expr]) -> Option<(Vec<Range<usize>>, usize)> {
+    if index.version != VERSION {
+        return None;
+    }
+    let mut open = index.open.iter().map(|row| *row as usize).peekable();
+    let (mut ranges, mut row, mut at) = (Vec::new(), 0, 0);
+    for block in &index.blocks {
+        let filter = bits.get(at..at + block.filter_bytes as usize)?;
+        let (filter, end) = (Sbbf::new(filter), row + block.rows as usize);
+        let is_hit = filters.iter().all(|asked| may_pass(asked, &filter));
+        if is_hit {
+            ranges.push(row..end);
+        }
+        while let Some(found) = open.next_if(|found| *found < end) {
+            if !is_hit {
+                ranges.push(found..found + 1);
+            }
+        }
+        row = end;
+        at += block.filter_bytes as usize;
+    }
+    Some((ranges, row))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(text: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        each_term(text, |term| all.push(term.to_owned()));
+        all
+    }
+
+    fn asked(pattern: &str, from_start: bool, to_end: bool) -> Vec<String> {
+        let filter = has_terms(pattern, from_start, to_end);
+        filter.map(|filter| terms_of(&filter).unwrap().terms.clone()).unwrap_or_default()
+    }
+
+    #[test]
+    fn terms_are_runs_of_letters_and_digits_in_lower_case() {
+        assert_eq!(
+            terms(r#"{"Model":"GPT-4o",n_1: 2.5}"#),
+            ["model", "gpt", "4o", "n", "1", "2", "5"]
+        );
+        assert_eq!(terms("ΟΔΟΣ. Οδός, ÄPFEL"), ["οδοσ", "οδόσ", "äpfel"]);
+        assert!(terms("").is_empty() && terms("-–-").is_empty());
+    }
+
+    /// Files of version 1 are read for ever: the bits of a term stay where they are.
+    #[test]
+    fn the_filter_of_version_1_is_as_it_was() {
+        let mut writer = TermWriter::new();
+        writer.add_text("Zugzwang");
+        writer.rows = 1;
+        let (bytes, location) = writer.finish(4);
+        let (bits, index) = bytes.split_at(32);
+        let bits: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(bits, "8000000000004000000200004000000000000040200000000080000000000400");
+        let told = r#"{"version":1,"blocks":[{"rows":1,"filter_bytes":32}],"open":[]}"#;
+        assert_eq!(std::str::from_utf8(index), Ok(told));
+        let index_bytes = told.len() as u64;
+        assert_eq!(location, Location { from: 4, filter_bytes: 32, index_bytes });
+    }
+
+    #[test]
+    fn only_whole_terms_of_a_pattern_are_asked_for() {
+        assert_eq!(asked("Zugzwang", true, true), ["zugzwang"]);
+        assert!(asked("Zugzwang", false, true).is_empty());
+        assert_eq!(asked("came to Zug", false, false), ["to"]);
+        assert_eq!(asked("gpt-4o", true, false), ["gpt"]);
+        assert_eq!(asked(" in the ", false, false), ["in", "the"]);
+        assert_eq!(asked("ΟΔΟΣ", true, true), ["οδοσ"]);
+        assert!(asked("", true, true).is_empty() && asked("…", true, true).is_empty());
+    }
+}
