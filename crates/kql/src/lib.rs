@@ -17,6 +17,7 @@ mod names;
 mod operators;
 mod parser;
 mod plan;
+mod plugins;
 mod syntax;
 mod types;
 mod value;
@@ -37,6 +38,7 @@ pub use plan::{
     JoinCondition, JoinKind, NestedCount, ParseMode, ParsePart, PathStep, Plan, PlannedResult,
     RelKind, Relation, ScanOutput, ScanStep, ScanWork, SeriesWork, SortKey, TextOp, Visualization,
 };
+pub use plugins::PLUGINS;
 pub use types::{Column, Schema, Type};
 pub use value::{
     Decimal, TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH_TICKS, Value, format_datetime,

@@ -34,13 +34,7 @@ pub const OPERATORS: &[Operator] = &[
     operator("count", "counts rows", Full),
     operator("datatable", "constant rows", Full),
     operator("distinct", "rows with different values of the columns", Full),
-    operator(
-        "evaluate",
-        "runs a plugin",
-        Partial(
-            "`bag_unpack`, `pivot`, `narrow`, `ipv4_lookup`, `ipv6_lookup`, `dcount_intersect`",
-        ),
-    ),
+    operator("evaluate", "runs a plugin", Partial("some plugins, listed below")),
     operator("execute-and-cache", "runs a query once", Refused("use `materialize()`")),
     operator("extend", "adds columns", Full),
     operator("externaldata", "reads files by address", Refused("no query reads outside the store")),
@@ -102,6 +96,11 @@ pub const OPERATORS: &[Operator] = &[
     operator("where", "rows for which a condition holds", Full),
 ];
 
-const fn operator(name: &'static str, meaning: &'static str, support: Support) -> Operator {
+/// For the lists of this crate.
+pub(crate) const fn operator(
+    name: &'static str,
+    meaning: &'static str,
+    support: Support,
+) -> Operator {
     Operator { name, meaning, support }
 }

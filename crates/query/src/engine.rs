@@ -162,15 +162,18 @@ impl kql::Engine for Engine {
     }
 }
 
-/// Optimizer and limits. Plans are built from functions themselves, so it knows none by name.
+/// Optimizer, its functions, and limits.
 fn session(config: &QueryConfig, environment: Arc<RuntimeEnv>) -> SessionContext {
     let settings = SessionConfig::new()
         .with_batch_size(BATCH_ROWS)
         .with_target_partitions(config.threads.max(1))
         .with_round_robin_repartition(false)
         .with_information_schema(false);
-    let state =
-        SessionStateBuilder::new().with_config(settings).with_runtime_env(environment).build();
+    let state = SessionStateBuilder::new()
+        .with_config(settings)
+        .with_runtime_env(environment)
+        .with_default_features()
+        .build();
     SessionContext::new_with_state(state)
 }
 

@@ -8,7 +8,8 @@ use super::{Binder, Bound, Reported, Table};
 use crate::syntax::{Expression, ExpressionKind, Item, Name, OutputSchema, Shape};
 use crate::{
     AddressLookup, Aggregate, BagExpansion, Column, Expansion, Expr, ExprKind, FoundColumn,
-    Function, Gathering, PathStep, RelKind, Schema, SortKey, Span, Type, Value, codes,
+    Function, Gathering, PLUGINS, PathStep, RelKind, Schema, SortKey, Span, Support, Type, Value,
+    codes,
 };
 
 /// Most columns that data may add to a row type.
@@ -32,10 +33,6 @@ const FOREIGN: [(&str, &str); 6] = [
     ),
     ("funnel_sequence", "prev:string, next:string, dcount:long, samples:dynamic"),
 ];
-
-/// The plugins that run, for suggestions.
-const PLUGINS: [&str; 6] =
-    ["bag_unpack", "dcount_intersect", "ipv4_lookup", "ipv6_lookup", "narrow", "pivot"];
 
 /// A plugin's call.
 struct Plugin<'e> {
@@ -101,7 +98,12 @@ impl Binder<'_> {
                     name.span,
                     format!("{what} is not supported"),
                 );
-                if let Some(near) = crate::names::nearest(&name.text, PLUGINS.iter().copied()) {
+                let known = PLUGINS.iter().find(|plugin| *plugin.name == *name.text);
+                let runs = PLUGINS.iter().filter(|plugin| plugin.support == Support::Full);
+                let near = crate::names::nearest(&name.text, runs.map(|plugin| plugin.name));
+                if let Some(Support::Refused(why)) = known.map(|plugin| plugin.support) {
+                    diagnostic = diagnostic.with_fix(why.to_owned());
+                } else if let Some(near) = near {
                     diagnostic =
                         diagnostic.with_fix(format!("the nearest that is known is '{near}'"));
                 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use kql::{Aggregate, Function, OPERATORS, Returns, Signature, Support};
+use kql::{Aggregate, Function, OPERATORS, Operator, PLUGINS, Returns, Signature, Support};
 
 const BEGIN: &str = "<!-- generated: operators and functions -->\n";
 const END: &str = "<!-- end of what is generated -->";
@@ -25,14 +25,9 @@ fn the_page_lists_every_operator_and_function() {
 fn reference() -> String {
     let mut out =
         String::from("\n## Operators\n\n| operator | what it does | here |\n|---|---|---|\n");
-    for operator in OPERATORS {
-        let here = match operator.support {
-            Support::Full => "yes".to_owned(),
-            Support::Partial(what) => format!("in part: {what}"),
-            Support::Refused(why) => format!("refused: {why}"),
-        };
-        writeln!(out, "| `{}` | {} | {here} |", operator.name, operator.meaning).expect("grows");
-    }
+    out.push_str(&listed(OPERATORS));
+    out.push_str("\n## Plugins of `evaluate`\n\n| plugin | what it does | here |\n|---|---|---|\n");
+    out.push_str(&listed(PLUGINS));
     out.push_str("\n## Scalar functions\n\n");
     out.push_str("`?` stands behind an argument that may be left out, `*` behind one that may be repeated.\n\n");
     out.push_str("| function | result |\n|---|---|\n");
@@ -69,6 +64,19 @@ fn reference() -> String {
     out.truncate(out.trim_end().len());
     out.push_str("\n\n");
     out.split('\n').map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+fn listed(operators: &[Operator]) -> String {
+    let mut out = String::new();
+    for operator in operators {
+        let here = match operator.support {
+            Support::Full => "yes".to_owned(),
+            Support::Partial(what) => format!("in part: {what}"),
+            Support::Refused(why) => format!("refused: {why}"),
+        };
+        writeln!(out, "| `{}` | {} | {here} |", operator.name, operator.meaning).expect("grows");
+    }
+    out
 }
 
 fn line(signature: &Signature, note: &str) -> String {
