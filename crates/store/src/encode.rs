@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::DataType;
@@ -104,6 +106,7 @@ fn properties(table: &Table) -> WriterProperties {
 pub(crate) struct ExtentWriter<'a> {
     writer: ArrowWriter<Hashing>,
     file: Unfinished,
+    disk_full: Arc<AtomicBool>,
     blobs: &'a Blobs,
     referenced: BTreeSet<Hash>,
     /// Of tables that have bodies.
@@ -139,13 +142,15 @@ impl<'a> ExtentWriter<'a> {
         let path = record.path(folder);
         let file = disk::create_file(&path)?;
         let unfinished = Unfinished { path, is_armed: true };
-        let sink = Hashing { file: BufWriter::new(file), hasher: Sha256::new(), bytes: 0 };
+        let disk_full = Arc::new(AtomicBool::new(false));
+        let sink = Hashing::new(file, Arc::clone(&disk_full));
         let schema = written_schema(table);
         let writer = ArrowWriter::try_new(sink, schema, Some(properties(table)))
-            .map_err(|error| encode_failed(&unfinished.path, error))?;
+            .map_err(|error| encode_failed(&unfinished.path, &disk_full, error))?;
         let has_bodies = table.columns.iter().any(|column| BODY_COLUMNS.contains(&column.name));
         let terms = has_bodies.then(TermWriter::new);
-        Ok(Self { writer, file: unfinished, blobs, referenced: BTreeSet::new(), terms, record })
+        let (file, referenced) = (unfinished, BTreeSet::new());
+        Ok(Self { writer, file, disk_full, blobs, referenced, terms, record })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
@@ -161,21 +166,21 @@ impl<'a> ExtentWriter<'a> {
         if let Some(terms) = &mut self.terms {
             terms.add(batch);
         }
-        self.writer.write(batch).map_err(|error| encode_failed(&self.file.path, error))
+        let written = self.writer.write(batch);
+        written.map_err(|error| encode_failed(&self.file.path, &self.disk_full, error))
     }
 
     /// Makes the file whole and durable. It is still removed unless [`keep`](Sealed::keep) is called.
     pub(crate) fn finish(mut self) -> Result<Sealed, Error> {
         let path = &self.file.path;
+        let failed = |error| encode_failed(path, &self.disk_full, error);
         if let Some(terms) = self.terms {
-            self.writer.flush().map_err(|error| encode_failed(path, error))?;
+            self.writer.flush().map_err(failed)?;
             let (bytes, location) = terms.finish(self.writer.bytes_written() as u64);
-            self.writer
-                .write_all(&bytes)
-                .map_err(|error| encode_failed(path, ParquetError::External(error.into())))?;
+            self.writer.write_all(&bytes).map_err(|error| failed(error.into()))?;
             self.record.terms = Some(location);
         }
-        let sink = self.writer.into_inner().map_err(|error| encode_failed(path, error))?;
+        let sink = self.writer.into_inner().map_err(failed)?;
         let (bytes, hash) = sink.finish().map_err(|error| Error::io("write", path, error))?;
         disk::sync_folder(path.parent().unwrap_or(Path::new(".")))?;
         self.record.bytes = bytes;
@@ -255,9 +260,21 @@ struct Hashing {
     file: BufWriter<File>,
     hasher: Sha256,
     bytes: u64,
+    /// Tells that the disk was full: not all errors of the encoder name what caused them.
+    disk_full: Arc<AtomicBool>,
 }
 
 impl Hashing {
+    fn new(file: File, disk_full: Arc<AtomicBool>) -> Self {
+        Self { file: BufWriter::new(file), hasher: Sha256::new(), bytes: 0, disk_full }
+    }
+
+    fn note(&self, error: &io::Error) {
+        if is_full(error) {
+            self.disk_full.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn finish(self) -> io::Result<(u64, Hash)> {
         self.file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         Ok((self.bytes, self.hasher.finalize().into()))
@@ -266,20 +283,22 @@ impl Hashing {
 
 impl Write for Hashing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let written = self.file.write(bytes).inspect_err(|error| self.note(error))?;
         self.hasher.update(&bytes[..written]);
         self.bytes += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.flush().inspect_err(|error| self.note(error))
     }
 }
 
-fn encode_failed(path: &Path, error: ParquetError) -> Error {
-    if let Some(cause) = io_cause(&error) {
-        let full = is_full(cause);
+fn encode_failed(path: &Path, disk_full: &AtomicBool, error: ParquetError) -> Error {
+    let was_full = disk_full.load(Ordering::Relaxed);
+    let cause = io_cause(&error);
+    if was_full || cause.is_some() {
+        let full = was_full || cause.is_some_and(is_full);
         let kind = if full { ErrorKind::Full } else { ErrorKind::Io };
         let fix = if full { ": the disk is full, free some space" } else { "" };
         return Error::new(kind, format!("cannot write {}{fix}", path.display()))
