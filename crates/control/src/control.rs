@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -108,6 +108,8 @@ pub(crate) struct Inner {
     pub(crate) directory: Directory,
     /// One change of the directory at a time.
     pub(crate) directory_turn: tokio::sync::Mutex<()>,
+    /// Generation of the directory on this disk, and when the next may be written.
+    pub(crate) directory_kept: Mutex<(i64, Option<Instant>)>,
 }
 
 impl Control {
@@ -134,6 +136,7 @@ impl Control {
             turn: tokio::sync::Mutex::default(),
             directory: Directory::default(),
             directory_turn: tokio::sync::Mutex::default(),
+            directory_kept: Mutex::default(),
         }));
         if control.0.database.is_none() {
             return Ok(control);
@@ -149,6 +152,7 @@ impl Control {
             };
             tracing::warn!(%error, version = version.number, "the state published last is in force");
             control.0.live.store(Arc::new(version));
+            control.recall_directory().await;
         }
         Ok(control)
     }

@@ -39,6 +39,9 @@ pub enum Place {
 impl Place {
     /// A PostgreSQL server, from its URL and a password that stands elsewhere.
     pub fn postgres(url: &str, password: Option<&str>) -> Result<Self, String> {
+        if holds_password(url) {
+            return Err("it holds a password, which has a field of its own: `password`".to_owned());
+        }
         let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| {
             format!("{error}: write it like postgres://user@host:5432/database")
         })?;
@@ -48,6 +51,14 @@ impl Place {
         };
         Ok(Self::Postgres(Box::new(options)))
     }
+}
+
+/// `user:password@` or a parameter `password`.
+fn holds_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    user.contains(':') || rest.to_ascii_lowercase().contains("password=")
 }
 
 /// A version as it is kept.

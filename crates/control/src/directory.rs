@@ -154,6 +154,12 @@ impl Directory {
         groups.filter_map(|group| held.resources.get(group).cloned()).collect()
     }
 
+    /// All of them, and the generation that they are of.
+    pub(crate) fn copy(&self) -> (i64, Vec<Arc<Resource>>) {
+        let held = self.read();
+        (held.generation, held.resources.values().cloned().collect())
+    }
+
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Held> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,10 +1,12 @@
 //! How the directory changes: checked, recorded, kept, in force, in this order.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::cache;
 use crate::control::{Author, Control, within};
 use crate::database::{DELETED_KEPT, Database, DirectoryRow};
 use crate::diff::Change;
@@ -14,6 +16,9 @@ use crate::record::{self, Action};
 
 /// How often a change is tried while other gateways change the directory too.
 const TRIES: usize = 5;
+
+/// Least pause between two copies of the directory on this disk.
+const KEEP_PAUSE: Duration = Duration::from_secs(5);
 
 /// What becomes of one user or group.
 struct Edit {
@@ -105,6 +110,63 @@ impl Control {
         let Some(database) = &self.0.database else { return Ok(()) };
         let _turn = self.0.directory_turn.lock().await;
         self.catch_up(database.as_ref()).await
+    }
+
+    /// Begins with the users and groups that this disk holds: the database is away.
+    pub(crate) async fn recall_directory(&self) {
+        let inner = self.0.clone();
+        let read =
+            tokio::task::spawn_blocking(move || cache::read_directory(&inner.settings.cache_file));
+        let Ok(Some((generation, rows))) = read.await else { return };
+        match self.take(generation, &rows) {
+            Ok(()) => {
+                let known = rows.len();
+                tracing::warn!(known, "users and groups are those that were known last");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the cached users and groups are not in force");
+                self.directory().write().clear();
+            }
+        }
+    }
+
+    /// Writes the users and groups to this disk if they changed, for a start without the database. The
+    /// next time is five seconds later or more: no more than a twentieth of the time goes into it.
+    pub(crate) async fn keep_directory(&self) {
+        let generation = self.directory().read().generation;
+        {
+            let kept = self.lock_kept();
+            let is_early = kept.1.is_some_and(|next| Instant::now() < next);
+            if generation == 0 || generation == kept.0 || is_early {
+                return;
+            }
+        }
+        let (inner, began) = (self.0.clone(), Instant::now());
+        let write = tokio::task::spawn_blocking(move || {
+            let (generation, resources) = inner.directory.copy();
+            cache::write_directory(&inner.settings.cache_file, generation, &resources)
+                .map(|()| generation)
+        });
+        let written = write.await;
+        let mut kept = self.lock_kept();
+        kept.1 = Some(Instant::now() + (began.elapsed() * 20).max(KEEP_PAUSE));
+        match written {
+            Ok(Ok(generation)) => kept.0 = generation,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "users and groups are not on this disk: a start without the database would use older ones");
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// What is due counts as due at once: nothing follows.
+    pub(crate) async fn keep_directory_at_the_end(&self) {
+        self.lock_kept().1 = None;
+        self.keep_directory().await;
+    }
+
+    fn lock_kept(&self) -> MutexGuard<'_, (i64, Option<Instant>)> {
+        self.0.directory_kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn catch_up(&self, database: &dyn Database) -> Result<(), Error> {

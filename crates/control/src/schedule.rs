@@ -15,10 +15,12 @@ impl Control {
             }
             // What is wrong stands in the status.
             let _ = self.look().await;
+            self.keep_directory().await;
             if self.is_due() {
                 self.publish().await;
             }
         }
+        self.keep_directory_at_the_end().await;
         if let Some(database) = &self.0.database {
             database.close().await;
         }

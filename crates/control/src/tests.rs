@@ -1,5 +1,6 @@
 //! The life of the state: on SQLite always, on PostgreSQL where the machine has one.
 
+mod directory;
 mod postgres;
 mod server;
 
