@@ -53,7 +53,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let example = ["--package", "query", "--example", "audit_queries"];
     let mut build = shell::cargo(&["build", "--profile", &arguments.profile]);
     shell::run(build.args(example))?;
-    let built = if arguments.profile == "dev" { "debug" } else { &arguments.profile };
+    let built = match arguments.profile.as_str() {
+        "dev" | "test" => "debug",
+        "bench" => "release",
+        other => other,
+    };
     let binary = shell::target_folder().join(built).join("examples/audit_queries");
     let folder = arguments.folder.clone();
     let folder = folder.unwrap_or_else(|| std::env::temp_dir().join("gatehouse-bench-query"));
