@@ -9,8 +9,7 @@ export const LINES_MAX = 1500;
 
 /** The shortest way from one text to the other, by the longest common subsequence of lines. */
 export function difference(before: string, after: string): DiffLine[] {
-  const left = before.split('\n').slice(0, LINES_MAX);
-  const right = after.split('\n').slice(0, LINES_MAX);
+  const [left, right] = [linesOf(before), linesOf(after)];
   const width = right.length + 1;
   // common[i * width + j]: length of what left[i..] and right[j..] share.
   const common = new Uint16Array((left.length + 1) * width);
@@ -38,3 +37,7 @@ export function difference(before: string, after: string): DiffLine[] {
   }
   return lines;
 }
+
+/** A text that is empty has no line, not an empty one. */
+const linesOf = (text: string): string[] =>
+  text === '' ? [] : text.split('\n').slice(0, LINES_MAX);

@@ -1,3 +1,0 @@
-var e=1500;function t(t,n){let r=t.split(`
-`).slice(0,e),i=n.split(`
-`).slice(0,e),a=i.length+1,o=new Uint16Array((r.length+1)*a),s=(e,t)=>o[e*a+t]??0;for(let e=r.length-1;e>=0;--e)for(let t=i.length-1;t>=0;--t)o[e*a+t]=r[e]===i[t]?s(e+1,t+1)+1:Math.max(s(e+1,t),s(e,t+1));let c=[],[l,u]=[0,0];for(;l<r.length||u<i.length;){let[e,t]=[r[l],i[u]];e!==void 0&&e===t?(c.push({kind:`same`,text:e}),[l,u]=[l+1,u+1]):e!==void 0&&(t===void 0||s(l+1,u)>=s(l,u+1))?(c.push({kind:`gone`,text:e}),l+=1):(c.push({kind:`new`,text:t??``}),u+=1)}return c}export{t};
