@@ -14,6 +14,7 @@ use crate::extract::{Document, Parameters};
 use crate::problem::Problem;
 use crate::server::Portal;
 use crate::sign_in::{Onward, Returned};
+use crate::turned_away;
 
 /// Who is signed in, and how to.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -80,9 +81,12 @@ pub(crate) async fn complete(
     visit: Visit,
     headers: HeaderMap,
     Parameters(returned): Parameters<Returned>,
-) -> Result<Response, Problem> {
+) -> Response {
     let arrived = portal.sign_in.complete(&headers, &returned).await;
-    portal.enter(visit, arrived).await.map(onward)
+    match portal.enter(visit, arrived).await {
+        Ok(next) => onward(next),
+        Err(problem) => turned_away::answer(problem, &headers),
+    }
 }
 
 /// The local account signs in. For everybody: nobody is signed in yet.

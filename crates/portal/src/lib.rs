@@ -34,6 +34,7 @@ mod settings;
 mod sign_in;
 mod state;
 mod subscriptions;
+mod turned_away;
 mod ui;
 
 pub use access::{Access, Authenticator, Caller, Token};

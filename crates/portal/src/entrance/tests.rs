@@ -218,6 +218,40 @@ async fn the_local_account_signs_in_by_its_password_shortly_and_every_attempt_is
 }
 
 #[tokio::test]
+async fn a_browser_that_is_refused_is_shown_why_and_a_program_gets_a_document() {
+    let house = House::build().await;
+    let browser = [("accept", "text/html,application/xhtml+xml;q=0.9")];
+    let back = "/auth/callback?code=x&state=y";
+    let refused = deliver(&house.portal, "GET", back, &browser, "").await;
+    assert_eq!(refused.status(), 400);
+    let policy = refused.headers()["content-security-policy"].to_str().expect("text").to_owned();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    let page = axum::body::to_bytes(refused.into_body(), 1 << 20).await.expect("a page");
+    let page = String::from_utf8_lossy(&page).into_owned();
+    assert!(page.contains("You are not signed in") && page.contains("begin again"), "{page}");
+    assert!(page.contains("<a href=\"/\">"), "{page}");
+
+    let begun = deliver(&house.portal, "GET", "/auth/sign-in", &[], "").await;
+    let location = begun.headers()["location"].to_str().expect("text").to_owned();
+    let nonce = parameter(&location, "nonce");
+    house
+        .provider
+        .gives(json!({"nonce": nonce, "groups": [], "name": "<script>alert(1)</script>"}));
+    let back = format!("/auth/callback?code=c0de&state={}", parameter(&location, "state"));
+    let cookies = cookies(&begun);
+    let headers = [browser[0], ("cookie", cookies.as_str())];
+    let refused = deliver(&house.portal, "GET", &back, &headers, "").await;
+    assert_eq!(refused.status(), 403);
+    let page = axum::body::to_bytes(refused.into_body(), 1 << 20).await.expect("a page");
+    let page = String::from_utf8_lossy(&page).into_owned();
+    assert!(page.contains("holds no role here") && page.contains("gatehouse role set"), "{page}");
+    assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"), "{page}");
+
+    let program = deliver(&house.portal, "GET", "/auth/callback", &[], "").await;
+    assert_eq!(program.headers()["content-type"], "application/problem+json");
+}
+
+#[tokio::test]
 async fn the_local_account_may_use_the_set_up_link_and_a_broken_hash_lets_nobody_in() {
     let house = House::build().await;
     let link = house.link();
