@@ -5,6 +5,7 @@ mod environment;
 mod load;
 mod proxy;
 mod redis;
+mod secrets;
 mod sign_in;
 
 use std::collections::BTreeMap;
@@ -23,13 +24,14 @@ use policy::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::SecurityLog;
-use vault::{Embedded, Local, Secret, SecretRef, Vault, VaultConfig};
+use vault::{Secret, SecretRef, Vault, VaultConfig};
 
 use self::control::ControlConfig;
 pub(crate) use self::control::StateSource;
 pub(crate) use self::environment::Override;
 use self::proxy::ProxyConfig;
 use self::redis::RedisConfig;
+pub(crate) use self::secrets::Fetched;
 pub(crate) use self::sign_in::GraphCredentialConfig;
 use self::sign_in::{ScimConfig, SignInConfig};
 use crate::exit::{Exit, ExitWith};
@@ -109,6 +111,9 @@ pub(crate) struct Config {
     pub(crate) price_scopes: Vec<PriceScopeConfig>,
     /// What the gateway says of itself.
     pub(crate) log: LogConfig,
+    /// What was fetched from other machines; no setting.
+    #[serde(skip)]
+    pub(crate) fetched: Fetched,
 }
 
 /// The health listener.
@@ -167,6 +172,7 @@ impl Default for Config {
             prices_file: PathBuf::new(),
             price_scopes: Vec::new(),
             log: LogConfig::default(),
+            fetched: Fetched::default(),
         }
     }
 }
@@ -236,11 +242,6 @@ impl Config {
             let fix = "`gatehouse init` makes one";
             ExitWith::error(Exit::BadConfig, format!("key_hash_secret: {}: {fix}", error.story()))
         })
-    }
-
-    /// A secret that must be at hand at the start.
-    pub(crate) fn secret(&self, reference: &SecretRef) -> Result<Secret, vault::Error> {
-        Local::new(Embedded::new(&self.vault.embedded)).get(reference)
     }
 
     /// The decree of this configuration.
@@ -357,12 +358,9 @@ impl Config {
         resolve(&mut self.prices_file);
         resolve(&mut self.redis.ca_file);
         resolve(&mut self.otlp.ca_file);
-        resolve(&mut self.mail.password_file);
-        resolve(&mut self.mail.ca_file);
-        for sink in &mut self.alerts.sinks {
-            resolve(&mut sink.url_file);
-            resolve(&mut sink.ca_file);
-        }
+        self.otlp.secret_headers.values_mut().for_each(|secret| secret.resolve_path(folder));
+        self.mail.resolve_paths(folder);
+        self.alerts.sinks.iter_mut().for_each(|sink| sink.resolve_paths(folder));
         self.vault.resolve_paths(folder);
         self.key_hash_secret.resolve_path(folder);
         let passwords =

@@ -43,7 +43,8 @@ impl Findings {
 pub(crate) fn run(file: &ConfigFile) -> anyhow::Result<()> {
     let config = Config::load(&file.config)?;
     let mut findings = Findings::default();
-    findings.note("configuration", config.validate().map(|()| file.config.display().to_string()));
+    let checked = Config::load_whole(&file.config).and_then(|whole| whole.validate());
+    findings.note("configuration", checked.map(|()| file.config.display().to_string()));
     findings.note("data folder", flush_time(&config.data_dir));
     for backend in &config.backends {
         let through =

@@ -2,7 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use policy::KeyHasher;
 
 use crate::arguments::KeysCreateArguments;
 use crate::config::Config;
@@ -20,8 +19,8 @@ pub(crate) fn random_text() -> String {
 
 /// Runs the command. The key is printed once and kept nowhere.
 pub(crate) fn create(arguments: &KeysCreateArguments) -> anyhow::Result<()> {
-    let config = Config::load(&arguments.file.config)?;
-    let hasher = KeyHasher::new(config.key_hash_secret()?.expose().as_bytes());
+    let config = Config::load_whole(&arguments.file.config)?;
+    let hasher = config.hasher()?;
     let key = random_text();
     let hash = hasher.hash(&key);
     let id = &arguments.subscription;

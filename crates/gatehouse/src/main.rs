@@ -59,7 +59,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Config(ConfigCommand::Validate(file)) => {
-            let config = config::Config::load(&file.config)?;
+            let config = config::Config::load_whole(&file.config)?;
             config.validate()?;
             say(&format!("{} is valid", file.config.display()));
             Ok(())

@@ -17,6 +17,7 @@ use policy::{Rules, SubscriptionState};
 use shared::{Limiter, SecurityLog};
 use store::Store;
 use tokio_util::sync::CancellationToken;
+use vault::Vault;
 
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
@@ -43,11 +44,15 @@ pub(crate) struct Monitoring {
 }
 
 impl Monitoring {
-    pub(crate) fn new(config: &Config, security: &SecurityLog) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        security: &SecurityLog,
+        vault: &Vault,
+    ) -> anyhow::Result<Self> {
         let convention = Convention::of(config.metrics.gen_ai_version);
         let metrics = Arc::new(Metrics::new(convention));
         let egress = security.egress(&config.egress, &config.region);
-        let exporter = Exporter::new(&config.otlp, egress, metrics.clone(), now());
+        let exporter = Exporter::new(&config.otlp, egress, vault.clone(), metrics.clone(), now());
         let exporter = exporter
             .map_err(|why| ExitWith::error(Exit::BadConfig, format!("otlp: {why}")))?
             .map(Arc::new);

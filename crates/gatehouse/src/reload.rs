@@ -67,10 +67,12 @@ impl Reloader {
     async fn swap(&self) -> anyhow::Result<ReloadReport> {
         let mut current = self.current.lock().await;
         let file = self.file.clone();
+        let next = tokio::task::spawn_blocking(move || Config::load(&file)).await??;
+        let next = next.with_secrets(Duration::ZERO, &current.fetched).await?;
+        let file = self.file.clone();
         let (next, sources) = tokio::task::spawn_blocking(move || {
-            let config = Config::load(&file)?;
-            config.validate()?;
-            Ok::<_, anyhow::Error>((config.proxied()?, Sources::read(&file)))
+            next.validate()?;
+            Ok::<_, anyhow::Error>((next, Sources::read(&file)))
         })
         .await??;
         let overruled = self.control.follow_file(next.decree())?;

@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
 
-use crate::config::Config;
+use crate::config::{Config, Fetched};
 use crate::exit::{Exit, ExitWith};
 use crate::graph::GraphCredentials;
 use crate::keys;
@@ -47,6 +47,9 @@ use crate::tls_listener::TlsListener;
 /// How long the pipeline may take to catch up when the gateway stops; the rest is read again at the
 /// next start.
 const SETTLE_WAIT: Duration = Duration::from_secs(10);
+
+/// How long homes of secrets that are needed at the start may take to answer.
+const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running gateway with everything around it.
 pub(crate) struct Running {
@@ -65,7 +68,7 @@ pub(crate) struct Parts {
     pub(crate) monitoring: Arc<Monitoring>,
     store: Arc<Store>,
     engine: Arc<CurrentEngine>,
-    vault: Vault,
+    pub(crate) vault: Vault,
     admin_tls: Option<Arc<ServerTls>>,
     pub(crate) security: SecurityLog,
     log: LogLevel,
@@ -89,7 +92,7 @@ struct Administration {
 impl Running {
     /// Opens the data folder and starts every part. `file` is what a reload reads.
     pub(crate) async fn start(config: Config, file: &Path, log: LogLevel) -> anyhow::Result<Self> {
-        let config = checked(config)?;
+        let config = checked(config).await?;
         let token = admin_token(&config.admin_token_file())?;
         let admin = bind(config.admin.listen, "admin.listen").await?;
         let admin_tls = config.admin_tls.as_ref().map(ServerTls::new).transpose()?.map(Arc::new);
@@ -99,7 +102,7 @@ impl Running {
         let config = config.decreed(control.effective());
         let (security, vault) = open_vault(&config)?;
         let (objects, limiter, follower, node) = follow(&config, &ledger, &security).await?;
-        let monitoring = Arc::new(Monitoring::new(&config, &security)?);
+        let monitoring = Arc::new(Monitoring::new(&config, &security, &vault)?);
         let pipeline = start_pipeline(&config, &ledger, monitoring.observed(store.clone()))?;
         let identity = open_identity(&config, &security, &vault, &control)?;
         let wiring = Wiring {
@@ -206,7 +209,7 @@ impl Parts {
             self.log.set(&next.log.level)?;
         }
         let rules = next.rules()?;
-        let courier = monitoring::alerts::courier(next, &self.security)?;
+        let courier = monitoring::alerts::courier(next, &self.security, &self.vault)?;
         self.gateway.reload(next.settings(&self.vault)?)?;
         if next.identity != current.identity {
             self.identity.reconfigure(&next.identity)?;
@@ -584,10 +587,11 @@ async fn bind(address: SocketAddr, field: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// A configuration that may be served with, and the folders for it.
-fn checked(config: Config) -> anyhow::Result<Config> {
+async fn checked(config: Config) -> anyhow::Result<Config> {
+    let config = config.with_secrets(START_PATIENCE, &Fetched::default()).await?;
     config.validate()?;
     make_folders(&config)?;
-    config.proxied()
+    Ok(config)
 }
 
 fn make_folders(config: &Config) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ mod cost;
 mod metrics;
 mod observe;
 mod otlp;
+mod secret_headers;
 mod spend;
 
 pub use alerts::{

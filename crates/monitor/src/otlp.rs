@@ -26,8 +26,10 @@ use prost::Message;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
+use vault::{SecretRef, Vault};
 
 use crate::metrics::{Convention, Metric, Metrics};
+use crate::secret_headers::{are_headers, with_secrets};
 
 /// Spans or log records in one request.
 const BATCH_MAX: usize = 512;
@@ -47,6 +49,8 @@ pub struct OtlpConfig {
     pub endpoint: String,
     /// Further headers of each request.
     pub headers: BTreeMap<String, String>,
+    /// Further headers whose values are secrets, and where those are found.
+    pub secret_headers: BTreeMap<String, SecretRef>,
     /// Send a server span for each interaction, and a client span for the attempt that answered.
     pub traces: bool,
     /// Send metrics.
@@ -71,6 +75,7 @@ impl Default for OtlpConfig {
         Self {
             endpoint: String::new(),
             headers: BTreeMap::new(),
+            secret_headers: BTreeMap::new(),
             traces: true,
             metrics: true,
             logs: true,
@@ -87,6 +92,7 @@ impl Default for OtlpConfig {
 pub struct Exporter {
     config: OtlpConfig,
     client: Client,
+    vault: Vault,
     convention: Convention,
     metrics: Arc<Metrics>,
     waiting: Mutex<Waiting>,
@@ -108,10 +114,11 @@ enum Sent {
 }
 
 impl Exporter {
-    /// Checks the settings; dials nothing yet. None if there is no collector.
+    /// Checks the settings; dials nothing yet. None if there is no collector. Secret headers come from `vault`.
     pub fn new(
         config: &OtlpConfig,
         egress: EgressRules,
+        vault: Vault,
         metrics: Arc<Metrics>,
         started_at: Timestamp,
     ) -> Result<Option<Self>, String> {
@@ -124,8 +131,8 @@ impl Exporter {
         {
             return Err("sample_ratio may be 0 to 1, interval_s and queue_max at least 1".into());
         }
-        if config.headers.keys().any(|name| name.parse::<header::HeaderName>().is_err()) {
-            return Err("one of its `headers` is no name of a header".into());
+        if !are_headers(&config.headers) || !are_headers(&config.secret_headers) {
+            return Err("one of its `headers` or `secret_headers` is no name of a header".into());
         }
         let uri: Uri = config.endpoint.parse().map_err(|_| {
             format!(
@@ -143,6 +150,7 @@ impl Exporter {
         Ok(Some(Self {
             config: config.clone(),
             client,
+            vault,
             convention: metrics.convention().clone(),
             metrics,
             waiting: Mutex::default(),
@@ -279,6 +287,11 @@ impl Exporter {
         for (name, value) in &self.config.headers {
             request = request.header(name, value);
         }
+        let secrets = &self.config.secret_headers;
+        let request = match with_secrets(request, secrets, &self.vault).await {
+            Ok(request) => request,
+            Err(why) => return Sent::Again(format!("otlp.secret_headers: {why}")),
+        };
         let request = match request.body(Body::whole(body)) {
             Ok(request) => request,
             Err(error) => return Sent::Refused(format!("otlp.headers are malformed: {error}")),

@@ -8,7 +8,6 @@ use vault::{Secret, SecretRef, Vault};
 
 use crate::attempts::{Attempts, WINDOW_S};
 use crate::entrance::Refusal;
-use crate::held::Held;
 use crate::problem::Problem;
 
 /// Hashes worked out at once: each takes 19 MiB and tens of milliseconds.
@@ -43,19 +42,14 @@ pub(crate) struct LocalSignIn {
 /// Tells whether it is the account that comes.
 pub(crate) struct BreakGlass {
     pub(crate) account: BreakGlassAccount,
-    hash: Held,
+    vault: Vault,
     attempts: Attempts,
     turns: Semaphore,
 }
 
 impl BreakGlass {
     pub(crate) fn new(account: BreakGlassAccount, vault: Vault) -> Self {
-        Self {
-            hash: Held::new(vault, account.password_hash.clone()),
-            account,
-            attempts: Attempts::default(),
-            turns: Semaphore::new(HASHES_MAX),
-        }
+        Self { account, vault, attempts: Attempts::default(), turns: Semaphore::new(HASHES_MAX) }
     }
 
     /// Name and password are the account's. A wrong name takes as long as a wrong password.
@@ -74,7 +68,8 @@ impl BreakGlass {
             let text = "the local account cannot be checked now: the gateway's log says why";
             Refusal::new("hash_unavailable", Problem::new(503, text))
         };
-        let hash = self.hash.get().await.map_err(|error| unavailable(error.story()))?;
+        let hash = self.vault.current(&self.account.password_hash).await;
+        let hash = hash.map_err(|error| unavailable(error.story()))?;
         let _turn = self.turns.acquire().await.map_err(|error| unavailable(error.to_string()))?;
         let password = Secret::new(given.password.as_str());
         let is_tried = given.password.len() <= PASSWORD_BYTES_MAX;

@@ -14,7 +14,6 @@ mod config;
 mod entrance;
 mod export;
 mod extract;
-mod held;
 mod interactions;
 mod kusto;
 mod language;

@@ -32,7 +32,6 @@ use self::filter::Filter;
 pub(crate) use self::patch::PatchBody;
 use crate::access::{Authenticator, Caller, bearer};
 use crate::extract::{Document, Parameters, Segment};
-use crate::held::Held;
 use crate::problem::Problem;
 use crate::server::Portal;
 
@@ -49,7 +48,10 @@ const TOKEN_BYTES_MIN: usize = 32;
 pub(crate) type Attributes = Map<String, Value>;
 
 /// The bearer token of the directory's provisioning service.
-pub struct ScimToken(Held);
+pub struct ScimToken {
+    vault: Vault,
+    reference: SecretRef,
+}
 
 /// What to list.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -70,7 +72,7 @@ pub(crate) struct ListQuery {
 impl ScimToken {
     /// The token that this refers to.
     pub fn new(vault: Vault, reference: SecretRef) -> Self {
-        Self(Held::new(vault, reference))
+        Self { vault, reference }
     }
 }
 
@@ -80,7 +82,7 @@ impl Authenticator for ScimToken {
         let Some(presented) = bearer(&head.headers).filter(|_| is_scim(head.uri.path())) else {
             return Ok(None);
         };
-        let token = self.0.get().await.map_err(|error| {
+        let token = self.vault.current(&self.reference).await.map_err(|error| {
             tracing::warn!(error = error.story(), "the token of SCIM cannot be fetched");
             Problem::new(503, "the token of SCIM cannot be fetched: the gateway's log says why")
         })?;

@@ -7,6 +7,7 @@
 mod call;
 mod config;
 mod credential;
+mod current;
 mod embedded;
 mod entra;
 mod error;

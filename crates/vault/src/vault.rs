@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::credential::Watch;
+use crate::current::Current;
 use crate::entra::TokenSource;
 use crate::feed::feed;
 use crate::key_vault::KeyVault;
@@ -29,6 +30,7 @@ const TEND_PAUSE: Duration = Duration::from_secs(5);
 pub struct Vault {
     inner: Arc<Inner>,
     credentials: Arc<Mutex<HashMap<Registered, Weak<Credential>>>>,
+    current: Arc<Current>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -109,9 +111,15 @@ impl Vault {
         Ok(Self {
             inner: Arc::new(inner),
             credentials: Arc::default(),
+            current: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })
+    }
+
+    /// Secrets fetched last.
+    pub(crate) fn remembered(&self) -> &Current {
+        &self.current
     }
 
     /// Secrets that are at hand without asking another machine.

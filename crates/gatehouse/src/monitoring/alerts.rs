@@ -11,6 +11,8 @@ use ledger::Ledger;
 use monitor::{Courier, Lease, Mailer, StateStore, Watcher, WatcherParts};
 use shared::{LeasedText, Limiter, SecurityLog};
 
+use vault::Vault;
+
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
 use crate::wire::{Parts, now};
@@ -42,15 +44,21 @@ pub(crate) fn validate(config: &Config) -> anyhow::Result<()> {
     let bad = |message: String| ExitWith::error(Exit::BadConfig, message);
     config.alerts.validate().map_err(|why| bad(format!("alerts: {why}")))?;
     config.cost.validate().map_err(|why| bad(format!("cost: {why}")))?;
-    courier(config, &SecurityLog::default()).map(drop)
+    let vault = Vault::new(&config.vault, |_| {}).map_err(|error| bad(error.story()))?;
+    courier(config, &SecurityLog::default(), &vault).map(drop)
 }
 
 /// Who delivers, by this configuration.
-pub(crate) fn courier(config: &Config, security: &SecurityLog) -> anyhow::Result<Courier> {
+pub(crate) fn courier(
+    config: &Config,
+    security: &SecurityLog,
+    vault: &Vault,
+) -> anyhow::Result<Courier> {
     let egress = security.egress(&config.egress, &config.region);
-    let mailer = Mailer::new(&config.mail, egress.clone())
+    let mailer = Mailer::new(&config.mail, egress.clone(), vault.clone())
         .map_err(|why| ExitWith::error(Exit::BadConfig, why))?;
-    Ok(Courier::new(egress, mailer.map(Arc::new), config.alerts.portal_url.clone()))
+    let portal_url = config.alerts.portal_url.clone();
+    Ok(Courier::new(egress, mailer.map(Arc::new), vault.clone(), portal_url))
 }
 
 /// A watcher of this node's record. `node` is its name.
@@ -95,8 +103,11 @@ pub(crate) fn watcher(
         store,
         now,
     };
-    let watcher =
-        Watcher::open(watcher_parts, config.alerts.clone(), courier(config, &parts.security)?);
+    let watcher = Watcher::open(
+        watcher_parts,
+        config.alerts.clone(),
+        courier(config, &parts.security, &parts.vault)?,
+    );
     watcher.map_err(|why| anyhow::anyhow!(why))
 }
 

@@ -6,8 +6,9 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::{self, Request};
 use crate::stand::Stand;
@@ -19,7 +20,7 @@ const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024
 const HELLO: &[u8] = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
 
 /// A simulated instance that takes one key.
-fn simulate(key: &str, port: u16) -> Process {
+pub(crate) fn simulate(key: &str, port: u16) -> Process {
     let mut command = gatehouse();
     command.args(["simulate", "--key", key, "--port", &port.to_string()]);
     let process = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
@@ -75,7 +76,7 @@ fn holding(folder: &Path, text: &str, found: &mut Vec<String>) {
 }
 
 /// A secret stands in no text and in no file but the one that is its home.
-fn assert_nowhere(secret: &str, texts: &[String], folder: &Path) {
+pub(crate) fn assert_nowhere(secret: &str, texts: &[String], folder: &Path) {
     for text in texts {
         let at = text.find(secret);
         assert!(
@@ -240,5 +241,61 @@ fn a_vault_that_dies_leaves_callers_served_and_is_named() {
         (trouble.contains("OpenBao")).then_some(stands)
     });
     assert_eq!(stands["status"], "not_ready");
+    assert!(gateway.terminate());
+}
+
+#[test]
+fn the_secret_of_keys_may_lie_in_a_vault_which_a_start_waits_for_and_a_reload_does_not() {
+    let backend = Backend::start();
+    let mut gateway = Gateway::new(&backend, &[]);
+    let file = gateway.folder.path().join("gatehouse.secret");
+    let secret = fs::read_to_string(&file).expect("init made it").trim().to_owned();
+    fs::remove_file(&file).expect("it is there");
+    let mut server = Stand::start(move |_, head| {
+        let data = if head.starts_with("GET /v1/auth/token/lookup-self ") {
+            json!({ "ttl": 0, "renewable": false })
+        } else {
+            assert!(head.starts_with("GET /v1/secret/data/gatehouse/hash "), "{head}");
+            json!({ "data": { "value": secret }, "metadata": { "version": 1 } })
+        };
+        json!({ "data": data }).to_string()
+    });
+    let text = fs::read_to_string(&gateway.config).expect("a configuration");
+    let text = text.replace("file: gatehouse.secret", "openbao: { path: gatehouse/hash }");
+    let vault = format!(
+        "vault:\n  egress: {{ allow: [127.0.0.0/8] }}\n  openbao:\n    \
+         address: http://127.0.0.1:{}\n    token: {{ file: bao-token }}\n",
+        server.port
+    );
+    fs::write(&gateway.config, format!("{text}{vault}")).expect("writable");
+    fs::write(gateway.folder.path().join("bao-token"), "bao-token\n").expect("writable");
+    let command = |arguments: &[&str]| {
+        let mut command = gatehouse();
+        command.args(arguments).arg("--config").arg(&gateway.config);
+        run(command.envs(gateway.environment()))
+    };
+    assert!(command(&["config", "validate"]).status.success());
+    assert!(command(&["keys", "create", "another"]).status.success());
+    server.kill();
+    let refused = command(&["config", "validate"]);
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(78), "{errors}");
+    assert!(errors.contains("key_hash_secret") && errors.contains("gatehouse/hash"), "{errors}");
+
+    // The vault is back a moment after the start.
+    let server = std::thread::spawn(move || {
+        std::thread::park_timeout(Duration::from_secs(3));
+        server.restart();
+        server
+    });
+    gateway.start();
+    let mut server = server.join().expect("it is back");
+    assert_eq!(gateway.call(CHAT, &[], HELLO).status, 200, "the key's hash is the same");
+    server.kill();
+    let mut reload = gatehouse();
+    reload.args(["reload", "--config"]).arg(&gateway.config).envs(gateway.environment());
+    let reload = run(&mut reload);
+    assert!(reload.status.success(), "{}", String::from_utf8_lossy(&reload.stderr));
+    assert_eq!(gateway.call(CHAT, &[], HELLO).status, 200, "what was fetched stays in use");
     assert!(gateway.terminate());
 }

@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use event::Timestamp;
+use http::request::Builder;
 use http::{Method, Request, Uri, header};
 use net::{Body, Client, ClientConfig, EgressRules};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use vault::{SecretRef, Vault};
 
 use super::engine::Change;
 use super::mail::Mailer;
 use super::payload;
 use super::rule::AlertRule;
+use crate::secret_headers::{are_headers, with_secrets};
 
 /// Longest message, as Azure has it.
 const MESSAGE_BYTES_MAX: usize = 262_144;
@@ -49,10 +52,12 @@ pub struct SinkConfig {
     pub kind: SinkKind,
     /// Where to POST. Its address must be among those of `egress`.
     pub url: String,
-    /// File that holds the URL instead, for URLs that are secrets themselves.
-    pub url_file: PathBuf,
+    /// Where the URL is found instead, for URLs that are secrets themselves.
+    pub secret_url: Option<SecretRef>,
     /// Further headers of the request.
     pub headers: BTreeMap<String, String>,
+    /// Further headers whose values are secrets, and where those are found.
+    pub secret_headers: BTreeMap<String, SecretRef>,
     /// Addresses that mail goes to.
     pub to: Vec<String>,
     /// The least severe alerts that it gets: 0 only the critical ones, 4 all.
@@ -69,8 +74,9 @@ impl Default for SinkConfig {
             id: String::new(),
             kind: SinkKind::Webhook,
             url: String::new(),
-            url_file: PathBuf::new(),
+            secret_url: None,
             headers: BTreeMap::new(),
+            secret_headers: BTreeMap::new(),
             to: Vec::new(),
             severity_max: 4,
             ca_file: PathBuf::new(),
@@ -90,25 +96,39 @@ impl SinkConfig {
                 false => Ok(()),
             };
         }
-        if self.url.is_empty() == self.url_file.as_os_str().is_empty() {
-            return Err("give it a `url` or a `url_file`".into());
+        if self.url.is_empty() == self.secret_url.is_none() {
+            return Err("give it a `url` or a `secret_url`".into());
         }
-        let names = self.headers.keys().all(|name| name.parse::<header::HeaderName>().is_ok());
-        if !names {
-            return Err("one of its `headers` is no name of a header".into());
+        if !are_headers(&self.headers) || !are_headers(&self.secret_headers) {
+            return Err("one of its `headers` or `secret_headers` is no name of a header".into());
         }
         Ok(())
     }
 
-    fn uri(&self) -> Result<Uri, Failure> {
-        let text = match self.url_file.as_os_str().is_empty() {
-            true => self.url.clone(),
-            false => std::fs::read_to_string(&self.url_file).map_err(|error| {
-                Failure::retry(format!("cannot read {}: {error}", self.url_file.display()))
-            })?,
-        };
+    /// Where its secrets are found.
+    fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        self.secret_url.iter().chain(self.secret_headers.values())
+    }
+
+    /// Makes paths relative to the folder of the configuration.
+    pub fn resolve_paths(&mut self, folder: &Path) {
+        if !self.ca_file.as_os_str().is_empty() {
+            self.ca_file = folder.join(&self.ca_file);
+        }
+        for reference in self.secret_url.iter_mut().chain(self.secret_headers.values_mut()) {
+            reference.resolve_path(folder);
+        }
+    }
+
+    async fn uri(&self, vault: &Vault) -> Result<Uri, Failure> {
         // The URL may be a secret: it is not shown.
-        text.trim().parse().map_err(|_| Failure::retry("its URL is malformed: correct it".into()))
+        let malformed = |_| Failure::retry("its URL is malformed: correct it".into());
+        let Some(reference) = &self.secret_url else {
+            return self.url.parse().map_err(malformed);
+        };
+        let secret = vault.current(reference).await;
+        let secret = secret.map_err(|error| Failure::retry(error.story()))?;
+        secret.expose().parse().map_err(malformed)
     }
 }
 
@@ -137,13 +157,29 @@ impl fmt::Display for Failure {
 pub struct Courier {
     egress: EgressRules,
     mailer: Option<Arc<Mailer>>,
+    vault: Vault,
     portal_url: String,
 }
 
 impl Courier {
-    /// Dials within `egress`; mail goes through `mailer`.
-    pub fn new(egress: EgressRules, mailer: Option<Arc<Mailer>>, portal_url: String) -> Self {
-        Self { egress, mailer, portal_url }
+    /// Dials within `egress`; mail goes through `mailer`; secrets of sinks come from `vault`.
+    pub fn new(
+        egress: EgressRules,
+        mailer: Option<Arc<Mailer>>,
+        vault: Vault,
+        portal_url: String,
+    ) -> Self {
+        Self { egress, mailer, vault, portal_url }
+    }
+
+    /// Fetches what these sinks need; what fails is tried again when it is needed.
+    pub(super) async fn fetch_secrets(&self, sinks: &[SinkConfig]) {
+        let password = self.mailer.as_ref().and_then(|mailer| mailer.password());
+        for reference in sinks.iter().flat_map(SinkConfig::secrets).chain(password) {
+            if let Err(error) = self.vault.current(reference).await {
+                tracing::warn!(error = error.story(), "a secret of alert sinks is not at hand");
+            }
+        }
     }
 
     /// One attempt.
@@ -177,7 +213,7 @@ impl Courier {
             let why = format!("the message is longer than {MESSAGE_BYTES_MAX} bytes");
             return Err(Failure { is_final: true, why });
         }
-        let uri = sink.uri()?;
+        let uri = sink.uri(&self.vault).await?;
         let config = ClientConfig {
             ca_file: sink.ca_file.clone(),
             answer_timeout_ms: sink.timeout_ms,
@@ -186,7 +222,13 @@ impl Courier {
         };
         let client = Client::new(&uri, &config, self.egress.clone())
             .map_err(|error| Failure::retry(error.to_string()))?;
-        let request = request(sink, &uri, alert_id, body)?;
+        let request = request(sink, &uri, alert_id, body.len());
+        let request = with_secrets(request, &sink.secret_headers, &self.vault).await;
+        let body = Body::whole(Bytes::from(body));
+        let request = request
+            .map_err(Failure::retry)?
+            .body(body)
+            .map_err(|error| Failure::retry(format!("its headers are malformed: {error}")))?;
         let sent = tokio::time::timeout(
             Duration::from_millis(sink.timeout_ms.saturating_mul(2)),
             client.send(request),
@@ -207,24 +249,16 @@ impl Courier {
     }
 }
 
-fn request(
-    sink: &SinkConfig,
-    uri: &Uri,
-    alert_id: &str,
-    body: String,
-) -> Result<Request<Body>, Failure> {
+fn request(sink: &SinkConfig, uri: &Uri, alert_id: &str, length: usize) -> Builder {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(path)
         .header(header::CONTENT_TYPE, "application/json")
-        .header(header::CONTENT_LENGTH, body.len())
+        .header(header::CONTENT_LENGTH, length)
         .header("idempotency-key", alert_id);
     for (name, value) in &sink.headers {
         request = request.header(name, value);
     }
-    let body = Body::whole(Bytes::from(body));
     request
-        .body(body)
-        .map_err(|error| Failure::retry(format!("its headers are malformed: {error}")))
 }

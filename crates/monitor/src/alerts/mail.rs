@@ -1,7 +1,7 @@
 //! Sending mail: lettre builds the message, and this client brings it to the server (RFC 5321), over TLS
 //! from the start or after STARTTLS (RFC 3207), with AUTH PLAIN (RFC 4954).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::Uri;
@@ -12,6 +12,8 @@ use net::{ClientConfig, Connector, Dialled, EgressRules};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use vault::{SecretRef, Vault};
+use zeroize::Zeroizing;
 
 use super::delivery::Failure;
 
@@ -46,8 +48,8 @@ pub struct MailConfig {
     pub security: MailSecurity,
     /// User name; empty for none.
     pub username: String,
-    /// File that holds the password.
-    pub password_file: PathBuf,
+    /// Where the password is found.
+    pub password: Option<SecretRef>,
     /// Sender of what is sent.
     pub from: String,
     /// File of PEM certificates to trust instead of the public authorities; empty for those.
@@ -61,9 +63,21 @@ impl Default for MailConfig {
             port: 587,
             security: MailSecurity::Starttls,
             username: String::new(),
-            password_file: PathBuf::new(),
+            password: None,
             from: "gatehouse@localhost".into(),
             ca_file: PathBuf::new(),
+        }
+    }
+}
+
+impl MailConfig {
+    /// Makes paths relative to the folder of the configuration.
+    pub fn resolve_paths(&mut self, folder: &Path) {
+        if !self.ca_file.as_os_str().is_empty() {
+            self.ca_file = folder.join(&self.ca_file);
+        }
+        if let Some(reference) = &mut self.password {
+            reference.resolve_path(folder);
         }
     }
 }
@@ -71,6 +85,7 @@ impl Default for MailConfig {
 /// Sends mail.
 pub struct Mailer {
     config: MailConfig,
+    vault: Vault,
     connector: Connector,
     from: Mailbox,
 }
@@ -78,8 +93,13 @@ pub struct Mailer {
 type Session = BufReader<Dialled>;
 
 impl Mailer {
-    /// Checks the settings; dials nothing yet. None if there is no mail server.
-    pub fn new(config: &MailConfig, egress: EgressRules) -> Result<Option<Self>, String> {
+    /// Checks the settings; dials nothing yet. None if there is no mail server. The password comes from
+    /// `vault` when it is needed.
+    pub fn new(
+        config: &MailConfig,
+        egress: EgressRules,
+        vault: Vault,
+    ) -> Result<Option<Self>, String> {
         if config.host.is_empty() {
             return Ok(None);
         }
@@ -90,13 +110,21 @@ impl Mailer {
         if config.security == MailSecurity::None && !config.username.is_empty() {
             return Err("mail: a password is not sent in clear: set mail.security, or leave mail.username empty".into());
         }
+        if config.username.is_empty() != config.password.is_none() {
+            return Err("mail: give `username` and `password`, or neither".into());
+        }
         let scheme = if config.security == MailSecurity::None { "http" } else { "https" };
         let base = format!("{scheme}://{}:{}", config.host, config.port);
         let base: Uri =
             base.parse().map_err(|_| format!("mail.host: `{}` is no host", config.host))?;
         let client = ClientConfig { ca_file: config.ca_file.clone(), ..ClientConfig::default() };
         let connector = Connector::new(&base, &client, egress).map_err(|e| format!("mail: {e}"))?;
-        Ok(Some(Self { config: config.clone(), connector: connector.without_alpn(), from }))
+        Ok(Some(Self { config: config.clone(), vault, connector: connector.without_alpn(), from }))
+    }
+
+    /// Where its password is found.
+    pub(super) fn password(&self) -> Option<&SecretRef> {
+        self.config.password.as_ref()
     }
 
     /// Sends one mail, with a file if there is one: name, type, content.
@@ -147,8 +175,8 @@ impl Mailer {
 
     async fn transfer(&self, to: &[String], message: &[u8]) -> Result<(), Failure> {
         let mut session = self.greet().await?;
-        if !self.config.username.is_empty() {
-            self.log_in(&mut session).await?;
+        if let Some(reference) = &self.config.password {
+            self.log_in(&mut session, reference).await?;
         }
         command(&mut session, &format!("MAIL FROM:<{}>", self.from.email), 250).await?;
         for address in to {
@@ -187,14 +215,14 @@ impl Mailer {
         Ok(session)
     }
 
-    async fn log_in(&self, session: &mut Session) -> Result<(), Failure> {
-        let file = &self.config.password_file;
-        let password = tokio::fs::read_to_string(file).await.map_err(|error| {
-            Failure::retry(format!("mail.password_file: cannot read {}: {error}", file.display()))
-        })?;
-        let plain = format!("\0{}\0{}", self.config.username, password.trim_end());
-        let word = base64(plain.as_bytes());
-        command(session, &format!("AUTH PLAIN {word}"), 235).await.map(drop)
+    async fn log_in(&self, session: &mut Session, reference: &SecretRef) -> Result<(), Failure> {
+        let password = self.vault.current(reference).await;
+        let password = password
+            .map_err(|error| Failure::retry(format!("mail.password: {}", error.story())))?;
+        let plain = format!("\0{}\0{}", self.config.username, password.expose());
+        let word = Zeroizing::new(base64(Zeroizing::new(plain).as_bytes()));
+        let line = Zeroizing::new(format!("AUTH PLAIN {}", word.as_str()));
+        command(session, &line, 235).await
     }
 }
 
@@ -257,7 +285,7 @@ fn broken(error: &std::io::Error) -> Failure {
 }
 
 /// RFC 4648, section 4.
-fn base64(data: &[u8]) -> String {
+pub(super) fn base64(data: &[u8]) -> String {
     use ::base64::Engine;
     ::base64::engine::general_purpose::STANDARD.encode(data)
 }

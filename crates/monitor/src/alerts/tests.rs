@@ -1,6 +1,7 @@
 //! The engine over simulated time; delivery to a sink that is down; what is sent.
 
 mod mail;
+mod sinks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,6 +16,11 @@ use super::rule::{AlertRule, AlertsConfig, Operator, builtin_rules};
 use super::state::State;
 
 const START_S: i64 = 1_790_000_000 / 60 * 60;
+
+/// Homes of secrets as they are without settings.
+fn vault() -> vault::Vault {
+    vault::Vault::new(&vault::VaultConfig::default(), |_| {}).expect("the defaults hold")
+}
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_micros(seconds * 1_000_000)

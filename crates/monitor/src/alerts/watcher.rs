@@ -125,10 +125,24 @@ impl Watcher {
             () = stop.cancelled() => {}
             () = looking => {}
             () = delivering => {}
+            () = self.fetch_secrets() => {}
         }
         // What is under way is put down, whatever it was.
         let state = self.state.lock().await;
         self.keep(&state).await;
+    }
+
+    /// Fetches the secrets of sinks once they are known, so that they are at hand when a home is down.
+    async fn fetch_secrets(&self) {
+        let mut known = None;
+        loop {
+            let settings = self.settings.load_full();
+            if !known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &settings)) {
+                settings.courier.fetch_secrets(&settings.config.sinks).await;
+                known = Some(settings);
+            }
+            tokio::time::sleep(TICK).await;
+        }
     }
 
     /// One round over all rules.

@@ -86,7 +86,8 @@ fn exporter(url: &str, change: impl FnOnce(&mut OtlpConfig)) -> Exporter {
     let mut config = OtlpConfig { endpoint: url.into(), ..OtlpConfig::default() };
     change(&mut config);
     let metrics = Arc::new(Metrics::new(Convention::of(GenAiVersion::V1_37)));
-    Exporter::new(&config, loopback(), metrics, now())
+    let vault = Vault::new(&vault::VaultConfig::default(), |_| {}).expect("the defaults hold");
+    Exporter::new(&config, loopback(), vault, metrics, now())
         .expect("settings are right")
         .expect("it is on")
 }
