@@ -70,6 +70,9 @@ pub(crate) enum Command {
     /// Who holds which role.
     #[command(subcommand)]
     Role(state::RoleCommand),
+    /// Approvals of reading content, where `admin.second_approver` asks for them.
+    #[command(subcommand)]
+    Approval(state::ApprovalCommand),
     /// Versions of the desired state.
     #[command(subcommand)]
     History(state::HistoryCommand),

@@ -2,6 +2,7 @@
 
 mod control;
 mod environment;
+mod files;
 mod load;
 mod proxy;
 mod redis;
@@ -35,6 +36,7 @@ pub(crate) use self::secrets::Fetched;
 pub(crate) use self::sign_in::GraphCredentialConfig;
 use self::sign_in::{ScimConfig, SignInConfig};
 use crate::exit::{Exit, ExitWith};
+use crate::lock_down::ProcessConfig;
 
 /// Everything that a gateway is told.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +113,8 @@ pub(crate) struct Config {
     pub(crate) price_scopes: Vec<PriceScopeConfig>,
     /// What the gateway says of itself.
     pub(crate) log: LogConfig,
+    /// What the serving process may do on its machine.
+    pub(crate) process: ProcessConfig,
     /// What was fetched from other machines; no setting.
     #[serde(skip)]
     pub(crate) fetched: Fetched,
@@ -172,6 +176,7 @@ impl Default for Config {
             prices_file: PathBuf::new(),
             price_scopes: Vec::new(),
             log: LogConfig::default(),
+            process: ProcessConfig::default(),
             fetched: Fetched::default(),
         }
     }
@@ -308,28 +313,6 @@ impl Config {
         Ok(Settings { config, rules: self.rules()?, keys: self.backend_keys(vault)? })
     }
 
-    /// Files whose change makes a reload worth while, beside the configuration itself.
-    pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        if !self.prices_file.as_os_str().is_empty() {
-            files.push(self.prices_file.clone());
-        }
-        let keys = self.backends.iter().filter_map(|backend| backend.api_key.as_ref());
-        for reference in keys.chain([&self.key_hash_secret]) {
-            match reference {
-                SecretRef::File(path) => files.push(path.clone()),
-                SecretRef::Vault(_) => files.push(self.vault.embedded.file.clone()),
-                _ => {}
-            }
-        }
-        let tls = self.edge.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        files.extend(tls.chain(&self.admin_tls).flat_map(TlsConfig::files));
-        let identities = self.backends.iter().filter_map(|backend| backend.auth.as_ref());
-        files.extend(identities.filter_map(|auth| auth.file()).map(Path::to_owned));
-        files.extend(self.backends.iter().flat_map(|backend| backend.connection.files()));
-        files
-    }
-
     pub(crate) fn ledger_dir(&self) -> PathBuf {
         self.data_dir.join("ledger")
     }
@@ -358,6 +341,7 @@ impl Config {
         resolve(&mut self.prices_file);
         resolve(&mut self.redis.ca_file);
         resolve(&mut self.otlp.ca_file);
+        self.process.readable.iter_mut().for_each(resolve);
         self.otlp.secret_headers.values_mut().for_each(|secret| secret.resolve_path(folder));
         self.mail.resolve_paths(folder);
         self.alerts.sinks.iter_mut().for_each(|sink| sink.resolve_paths(folder));

@@ -17,7 +17,7 @@ use crate::config::{Config, LogConfig};
 use crate::serve::LogLevel;
 use crate::terminal::{print, say};
 use crate::wire::{Running, write_secret};
-use crate::{audit, keys, serve};
+use crate::{audit, keys, lock_down, serve};
 
 const USAGE_QUERY: &str = include_str!("demo/usage_by_ip_and_model.kql");
 const PROMPT_QUERY: &str = include_str!("demo/prompt_usage.kql");
@@ -40,7 +40,7 @@ struct Demo {
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     let level = if arguments.script { "error" } else { "warn" };
     let log = serve::start_log(&LogConfig { level: level.into(), json: false })?;
-    serve::keep_memory_out_of_dumps();
+    lock_down::keep_memory_private();
     serve::runtime()?.block_on(async {
         let demo = Demo::start(arguments, log).await?;
         if let Some(file) = &arguments.write_env {

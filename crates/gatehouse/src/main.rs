@@ -14,6 +14,7 @@ mod graph;
 mod http;
 mod init;
 mod keys;
+mod lock_down;
 mod lsp;
 mod monitoring;
 mod output;
@@ -84,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Subscription(command) => state::subscription(&command),
         Command::Product(command) => state::product(&command),
         Command::Role(command) => state::role(&command),
+        Command::Approval(command) => state::approval(&command),
         Command::History(command) => state::history(&command),
         Command::Quota(file) => admin::quota(&file),
         Command::Reload(file) => admin::reload(&file),

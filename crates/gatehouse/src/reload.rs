@@ -38,6 +38,7 @@ const RESTART: &[&str] = &[
     "/metrics",
     "/otlp",
     "/log/json",
+    "/process",
 ];
 
 /// Reads the configuration again.
@@ -68,7 +69,7 @@ impl Reloader {
         let mut current = self.current.lock().await;
         let file = self.file.clone();
         let next = tokio::task::spawn_blocking(move || Config::load(&file)).await??;
-        let next = next.with_secrets(Duration::ZERO, &current.fetched).await?;
+        let next = Box::pin(next.with_secrets(Duration::ZERO, &current.fetched)).await?;
         let file = self.file.clone();
         let (next, sources) = tokio::task::spawn_blocking(move || {
             next.validate()?;

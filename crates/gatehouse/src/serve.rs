@@ -1,7 +1,5 @@
 //! `gatehouse serve`: run until told to stop.
 
-use std::path::Path;
-
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
@@ -11,13 +9,15 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 use crate::arguments::ConfigFile;
 use crate::config::{Config, LogConfig};
 use crate::exit::{Exit, ExitWith};
+use crate::lock_down;
 use crate::wire::Running;
 
 /// Runs the command.
 pub(crate) fn run(file: &ConfigFile) -> anyhow::Result<()> {
     let config = Config::load(&file.config)?;
     let log = start_log(&config.log)?;
-    keep_memory_out_of_dumps();
+    lock_down::keep_memory_private();
+    lock_down::lock_down(&config, &file.config)?;
     runtime()?.block_on(async {
         let running = Running::start(config, &file.config, log).await?;
         let address = running.address();
@@ -26,17 +26,6 @@ pub(crate) fn run(file: &ConfigFile) -> anyhow::Result<()> {
         tracing::info!("stopping: exchanges in flight may finish");
         running.shutdown().await
     })
-}
-
-/// Should this process crash, its core dump holds no memory, in which keys and prompts lie: none of the
-/// kinds of mappings that core(5) names. Children inherit it.
-pub(crate) fn keep_memory_out_of_dumps() {
-    let filter = Path::new("/proc/self/coredump_filter");
-    if let Err(error) = std::fs::write(filter, "0")
-        && cfg!(target_os = "linux")
-    {
-        tracing::warn!(%error, "a core dump of this process would hold its memory: limit it from outside, as by `ulimit -c 0`");
-    }
 }
 
 /// The runtime of a serving process.

@@ -1,5 +1,5 @@
 //! `gatehouse apply`, `export`, `subscription`, `product`, `history` and `role`: the desired state of a
-//! running gateway, through its admin API.
+//! running gateway, through its admin API; and `approval`.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::arguments::ConfigFile;
 use crate::arguments::state::{
-    ApplyArguments, HistoryCommand, ProductCommand, RoleCommand, SubscriptionCommand,
-    SubscriptionCreateArguments,
+    ApplyArguments, ApprovalCommand, Decision, HistoryCommand, ProductCommand, RoleCommand,
+    SubscriptionCommand, SubscriptionCreateArguments,
 };
 use crate::client::Client;
 use crate::exit::{Exit, ExitWith};
@@ -99,6 +99,32 @@ pub(crate) fn role(command: &RoleCommand) -> anyhow::Result<()> {
             show(&Client::open(&arguments.file.config)?.send("PUT", &target, &body)?)
         }
     }
+}
+
+/// Runs `gatehouse approval`.
+pub(crate) fn approval(command: &ApprovalCommand) -> anyhow::Result<()> {
+    match command {
+        ApprovalCommand::List(file) => list(&file.config, "/admin/v1/approvals"),
+        ApprovalCommand::Request(arguments) => {
+            let body = json!({ "purpose": arguments.purpose });
+            let client = Client::open(&arguments.file.config)?;
+            let approval = client.send("POST", "/admin/v1/approvals", &body)?;
+            print(&format!("{}\n", text(&approval["id"])));
+            say("it waits a day for another person: `gatehouse approval approve` or the portal");
+            Ok(())
+        }
+        ApprovalCommand::Approve(decision) => decide(decision, "approve"),
+        ApprovalCommand::Deny(decision) => decide(decision, "deny"),
+    }
+}
+
+fn decide(decision: &Decision, verb: &str) -> anyhow::Result<()> {
+    let id = &decision.one.id;
+    let target = format!("/admin/v1/approvals/{}/{verb}", segment(id));
+    let client = Client::open(&decision.one.file.config)?;
+    let answer = client.admin("POST", &with_reason(&target, &decision.reason))?;
+    say(&format!("{id} is {}", text(&answer["state"])));
+    Ok(())
 }
 
 /// Runs `gatehouse history`.

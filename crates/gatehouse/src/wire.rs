@@ -92,7 +92,8 @@ struct Administration {
 impl Running {
     /// Opens the data folder and starts every part. `file` is what a reload reads.
     pub(crate) async fn start(config: Config, file: &Path, log: LogLevel) -> anyhow::Result<Self> {
-        let config = checked(config).await?;
+        // Configurations are large: what handles several of them is kept off the stack.
+        let config = Box::pin(checked(config)).await?;
         let token = admin_token(&config.admin_token_file())?;
         let admin = bind(config.admin.listen, "admin.listen").await?;
         let admin_tls = config.admin_tls.as_ref().map(ServerTls::new).transpose()?.map(Arc::new);
@@ -547,6 +548,7 @@ fn portal(
     let access = Access::new(kinds);
     let records = Arc::new(LedgerRecords::new(ledger.clone(), config.ledger_dir()));
     let control = operations.control.clone();
+    let trusted = config.admin.trusted_proxies.clone();
     let wiring = portal::Wiring {
         engine: operations.parts.engine.clone(),
         operations,
@@ -556,6 +558,7 @@ fn portal(
         record: records,
         control,
         watch,
+        vouch: Arc::new(move |peer, headers| gateway::caller_ip(peer, headers, &trusted)),
     };
     Ok(Portal::new(&config.admin, wiring))
 }

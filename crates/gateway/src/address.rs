@@ -9,14 +9,33 @@ use ipnet::IpNet;
 /// Most bytes of forwarding headers that are recorded and read.
 const FORWARDED_BYTES_MAX: usize = 4096;
 
-/// The caller's address. Walks the forwarding headers from the right for as long as the hop before
-/// is a trusted proxy; what an untrusted peer claims is recorded but changes nothing.
+/// The caller's address; what an untrusted peer claims is recorded but changes nothing.
 pub(crate) fn caller(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> CallerAddress {
     let peer_ip = peer.ip().to_canonical();
-    let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
     let forwarded_for = forwarding_header(headers);
+    CallerAddress {
+        caller_ip: walk(peer_ip, forwarded_for.as_ref(), trusted).to_string(),
+        peer_ip: peer_ip.to_string(),
+        peer_port: peer.port(),
+        forwarded_for: forwarded_for.map(|(text, _)| text).unwrap_or_default(),
+        certificate_subject: String::new(),
+    }
+}
+
+/// The caller's address alone, for listeners of other crates.
+pub fn caller_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let peer_ip = peer.to_canonical();
+    if trusted.is_empty() {
+        return peer_ip;
+    }
+    walk(peer_ip, forwarding_header(headers).as_ref(), trusted)
+}
+
+/// Walks the forwarding headers from the right for as long as the hop before is a trusted proxy.
+fn walk(peer_ip: IpAddr, forwarded: Option<&(String, &str)>, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
     let mut caller_ip = peer_ip;
-    if let Some((text, name)) = forwarded_for.as_ref().filter(|_| is_trusted(&peer_ip)) {
+    if let Some((text, name)) = forwarded.filter(|_| is_trusted(&peer_ip)) {
         for hop in text.rsplit(',') {
             let hop = match *name {
                 "forwarded" => forwarded_hop(hop),
@@ -29,13 +48,7 @@ pub(crate) fn caller(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -
             }
         }
     }
-    CallerAddress {
-        caller_ip: caller_ip.to_string(),
-        peer_ip: peer_ip.to_string(),
-        peer_port: peer.port(),
-        forwarded_for: forwarded_for.map(|(text, _)| text).unwrap_or_default(),
-        certificate_subject: String::new(),
-    }
+    caller_ip
 }
 
 /// All lines of `X-Forwarded-For`, or else of `Forwarded`, as one list.

@@ -44,6 +44,7 @@ mod upload;
 mod watch;
 mod websocket;
 
+pub use address::caller_ip;
 pub use asked::examine;
 pub use config::{
     BackendConfig, BackendKeys, BackendKind, Balance, BreakerConfig, CaptureConfig,

@@ -1,7 +1,9 @@
 //! Settings of the admin listener.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,9 @@ use crate::roles::RoleConfig;
 pub struct PortalConfig {
     /// Address and port; keep it on loopback unless a reverse proxy with TLS stands before it.
     pub listen: SocketAddr,
+    /// Networks of proxies whose `X-Forwarded-For` and `Forwarded` are believed, for limits and records.
+    #[schemars(with = "Vec<String>")]
+    pub trusted_proxies: Vec<IpNet>,
     /// Longest query text accepted, in bytes.
     pub query_bytes_max: usize,
     /// Queries that may run at once; further ones get 429.
@@ -20,8 +25,18 @@ pub struct PortalConfig {
     /// Which roles people and programs hold who come with a token of an identity provider. Without an
     /// entry they hold none.
     pub roles: Vec<RoleConfig>,
+    /// Reading prompts and answers takes the approval of another person. Off unless it is given.
+    pub second_approver: Option<SecondApproverConfig>,
     /// What clients of Kusto's API are told about where to sign in.
     pub kusto: KustoSignIn,
+}
+
+/// Reading prompts and answers takes the approval of another person.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecondApproverConfig {
+    /// Minutes for which an approval holds.
+    pub holds_minutes: NonZero<u16>,
 }
 
 /// What clients of Kusto's API are told about where to sign in, before they have a token.
@@ -49,13 +64,21 @@ impl Default for KustoSignIn {
     }
 }
 
+impl Default for SecondApproverConfig {
+    fn default() -> Self {
+        Self { holds_minutes: NonZero::new(60).expect("it is not zero") }
+    }
+}
+
 impl Default for PortalConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            trusted_proxies: Vec::new(),
             query_bytes_max: 2 << 20,
             queries_max: 16,
             roles: Vec::new(),
+            second_approver: None,
             kusto: KustoSignIn::default(),
         }
     }

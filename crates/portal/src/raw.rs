@@ -16,18 +16,18 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::access::Caller;
+use crate::approvals::{self, Leave};
 use crate::extract::Parameters;
 use crate::interactions::{FRAMES_BACK, Records};
 use crate::kusto::purpose;
 use crate::problem::Problem;
+use crate::reading::PURPOSE_CHARS_MAX;
 use crate::server::Portal;
 
 /// Who may read bodies.
 pub(crate) const CONTENT_READERS: &[Role] = &[Role::ContentReader];
 /// Bytes that are shown; what lies behind them is cut off, and the answer says so.
 const BYTES_MAX: usize = 16 << 20;
-/// Longest purpose, in characters.
-const PURPOSE_CHARS_MAX: usize = 1_000;
 
 /// Which body.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -73,13 +73,17 @@ pub(crate) async fn body(
             "say what it is read for in the header x-gatehouse-purpose, in 1 to 1,000 characters";
         return Err(Problem::new(403, detail));
     }
+    let leave = portal.leave(&caller.principal, &purpose);
+    if leave == Leave::Missing {
+        return Err(Problem::new(403, approvals::MISSING));
+    }
     let (records, side) = (Arc::clone(&portal.records), wanted.side);
     let found = tokio::task::spawn_blocking(move || search(&*records, interaction, &wanted));
     let found = found.await.map_err(|error| Problem::new(500, error.to_string()))??;
     if !found.is_whole {
         return Err(Problem::new(410, "its beginning is no longer kept in the ledger"));
     }
-    note(&portal, &caller, (&id, side), purpose).await?;
+    note(&portal, &caller, (&id, side), (purpose, &leave)).await?;
     let heads = [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CONTENT_DISPOSITION, "attachment"),
@@ -132,7 +136,7 @@ async fn note(
     portal: &Portal,
     caller: &Caller,
     (interaction, side): (&str, WantedSide),
-    purpose: String,
+    (purpose, leave): (String, &Leave),
 ) -> Result<(), Problem> {
     let column = match side {
         WantedSide::Request => "RequestBody",
@@ -147,6 +151,7 @@ async fn note(
         caller_ip_address: address.clone(),
         via: (*via).into(),
         purpose: purpose.trim().into(),
+        approver_id: leave.approver().into(),
         interaction_id: interaction.into(),
         columns: Json(json!([column]).to_string()),
         correlation_id: correlation_id.clone(),

@@ -11,12 +11,13 @@ use policy::{Principal, Role};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::access::Caller;
+use crate::approvals::{self, Leave};
 use crate::server::Portal;
 
 /// The header, and the request property, that says what content is read for.
 pub(crate) const PURPOSE: &str = "x-gatehouse-purpose";
 /// Longest purpose, in characters.
-const PURPOSE_CHARS_MAX: usize = 1_000;
+pub(crate) const PURPOSE_CHARS_MAX: usize = 1_000;
 
 /// A query and what it is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -39,13 +40,15 @@ impl Portal {
         options: Options,
     ) -> Result<Frame, QueryError> {
         let _running = self.begin(asked)?;
-        let options = entitled(asked, options);
+        let leave = self.leave(&asked.caller.principal, asked.purpose);
+        let options = entitled(asked, &leave, options);
         let result = self.engine.run(asked.query, &options).await;
+        let result = result.map_err(|error| told(error, &leave));
         let read = match &result {
             Ok(frame) => &frame.content_columns[..],
             Err(error) => error.content_columns(),
         };
-        self.note_read(asked, read).await?;
+        self.note_read(asked, &leave, read).await?;
         result
     }
 
@@ -58,13 +61,15 @@ impl Portal {
         format: FileFormat,
     ) -> Result<(Export, OwnedSemaphorePermit), QueryError> {
         let running = self.begin(asked)?;
-        let options = entitled(asked, options);
+        let leave = self.leave(&asked.caller.principal, asked.purpose);
+        let options = entitled(asked, &leave, options);
         let result = self.engine.export(asked.query, &options, format).await;
+        let result = result.map_err(|error| told(error, &leave));
         let read = match &result {
             Ok(export) => &export.content_columns[..],
             Err(error) => error.content_columns(),
         };
-        self.note_read(asked, read).await?;
+        self.note_read(asked, &leave, read).await?;
         Ok((result?, running))
     }
 
@@ -81,7 +86,12 @@ impl Portal {
     }
 
     /// Returns when the read of these columns is on record; there is none without a column.
-    async fn note_read(&self, asked: &Asked<'_>, columns: &[String]) -> Result<(), QueryError> {
+    async fn note_read(
+        &self,
+        asked: &Asked<'_>,
+        leave: &Leave,
+        columns: &[String],
+    ) -> Result<(), QueryError> {
         if columns.is_empty() {
             return Ok(());
         }
@@ -94,6 +104,7 @@ impl Portal {
             caller_ip_address: address.clone(),
             via: asked.via.unwrap_or(via).into(),
             purpose: asked.purpose.trim().into(),
+            approver_id: leave.approver().into(),
             query: asked.query.into(),
             columns: Json(serde_json::json!(columns).to_string()),
             correlation_id: correlation_id.clone(),
@@ -109,19 +120,32 @@ impl Portal {
 }
 
 /// The options of a run, with what its caller may see.
-fn entitled(asked: &Asked<'_>, options: Options) -> Options {
+fn entitled(asked: &Asked<'_>, leave: &Leave, options: Options) -> Options {
     let principal = &asked.caller.principal;
+    // Without an approval the purpose counts as not stated.
+    let purpose = if *leave == Leave::Missing { "" } else { asked.purpose };
     Options {
-        access: access(principal, asked.purpose),
+        access: access(principal, purpose),
         principal: Some(name(principal).to_owned()),
         ..options
     }
 }
 
+/// Who lacks an approval only is told so.
+fn told(error: QueryError, leave: &Leave) -> QueryError {
+    let is_missing = *leave == Leave::Missing && error.kind() == QueryErrorKind::Forbidden;
+    if is_missing { QueryError::new(error.kind(), approvals::MISSING) } else { error }
+}
+
+/// Content may be shown to this person at all.
+pub(crate) fn sees_content(principal: &Principal) -> bool {
+    principal.has(Role::ContentReader)
+}
+
 /// What the queries of a principal may see. A content reader who states no purpose may see all but
 /// content, and is refused what would show it.
 pub(crate) fn access(principal: &Principal, purpose: &str) -> Access {
-    if principal.has(Role::ContentReader) {
+    if sees_content(principal) {
         let content = match purpose.trim() {
             "" => Content::WithoutPurpose,
             _ => Content::Readable,

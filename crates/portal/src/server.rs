@@ -1,12 +1,12 @@
 //! Life of the admin listener.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, Method, Uri};
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::serve::{Listener, ListenerExt};
 use control::Control;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::admin::Operations;
+use crate::approvals::Approvals;
 use crate::config::{KustoSignIn, PortalConfig};
 use crate::entrance::Watch;
 use crate::interactions::Records;
@@ -26,6 +27,9 @@ use crate::record::Record;
 use crate::routes::{self, Answers, Dialect, deny};
 use crate::sign_in::SignIn;
 use crate::ui;
+
+/// Tells who calls, by the peer and the head of its request: the peer, or whom a trusted proxy states.
+pub type Vouch = Arc<dyn Fn(IpAddr, &HeaderMap) -> IpAddr + Send + Sync>;
 
 /// What the admin listener asks.
 pub struct Wiring {
@@ -45,6 +49,8 @@ pub struct Wiring {
     pub control: Control,
     /// Is told of security events.
     pub watch: Watch,
+    /// Tells who calls.
+    pub vouch: Vouch,
 }
 
 /// The admin listener before it listens.
@@ -58,6 +64,8 @@ pub struct Portal {
     pub(crate) sign_in: SignIn,
     pub(crate) control: Control,
     pub(crate) watch: Watch,
+    vouch: Vouch,
+    pub(crate) approvals: Approvals,
     pub(crate) answers: Answers,
     pub(crate) running: Arc<Semaphore>,
     pub(crate) listeners: Arc<Semaphore>,
@@ -71,7 +79,7 @@ pub struct Portal {
 impl Portal {
     /// A portal that asks what `wiring` holds.
     pub fn new(config: &PortalConfig, wiring: Wiring) -> Self {
-        let Wiring { engine, operations, records, access, sign_in, record, control, watch } =
+        let Wiring { engine, operations, records, access, sign_in, record, control, watch, vouch } =
             wiring;
         Self {
             engine,
@@ -82,6 +90,8 @@ impl Portal {
             record,
             control,
             watch,
+            vouch,
+            approvals: Approvals::new(config.second_approver.as_ref()),
             answers: Answers::default(),
             running: Arc::new(Semaphore::new(config.queries_max)),
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
@@ -113,8 +123,23 @@ impl Portal {
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::max(self.query_bytes_max))
             .layer(map_response(ui::harden))
+            .layer(from_fn_with_state(self.vouch.clone(), known_by_its_caller))
             .with_state(self)
     }
+}
+
+/// From here on a request comes from the caller that trusted proxies state, for limits and records alike.
+async fn known_by_its_caller(
+    State(vouch): State<Vouch>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>().copied()
+    {
+        let caller = SocketAddr::new(vouch(peer.ip(), request.headers()), peer.port());
+        request.extensions_mut().insert(ConnectInfo(caller));
+    }
+    next.run(request).await
 }
 
 /// What stands in no line of the table: a page or file of the portal, or nothing.

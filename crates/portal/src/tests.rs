@@ -175,8 +175,9 @@ impl Authenticator for Holder {
         if !head.headers.contains_key("authorization") {
             return Ok(None);
         }
+        let id = head.headers.get("x-id").and_then(|id| id.to_str().ok()).unwrap_or("oid-7");
         Ok(Some(Principal {
-            id: "oid-7".into(),
+            id: id.into(),
             name: "Ada".into(),
             kind: PrincipalKind::User,
             roles: [self.0].into(),
@@ -193,8 +194,13 @@ async fn send(
     headers: &[(&str, &str)],
     body: &Value,
 ) -> Response<Body> {
-    let portal = Portal::new(
-        &PortalConfig::default(),
+    let portal = portal(desk, role, &PortalConfig::default()).await;
+    send_to(&portal, target, headers, body).await
+}
+
+async fn portal(desk: &Arc<Desk>, role: Role, config: &PortalConfig) -> Portal {
+    Portal::new(
+        config,
         Wiring {
             engine: Arc::clone(desk) as Arc<dyn kql::Engine>,
             operations: Arc::clone(desk) as Arc<dyn Operations>,
@@ -205,8 +211,17 @@ async fn send(
             record: Arc::clone(desk) as Arc<dyn Record>,
             control: control(Decree::default()).await,
             watch: Arc::new(|_| {}),
+            vouch: Arc::new(|peer, _| peer),
         },
-    );
+    )
+}
+
+async fn send_to(
+    portal: &Portal,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> Response<Body> {
     let method = if body.is_null() { Method::GET } else { Method::POST };
     let mut request = Request::builder().method(method).uri(target);
     request =
@@ -215,7 +230,7 @@ async fn send(
         request = request.header(*name, *value);
     }
     let text = if body.is_null() { String::new() } else { body.to_string() };
-    let service = TowerToHyperService::new(portal.router());
+    let service = TowerToHyperService::new(portal.clone().router());
     service.call(request.body(Body::from(text)).unwrap()).await.unwrap()
 }
 
@@ -261,6 +276,60 @@ async fn content_is_read_for_a_purpose_that_is_on_record_before_it_is_shown() {
         );
         assert_eq!(note.columns.0, r#"["Messages.Content"]"#);
     }
+}
+
+#[tokio::test]
+async fn with_a_second_approver_content_is_read_once_another_person_has_agreed() {
+    let config = PortalConfig {
+        second_approver: Some(crate::SecondApproverConfig::default()),
+        ..PortalConfig::default()
+    };
+    let desk = Arc::new(Desk::default());
+    let portal = portal(&desk, Role::ContentReader, &config).await;
+    let call = async |target: &str, headers: &[(&str, &str)], body: &Value| {
+        read(send_to(&portal, target, headers, body).await).await
+    };
+    let purpose = ("x-gatehouse-purpose", "case 7");
+    let (kusto, logs) = (json!({ "csl": "secret" }), json!({ "query": "secret" }));
+    let reads = [
+        ("/v1/rest/query", &kusto),
+        ("/v2/rest/query", &kusto),
+        ("/v1/workspaces/w/query", &logs),
+        ("/admin/v1/query/export?format=csv", &kusto),
+        (
+            "/admin/v1/interactions/0197a2c4-0000-7000-8000-000000000000/raw?last=1&side=request",
+            &Value::Null,
+        ),
+    ];
+    for (target, body) in reads {
+        let (status, refused) = call(target, &[purpose], body).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{target}: {refused}");
+        assert!(refused.to_string().contains("/admin/v1/approvals"), "{target}: {refused}");
+    }
+    assert!(desk.notes.lock().unwrap().is_empty(), "nothing was shown");
+    let (status, asked) = call("/admin/v1/approvals", &[], &json!({ "purpose": "case 7" })).await;
+    assert_eq!(status, StatusCode::OK, "{asked}");
+    let approve = format!("/admin/v1/approvals/{}/approve", asked["id"].as_str().unwrap());
+    let (status, own) = call(&approve, &[], &json!({})).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{own}");
+    let (status, given) = call(&approve, &[("x-id", "oid-8")], &json!({})).await;
+    assert_eq!((status, &given["state"]), (StatusCode::OK, &json!("approved")), "{given}");
+    let (_, listed) = call("/admin/v1/approvals", &[], &Value::Null).await;
+    assert_eq!((&listed["is_needed"], &listed["items"][0]), (&json!(true), &given));
+    for (target, body) in &reads[..4] {
+        let (status, answer) = call(target, &[purpose], body).await;
+        assert_eq!(status, StatusCode::OK, "{target}: {answer}");
+        let last = desk.notes.lock().unwrap().pop();
+        let Some(Note::ContentRead(note)) = last else { panic!("{last:?}") };
+        assert_eq!((&*note.purpose, &*note.approver_id), ("case 7", "oid-8"), "{target}");
+        let other = ("x-gatehouse-purpose", "case 8");
+        let (status, _) = call(target, &[other], body).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{target}: for another purpose");
+        let (status, _) = call(target, &[purpose, ("x-id", "oid-9")], body).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{target}: by another person");
+    }
+    let (status, _) = call("/v1/rest/query", &[purpose], &json!({ "csl": "print 1" })).await;
+    assert_eq!(status, StatusCode::OK, "what holds no content takes no approval");
 }
 
 #[tokio::test]
@@ -376,6 +445,7 @@ async fn where_to_sign_in_is_told_to_everybody_and_nothing_else() {
             record: desk,
             control: control(Decree::default()).await,
             watch: Arc::new(|_| {}),
+            vouch: Arc::new(|peer, _| peer),
         },
     );
     let service = TowerToHyperService::new(portal.router());

@@ -1,5 +1,6 @@
 /** Who changed what, who read what people wrote, and what security should know. */
 
+import { Approvals } from '../audit/approvals';
 import { Verify } from '../audit/verify';
 import * as format from '../format';
 import { inRange, rangeOf } from '../kql/text';
@@ -14,6 +15,7 @@ const TABS = [
   { id: 'chain', name: 'Chain' },
   { id: 'actions', name: 'Administrator actions' },
   { id: 'reads', name: 'Content reads' },
+  { id: 'approvals', name: 'Approvals' },
   { id: 'security', name: 'Security events' },
 ] as const;
 
@@ -25,6 +27,7 @@ export default function Audit() {
       <Tabs tabs={TABS} label="Records">
         {(tab) => {
           if (tab === 'reads') return <Reads within={within} />;
+          if (tab === 'approvals') return <Approvals />;
           if (tab === 'security') return <Security within={within} />;
           if (tab === 'actions') return <Actions within={within} />;
           return <Verify />;
@@ -80,6 +83,7 @@ interface Read {
   TimeGenerated: string;
   PrincipalName: string;
   Purpose: string;
+  ApproverId: string;
   InteractionId: string;
   Query: string;
   Columns: string[] | null;
@@ -93,12 +97,13 @@ const Reads = ({ within }: { within: string }) => (
     csl={`ContentReads
 | where ${within}
 | top 500 by TimeGenerated desc
-| project TimeGenerated, PrincipalName, Purpose, InteractionId, Query, Columns, Via`}
+| project TimeGenerated, PrincipalName, Purpose, ApproverId, InteractionId, Query, Columns, Via`}
     none="Nobody has read prompts or answers in this time range."
     columns={[
       { name: timeName(), show: when },
       { name: 'Who', show: (row) => line(row.PrincipalName) },
       { name: 'Purpose', show: (row) => line(row.Purpose) || '(none stated)' },
+      { name: 'Approved by', show: (row) => line(row.ApproverId) },
       {
         name: 'What',
         show: (row) =>

@@ -83,6 +83,35 @@ pub(crate) struct RotateArguments {
 }
 
 #[derive(Subcommand, Debug)]
+pub(crate) enum ApprovalCommand {
+    /// Who asked to read content, and what was decided, an object a line.
+    List(ConfigFile),
+    /// Ask for the approval to read content for a purpose; its id is printed.
+    Request(ApprovalRequestArguments),
+    /// Let somebody else read content for the stated purpose, for a while.
+    Approve(Decision),
+    /// Refuse somebody else.
+    Deny(Decision),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ApprovalRequestArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// What content is to be read for; `query --purpose` states the same words.
+    pub(crate) purpose: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Decision {
+    #[command(flatten)]
+    pub(crate) one: One,
+    /// Why, for the record.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+}
+
+#[derive(Subcommand, Debug)]
 pub(crate) enum ProductCommand {
     /// Every product, an object a line.
     List(ConfigFile),

@@ -41,6 +41,11 @@ impl Folder {
             true => Config::load(config)?,
             false => Config::default(),
         };
+        if config.admin.second_approver.is_some() && !purpose.trim().is_empty() {
+            bail!(
+                "admin.second_approver: content is read through a running gateway only, without --data-dir"
+            );
+        }
         let config = Config { data_dir: folder.to_owned(), ..config };
         if !config.ledger_dir().is_dir() || !config.store_dir().is_dir() {
             bail!("{} is no data folder: it holds no `ledger` and `tables`", folder.display());

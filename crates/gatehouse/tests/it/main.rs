@@ -7,6 +7,7 @@ mod http;
 mod postgres;
 
 mod backends;
+mod canaries;
 mod command_line;
 mod control;
 mod cost;
@@ -16,6 +17,7 @@ mod full_disk;
 mod invariants;
 mod language;
 mod limits;
+mod lock_down;
 mod objects;
 mod outages;
 mod proxy;

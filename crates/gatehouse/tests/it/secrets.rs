@@ -36,7 +36,7 @@ fn refer(gateway: &Gateway, reference: &str, more: &str) {
 }
 
 /// `gatehouse vault set`.
-fn set(gateway: &Gateway, name: &str, value: &str) {
+pub(crate) fn set(gateway: &Gateway, name: &str, value: &str) {
     let mut command = gatehouse();
     command.args(["vault", "set", name, "--config"]).arg(&gateway.config);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -274,8 +274,11 @@ fn the_secret_of_keys_may_lie_in_a_vault_which_a_start_waits_for_and_a_reload_do
         command.args(arguments).arg("--config").arg(&gateway.config);
         run(command.envs(gateway.environment()))
     };
-    assert!(command(&["config", "validate"]).status.success());
-    assert!(command(&["keys", "create", "another"]).status.success());
+    for arguments in [&["config", "validate"][..], &["keys", "create", "--subscription", "another"]]
+    {
+        let done = command(arguments);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
     server.kill();
     let refused = command(&["config", "validate"]);
     let errors = String::from_utf8_lossy(&refused.stderr);

@@ -106,7 +106,7 @@ impl SinkConfig {
     }
 
     /// Where its secrets are found.
-    fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
         self.secret_url.iter().chain(self.secret_headers.values())
     }
 

@@ -1,12 +1,18 @@
 //! Coming in over HTTP: who may, who may not, and what is on record of it.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
 use axum::response::Response;
 use control::{Control, Decree, Place, Settings};
 use event::{Note, Record, SecurityEvent};
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
 use identity::{Directory, DirectoryUser};
 use ledger::Ledger;
 use policy::{KeyHasher, Role};
@@ -215,6 +221,27 @@ async fn the_local_account_signs_in_by_its_password_shortly_and_every_attempt_is
     house.local("ops", "wrong", "").await;
     assert_eq!(house.local("ops", PASSWORD, "").await.status(), 429);
     assert_eq!(house.events()[2], pair("sign_in_failed", "too_many_attempts"));
+}
+
+#[tokio::test]
+async fn attempts_count_by_the_caller_that_a_trusted_proxy_states() {
+    let house = House::build().await;
+    let body = json!({"name": "ops", "password": "wrong"}).to_string();
+    let of = async |from: &str| {
+        let peer = ConnectInfo(SocketAddr::from(([10, 0, 0, 1], 5)));
+        let mut request = Request::builder().method("POST").uri("/auth/local");
+        request = request.header("content-type", "application/json").header("x-from", from);
+        let request = request.extension(peer).body(Body::from(body.clone())).expect("a request");
+        let service = TowerToHyperService::new(house.portal.clone());
+        service.call(request).await.expect("it answers").status().as_u16()
+    };
+    for _ in 0..5 {
+        assert_eq!(of("192.0.2.1").await, 401);
+    }
+    assert_eq!(of("192.0.2.1").await, 429);
+    assert_eq!(of("192.0.2.2").await, 401, "another caller has attempts of its own");
+    let events = house.events.lock().expect("no panic");
+    assert_eq!(events[0].caller_ip_address, "192.0.2.1", "the record names the caller too");
 }
 
 #[tokio::test]

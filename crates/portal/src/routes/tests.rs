@@ -4,6 +4,7 @@
 mod tenancy;
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
 use control::{Control, Decree};
 use hyper::service::Service;
@@ -184,8 +185,15 @@ pub(crate) fn portal_of(
         record: Arc::new(Nothing),
         control,
         watch,
+        vouch: Arc::new(stated),
     };
     Portal::new(&PortalConfig::default(), wiring).router()
+}
+
+/// Believes the header `x-from`.
+fn stated(peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let from = headers.get("x-from").and_then(|from| from.to_str().ok());
+    from.and_then(|from| from.parse().ok()).unwrap_or(peer)
 }
 
 async fn ask(portal: &Router, route: &Route, roles: Option<&str>) -> StatusCode {

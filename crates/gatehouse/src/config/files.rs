@@ -1,0 +1,84 @@
+//! The files that a configuration names.
+
+use std::path::{Path, PathBuf};
+
+use gateway::TlsConfig;
+use vault::{Identity, MasterKey, SecretRef};
+
+use super::Config;
+
+impl Config {
+    /// Files whose change makes a reload worth while, beside the configuration itself.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let keys = self.backends.iter().filter_map(|backend| backend.api_key.as_ref());
+        let mut files = self.files_of(keys.chain([&self.key_hash_secret]));
+        files.extend(named(&self.prices_file));
+        let tls = self.edge.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        files.extend(tls.chain(&self.admin_tls).flat_map(TlsConfig::files));
+        let identities = self.backends.iter().filter_map(|backend| backend.auth.as_ref());
+        files.extend(identities.filter_map(Identity::file).map(ToOwned::to_owned));
+        files.extend(self.backends.iter().flat_map(|backend| backend.connection.files()));
+        files
+    }
+
+    /// Every file that it names.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn all_files(&self) -> Vec<PathBuf> {
+        let mut files = self.files();
+        let one = [
+            &self.control.password,
+            &self.redis.password,
+            &self.proxy.password,
+            &self.mail.password,
+            &self.scim.token,
+            &self.vault.openbao.token,
+        ];
+        let clients =
+            self.sign_in.clients.iter().filter_map(|client| client.client_secret.as_ref());
+        let references = (one.into_iter().flatten())
+            .chain(clients)
+            .chain(self.sign_in.break_glass.as_ref().map(|account| &account.password_hash))
+            .chain(self.vault.openbao.app_role.as_ref().map(|role| &role.secret_id))
+            .chain(self.alerts.sinks.iter().flat_map(monitor::SinkConfig::secrets))
+            .chain(self.otlp.secret_headers.values());
+        files.extend(self.files_of(references));
+        files.push(self.vault.embedded.file.clone());
+        if let MasterKey::File(file) | MasterKey::PassphraseFile(file) =
+            &self.vault.embedded.master_key
+        {
+            files.push(file.clone());
+        }
+        let backends = self.backends.iter().filter_map(|backend| backend.auth.as_ref());
+        let identities = backends
+            .chain(self.graph.iter().map(|entry| &entry.auth))
+            .chain(&self.vault.key_vault.auth);
+        for identity in identities {
+            match identity {
+                Identity::WorkloadIdentity(config) => files.extend(named(&config.token_file)),
+                identity => files.extend(identity.file().map(ToOwned::to_owned)),
+            }
+        }
+        let authorities = [&self.redis.ca_file, &self.otlp.ca_file, &self.mail.ca_file];
+        let authorities =
+            authorities.into_iter().chain(self.alerts.sinks.iter().map(|sink| &sink.ca_file));
+        files.extend(authorities.flat_map(|file| named(file)));
+        let providers = self.identity.providers.iter().map(|provider| &provider.connection);
+        let vaults = [&self.vault.key_vault.connection, &self.vault.openbao.connection];
+        files.extend(providers.chain(vaults).flat_map(|connection| connection.files()));
+        files
+    }
+
+    fn files_of<'a>(&self, references: impl Iterator<Item = &'a SecretRef>) -> Vec<PathBuf> {
+        let file = |reference: &SecretRef| match reference {
+            SecretRef::File(path) => Some(path.clone()),
+            SecretRef::Vault(_) => Some(self.vault.embedded.file.clone()),
+            _ => None,
+        };
+        references.filter_map(file).collect()
+    }
+}
+
+/// The file, if one is named.
+fn named(file: &Path) -> Option<PathBuf> {
+    (!file.as_os_str().is_empty()).then(|| file.to_owned())
+}
