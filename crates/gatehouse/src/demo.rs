@@ -50,7 +50,8 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
             demo.script().await
         } else {
             print(&demo.welcome());
-            serve::stop_signal().await
+            serve::StopSignal::new()?.received().await;
+            Ok(())
         };
         demo.stop().await?;
         outcome

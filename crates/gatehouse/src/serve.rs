@@ -1,7 +1,7 @@
 //! `gatehouse serve`: run until told to stop.
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
@@ -19,10 +19,11 @@ pub(crate) fn run(file: &ConfigFile) -> anyhow::Result<()> {
     lock_down::keep_memory_private();
     lock_down::lock_down(&config, &file.config)?;
     runtime()?.block_on(async {
+        let stop = StopSignal::new()?;
         let running = Running::start(config, &file.config, log).await?;
         let address = running.address();
         tracing::info!(address = address.map(tracing::field::display), "serving");
-        stop_signal().await?;
+        stop.received().await;
         tracing::info!("stopping: exchanges in flight may finish");
         running.shutdown().await
     })
@@ -63,13 +64,26 @@ fn filter(level: &str) -> anyhow::Result<EnvFilter> {
         .map_err(|error| ExitWith::error(Exit::BadConfig, format!("log.level: `{level}`: {error}")))
 }
 
-/// SIGTERM or SIGINT.
-pub(crate) async fn stop_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM or SIGINT, from the moment it is made: one that comes during the start takes effect once that is
+/// over, and cuts no call that was let in meanwhile.
+pub(crate) struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    /// Waits for one of them.
+    pub(crate) async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     serve::runtime()?.block_on(async {
         let simulator = Simulator::start(config).await?;
         say(&format!("simulating Azure OpenAI on {}", simulator.url()));
-        serve::stop_signal().await?;
+        serve::StopSignal::new()?.received().await;
         simulator.stop().await;
         Ok(())
     })
