@@ -110,11 +110,14 @@ impl Demo {
         let program = std::env::current_exe().unwrap_or_else(|_| "gatehouse".into());
         let gatehouse = format!("{} ", program.display());
         let config = self.config_file.display();
+        let (portal, token) = (self.config.admin.listen, self.config.admin_token_file());
+        let token = token.display();
         format!(
             r#"Gatehouse is up, with two simulated Azure OpenAI instances behind it.
 
   endpoint  {endpoint}
   key       {key}
+  portal    http://{portal}/ (sign in with the token in {token})
 
 curl:
 
