@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// What it costs.
     #[command(subcommand)]
     Cost(CostCommand),
+    /// Scheduled reports of a running gateway.
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Replace the desired state of a running gateway by a document; print what changes.
     Apply(state::ApplyArguments),
     /// Print the desired state of a running gateway as a document.
@@ -307,6 +310,23 @@ pub(crate) enum BackendCommand {
     Drain(DrainArguments),
     /// Send it calls again.
     Undrain(BackendArguments),
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ReportCommand {
+    /// Every report: when it is made next, what became of the last one, as JSON.
+    List(ConfigFile),
+    /// Make the report that was due last and deliver it now; exit status 3 if it does not arrive everywhere.
+    Run(ScheduledReport),
+}
+
+/// Which scheduled report.
+#[derive(Args, Debug)]
+pub(crate) struct ScheduledReport {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// Its id.
+    pub(crate) id: String,
 }
 
 #[derive(Args, Debug)]

@@ -102,7 +102,9 @@ pub(crate) struct Config {
     pub(crate) otlp: monitor::OtlpConfig,
     /// What people are told of, when and how.
     pub(crate) alerts: monitor::AlertsConfig,
-    /// The mail server, for alerts.
+    /// Queries that are asked by themselves, and where their results go.
+    pub(crate) reports: Vec<monitor::ReportConfig>,
+    /// The mail server, for alerts and reports.
     pub(crate) mail: monitor::MailConfig,
     /// Budgets.
     pub(crate) cost: monitor::CostConfig,
@@ -171,6 +173,7 @@ impl Default for Config {
             metrics: monitor::MetricsConfig::default(),
             otlp: monitor::OtlpConfig::default(),
             alerts: monitor::AlertsConfig::default(),
+            reports: Vec::new(),
             mail: monitor::MailConfig::default(),
             cost: monitor::CostConfig::default(),
             prices_file: PathBuf::new(),
@@ -345,6 +348,7 @@ impl Config {
         self.otlp.secret_headers.values_mut().for_each(|secret| secret.resolve_path(folder));
         self.mail.resolve_paths(folder);
         self.alerts.sinks.iter_mut().for_each(|sink| sink.resolve_paths(folder));
+        self.reports.iter_mut().for_each(|report| resolve(&mut report.folder));
         self.vault.resolve_paths(folder);
         self.key_hash_secret.resolve_path(folder);
         let passwords =

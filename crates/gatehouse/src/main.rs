@@ -23,6 +23,7 @@ mod query;
 mod records;
 mod reference;
 mod reload;
+mod reports;
 mod secrets;
 mod serve;
 mod simulate;
@@ -79,6 +80,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::SetUp(file) => secrets::set_up(&file),
         Command::Vault(command) => secrets::run(&command),
         Command::Backend(command) => admin::backend(&command),
+        Command::Report(command) => reports::run(&command),
         Command::Cost(command) => cost::run(&command),
         Command::Apply(arguments) => state::apply(&arguments),
         Command::Export(file) => state::export(&file),

@@ -1,6 +1,7 @@
 //! Wiring of monitor: how the node stands, for `/metrics` and for alerts on metrics.
 
 pub(crate) mod alerts;
+pub(crate) mod reports;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,8 +11,8 @@ use event::Timestamp;
 use gateway::{BackendStatus, Drain, MetricsPage};
 use ledger::Ledger;
 use monitor::{
-    BackendStanding, CircuitStanding, Convention, CostConfig, Courier, Exporter, Metric, Metrics,
-    ObservedSink, Spend, Standing, Watcher,
+    BackendStanding, CircuitStanding, Convention, CostConfig, Courier, Exporter, Mailer, Metric,
+    Metrics, ObservedSink, Reporter, Spend, Standing, Watcher,
 };
 use policy::{Rules, SubscriptionState};
 use shared::{Limiter, SecurityLog};
@@ -36,6 +37,7 @@ pub(crate) struct Monitoring {
     pub(crate) exporter: Option<Arc<Exporter>>,
     rules: ArcSwap<Rules>,
     watcher: OnceLock<Arc<Watcher>>,
+    reporter: OnceLock<Arc<Reporter>>,
     budgets: ArcSwap<CostConfig>,
     /// When the keys of subscriptions expire.
     expiries: ArcSwap<Vec<(String, Timestamp)>>,
@@ -61,6 +63,7 @@ impl Monitoring {
             exporter,
             rules: ArcSwap::from_pointee(config.rules()?),
             watcher: OnceLock::new(),
+            reporter: OnceLock::new(),
             budgets: ArcSwap::from_pointee(config.cost.clone()),
             expiries: ArcSwap::from_pointee(expiries(config)),
             behind_since: Mutex::default(),
@@ -82,10 +85,23 @@ impl Monitoring {
         let _ = self.watcher.set(watcher);
     }
 
-    /// Other alert rules and sinks from now on.
-    pub(crate) fn reconfigure(&self, config: &Config, courier: Courier) {
+    /// Whom a reload tells of other reports. The first one given stays.
+    pub(crate) fn set_reporter(&self, reporter: Arc<Reporter>) {
+        let _ = self.reporter.set(reporter);
+    }
+
+    /// Other alert rules, sinks and reports from now on.
+    pub(crate) fn reconfigure(
+        &self,
+        config: &Config,
+        courier: Courier,
+        mailer: Option<Arc<Mailer>>,
+    ) {
         if let Some(watcher) = self.watcher.get() {
             watcher.reconfigure(config.alerts.clone(), courier);
+        }
+        if let Some(reporter) = self.reporter.get() {
+            reporter.reconfigure(config.reports.clone(), mailer);
         }
         for metric in [Metric::BudgetUsed, Metric::BudgetForecast] {
             self.metrics.clear(metric);

@@ -15,12 +15,13 @@ use gateway::{Drain, Gateway, ServerTls, Wiring};
 use identity::{DirectoryUser, Verifier};
 use kql::{Frame, Options, QueryError};
 use ledger::Ledger;
-use monitor::{ObservedSink, Watcher};
+use monitor::{ObservedSink, Reporter, Watcher};
 use openai::Catalogue;
 use pipeline::Pipeline;
 use portal::{
     Access, AccessToken, AlertList, AlertTest, BackendList, CounterList, Operations, Portal,
-    Problem, ReloadReport, ScimToken, SettingList, SignIn, SignInWiring, Token,
+    Problem, ReloadReport, ReportList, ReportRun, ScimToken, SettingList, SignIn, SignInWiring,
+    Token,
 };
 use serde_json::json;
 use shared::{
@@ -84,6 +85,7 @@ struct Provisioned(Control);
 struct Administration {
     parts: Arc<Parts>,
     watcher: Arc<Watcher>,
+    reporter: Arc<Reporter>,
     reloader: Arc<Reloader>,
     limiter: Limiter,
     control: Control,
@@ -136,10 +138,12 @@ impl Running {
         let reloader = Arc::new(reloader);
         control.publish_to(reloader.clone());
         let stop = CancellationToken::new();
-        let watcher = watcher(&config, &parts, (&ledger, &limiter), node)?;
+        let watcher = watcher(&config, &parts, (&ledger, &limiter), node.clone())?;
+        let reporter = reporter(&config, &parts, (&ledger, &control), node)?;
         let administration = Arc::new(Administration {
             parts: parts.clone(),
             watcher: watcher.clone(),
+            reporter: reporter.clone(),
             control: control.clone(),
             reloader: reloader.clone(),
             limiter: limiter.clone(),
@@ -158,6 +162,7 @@ impl Running {
             tokio::spawn(tend_objects(objects, stop.clone())),
             tokio::spawn(identity.run(unix_seconds, stop.clone())),
             tokio::spawn(watch_alerts(parts.clone(), watcher, stop.clone())),
+            tokio::spawn(make_reports(reporter, stop.clone())),
             tokio::spawn(follow_secrets(vault, security, ledger.clone(), stop.clone())),
         ];
         Ok(Self { parts, ledger, follower, stop, listeners })
@@ -211,12 +216,13 @@ impl Parts {
         }
         let rules = next.rules()?;
         let courier = monitoring::alerts::courier(next, &self.security, &self.vault)?;
+        let mailer = monitoring::alerts::mailer(next, &self.security, &self.vault)?;
         self.gateway.reload(next.settings(&self.vault)?)?;
         if next.identity != current.identity {
             self.identity.reconfigure(&next.identity)?;
         }
         self.monitoring.set_rules(rules);
-        self.monitoring.reconfigure(next, courier);
+        self.monitoring.reconfigure(next, courier, mailer);
         if let (Some(tls), Some(settings)) = (&self.admin_tls, &next.admin_tls) {
             tls.reload(settings)?;
         }
@@ -288,6 +294,16 @@ impl Operations for Administration {
     async fn test_alert(&self, rule: &str) -> Result<AlertTest, Problem> {
         let told = self.watcher.test(rule).await;
         told.map(AlertTest).map_err(|detail| Problem::new(422, detail))
+    }
+
+    async fn reports(&self) -> ReportList {
+        let reports = self.reporter.reports().await;
+        ReportList { reports: reports.iter().map(|report| json!(report)).collect() }
+    }
+
+    async fn run_report(&self, report: &str) -> Result<ReportRun, Problem> {
+        let made = self.reporter.make_now(report).await;
+        made.map(ReportRun).map_err(|detail| Problem::new(422, detail))
     }
 
     fn drain(&self, backend: &str, with_stateful: bool) -> Result<BackendList, Problem> {
@@ -505,6 +521,23 @@ fn watcher(
     let watcher = Arc::new(monitoring::alerts::watcher(config, parts, engine, of, node)?);
     parts.monitoring.set_watcher(watcher.clone());
     Ok(watcher)
+}
+
+/// Who makes scheduled reports; reloads tell it of others.
+fn reporter(
+    config: &Config,
+    parts: &Arc<Parts>,
+    of: (&Ledger, &Control),
+    node: String,
+) -> anyhow::Result<Arc<Reporter>> {
+    let engine = parts.engine.clone();
+    let reporter = Arc::new(monitoring::reports::reporter(config, parts, engine, of, node)?);
+    parts.monitoring.set_reporter(reporter.clone());
+    Ok(reporter)
+}
+
+async fn make_reports(reporter: Arc<Reporter>, stop: CancellationToken) {
+    reporter.run(stop).await;
 }
 
 /// Looks at alert rules and at budgets.

@@ -17,9 +17,10 @@ pub use engine::{Change, ChangeKind, Engine, Firing, Measured};
 pub use mail::{MailConfig, Mailer};
 pub use outbox::{Delivery, Outbox};
 pub use payload::common_schema;
+pub(crate) use payload::iso;
 pub use rule::{Aggregation, AlertRule, AlertsConfig, Operator, builtin_rules};
-pub use state::{Lease, State, StateStore};
+pub use state::State;
 pub use watcher::{RuleStatus, Watcher, WatcherParts};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,26 +7,33 @@
 mod alerts;
 mod config;
 mod cost;
+mod kept;
 mod metrics;
 mod observe;
 mod otlp;
+mod reports;
 mod secret_headers;
 mod spend;
 
 pub use alerts::{
     Aggregation, AlertRule, AlertsConfig, Change, ChangeKind, Courier, Delivery, Engine, Firing,
-    Lease, MailConfig, Mailer, Measured, Operator, Outbox, RuleStatus, SinkConfig, SinkKind, State,
-    StateStore, Watcher, WatcherParts, builtin_rules, common_schema,
+    MailConfig, Mailer, Measured, Operator, Outbox, RuleStatus, SinkConfig, SinkKind, State,
+    Watcher, WatcherParts, builtin_rules, common_schema,
 };
 pub use config::{GenAiVersion, MetricsConfig};
 pub use cost::{
     BudgetConfig, BudgetPeriod, CostBy, CostConfig, Estimate, estimates, refresh_budgets,
     report_query,
 };
+pub use kept::{Lease, StateStore};
 pub use metrics::{
     BackendStanding, CATALOGUE, CircuitStanding, Convention, Definition, Distribution, Family,
     Metric, MetricKind, Metrics, OVERFLOW, SERIES_MAX, Standing, Value, label_values_max,
 };
 pub use observe::ObservedSink;
 pub use otlp::{Exporter, OtlpConfig};
+pub use reports::{
+    Every, ReportConfig, ReportFormat, ReportStatus, Reporter, ReporterParts, Weekday,
+    validate_reports,
+};
 pub use spend::Spend;

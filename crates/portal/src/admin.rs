@@ -11,6 +11,7 @@ use crate::access::Caller;
 use crate::alerts::{AlertList, AlertTest};
 use crate::extract::{Parameters, Segment};
 use crate::problem::Problem;
+use crate::reports::{ReportList, ReportRun};
 use crate::server::Portal;
 use crate::settings::SettingList;
 use crate::state::action;
@@ -30,6 +31,10 @@ pub trait Operations: Send + Sync {
     async fn alerts(&self) -> AlertList;
     /// Sends an alert of this rule to its sinks, as a test.
     async fn test_alert(&self, rule: &str) -> Result<AlertTest, Problem>;
+    /// The scheduled reports and how they stand.
+    async fn reports(&self) -> ReportList;
+    /// Makes a report now and delivers it.
+    async fn run_report(&self, report: &str) -> Result<ReportRun, Problem>;
     /// Sends a backend no new calls; those about objects that live on it only if `with_stateful`.
     fn drain(&self, backend: &str, with_stateful: bool) -> Result<BackendList, Problem>;
     /// Sends a backend its calls again.
@@ -105,7 +110,7 @@ pub(crate) async fn undrain(
 }
 
 /// Answers once the record of what was done, or failed, is durable.
-async fn recorded<T>(
+pub(crate) async fn recorded<T>(
     portal: &Portal,
     caller: &Caller,
     (operation, kind, id): (&'static str, &'static str, &str),

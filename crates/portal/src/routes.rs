@@ -23,6 +23,7 @@ use crate::break_glass::LocalSignIn;
 use crate::server::Portal;
 use crate::{
     access, admin, alerts, approvals, auth, export, interactions, kusto, language, live, logs, raw,
+    reports,
     scim, settings, sign_in, state, subscriptions,
 };
 
@@ -96,6 +97,12 @@ fn gateway() -> Vec<Route> {
             .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<alerts::AlertList>(),
         Route::new("alerts/test", Method::POST, "/admin/v1/alerts/{rule}/test", "Look at a rule now and send a test alert to its sinks", alerts::test)
             .roles(OPERATORS).answers::<alerts::AlertTest>(),
+
+        // Scheduled reports.
+        Route::new("reports/list", Method::GET, "/admin/v1/reports", "The scheduled reports, when they are made next, and what became of the last ones", reports::list)
+            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<reports::ReportList>(),
+        Route::new("reports/run", Method::POST, "/admin/v1/reports/{report}/run", "Make the report that was due last, and deliver it now", reports::run)
+            .roles(OPERATORS).answers::<reports::ReportRun>(),
     ]
 }
 

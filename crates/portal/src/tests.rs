@@ -25,6 +25,7 @@ use crate::config::PortalConfig;
 use crate::interactions::Records;
 use crate::problem::Problem;
 use crate::record::Record;
+use crate::reports::{ReportList, ReportRun};
 use crate::routes::tests::control;
 use crate::server::{Portal, Wiring};
 use crate::sign_in::{SignIn, SignInSettings, SignInWiring};
@@ -152,6 +153,14 @@ impl Operations for Desk {
     async fn settings(&self) -> crate::SettingList {
         unreachable!("no test asks for it")
     }
+    async fn reports(&self) -> ReportList {
+        ReportList::default()
+    }
+
+    async fn run_report(&self, _: &str) -> Result<ReportRun, Problem> {
+        Ok(ReportRun::default())
+    }
+
     async fn alerts(&self) -> AlertList {
         unreachable!("no test asks for it")
     }

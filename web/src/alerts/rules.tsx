@@ -8,11 +8,11 @@ import { address } from '../location';
 import { line } from '../text';
 import { Badge, type Tone } from '../ui/badge';
 import { Button } from '../ui/button';
-import { Dialog } from '../ui/dialog';
 import { Failed } from '../ui/empty';
-import { Facts, Loading, Panel } from '../ui/panel';
+import { Loading, Panel } from '../ui/panel';
 import { Table } from '../ui/table';
 import { Severity } from './severity';
+import { Told } from './told';
 
 interface Tested {
   name: string;
@@ -62,7 +62,19 @@ export function Rules() {
           ]}
         />
       )}
-      {tested && <Result tested={tested} onClose={() => setTested(null)} />}
+      {tested && (
+        <Told
+          title={`Test of “${line(tested.name)}”`}
+          trouble={tested.trouble}
+          note={
+            tested.result && Object.keys(tested.result.sinks).length === 0
+              ? 'The rule was looked at. It has no sink that could be told.'
+              : ''
+          }
+          places={tested.result?.sinks ?? {}}
+          onClose={() => setTested(null)}
+        />
+      )}
     </Panel>
   );
 }
@@ -82,35 +94,3 @@ const On = ({ rule }: { rule: AlertRule['rule'] }) =>
 
 const lookText = ({ frequency_s, window_s }: AlertRule['rule']): string =>
   `every ${format.duration(frequency_s * 1000)} at ${format.duration(window_s * 1000)}`;
-
-function Result({ tested, onClose }: { tested: Tested; onClose: () => void }) {
-  const { name, result, trouble } = tested;
-  const sinks = Object.entries(result?.sinks ?? {});
-  return (
-    <Dialog title={`Test of “${line(name)}”`} onClose={onClose}>
-      <div class="dialog-body">
-        {trouble && (
-          <p class="trouble" role="alert">
-            {trouble}
-          </p>
-        )}
-        {result && sinks.length === 0 && (
-          <p>The rule was looked at. It has no sink that could be told.</p>
-        )}
-        {sinks.length > 0 && (
-          <Facts
-            facts={sinks.map(([sink, answer]): [string, string] => [
-              sink,
-              line(JSON.stringify(answer)),
-            ])}
-          />
-        )}
-        <div class="dialog-foot">
-          <Button look="main" onClick={onClose}>
-            Close
-          </Button>
-        </div>
-      </div>
-    </Dialog>
-  );
-}

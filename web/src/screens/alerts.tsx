@@ -1,5 +1,6 @@
 /** What alert rules have found, and whether people were told. */
 
+import { Reports } from '../alerts/reports';
 import { Rules } from '../alerts/rules';
 import { Severity } from '../alerts/severity';
 import * as format from '../format';
@@ -108,6 +109,7 @@ export default function Alerts() {
         ]}
       />
       <Rules />
+      <Reports />
     </div>
   );
 }

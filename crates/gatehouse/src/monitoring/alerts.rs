@@ -39,11 +39,12 @@ impl StateStore for SharedState {
     }
 }
 
-/// Checks the settings of alerts and mail.
+/// Checks the settings of alerts, reports and mail.
 pub(crate) fn validate(config: &Config) -> anyhow::Result<()> {
     let bad = |message: String| ExitWith::error(Exit::BadConfig, message);
     config.alerts.validate().map_err(|why| bad(format!("alerts: {why}")))?;
     config.cost.validate().map_err(|why| bad(format!("cost: {why}")))?;
+    monitor::validate_reports(&config.reports).map_err(|why| bad(format!("reports: {why}")))?;
     let vault = Vault::new(&config.vault, |_| {}).map_err(|error| bad(error.story()))?;
     courier(config, &SecurityLog::default(), &vault).map(drop)
 }
@@ -55,10 +56,47 @@ pub(crate) fn courier(
     vault: &Vault,
 ) -> anyhow::Result<Courier> {
     let egress = security.egress(&config.egress, &config.region);
-    let mailer = Mailer::new(&config.mail, egress.clone(), vault.clone())
-        .map_err(|why| ExitWith::error(Exit::BadConfig, why))?;
-    let portal_url = config.alerts.portal_url.clone();
-    Ok(Courier::new(egress, mailer.map(Arc::new), vault.clone(), portal_url))
+    let mailer = mailer(config, security, vault)?;
+    Ok(Courier::new(egress, mailer, vault.clone(), config.alerts.portal_url.clone()))
+}
+
+/// Who sends mail, by this configuration; none without a mail server.
+pub(crate) fn mailer(
+    config: &Config,
+    security: &SecurityLog,
+    vault: &Vault,
+) -> anyhow::Result<Option<Arc<Mailer>>> {
+    let egress = security.egress(&config.egress, &config.region);
+    let mailer = Mailer::new(&config.mail, egress, vault.clone());
+    Ok(mailer.map_err(|why| ExitWith::error(Exit::BadConfig, why))?.map(Arc::new))
+}
+
+/// Where nodes agree on who does this, if they share Redis.
+pub(super) fn shared_state(
+    config: &Config,
+    parts: &Parts,
+    (of, node): (&str, String),
+    lease: Duration,
+) -> anyhow::Result<Option<Box<dyn StateStore>>> {
+    Ok(config.redis(&parts.security)?.map(|redis| {
+        let text = LeasedText::new(redis, of, node, lease);
+        Box::new(SharedState(text)) as Box<dyn StateStore>
+    }))
+}
+
+/// Up to when the tables hold all that is recorded.
+pub(super) fn complete_until(
+    parts: &Arc<Parts>,
+) -> impl Fn(Timestamp) -> Option<Timestamp> + Send + Sync + 'static {
+    // The parts own whoever asks, so it does not own them.
+    let (parts, last) = (Arc::downgrade(parts), Mutex::new(None));
+    move |now: Timestamp| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if parts.upgrade().is_some_and(|parts| parts.pipeline.lag() == 0) {
+            *last = Some(now);
+        }
+        *last
+    }
 }
 
 /// A watcher of this node's record. `node` is its name.
@@ -69,10 +107,7 @@ pub(crate) fn watcher(
     (ledger, limiter): (&Ledger, &Limiter),
     node: String,
 ) -> anyhow::Result<Watcher> {
-    let store = config.redis(&parts.security)?.map(|redis| {
-        let text = LeasedText::new(redis, "alerts", node, LEASE);
-        Box::new(SharedState(text)) as Box<dyn StateStore>
-    });
+    let store = shared_state(config, parts, ("alerts", node), LEASE)?;
     let look = {
         // The parts own the watcher, so it does not own them.
         let (parts, limiter) = (Arc::downgrade(parts), limiter.clone());
@@ -83,22 +118,12 @@ pub(crate) fn watcher(
             }
         }
     };
-    let complete_until = {
-        let (parts, last) = (Arc::downgrade(parts), Mutex::new(None));
-        move |now: Timestamp| {
-            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            if parts.upgrade().is_some_and(|parts| parts.pipeline.lag() == 0) {
-                *last = Some(now);
-            }
-            *last
-        }
-    };
     let watcher_parts = WatcherParts {
         engine,
         ledger: ledger.clone(),
         metrics: parts.monitoring.metrics.clone(),
         look: Box::new(look),
-        complete_until: Box::new(complete_until),
+        complete_until: Box::new(complete_until(parts)),
         state_file: state_file(config),
         store,
         now,

@@ -25,6 +25,7 @@ mod realtime;
 mod reference;
 mod refusals;
 mod reload;
+mod reports;
 mod secrets;
 mod seed_table;
 mod size;

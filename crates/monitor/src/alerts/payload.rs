@@ -172,7 +172,7 @@ pub(super) fn at(seconds: i64) -> Timestamp {
 }
 
 /// `2026-11-28T15:00:00.0000000Z`, as Azure writes instants.
-pub(super) fn iso(at: Timestamp) -> String {
+pub(crate) fn iso(at: Timestamp) -> String {
     let ticks = at.unix_micros().saturating_mul(TICKS_PER_SECOND / 1_000_000);
     kql::format_datetime(UNIX_EPOCH_TICKS.saturating_add(ticks))
 }

@@ -1,9 +1,5 @@
-//! The state of alerts, kept: in a file, and where nodes share Redis, there, under a lease, so that one of
-//! them looks at rules at a time and the next goes on where it stopped.
+//! The state of alerts, as it is kept.
 
-use std::path::{Path, PathBuf};
-
-use async_trait::async_trait;
 use event::Alert;
 use serde::{Deserialize, Serialize};
 
@@ -51,50 +47,5 @@ impl State {
             ));
         }
         Ok(state)
-    }
-}
-
-/// Who may look at rules, and with what state.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Lease {
-    /// This node, with this state, if another one kept it last.
-    Ours(Option<String>),
-    /// Another node.
-    Theirs,
-}
-
-/// Where nodes agree on who looks at rules.
-#[async_trait]
-pub trait StateStore: Send + Sync {
-    /// Takes the lease or keeps it. Answers the state where the lease was not this node's before.
-    async fn lease(&self) -> Result<Lease, String>;
-    /// Keeps the state, if the lease is still this node's; false if not.
-    async fn keep(&self, state: &str) -> Result<bool, String>;
-}
-
-/// The file of a node.
-#[derive(Clone, Debug)]
-pub(super) struct StateFile(pub(super) PathBuf);
-
-impl StateFile {
-    /// The state as it was kept; none if there is none.
-    pub(super) fn load(&self) -> Result<Option<State>, String> {
-        match std::fs::read_to_string(&self.0) {
-            Ok(text) => State::parse(&text).map(Some),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(format!("cannot read {}: {error}", self.0.display())),
-        }
-    }
-
-    /// Puts the state in the file's place as a whole.
-    pub(super) fn store(&self, text: &str) -> std::io::Result<()> {
-        use std::io::Write;
-        let new = self.0.with_extension("new");
-        let mut file = std::fs::File::create(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&new, &self.0)?;
-        let folder = self.0.parent().unwrap_or(Path::new("."));
-        std::fs::File::open(folder)?.sync_all()
     }
 }

@@ -1,6 +1,6 @@
 //! The engine over simulated time; delivery to a sink that is down; what is sent.
 
-mod mail;
+pub(crate) mod mail;
 mod sinks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

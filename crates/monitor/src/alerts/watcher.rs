@@ -23,7 +23,8 @@ use super::engine::{Change, ChangeKind, Measured, SERIES_MAX};
 use super::outbox::{Delivery, Fate};
 use super::payload;
 use super::rule::{AlertRule, AlertsConfig};
-use super::state::{Lease, State, StateFile, StateStore};
+use super::state::State;
+use crate::kept::{Kept, Lease, StateStore};
 use crate::metrics::{Metric, Metrics};
 
 /// Between two rounds.
@@ -72,7 +73,7 @@ pub struct RuleStatus {
 pub struct Watcher {
     parts: WatcherParts,
     settings: ArcSwap<Settings>,
-    file: StateFile,
+    kept: Kept,
     state: Mutex<State>,
     /// Rules that cannot be looked at, and why.
     failures: SyncMutex<Vec<(String, String)>>,
@@ -87,16 +88,18 @@ struct Settings {
 impl Watcher {
     /// Goes on where the state file stops.
     pub fn open(
-        parts: WatcherParts,
+        mut parts: WatcherParts,
         config: AlertsConfig,
         courier: Courier,
     ) -> Result<Self, String> {
-        let file = StateFile(parts.state_file.clone());
-        let state = file.load()?.unwrap_or_default();
+        let (file, store) = (parts.state_file.clone(), parts.store.take());
+        let kept = Kept { of: "alerts", file, store };
+        let state =
+            kept.load()?.map_or_else(|| Ok(State::default()), |text| State::parse(&text))?;
         Ok(Self {
             parts,
             settings: ArcSwap::from_pointee(Settings::new(config, courier)),
-            file,
+            kept,
             state: Mutex::new(state),
             failures: SyncMutex::default(),
         })
@@ -255,10 +258,9 @@ impl Watcher {
 
     /// This node may look and deliver. A state that another node kept is taken over.
     async fn is_ours(&self) -> bool {
-        let Some(store) = &self.parts.store else { return true };
-        match store.lease().await {
-            Ok(Lease::Ours(None)) => true,
-            Ok(Lease::Ours(Some(text))) => match State::parse(&text) {
+        match self.kept.lease().await {
+            Lease::Ours(None) => true,
+            Lease::Ours(Some(text)) => match State::parse(&text) {
                 Ok(state) => {
                     *self.state.lock().await = state;
                     true
@@ -268,12 +270,7 @@ impl Watcher {
                     false
                 }
             },
-            Ok(Lease::Theirs) => false,
-            Err(error) => {
-                // Nothing is missed: the slots that pass are looked at when the lease is back.
-                tracing::warn!(error, "alerts rest until nodes can agree on who looks at rules");
-                false
-            }
+            Lease::Theirs => false,
         }
     }
 
@@ -470,21 +467,8 @@ impl Watcher {
         metrics.set(Metric::AlertsUndelivered, &[], state.outbox.len() as f64);
     }
 
-    /// Puts the state down, here and where nodes share it.
     async fn keep(&self, state: &State) {
-        let text = serde_json::to_string(state).expect("keys are strings");
-        if let Some(store) = &self.parts.store {
-            match store.keep(&text).await {
-                Ok(true) => {}
-                Ok(false) => tracing::warn!("another node looks at alert rules now"),
-                Err(error) => tracing::warn!(error, "the state of alerts is not shared"),
-            }
-        }
-        let file = self.file.clone();
-        let stored = tokio::task::spawn_blocking(move || file.store(&text)).await;
-        if let Ok(Err(error)) = stored {
-            tracing::error!(%error, "the state of alerts is not kept: alerts may be repeated after a restart");
-        }
+        self.kept.keep(serde_json::to_string(state).expect("keys are strings")).await;
     }
 
     /// Writes history into the ledger. What it does not take is tried again in the next round.

@@ -31,6 +31,7 @@ use crate::entrance::Watch;
 use crate::interactions::Records;
 use crate::problem::Problem;
 use crate::record::Record;
+use crate::reports::{ReportList, ReportRun};
 use crate::server::{Portal, Wiring};
 use crate::sign_in::{SignIn, SignInSettings, SignInWiring};
 
@@ -89,6 +90,14 @@ impl Operations for Nothing {
 
     async fn settings(&self) -> crate::SettingList {
         crate::SettingList::default()
+    }
+
+    async fn reports(&self) -> ReportList {
+        ReportList::default()
+    }
+
+    async fn run_report(&self, _: &str) -> Result<ReportRun, Problem> {
+        Ok(ReportRun::default())
     }
 
     async fn alerts(&self) -> AlertList {

@@ -15,7 +15,7 @@ use super::super::mail::{MailConfig, MailSecurity, Mailer};
 use super::vault;
 
 /// A mail server that keeps what it is told; it refuses recipients at `refused`.
-async fn server() -> (u16, Arc<Mutex<Vec<String>>>) {
+pub(crate) async fn server() -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let heard = Arc::new(Mutex::new(Vec::new()));
@@ -57,7 +57,7 @@ async fn converse(stream: impl AsyncRead + AsyncWrite, keeping: &Mutex<Vec<Strin
     }
 }
 
-fn mailer(port: u16) -> Mailer {
+pub(crate) fn mailer(port: u16) -> Mailer {
     let config = MailConfig {
         host: "127.0.0.1".into(),
         port,

@@ -1,0 +1,49 @@
+//! Wiring of scheduled reports: what they ask, whose rights they have, who of several nodes makes them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use control::Control;
+use kql::Engine;
+use ledger::Ledger;
+use monitor::{Reporter, ReporterParts};
+use policy::Role;
+
+use super::alerts::{complete_until, mailer, shared_state};
+use crate::config::Config;
+use crate::wire::{Parts, now};
+
+/// How long another node waits for one that has died. Longer than the making of any report takes.
+const LEASE: Duration = Duration::from_secs(300);
+
+/// Who makes the reports of this configuration. `node` is this node's name.
+pub(crate) fn reporter(
+    config: &Config,
+    parts: &Arc<Parts>,
+    engine: Arc<dyn Engine>,
+    (ledger, control): (&Ledger, &Control),
+    node: String,
+) -> anyhow::Result<Reporter> {
+    let may_read_content = {
+        let (mapping, control) = (config.admin.roles.clone(), control.clone());
+        move |identity: &str| {
+            let is_named = |users: &[String]| users.iter().any(|user| user == identity);
+            let decreed = control.live();
+            let decreed = decreed.decree.roles.iter().map(|entry| (entry.role, &entry.users));
+            let mut all = mapping.iter().map(|entry| (entry.role, &entry.users)).chain(decreed);
+            all.any(|(role, users)| role == Role::ContentReader && is_named(users))
+        }
+    };
+    let reporter_parts = ReporterParts {
+        engine,
+        ledger: ledger.clone(),
+        complete_until: Box::new(complete_until(parts)),
+        may_read_content: Box::new(may_read_content),
+        state_file: config.data_dir.join("reports.json"),
+        store: shared_state(config, parts, ("reports", node), LEASE)?,
+        now,
+    };
+    let reporter =
+        Reporter::open(reporter_parts, config.reports.clone(), mailer(config, &parts.security)?);
+    reporter.map_err(|why| anyhow::anyhow!(why))
+}
