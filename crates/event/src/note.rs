@@ -1,5 +1,5 @@
 //! What is recorded beside interactions: what administrators do, who reads content, what endangers
-//! the gateway, what alerts say.
+//! the gateway, what alerts say, what a re-rating changed.
 //!
 //! The record is the row: its frame holds the row as JSON, without `LedgerSequence`, which the
 //! pipeline fills in. Fields may be added; a changed meaning takes a new `Kind`.
@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::table::note_row;
-use crate::{Json, Kind, Timestamp};
+use crate::{Json, Kind, Money, Timestamp};
 
 /// A record that belongs to no interaction and becomes one row.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub enum Note {
     SecurityEvent(SecurityEvent),
     /// Row of `Alerts`.
     Alert(Alert),
+    /// Row of `CostAdjustments`.
+    CostAdjustment(CostAdjustment),
 }
 
 note_row! {
@@ -162,6 +164,38 @@ note_row! {
     }
 }
 
+note_row! {
+    /// What a re-rating changed of the cost of one day's calls of one subscription, product, user, model and deployment. Rows of `Interactions` keep what they cost when they were written; cost is the sum of both tables.
+    CostAdjustment in "CostAdjustments" {
+        /// UTC day whose calls it is about; its first instant.
+        time_generated: Timestamp => "TimeGenerated",
+        /// UTC instant of the re-rating.
+        adjusted_at: Timestamp => "AdjustedAt",
+        /// Product of the calls.
+        product_id: String => "ProductId",
+        /// Subscription of the calls.
+        apim_subscription_id: String => "ApimSubscriptionId",
+        /// User of the calls.
+        user_id: String => "UserId",
+        /// Groups of the caller, as an array; null without any.
+        caller_groups: Json => "CallerGroups",
+        /// Model of the calls.
+        model_name: String => "ModelName",
+        /// Deployment of the calls.
+        deployment_name: String => "DeploymentName",
+        /// Calls of that day that were looked at.
+        calls: i64 => "Calls",
+        /// Calls among them that had no price and have one now.
+        priced_calls: i64 => "PricedCalls",
+        /// US dollars to be added to what the calls cost before, by their rows and by earlier adjustments; negative if they cost less now.
+        cost_usd: Money => "CostUsd",
+        /// Version of the prices that hold now.
+        price_version: String => "PriceVersion",
+        /// Sequence number of its frame in the ledger.
+        ledger_sequence: i64 => "LedgerSequence",
+    }
+}
+
 impl Note {
     /// The kind of its frame.
     pub const fn kind(&self) -> Kind {
@@ -170,6 +204,7 @@ impl Note {
             Self::ContentRead(_) => Kind::ContentRead,
             Self::SecurityEvent(_) => Kind::SecurityEvent,
             Self::Alert(_) => Kind::Alert,
+            Self::CostAdjustment(_) => Kind::CostAdjustment,
         }
     }
 
@@ -180,6 +215,7 @@ impl Note {
             Self::ContentRead(note) => note.time_generated,
             Self::SecurityEvent(note) => note.time_generated,
             Self::Alert(note) => note.time_generated,
+            Self::CostAdjustment(note) => note.adjusted_at,
         }
     }
 
@@ -190,6 +226,7 @@ impl Note {
             Self::ContentRead(note) => note.ledger_sequence = sequence,
             Self::SecurityEvent(note) => note.ledger_sequence = sequence,
             Self::Alert(note) => note.ledger_sequence = sequence,
+            Self::CostAdjustment(note) => note.ledger_sequence = sequence,
         }
         self
     }

@@ -51,6 +51,8 @@ pub enum Kind {
     SecurityEvent = 15,
     /// [`Alert`](crate::Alert).
     Alert = 16,
+    /// [`CostAdjustment`](crate::CostAdjustment).
+    CostAdjustment = 17,
 }
 
 impl Kind {
@@ -73,6 +75,7 @@ impl Kind {
             14 => Self::ContentRead,
             15 => Self::SecurityEvent,
             16 => Self::Alert,
+            17 => Self::CostAdjustment,
             _ => return None,
         })
     }
@@ -192,6 +195,9 @@ pub struct Opened {
     /// Tenant of the caller's token; empty without one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub tenant_id: String,
+    /// Groups of the caller that a token proves, the first 100 of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// Region this gateway is in.
     pub region: String,
     /// Version of the rules that admitted it.
@@ -615,6 +621,7 @@ impl Record {
                 Note::ContentRead(note) => json(&note).into(),
                 Note::SecurityEvent(note) => json(&note).into(),
                 Note::Alert(note) => json(&note).into(),
+                Note::CostAdjustment(note) => json(&note).into(),
             },
         };
         Frame { interaction, kind, payload }
@@ -646,6 +653,7 @@ impl Record {
             Kind::ContentRead => note(Note::ContentRead, payload).map_err(wrong)?,
             Kind::SecurityEvent => note(Note::SecurityEvent, payload).map_err(wrong)?,
             Kind::Alert => note(Note::Alert, payload).map_err(wrong)?,
+            Kind::CostAdjustment => note(Note::CostAdjustment, payload).map_err(wrong)?,
         })
     }
 }

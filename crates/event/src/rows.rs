@@ -2,14 +2,27 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Timestamp;
 use crate::table::{Cell, ColumnType, Value, table_row};
 
-/// US dollars, in units of 10⁻¹².
+/// US dollars, in units of 10⁻¹². In JSON it is a string of how many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Money(pub i128);
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'a> Deserialize<'a> for Money {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
 
 /// A body or a text: inline, or by the hash of a blob stored beside the tables.
 ///
@@ -142,6 +155,8 @@ table_row! {
         caller_application_id: String => "CallerApplicationId",
         /// Tenant of the caller's token (tid); empty without one.
         caller_tenant_id: String => "CallerTenantId",
+        /// Groups of the caller, as its token or the directory named them, as an array; the first 100; null without a token.
+        caller_groups: Json => "CallerGroups",
         /// Client request headers, secrets redacted.
         request_headers: Json => content "RequestHeaders",
         /// Request body, whole: the text as sent; of multipart a JSON list of its parts with text parts in full; of other binary bodies a JSON object with size and SHA-256; of a WebSocket session a JSON list of the client's messages.
@@ -182,6 +197,8 @@ table_row! {
         backend_response_headers: Json => content "BackendResponseHeaders",
         /// Attempts made at backends.
         attempts: i32 => "Attempts",
+        /// Those attempts where there was more than one, as an array of objects, the last 16: Attempt, BackendId, SentAfter (milliseconds from the first byte in), and Status if it was answered; null otherwise.
+        backend_attempts: Json => "BackendAttempts",
         /// Milliseconds from the first byte in to the last byte out.
         total_time: i64 => "TotalTime",
         /// Milliseconds in backend I/O.

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::{
-    AdminAction, Alert, BackendHealth, ContentRead, Interaction, Message, SecurityEvent, Timestamp,
+    AdminAction, Alert, BackendHealth, ContentRead, CostAdjustment, Interaction, Message,
+    SecurityEvent, Timestamp,
 };
 
 /// Kusto's scalar types, as columns have them.
@@ -82,7 +83,7 @@ pub trait TableRow {
 }
 
 /// The stored tables.
-pub const fn tables() -> [Table; 7] {
+pub const fn tables() -> [Table; 8] {
     [
         Interaction::TABLE,
         Message::TABLE,
@@ -91,6 +92,7 @@ pub const fn tables() -> [Table; 7] {
         ContentRead::TABLE,
         SecurityEvent::TABLE,
         Alert::TABLE,
+        CostAdjustment::TABLE,
     ]
 }
 

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::cost::{
-    CloseArguments, CostColumn, CostCommand, EstimateArguments, ReconcileArguments, ReportArguments,
+    CloseArguments, CostColumn, CostCommand, EstimateArguments, ReconcileArguments,
+    ReportArguments, RerateArguments,
 };
 
 /// The audited way in to an organisation's Azure OpenAI and OpenAI-compatible models.

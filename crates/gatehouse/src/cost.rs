@@ -8,7 +8,7 @@ use policy::DeploymentScope;
 
 use crate::arguments::{
     CloseArguments, CostColumn, CostCommand, EstimateArguments, OutputFormat, ReconcileArguments,
-    ReportArguments,
+    ReportArguments, RerateArguments,
 };
 use crate::client::Client;
 use crate::config::Config;
@@ -21,6 +21,7 @@ pub(crate) fn run(command: &CostCommand) -> anyhow::Result<()> {
         CostCommand::Report(arguments) => report(arguments),
         CostCommand::Close(arguments) => close(arguments),
         CostCommand::Estimate(arguments) => estimate(arguments),
+        CostCommand::Rerate(arguments) => rerate(arguments),
         CostCommand::Reconcile(arguments) => reconcile(arguments),
     }
 }
@@ -98,6 +99,46 @@ fn estimate(arguments: &EstimateArguments) -> anyhow::Result<()> {
         ));
     }
     print(&table);
+    Ok(())
+}
+
+/// Has a running gateway rate days anew; prints the difference by subscription and model.
+fn rerate(arguments: &RerateArguments) -> anyhow::Result<()> {
+    let body = serde_json::json!({
+        "from": arguments.from,
+        "to": arguments.to,
+        "dry_run": arguments.dry_run,
+        "reason": arguments.reason,
+    });
+    let client = Client::open(&arguments.file.config)?;
+    let answer = client.send("POST", "/admin/v1/cost/rerate", &body)?;
+    let text = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let mut table =
+        String::from("Subscription,Model,Calls,UnpricedCalls,BeforeUsd,AfterUsd,DifferenceUsd\n");
+    for row in answer["differences"].as_array().into_iter().flatten() {
+        let columns = [
+            "subscription",
+            "model",
+            "calls",
+            "unpriced_calls",
+            "before_usd",
+            "after_usd",
+            "difference_usd",
+        ];
+        let cells: Vec<String> = columns.iter().map(|name| text(&row[*name])).collect();
+        table.push_str(&format!("{}\n", cells.join(",")));
+    }
+    print(&table);
+    let (before, after) = (text(&answer["before_usd"]), text(&answer["after_usd"]));
+    let prices = text(&answer["price_version"]);
+    say(&format!("{before} USD becomes {after} USD by prices {prices}"));
+    match arguments.dry_run {
+        true => say("nothing was changed: leave out --dry-run to have reports show it"),
+        false => say(&format!("{} adjustments are on record", answer["adjustments"])),
+    }
     Ok(())
 }
 
@@ -191,6 +232,7 @@ fn by(column: CostColumn) -> CostBy {
         CostColumn::Subscription => CostBy::Subscription,
         CostColumn::Product => CostBy::Product,
         CostColumn::User => CostBy::User,
+        CostColumn::Group => CostBy::Group,
         CostColumn::Model => CostBy::Model,
         CostColumn::Deployment => CostBy::Deployment,
         CostColumn::Day => CostBy::Day,

@@ -21,6 +21,16 @@ use crate::{audit, keys, lock_down, serve};
 
 const USAGE_QUERY: &str = include_str!("demo/usage_by_ip_and_model.kql");
 const PROMPT_QUERY: &str = include_str!("demo/prompt_usage.kql");
+/// A budget and a report to look at.
+const EXTRAS: &str = "\
+cost: { budgets: [{ id: demo, amount_usd: 1 }] }
+reports:
+  - id: usage
+    name: Usage by model
+    query: Interactions | summarize Calls = count(), CostUsd = sum(CostUsd) by ModelName
+    folder: reports
+";
+
 /// The simulated instances: id and region.
 const INSTANCES: [(&str, &str); 2] = [("eastus", "East US"), ("westeurope", "West Europe")];
 
@@ -207,6 +217,9 @@ fn write_config(
             deployments.join(", "),
         ));
     }
+    text.push_str(EXTRAS);
+    let reports = data.join("reports");
+    fs::create_dir_all(&reports).with_context(|| format!("cannot make {}", reports.display()))?;
     let file = data.join("gatehouse.yaml");
     fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     Ok((file, key))

@@ -2,6 +2,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod reports;
+pub(crate) mod rerate;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,8 +12,8 @@ use event::Timestamp;
 use gateway::{BackendStatus, Drain, MetricsPage};
 use ledger::Ledger;
 use monitor::{
-    BackendStanding, CircuitStanding, Convention, CostConfig, Courier, Exporter, Mailer, Metric,
-    Metrics, ObservedSink, Reporter, Spend, Standing, Watcher,
+    BackendStanding, BudgetStanding, CircuitStanding, Convention, CostConfig, Courier, Exporter,
+    Mailer, Metric, Metrics, ObservedSink, Reporter, Spend, Standing, Watcher,
 };
 use policy::{Rules, SubscriptionState};
 use shared::{Limiter, SecurityLog};
@@ -39,6 +40,8 @@ pub(crate) struct Monitoring {
     watcher: OnceLock<Arc<Watcher>>,
     reporter: OnceLock<Arc<Reporter>>,
     budgets: ArcSwap<CostConfig>,
+    /// How they stood when they were looked at last.
+    standings: ArcSwap<Vec<BudgetStanding>>,
     /// When the keys of subscriptions expire.
     expiries: ArcSwap<Vec<(String, Timestamp)>>,
     /// Since when the tables have been behind the ledger.
@@ -65,6 +68,7 @@ impl Monitoring {
             watcher: OnceLock::new(),
             reporter: OnceLock::new(),
             budgets: ArcSwap::from_pointee(config.cost.clone()),
+            standings: ArcSwap::default(),
             expiries: ArcSwap::from_pointee(expiries(config)),
             behind_since: Mutex::default(),
         })
@@ -115,13 +119,19 @@ impl Monitoring {
         let mut spend = Spend::default();
         loop {
             let budgets = self.budgets.load_full();
-            monitor::refresh_budgets(&budgets, &engine, &self.metrics, now()).await;
+            let standings = monitor::refresh_budgets(&budgets, &engine, &self.metrics, now()).await;
+            self.standings.store(Arc::new(standings));
             spend.refresh(&engine, &self.metrics, now()).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(BUDGETS_PAUSE) => {}
             }
         }
+    }
+
+    /// How budgets stood within the last minute.
+    pub(crate) fn budgets(&self) -> Arc<Vec<BudgetStanding>> {
+        self.standings.load_full()
     }
 
     pub(crate) fn reloaded(&self, is_done: bool) {

@@ -19,9 +19,9 @@ use monitor::{ObservedSink, Reporter, Watcher};
 use openai::Catalogue;
 use pipeline::Pipeline;
 use portal::{
-    Access, AccessToken, AlertList, AlertTest, BackendList, CounterList, Operations, Portal,
-    Problem, ReloadReport, ReportList, ReportRun, ScimToken, SettingList, SignIn, SignInWiring,
-    Token,
+    Access, AccessToken, AlertList, AlertTest, BackendList, BudgetList, CounterList, Operations,
+    Portal, Problem, ReloadReport, ReportList, ReportRun, RerateBody, RerateReport, ScimToken,
+    SettingList, SignIn, SignInWiring, Token,
 };
 use serde_json::json;
 use shared::{
@@ -38,6 +38,7 @@ use crate::config::{Config, Fetched};
 use crate::exit::{Exit, ExitWith};
 use crate::graph::GraphCredentials;
 use crate::keys;
+use crate::monitoring::rerate::Rerater;
 use crate::monitoring::{self, Monitoring};
 use crate::records::LedgerRecords;
 use crate::reload::Reloader;
@@ -47,7 +48,7 @@ use crate::tls_listener::TlsListener;
 
 /// How long the pipeline may take to catch up when the gateway stops; the rest is read again at the
 /// next start.
-const SETTLE_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const SETTLE_WAIT: Duration = Duration::from_secs(10);
 
 /// How long homes of secrets that are needed at the start may take to answer.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -68,7 +69,7 @@ pub(crate) struct Parts {
     pub(crate) pipeline: Pipeline,
     pub(crate) monitoring: Arc<Monitoring>,
     store: Arc<Store>,
-    engine: Arc<CurrentEngine>,
+    pub(crate) engine: Arc<CurrentEngine>,
     pub(crate) vault: Vault,
     admin_tls: Option<Arc<ServerTls>>,
     pub(crate) security: SecurityLog,
@@ -76,7 +77,7 @@ pub(crate) struct Parts {
 }
 
 /// Queries that run end with the engine they began with; a reload may put another in its place.
-struct CurrentEngine(ArcSwap<query::Engine>);
+pub(crate) struct CurrentEngine(ArcSwap<query::Engine>);
 
 /// The users and groups that SCIM provisions.
 struct Provisioned(Control);
@@ -84,11 +85,18 @@ struct Provisioned(Control);
 /// What an administrator asks over HTTP.
 struct Administration {
     parts: Arc<Parts>,
-    watcher: Arc<Watcher>,
-    reporter: Arc<Reporter>,
+    watch: Watching,
     reloader: Arc<Reloader>,
     limiter: Limiter,
     control: Control,
+}
+
+/// Who looks at alert rules, makes reports and rates costs anew.
+#[derive(Clone)]
+struct Watching {
+    watcher: Arc<Watcher>,
+    reporter: Arc<Reporter>,
+    rerater: Arc<Rerater>,
 }
 
 impl Running {
@@ -138,12 +146,10 @@ impl Running {
         let reloader = Arc::new(reloader);
         control.publish_to(reloader.clone());
         let stop = CancellationToken::new();
-        let watcher = watcher(&config, &parts, (&ledger, &limiter), node.clone())?;
-        let reporter = reporter(&config, &parts, (&ledger, &control), node)?;
+        let watching = watching(&config, &parts, (&ledger, &limiter, &control), node)?;
         let administration = Arc::new(Administration {
             parts: parts.clone(),
-            watcher: watcher.clone(),
-            reporter: reporter.clone(),
+            watch: watching.clone(),
             control: control.clone(),
             reloader: reloader.clone(),
             limiter: limiter.clone(),
@@ -161,8 +167,7 @@ impl Running {
             tokio::spawn(tend_shares(limiter, stop.clone())),
             tokio::spawn(tend_objects(objects, stop.clone())),
             tokio::spawn(identity.run(unix_seconds, stop.clone())),
-            tokio::spawn(watch_alerts(parts.clone(), watcher, stop.clone())),
-            tokio::spawn(make_reports(reporter, stop.clone())),
+            tokio::spawn(watch_over(parts.clone(), watching, stop.clone())),
             tokio::spawn(follow_secrets(vault, security, ledger.clone(), stop.clone())),
         ];
         Ok(Self { parts, ledger, follower, stop, listeners })
@@ -287,23 +292,32 @@ impl Operations for Administration {
     }
 
     async fn alerts(&self) -> AlertList {
-        let rules = self.watcher.rules().await;
+        let rules = self.watch.watcher.rules().await;
         AlertList { rules: rules.iter().map(|rule| json!(rule)).collect() }
     }
 
     async fn test_alert(&self, rule: &str) -> Result<AlertTest, Problem> {
-        let told = self.watcher.test(rule).await;
+        let told = self.watch.watcher.test(rule).await;
         told.map(AlertTest).map_err(|detail| Problem::new(422, detail))
     }
 
     async fn reports(&self) -> ReportList {
-        let reports = self.reporter.reports().await;
+        let reports = self.watch.reporter.reports().await;
         ReportList { reports: reports.iter().map(|report| json!(report)).collect() }
     }
 
     async fn run_report(&self, report: &str) -> Result<ReportRun, Problem> {
-        let made = self.reporter.make_now(report).await;
+        let made = self.watch.reporter.make_now(report).await;
         made.map(ReportRun).map_err(|detail| Problem::new(422, detail))
+    }
+
+    fn budgets(&self) -> BudgetList {
+        let budgets = self.parts.monitoring.budgets();
+        BudgetList { budgets: budgets.iter().map(|budget| json!(budget)).collect() }
+    }
+
+    async fn rerate(&self, body: &RerateBody) -> Result<RerateReport, Problem> {
+        self.watch.rerater.run(body).await
     }
 
     fn drain(&self, backend: &str, with_stateful: bool) -> Result<BackendList, Problem> {
@@ -510,40 +524,28 @@ fn export(
     monitoring::export(parts.clone(), ledger.clone(), limiter.clone(), stop.clone())
 }
 
-/// Who looks at alert rules; reloads tell it of others.
-fn watcher(
+/// Who looks at alert rules, makes reports and rates costs anew; reloads tell them of others.
+fn watching(
     config: &Config,
     parts: &Arc<Parts>,
-    of: (&Ledger, &Limiter),
+    (ledger, limiter, control): (&Ledger, &Limiter, &Control),
     node: String,
-) -> anyhow::Result<Arc<Watcher>> {
-    let engine = parts.engine.clone();
-    let watcher = Arc::new(monitoring::alerts::watcher(config, parts, engine, of, node)?);
+) -> anyhow::Result<Watching> {
+    let (engine, of) = (parts.engine.clone(), (ledger, limiter));
+    let watcher = monitoring::alerts::watcher(config, parts, engine.clone(), of, node.clone())?;
+    let of = (ledger, control);
+    let reporter = monitoring::reports::reporter(config, parts, engine, of, node)?;
+    let rerater = Arc::new(Rerater::new(parts.clone(), ledger.clone()));
+    let (watcher, reporter) = (Arc::new(watcher), Arc::new(reporter));
     parts.monitoring.set_watcher(watcher.clone());
-    Ok(watcher)
-}
-
-/// Who makes scheduled reports; reloads tell it of others.
-fn reporter(
-    config: &Config,
-    parts: &Arc<Parts>,
-    of: (&Ledger, &Control),
-    node: String,
-) -> anyhow::Result<Arc<Reporter>> {
-    let engine = parts.engine.clone();
-    let reporter = Arc::new(monitoring::reports::reporter(config, parts, engine, of, node)?);
     parts.monitoring.set_reporter(reporter.clone());
-    Ok(reporter)
+    Ok(Watching { watcher, reporter, rerater })
 }
 
-async fn make_reports(reporter: Arc<Reporter>, stop: CancellationToken) {
-    reporter.run(stop).await;
-}
-
-/// Looks at alert rules and at budgets.
-async fn watch_alerts(parts: Arc<Parts>, watcher: Arc<Watcher>, stop: CancellationToken) {
+/// Looks at alert rules and at budgets, and makes reports.
+async fn watch_over(parts: Arc<Parts>, watch: Watching, stop: CancellationToken) {
     let budgets = parts.monitoring.tend_budgets(parts.engine.clone(), stop.clone());
-    tokio::join!(watcher.run(stop), budgets);
+    tokio::join!(watch.watcher.run(stop.clone()), watch.reporter.run(stop), budgets);
 }
 
 async fn serve_portal(

@@ -15,6 +15,8 @@ use crate::refusal::{Kind, Refusal};
 /// How long a session that was let in may still begin something after its token has ended, so that a
 /// client whose clock is late is not cut.
 const LATE: Duration = Duration::from_secs(60);
+/// Groups of a caller that are recorded.
+const GROUPS_MAX: usize = 100;
 
 impl Exchange {
     /// Who the caller's token proves it to be; nothing if it presents a key or nothing.
@@ -40,6 +42,8 @@ impl Exchange {
         if let Some(opening) = &mut self.opening {
             opening.application_id.clone_from(&identity.member.client_id);
             opening.tenant_id.clone_from(&identity.tenant);
+            let groups = identity.member.groups.iter().take(GROUPS_MAX);
+            opening.groups = groups.cloned().collect();
         }
         self.identity = Some(identity);
         Ok(())

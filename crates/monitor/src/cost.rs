@@ -25,6 +25,8 @@ pub enum CostBy {
     Product,
     /// User.
     User,
+    /// Group of the caller; a call of somebody in several counts in each.
+    Group,
     /// Model.
     Model,
     /// Deployment.
@@ -41,6 +43,7 @@ impl CostBy {
             Self::Subscription => "Subscription = ApimSubscriptionId",
             Self::Product => "Product = ProductId",
             Self::User => "User = UserId",
+            Self::Group => "Group",
             Self::Model => "Model = ModelName",
             Self::Deployment => "Deployment = DeploymentName",
             Self::Day => "Day = startofday(TimeGenerated)",
@@ -53,18 +56,40 @@ impl CostBy {
     }
 }
 
+/// What was used between two instants, in KQL's words for them, and what it costs: a row for each call that
+/// used something, and one for each adjustment by a re-rating.
+fn costs(from: &str, to: &str) -> String {
+    let within = format!("where TimeGenerated >= {from} and TimeGenerated < {to}");
+    let columns = "TimeGenerated, ApimSubscriptionId, ProductId, UserId, CallerGroups, ModelName, \
+                   DeploymentName, PriceVersion, CostUsd";
+    format!(
+        "let Used = Interactions\n\
+         | {within}\n\
+         | where isnotnull(CostUsd) or TotalTokens > 0\n\
+         | project {columns}, Calls = 1, PromptTokens, CachedTokens, CompletionTokens, ReasoningTokens, \
+         Unpriced = tolong(isnull(CostUsd)), Estimated = tolong(UsageSource == 'estimated');\n\
+         let Adjusted = CostAdjustments\n\
+         | {within}\n\
+         | project {columns}, Unpriced = -PricedCalls;\n\
+         union Used, Adjusted"
+    )
+}
+
 /// The query of a report over the half-open range of instants, in KQL's words for them.
 pub fn report_query(from: &str, to: &str, by: &[CostBy]) -> String {
     let columns: Vec<_> = by.iter().map(|by| by.column()).collect();
     let order: Vec<_> = by.iter().map(|by| format!("{} asc", by.name())).collect();
-    let mut query = format!(
-        "Interactions\n\
-         | where TimeGenerated >= {from} and TimeGenerated < {to}\n\
-         | where isnotnull(CostUsd) or TotalTokens > 0\n\
-         | summarize Calls = count(), PromptTokens = sum(PromptTokens), CachedTokens = sum(CachedTokens), \
+    let mut query = costs(from, to);
+    if by.contains(&CostBy::Group) {
+        query.push_str(
+            "\n| extend Group = iff(array_length(CallerGroups) > 0, CallerGroups, dynamic(['']))\n\
+             | mv-expand Group to typeof(string)",
+        );
+    }
+    query.push_str(
+        "\n| summarize Calls = sum(Calls), PromptTokens = sum(PromptTokens), CachedTokens = sum(CachedTokens), \
          CompletionTokens = sum(CompletionTokens), ReasoningTokens = sum(ReasoningTokens), \
-         CostUsd = sum(CostUsd), UnpricedCalls = countif(isnull(CostUsd)), \
-         EstimatedCalls = countif(UsageSource == 'estimated')"
+         CostUsd = sum(CostUsd), UnpricedCalls = sum(Unpriced), EstimatedCalls = sum(Estimated)",
     );
     if !by.is_empty() {
         write!(query, " by {}\n| order by {}", columns.join(", "), order.join(", "))
@@ -149,7 +174,8 @@ impl BudgetConfig {
             BudgetPeriod::Year => "year",
         };
         let mut query = format!(
-            "let from = startof{word}(now());\nlet to = endof{word}(now());\nInteractions\n| where TimeGenerated >= from"
+            "let from = startof{word}(now());\nlet to = endof{word}(now());\n{}",
+            costs("from", "to")
         );
         for (column, value) in [
             ("ApimSubscriptionId", &self.subscription),
@@ -168,37 +194,70 @@ impl BudgetConfig {
     }
 }
 
-/// Brings the gauges of budgets up to date. A budget that cannot be asked keeps its gauge from before.
+/// How a budget stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct BudgetStanding {
+    /// The budget.
+    pub budget: BudgetConfig,
+    /// US dollars spent in the period so far.
+    pub spent_usd: f64,
+    /// US dollars that will be spent at its end, at the present pace.
+    pub forecast_usd: f64,
+    /// Which part of the period is over.
+    pub elapsed_ratio: f64,
+    /// Why it could not be asked for; empty if it could.
+    pub failure: String,
+}
+
+/// Brings the gauges of budgets up to date, and tells how they stand. A budget that cannot be asked keeps its
+/// gauge from before.
 pub async fn refresh_budgets(
     config: &CostConfig,
     engine: &Arc<dyn kql::Engine>,
     metrics: &Metrics,
     now: Timestamp,
-) {
+) -> Vec<BudgetStanding> {
+    let mut standings = Vec::new();
     for budget in &config.budgets {
-        let ticks = now.unix_micros().saturating_mul(TICKS_PER_SECOND / 1_000_000);
-        let options = Options {
-            now_ticks: Some(UNIX_EPOCH_TICKS.saturating_add(ticks)),
-            access: kql::Access::without_content(),
-            ..Options::default()
-        };
-        let frame = match engine.run(&budget.query(), &options).await {
-            Ok(frame) => frame,
-            Err(error) => {
-                tracing::warn!(budget = budget.id, %error, "a budget could not be asked for");
-                continue;
+        let mut standing = BudgetStanding { budget: budget.clone(), ..BudgetStanding::default() };
+        match ask(budget, engine, now).await {
+            Ok((spent, elapsed)) => {
+                // In its first twentieth a period says little of itself.
+                let forecast = if elapsed < 0.05 { spent } else { spent / elapsed };
+                metrics.set(Metric::BudgetUsed, &[&budget.id], spent / budget.amount_usd);
+                metrics.set(Metric::BudgetForecast, &[&budget.id], forecast / budget.amount_usd);
+                (standing.spent_usd, standing.forecast_usd) = (spent, forecast);
+                standing.elapsed_ratio = elapsed;
             }
-        };
-        let cell = |at: usize| match frame.rows.first().and_then(|row| row.get(at)) {
-            Some(Value::Real(number)) => *number,
-            _ => 0.0,
-        };
-        let (used, elapsed) = (cell(0) / budget.amount_usd, cell(1).clamp(0.0, 1.0));
-        metrics.set(Metric::BudgetUsed, &[&budget.id], used);
-        // In its first twentieth a period says little of itself.
-        let forecast = if elapsed < 0.05 { used } else { used / elapsed };
-        metrics.set(Metric::BudgetForecast, &[&budget.id], forecast);
+            Err(error) => {
+                tracing::warn!(budget = budget.id, error, "a budget could not be asked for");
+                standing.failure = error;
+            }
+        }
+        standings.push(standing);
     }
+    standings
+}
+
+/// Dollars spent in the period so far, and which part of it is over.
+async fn ask(
+    budget: &BudgetConfig,
+    engine: &Arc<dyn kql::Engine>,
+    now: Timestamp,
+) -> Result<(f64, f64), String> {
+    let ticks = now.unix_micros().saturating_mul(TICKS_PER_SECOND / 1_000_000);
+    let options = Options {
+        now_ticks: Some(UNIX_EPOCH_TICKS.saturating_add(ticks)),
+        access: kql::Access::without_content(),
+        ..Options::default()
+    };
+    let frame = engine.run(&budget.query(), &options).await;
+    let frame = frame.map_err(|error| error.message().to_owned())?;
+    let cell = |at: usize| match frame.rows.first().and_then(|row| row.get(at)) {
+        Some(Value::Real(number)) => *number,
+        _ => 0.0,
+    };
+    Ok((cell(0), cell(1).clamp(0.0, 1.0)))
 }
 
 /// What a workload costs in a month.

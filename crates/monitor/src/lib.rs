@@ -12,6 +12,7 @@ mod metrics;
 mod observe;
 mod otlp;
 mod reports;
+mod rerate;
 mod secret_headers;
 mod spend;
 
@@ -22,8 +23,8 @@ pub use alerts::{
 };
 pub use config::{GenAiVersion, MetricsConfig};
 pub use cost::{
-    BudgetConfig, BudgetPeriod, CostBy, CostConfig, Estimate, estimates, refresh_budgets,
-    report_query,
+    BudgetConfig, BudgetPeriod, BudgetStanding, CostBy, CostConfig, Estimate, estimates,
+    refresh_budgets, report_query,
 };
 pub use kept::{Lease, StateStore};
 pub use metrics::{
@@ -36,4 +37,5 @@ pub use reports::{
     Every, ReportConfig, ReportFormat, ReportStatus, Reporter, ReporterParts, Weekday,
     validate_reports,
 };
+pub use rerate::{Difference, Differences, Rerating, dollars};
 pub use spend::Spend;

@@ -14,4 +14,4 @@ pub use reporter::{ReportStatus, Reporter, ReporterParts};
 pub use schedule::{Every, ReportFormat, Weekday};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -29,6 +29,8 @@ pub(crate) struct Ended {
     /// Of the attempt that was answered, or else of the last.
     pub(crate) dispatched: Option<Dispatched>,
     pub(crate) attempts: u32,
+    /// Attempts that are remembered, each with the status that it was answered with.
+    pub(crate) tried: Vec<Tried>,
     /// To the last attempt.
     pub(crate) answered: Option<Answered>,
     pub(crate) request: Taken,
@@ -36,6 +38,15 @@ pub(crate) struct Ended {
     /// What was said, if it was a WebSocket session.
     pub(crate) session: Option<Box<Session>>,
     pub(crate) closed: Closed,
+}
+
+/// One attempt at a backend.
+pub(crate) struct Tried {
+    pub(crate) attempt: u32,
+    pub(crate) backend_id: String,
+    pub(crate) sent_at: Timestamp,
+    /// None if it was not answered.
+    pub(crate) status: Option<u16>,
 }
 
 /// What a frame completes.
@@ -67,6 +78,8 @@ struct Open {
     opened: Opened,
     dispatched: VecDeque<Dispatched>,
     attempts: u32,
+    /// Status by attempt, of those that were answered.
+    statuses: VecDeque<(u32, u16)>,
     answered: Option<Answered>,
     request: Intake,
     response: Intake,
@@ -201,6 +214,12 @@ impl Assembler {
     fn answered(&mut self, id: InteractionId, sequence: u64, answered: Answered) {
         let depot = self.depot.clone();
         let Some(open) = self.find(id, sequence) else { return };
+        let last = open.dispatched.back().map_or(0, |dispatched| dispatched.attempt);
+        let attempt = if answered.attempt == 0 { last } else { answered.attempt };
+        if open.statuses.len() == ATTEMPTS_KEPT {
+            open.statuses.pop_front();
+        }
+        open.statuses.push_back((attempt, answered.status));
         open.await_answer(&depot, Some(answered));
     }
 
@@ -230,6 +249,7 @@ impl Assembler {
             id,
             sequence,
             opened: open.opened,
+            tried: tried(&open.dispatched, &open.statuses),
             dispatched: answered_one(open.dispatched, open.answered.as_ref()),
             attempts: open.attempts,
             answered: open.answered,
@@ -260,6 +280,7 @@ impl Assembler {
             opened: refused.opened,
             dispatched: None,
             attempts: 0,
+            tried: Vec::new(),
             answered: None,
             request: Taken::default(),
             response: Taken::default(),
@@ -304,7 +325,8 @@ impl Assembler {
             | Kind::AdminAction
             | Kind::ContentRead
             | Kind::SecurityEvent
-            | Kind::Alert => {
+            | Kind::Alert
+            | Kind::CostAdjustment => {
                 if let Some(open) = self.find(id, sequence) {
                     open.damage.push(damage);
                 }
@@ -352,6 +374,7 @@ impl Open {
             opened,
             dispatched: VecDeque::new(),
             attempts: 0,
+            statuses: VecDeque::new(),
             answered: None,
             session: None,
             damage: damage.into_iter().collect(),
@@ -366,6 +389,17 @@ impl Open {
         self.response = intake(depot, Side::Response, media.unwrap_or_default(), &self.opened);
         self.answered = answered;
     }
+}
+
+fn tried(all: &VecDeque<Dispatched>, statuses: &VecDeque<(u32, u16)>) -> Vec<Tried> {
+    let status = |attempt: u32| statuses.iter().find(|(of, _)| *of == attempt).map(|(_, it)| *it);
+    let tried = all.iter().map(|dispatched| Tried {
+        attempt: dispatched.attempt,
+        backend_id: dispatched.backend_id.clone(),
+        sent_at: dispatched.sent_at,
+        status: status(dispatched.attempt),
+    });
+    tried.collect()
 }
 
 /// Of two attempts at once the earlier one may be answered.

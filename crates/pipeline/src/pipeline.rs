@@ -69,6 +69,11 @@ impl Pipeline {
         self.shared.set_prices(prices);
     }
 
+    /// The list it prices by.
+    pub fn prices(&self) -> Arc<Prices> {
+        self.shared.prices()
+    }
+
     /// How far it has come, and how it fares.
     pub fn status(&self) -> Status {
         self.shared.board.read()

@@ -2,11 +2,11 @@
 
 use event::{
     Answered, BackendHealth, BackendState, Closed, Dispatched, ErrorDetail, Interaction, Json,
-    Opened, Outcome,
+    Opened, Outcome, Timestamp,
 };
 use serde_json::{Value, json};
 
-use crate::assemble::Ended;
+use crate::assemble::{Ended, Tried};
 use crate::header;
 
 /// The row; what it holds is taken out of `ended`.
@@ -17,6 +17,7 @@ pub(crate) fn build(ended: &mut Ended) -> Interaction {
         attempts: i32::try_from(ended.attempts).unwrap_or(i32::MAX),
         ..Interaction::default()
     };
+    row.backend_attempts = attempts(&ended.tried, ended.opened.received_at);
     times(&mut row, ended);
     closed(&mut row, &ended.closed);
     if row.request_size == 0 {
@@ -39,6 +40,23 @@ pub(crate) fn build(ended: &mut Ended) -> Interaction {
     row.is_stream_completion = ended.response.is_stream;
     row.stream_outcome = stream_outcome(ended).into();
     row
+}
+
+/// Attempts as an array; of a single one the row tells all there is.
+fn attempts(tried: &[Tried], received_at: Timestamp) -> Json {
+    if tried.len() < 2 {
+        return Json::default();
+    }
+    let object = |tried: &Tried| {
+        let after = (tried.sent_at.unix_micros() - received_at.unix_micros()) as f64 / 1e3;
+        json!({
+            "Attempt": tried.attempt,
+            "BackendId": tried.backend_id,
+            "SentAfter": after,
+            "Status": tried.status,
+        })
+    };
+    Json(Value::from_iter(tried.iter().map(object)).to_string())
 }
 
 /// The row of a backend's state.
@@ -114,6 +132,9 @@ fn opened(row: &mut Interaction, opened: Opened) {
     row.user_id = opened.user_id;
     row.caller_application_id = opened.application_id;
     row.caller_tenant_id = opened.tenant_id;
+    if !opened.groups.is_empty() {
+        row.caller_groups = Json(json!(opened.groups).to_string());
+    }
     row.request_headers = opened.headers.object();
 }
 

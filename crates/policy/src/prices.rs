@@ -162,6 +162,11 @@ impl Prices {
         Self { scopes: scopes.to_vec(), ..self }
     }
 
+    /// Version of the list: the newest date in it.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
     /// The scope of a deployment on a backend.
     pub fn scope_of(&self, backend: &str, deployment: &str) -> DeploymentScope {
         let fits =

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::access::Caller;
 use crate::alerts::{AlertList, AlertTest};
+use crate::cost::{BudgetList, RerateBody, RerateReport};
 use crate::extract::{Parameters, Segment};
 use crate::problem::Problem;
 use crate::reports::{ReportList, ReportRun};
@@ -35,6 +36,10 @@ pub trait Operations: Send + Sync {
     async fn reports(&self) -> ReportList;
     /// Makes a report now and delivers it.
     async fn run_report(&self, report: &str) -> Result<ReportRun, Problem>;
+    /// The budgets and how they stand.
+    fn budgets(&self) -> BudgetList;
+    /// Rates past days anew by the prices that hold now.
+    async fn rerate(&self, body: &RerateBody) -> Result<RerateReport, Problem>;
     /// Sends a backend no new calls; those about objects that live on it only if `with_stateful`.
     fn drain(&self, backend: &str, with_stateful: bool) -> Result<BackendList, Problem>;
     /// Sends a backend its calls again.

@@ -22,9 +22,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::break_glass::LocalSignIn;
 use crate::server::Portal;
 use crate::{
-    access, admin, alerts, approvals, auth, export, interactions, kusto, language, live, logs, raw,
-    reports,
-    scim, settings, sign_in, state, subscriptions,
+    access, admin, alerts, approvals, auth, cost, export, interactions, kusto, language, live, logs, raw,
+    reports, scim, settings, sign_in, state, subscriptions,
 };
 
 pub(crate) use guard::deny;
@@ -103,6 +102,12 @@ fn gateway() -> Vec<Route> {
             .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<reports::ReportList>(),
         Route::new("reports/run", Method::POST, "/admin/v1/reports/{report}/run", "Make the report that was due last, and deliver it now", reports::run)
             .roles(OPERATORS).answers::<reports::ReportRun>(),
+
+        // Cost.
+        Route::new("budgets/list", Method::GET, "/admin/v1/budgets", "The budgets: what is spent of each, and what will be at the end of its period", cost::budgets)
+            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<cost::BudgetList>(),
+        Route::new("cost/rerate", Method::POST, "/admin/v1/cost/rerate", "Rate the calls of past days anew by the prices that hold now, or tell what that would change", cost::rerate)
+            .roles(ADMINISTRATORS).takes::<cost::RerateBody>().answers::<cost::RerateReport>(),
     ]
 }
 

@@ -228,13 +228,17 @@ pub(crate) async fn usage(
     if !(1..=366).contains(&days) {
         return Err(Problem::new(400, "`days` may be 1 to 366"));
     }
+    let within =
+        format!("where TimeGenerated > ago({days}d) and ApimSubscriptionId == {}", json!(id));
+    let columns = "TimeGenerated, DeploymentName, CostUsd";
     let query = format!(
-        "Interactions | where TimeGenerated > ago({days}d) and ApimSubscriptionId == {} \
-         | summarize Calls = count(), PromptTokens = sum(PromptTokens), \
+        "union (Interactions | {within} \
+         | project {columns}, Calls = 1, PromptTokens, CompletionTokens, TotalTokens), \
+         (CostAdjustments | {within} | project {columns}) \
+         | summarize Calls = sum(Calls), PromptTokens = sum(PromptTokens), \
          CompletionTokens = sum(CompletionTokens), TotalTokens = sum(TotalTokens), \
          CostUsd = sum(CostUsd) by Day = bin(TimeGenerated, 1d), Deployment = DeploymentName \
-         | order by Day desc, Deployment asc",
-        json!(id)
+         | order by Day desc, Deployment asc"
     );
     let access = kql::Access::of_subscriptions([id.clone()]);
     let options = kql::Options { access, ..kql::Options::default() };

@@ -68,6 +68,7 @@ fn note_bytes(note: &Note) -> usize {
         Note::ContentRead(row) => row_bytes(row),
         Note::SecurityEvent(row) => row_bytes(row),
         Note::Alert(row) => row_bytes(row),
+        Note::CostAdjustment(row) => row_bytes(row),
     }
 }
 
@@ -150,6 +151,7 @@ impl Tail {
                 Note::ContentRead(row) => self.add(row, "", now),
                 Note::SecurityEvent(row) => self.add(row, "", now),
                 Note::Alert(row) => self.add(row, "", now),
+                Note::CostAdjustment(row) => self.add(row, "", now),
             }
         }
         self.bytes += rows.bytes;

@@ -54,3 +54,26 @@ export async function readLimits(signal: AbortSignal): Promise<Counter[]> {
   const { counters } = await getJson<{ counters: Counter[] }>('/admin/v1/limits', { signal });
   return counters;
 }
+
+export interface Budget {
+  budget: {
+    id: string;
+    amount_usd: number;
+    period: string;
+    subscription: string;
+    product: string;
+    user: string;
+    deployment: string;
+    model: string;
+  };
+  spent_usd: number;
+  forecast_usd: number;
+  elapsed_ratio: number;
+  /** Why it could not be asked for; empty if it could. */
+  failure: string;
+}
+
+export async function readBudgets(signal: AbortSignal): Promise<Budget[]> {
+  const { budgets } = await getJson<{ budgets: Budget[] }>('/admin/v1/budgets', { signal });
+  return budgets;
+}

@@ -1,6 +1,8 @@
 /** What was spent, by whom, on what; and what limits have left. */
 import { type Counter, readLimits } from '../api/admin';
 import { objects, query } from '../api/kusto';
+import { Budgets } from '../cost/budgets';
+import { costs } from '../cost/costs';
 import { filledSeries } from '../cost/series';
 import * as format from '../format';
 import { inRange, rangeOf, step } from '../kql/text';
@@ -18,6 +20,7 @@ const GROUPS: readonly [string, string][] = [
   ['ApimSubscriptionId', 'Subscription'],
   ['ProductId', 'Product'],
   ['UserId', 'User'],
+  ['Group', 'Group'],
   ['ModelName', 'Model'],
   ['DeploymentName', 'Deployment'],
   ['Kind', 'Kind'],
@@ -37,6 +40,7 @@ export default function Cost() {
       </Head>
       <Spent group={group} />
       <Breakdown group={group} />
+      <Budgets />
       <Limits />
     </div>
   );
@@ -58,10 +62,10 @@ interface Bucket {
 function Spent({ group }: { group: string }) {
   const range = rangeOf(place.value.params);
   const { text, seconds } = step(range, 48);
-  const csl = `let Rows = Interactions | where ${inRange(range)};
-Rows | summarize CostUsd = sum(CostUsd), Tokens = sum(TotalTokens), Calls = count(),
-    Unpriced = countif(isnull(CostUsd) and TotalTokens > 0);
-Rows | where isnotnull(CostUsd) | summarize CostUsd = sum(CostUsd) by At = bin(TimeGenerated, ${text}), Name = ${group}`;
+  const csl = `${costs(inRange(range), group)};
+Rows | summarize CostUsd = sum(CostUsd), Tokens = sum(TotalTokens), Calls = sum(Calls), Unpriced = sum(Unpriced);
+${group === 'Group' ? 'ByGroup' : 'Rows'} | where isnotnull(CostUsd)
+| summarize CostUsd = sum(CostUsd) by At = bin(TimeGenerated, ${text}), Name = ${group}`;
   const found = useLoad(csl, (signal) => query(csl, { signal }));
   if (found.failure) return <Failed failure={found.failure} again={found.again} />;
   if (!found.value) return <Loading />;
@@ -111,16 +115,17 @@ interface Row {
 }
 
 function Breakdown({ group }: { group: string }) {
-  const csl = `Interactions
-| where ${inRange(rangeOf(place.value.params))}
-| summarize Calls = count(), Prompt = sum(PromptTokens), Completion = sum(CompletionTokens),
-    Cached = sum(CachedTokens), CostUsd = sum(CostUsd), Unpriced = countif(isnull(CostUsd) and TotalTokens > 0)
+  const csl = `${costs(inRange(rangeOf(place.value.params)), group)};
+${group === 'Group' ? 'ByGroup' : 'Rows'}
+| summarize Calls = sum(Calls), Prompt = sum(PromptTokens), Completion = sum(CompletionTokens),
+    Cached = sum(CachedTokens), CostUsd = sum(CostUsd), Unpriced = sum(Unpriced)
     by Name = ${group}
 | top 200 by CostUsd desc`;
   const name = GROUPS.find(([column]) => column === group)?.[1] ?? group;
   return (
     <QueryTable<Row>
       title={`By ${name.toLowerCase()}`}
+      {...(group === 'Group' && { note: 'a call counts in each group of its caller' })}
       csl={csl}
       none="Nothing was spent in this time range."
       columns={[

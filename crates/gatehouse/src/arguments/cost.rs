@@ -14,6 +14,8 @@ pub(crate) enum CostCommand {
     Close(CloseArguments),
     /// What the cost profiles of the reference architecture, or your own traffic, cost in a month.
     Estimate(EstimateArguments),
+    /// Rate the calls of past days anew by the prices that hold now; reports show the new cost.
+    Rerate(RerateArguments),
     /// Compare a month with a provider's usage export, day by day; exit status 3 if the sums differ.
     Reconcile(ReconcileArguments),
 }
@@ -27,6 +29,8 @@ pub(crate) enum CostColumn {
     Product,
     /// User.
     User,
+    /// Group of the caller; a call of somebody in several counts in each.
+    Group,
     /// Model.
     Model,
     /// Deployment.
@@ -74,6 +78,24 @@ pub(crate) struct EstimateArguments {
     /// How to print it.
     #[arg(long, short, value_enum, default_value_t = OutputFormat::Table)]
     pub(crate) output: OutputFormat,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RerateArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// The first day, in UTC, such as 2026-11-01.
+    #[arg(long)]
+    pub(crate) from: String,
+    /// The day after the last one.
+    #[arg(long)]
+    pub(crate) to: String,
+    /// Only tell what would change.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Why, for the record.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
 }
 
 #[derive(Args, Debug)]

@@ -26,6 +26,7 @@ mod reference;
 mod refusals;
 mod reload;
 mod reports;
+mod rerate;
 mod secrets;
 mod seed_table;
 mod size;

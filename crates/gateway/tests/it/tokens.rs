@@ -121,6 +121,8 @@ async fn a_token_admits_its_holder_and_stands_neither_in_the_record_nor_upstream
         .map(|story| (story.opened[0].application_id.as_str(), story.opened[0].tenant_id.as_str()));
     let of_ann = ("app-0", "tenant-1");
     assert!(programs.eq([of_ann, of_ann, ("app-1", "tenant-1")]));
+    let groups: Vec<_> = stories.iter().map(|story| story.opened[0].groups.join(" ")).collect();
+    assert_eq!(groups, ["g-staff", "g-staff", ""]);
     let mut reader = world.ledger.reader(1).unwrap();
     while let Some(entry) = reader.next(Duration::ZERO).unwrap() {
         let text = String::from_utf8_lossy(&entry.frame.payload).into_owned();

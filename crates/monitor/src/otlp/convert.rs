@@ -107,6 +107,11 @@ pub(super) fn log_record(note: &Note) -> LogRecord {
                 attribute("gatehouse.alert.state", &note.state),
             ],
         ),
+        Note::CostAdjustment(note) => (
+            "cost was rated anew".to_owned(),
+            SeverityNumber::Info,
+            vec![attribute("gatehouse.price.version", &note.price_version)],
+        ),
     };
     LogRecord {
         time_unix_nano: nanos(note.at()),

@@ -1,4 +1,4 @@
-//! Spans of an interaction: one of the server, and one of the client that asked the backend.
+//! Spans of an interaction: one of the server, and below it one of the client for each attempt at a backend.
 //!
 //! The caller's `traceparent` (W3C Trace Context) is continued and its decision obeyed. Without one, the
 //! interaction's id is the trace's.
@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
+use serde::Deserialize;
 
 use super::convert::{attribute, nanos, number};
 use crate::metrics::Convention;
@@ -65,8 +66,6 @@ pub(super) fn spans(row: &Interaction, convention: &Convention, sample_ratio: f6
     let trace = caller.map_or(id, |caller| caller.trace);
     let parent = caller.map_or_else(Vec::new, |caller| caller.parent.to_vec());
     let server_id: [u8; 8] = std::array::from_fn(|at| id[8 + at]);
-    let mut client_id = server_id;
-    client_id[0] ^= CLIENT;
     let ended_at = row.closed_at;
     let mut server = Span {
         trace_id: trace.to_vec(),
@@ -92,24 +91,97 @@ pub(super) fn spans(row: &Interaction, convention: &Convention, sample_ratio: f6
         return vec![server];
     }
     server.attributes.push(number("gatehouse.attempts", i64::from(row.attempts)));
-    // A row tells how long the backend took, not from when: it is put at the end of the interaction.
-    let micros = row.backend_time.max(0).saturating_mul(1_000);
-    let began = ended_at.unix_micros().saturating_sub(micros).max(row.time_generated.unix_micros());
-    let failed = row.backend_response_code.is_none_or(|code| code >= 400);
+    let mut all = vec![server];
+    for (number_of, attempt) in attempts(row).iter().enumerate() {
+        let mut id = server_id;
+        id[0] ^= CLIENT;
+        id[1] ^= u8::try_from(number_of).unwrap_or(u8::MAX);
+        all.push(client(row, convention, attempt, Ids { trace, parent: server_id, id }));
+    }
+    all
+}
+
+/// One attempt at a backend, as far as the row tells.
+struct Attempt {
+    /// None where there was but one.
+    number: Option<i64>,
+    backend_id: String,
+    status: Option<i64>,
+    began_at: Timestamp,
+    ended_at: Timestamp,
+    /// It is the one whose answer was passed on, or the last: the row tells of it.
+    is_told: bool,
+}
+
+struct Ids {
+    trace: [u8; 16],
+    parent: [u8; 8],
+    id: [u8; 8],
+}
+
+/// An attempt as the column `BackendAttempts` tells it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Told {
+    attempt: i64,
+    backend_id: String,
+    sent_after: f64,
+    status: Option<i64>,
+}
+
+/// Attempts in order. One ends when the next begins: that is when it was given up.
+fn attempts(row: &Interaction) -> Vec<Attempt> {
+    let told: Vec<Told> = serde_json::from_str(&row.backend_attempts.0).unwrap_or_default();
+    let (start, end) = (row.time_generated.unix_micros(), row.closed_at.unix_micros());
+    if told.is_empty() {
+        // Of a single attempt a row tells how long the backend took, not from when: it is put at the end.
+        let micros = row.backend_time.max(0).saturating_mul(1_000);
+        return vec![Attempt {
+            number: None,
+            backend_id: row.backend_id.clone(),
+            status: row.backend_response_code.map(i64::from),
+            began_at: Timestamp::from_unix_micros(end.saturating_sub(micros).max(start)),
+            ended_at: row.closed_at,
+            is_told: true,
+        }];
+    }
+    let began = |told: &Told| start.saturating_add((told.sent_after * 1e3) as i64);
+    let code = row.backend_response_code.map(i64::from);
+    let is_shown = |it: &Told| it.backend_id == row.backend_id && it.status == code;
+    let shown = told.iter().rposition(is_shown).unwrap_or(told.len() - 1);
+    let one = |(at, it): (usize, &Told)| Attempt {
+        number: Some(it.attempt),
+        backend_id: it.backend_id.clone(),
+        status: it.status,
+        began_at: Timestamp::from_unix_micros(began(it)),
+        ended_at: Timestamp::from_unix_micros(told.get(at + 1).map_or(end, began).max(began(it))),
+        is_told: at == shown,
+    };
+    told.iter().enumerate().map(one).collect()
+}
+
+fn client(row: &Interaction, convention: &Convention, attempt: &Attempt, ids: Ids) -> Span {
     let operation = Convention::operation(&row.kind);
-    let client = Span {
-        trace_id: trace.to_vec(),
-        span_id: client_id.to_vec(),
-        parent_span_id: server_id.to_vec(),
+    let failed = attempt.status.is_none_or(|code| code >= 400);
+    let mut attributes = match attempt.is_told {
+        true => client_attributes(row, convention, operation),
+        false => Vec::new(),
+    };
+    attributes.push(attribute("gatehouse.backend", &attempt.backend_id));
+    attributes.extend(attempt.status.map(|code| number("http.response.status_code", code)));
+    attributes.extend(attempt.number.map(|it| number("gatehouse.attempt", it)));
+    Span {
+        trace_id: ids.trace.to_vec(),
+        span_id: ids.id.to_vec(),
+        parent_span_id: ids.parent.to_vec(),
         name: format!("{operation} {}", row.deployment_name).trim().to_owned(),
         kind: SpanKind::Client as i32,
-        start_time_unix_nano: nanos(Timestamp::from_unix_micros(began)),
-        end_time_unix_nano: nanos(ended_at),
-        attributes: client_attributes(row, convention, operation),
-        status: Some(status(failed, &row.last_error_reason)),
+        start_time_unix_nano: nanos(attempt.began_at),
+        end_time_unix_nano: nanos(attempt.ended_at),
+        attributes,
+        status: Some(status(failed, if attempt.is_told { &row.last_error_reason } else { "" })),
         ..Span::default()
-    };
-    vec![server, client]
+    }
 }
 
 fn server_attributes(row: &Interaction) -> Vec<KeyValue> {
@@ -130,10 +202,7 @@ fn server_attributes(row: &Interaction) -> Vec<KeyValue> {
 
 fn client_attributes(row: &Interaction, convention: &Convention, operation: &str) -> Vec<KeyValue> {
     let name = |ours: &str| convention.attribute(ours).to_owned();
-    let mut all = vec![attribute("gatehouse.backend", &row.backend_id)];
-    if let Some(code) = row.backend_response_code {
-        all.push(number("http.response.status_code", i64::from(code)));
-    }
+    let mut all = Vec::new();
     if operation.is_empty() {
         return all;
     }

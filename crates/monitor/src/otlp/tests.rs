@@ -118,6 +118,26 @@ fn a_callers_trace_is_continued_and_its_decision_obeyed() {
 }
 
 #[test]
+fn each_attempt_at_a_backend_is_a_span_of_its_own() {
+    let mut tried = row("{}");
+    tried.backend_attempts = Json(
+        r#"[{"Attempt":1,"BackendId":"us","SentAfter":2.5,"Status":503},{"Attempt":2,"BackendId":"eu","SentAfter":100.0,"Status":200}]"#.into(),
+    );
+    let spans = spans(&tried, &Convention::of(GenAiVersion::V1_37), 1.0);
+    let [server, first, second] = &spans[..] else { panic!("three spans, not {spans:?}") };
+    let start = server.start_time_unix_nano;
+    let times = |span: &opentelemetry_proto::tonic::trace::v1::Span| {
+        [span.start_time_unix_nano - start, span.end_time_unix_nano - start]
+    };
+    assert_eq!(times(first), [2_500_000, 100_000_000], "it ends when the next one begins");
+    assert_eq!(times(second), [100_000_000, 900_000_000]);
+    assert!([first, second].iter().all(|span| span.parent_span_id == server.span_id));
+    assert_ne!(first.span_id, second.span_id);
+    let codes = [first, second].map(|span| span.status.as_ref().expect("a status").code);
+    assert_eq!(codes, [2, 0], "the first one failed");
+}
+
+#[test]
 fn only_a_well_formed_traceparent_counts() {
     assert!(TraceParent::parse(CALLER).is_some_and(|caller| caller.is_sampled));
     for wrong in [

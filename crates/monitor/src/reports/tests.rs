@@ -100,6 +100,10 @@ fn periods_are_whole_days_of_the_zone_over_changes_of_the_clock() {
         assert!(schedule.made_at(period) <= at(now), "at {now}");
         assert_eq!(schedule.after(period.end).start, period.end, "none is left out");
     }
+}
+
+#[test]
+fn weeks_begin_with_the_day_that_is_said() {
     let sunday = Schedule::new(Every::Week, Weekday::Sunday, 0, "UTC").expect("a schedule");
     let period = sunday.last_due(at("2026-11-28T12:00:00Z"));
     assert_eq!(sunday.name(period), "2026-11-15_2026-11-21");
@@ -225,7 +229,7 @@ fn a_page_shows_hostile_text_as_text() {
 }
 
 /// Answers every query with who asks and what it may see.
-struct Echo;
+pub(crate) struct Echo;
 
 #[async_trait]
 impl kql::Engine for Echo {

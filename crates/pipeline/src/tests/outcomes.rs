@@ -220,6 +220,11 @@ fn only_the_last_attempt_is_the_answer() {
     let row = sink.interactions().remove(0);
     assert_eq!((row.backend_id.as_str(), row.attempts), ("backend-2", 2));
     assert_eq!(row.finish_reason, "stop");
+    let tried: serde_json::Value = serde_json::from_str(&row.backend_attempts.0).expect("JSON");
+    let told = |at: usize| (tried[at]["BackendId"].clone(), tried[at]["Status"].clone());
+    assert_eq!(told(0), ("backend-1".into(), 200.into()));
+    assert_eq!(told(1), ("backend-2".into(), 200.into()));
+    assert!(tried[0]["SentAfter"].as_f64().expect("a number") >= 0.0, "{tried}");
 }
 
 #[test]

@@ -27,6 +27,7 @@ use crate::access::{Access, Authenticator};
 use crate::admin::{BackendList, CounterList, Operations, ReloadReport};
 use crate::alerts::{AlertList, AlertTest};
 use crate::config::PortalConfig;
+use crate::cost::{BudgetList, RerateBody, RerateReport};
 use crate::entrance::Watch;
 use crate::interactions::Records;
 use crate::problem::Problem;
@@ -90,6 +91,14 @@ impl Operations for Nothing {
 
     async fn settings(&self) -> crate::SettingList {
         crate::SettingList::default()
+    }
+
+    fn budgets(&self) -> BudgetList {
+        BudgetList::default()
+    }
+
+    async fn rerate(&self, _: &RerateBody) -> Result<RerateReport, Problem> {
+        Ok(RerateReport::default())
     }
 
     async fn reports(&self) -> ReportList {

@@ -254,7 +254,13 @@ fn tables_without_owners_are_not_there_for_a_subscriber() {
     let catalogue = fixture.engine.catalogue(&ours().access);
     assert_eq!(
         catalogue.table_names(),
-        ["ApiManagementGatewayLlmLog", "ApiManagementGatewayLogs", "Interactions", "Messages"]
+        [
+            "ApiManagementGatewayLlmLog",
+            "ApiManagementGatewayLogs",
+            "CostAdjustments",
+            "Interactions",
+            "Messages"
+        ]
     );
 }
 

@@ -1,0 +1,84 @@
+//! Cost over HTTP: budgets, and what past calls cost by the prices that hold now.
+
+use axum::extract::State;
+use axum::response::Json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::access::Caller;
+use crate::extract::Document;
+use crate::problem::Problem;
+use crate::server::Portal;
+use crate::state::action;
+
+/// Budgets.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct BudgetList {
+    /// One object each: the budget, dollars spent in its period so far and forecast for its end, which part of
+    /// the period is over, and why it could not be asked for. They are a minute old at most.
+    pub budgets: Vec<Value>,
+}
+
+pub(crate) async fn budgets(State(portal): State<Portal>) -> Json<BudgetList> {
+    Json(portal.operations.budgets())
+}
+
+/// Which days are rated anew.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RerateBody {
+    /// The first day, in UTC, such as `2026-11-01`.
+    pub from: String,
+    /// The day after the last one.
+    pub to: String,
+    /// Only tell what would change.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Why, for the record.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub reason: String,
+}
+
+/// What a re-rating changed, or would.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct RerateReport {
+    /// Version of the prices that hold now.
+    pub price_version: String,
+    /// US dollars that the calls cost so far.
+    pub before_usd: String,
+    /// US dollars that they cost by these prices.
+    pub after_usd: String,
+    /// Rows of `CostAdjustments` that it made, or would.
+    pub adjustments: usize,
+    /// The same by subscription and model, with how many calls there are and how many have no price.
+    pub differences: Vec<Value>,
+}
+
+pub(crate) async fn rerate(
+    State(portal): State<Portal>,
+    caller: Caller,
+    Document(body): Document<RerateBody>,
+) -> Result<Json<RerateReport>, Problem> {
+    let done = portal.operations.rerate(&body).await;
+    if body.dry_run {
+        return done.map(Json);
+    }
+    let days = format!("{} to {}", body.from, body.to);
+    let (outcome, told) = match &done {
+        Ok(report) => {
+            let RerateReport { price_version, before_usd, after_usd, .. } = report;
+            (
+                "succeeded",
+                format!("{before_usd} USD became {after_usd} USD by prices {price_version}"),
+            )
+        }
+        Err(problem) => ("failed", problem.detail.clone()),
+    };
+    let reason = body.reason.trim();
+    let told = if reason.is_empty() { told } else { format!("{reason}: {told}") };
+    let action = action("cost/rerate", "cost", &days, told);
+    portal.control.record(&caller.author(), &action, outcome).await?;
+    done.map(Json)
+}
