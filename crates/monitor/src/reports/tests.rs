@@ -150,7 +150,7 @@ fn no_period_is_missed_over_restarts_pauses_and_places_that_are_down() {
         for _ in 0..2_000 {
             now_s += random.random_range(60..7_200);
             if random.random_ratio(1, 200) {
-                now_s += random.random_range(0..20 * 86_400);
+                now_s += random.random_range(0..5 * 86_400);
             }
             if random.random_ratio(1, 100) {
                 down_until_s = now_s + random.random_range(0..86_400);
