@@ -279,7 +279,7 @@ fn picos(text: &str) -> Result<i128, String> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let (kept, rest) = fraction.split_at_checked(PICO_DIGITS).unwrap_or((fraction, ""));
     let padded = format!("{whole}{kept:0<PICO_DIGITS$}");
-    let is_exact = rest.bytes().all(|byte| byte == b'0');
+    let is_exact = !whole.is_empty() && rest.bytes().all(|byte| byte == b'0');
     let parsed = padded.parse::<i128>().ok().filter(|_| is_exact);
     parsed.map(|picos| sign * picos).ok_or_else(|| format!("`{text}` is no amount of money"))
 }
