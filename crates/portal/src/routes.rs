@@ -22,8 +22,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::break_glass::LocalSignIn;
 use crate::server::Portal;
 use crate::{
-    access, admin, alerts, approvals, auth, cost, export, interactions, kusto, language, live, logs, raw,
-    reports, scim, settings, sign_in, state, subscriptions,
+    access, admin, alerts, approvals, auth, cost, export, interactions, kusto, language, live,
+    logs, raw, reports, scim, settings, sign_in, state, subscriptions,
 };
 
 pub(crate) use guard::deny;
