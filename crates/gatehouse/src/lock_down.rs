@@ -14,9 +14,9 @@ use crate::config::Config;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ProcessConfig {
-    /// On Linux, leave the process only the paths that it needs (landlock): it writes below `data_dir` alone,
-    /// reads the folders of this file and of the files named in it, and those of the system, and runs no
-    /// program.
+    /// On Linux, leave the process only the paths that it needs (landlock): it writes below `data_dir`
+    /// and the folders of `reports` alone, reads the folders of this file and of the files named in it, and those of
+    /// the system, and runs no program.
     pub(crate) lock_down: bool,
     /// Further files and folders that it may read then, such as those that a later reload will name.
     pub(crate) readable: Vec<PathBuf>,
@@ -74,7 +74,7 @@ pub(crate) fn lock_down(config: &Config, file: &Path) -> anyhow::Result<()> {
         .add_rules(path_beneath_rules(SYSTEM.into_iter().chain(RUN), read))?
         .add_rules(path_beneath_rules(readable(config, file), read))?
         .add_rules(path_beneath_rules(["/dev/null"], device))?
-        .add_rules(path_beneath_rules([&config.data_dir], keep))?
+        .add_rules(path_beneath_rules(written(config), keep))?
         .restrict_self()
         .context("process.lock_down: the kernel refuses it")?;
     match status.ruleset {
@@ -98,6 +98,14 @@ pub(crate) fn lock_down(config: &Config, _: &Path) -> anyhow::Result<()> {
         tracing::warn!("not locked down: only Linux has landlock");
     }
     Ok(())
+}
+
+/// What is written to: the data folder, and the folders of reports.
+#[cfg(target_os = "linux")]
+fn written(config: &Config) -> Vec<&Path> {
+    let reports = config.reports.iter().map(|report| report.folder.as_path());
+    let reports = reports.filter(|folder| !folder.as_os_str().is_empty());
+    reports.chain([config.data_dir.as_path()]).collect()
 }
 
 /// What the configuration reads: the folders of its files, since files are replaced whole.
