@@ -20,6 +20,7 @@ use openai::UsageFilter;
 
 use crate::exchange::{Admitted, Ending, Exchange, Release};
 use crate::forward::Begun;
+use crate::gather::Gather;
 use crate::objects::Learner;
 use crate::refusal::{Kind, Refusal};
 use crate::reply::Pieces;
@@ -42,7 +43,7 @@ enum Next {
 
 /// An answer that is passed on as it comes.
 struct Streaming {
-    body: AnswerBody,
+    body: Gather,
     /// None once the client has gone.
     pieces: Option<Pieces>,
     gone: Option<Gone>,
@@ -227,7 +228,7 @@ impl Exchange {
         self.tally.first_byte = Some(self.tally.started.elapsed());
         let can_add_events = is_event_stream && (remaining.is_none() || filter.is_some());
         let mut streaming = Streaming {
-            body,
+            body: Gather::new(body, is_event_stream),
             pieces: self.reply.take().map(|reply| reply.stream(head)),
             gone: None,
             remaining,
@@ -332,7 +333,7 @@ impl Exchange {
             None if is_held => DONE_WAIT,
             None => Duration::from_millis(capture.answer_gap_timeout_ms),
         };
-        let reading = tokio::time::timeout(gap, streaming.body.frame());
+        let reading = tokio::time::timeout(gap, streaming.body.read());
         let read = match &streaming.pieces {
             None => reading.await,
             Some(pieces) => tokio::select! {
@@ -360,7 +361,7 @@ impl Exchange {
             self.tally.gap_max = self.tally.gap_max.max(now - streaming.last_at);
         }
         streaming.last_at = now;
-        self.tally.chunks += 1;
+        self.tally.chunks += streaming.body.count();
         if let Some(remaining) = &mut streaming.remaining {
             *remaining = remaining.saturating_sub(data.len() as u64);
         }

@@ -57,6 +57,11 @@ impl Begun {
     fn is_websocket(&self) -> bool {
         self.answer.status() == StatusCode::SWITCHING_PROTOCOLS
     }
+
+    /// The answer's status, and whether the client has gone.
+    fn standing(&self) -> (u16, bool) {
+        (self.answer.status().as_u16(), self.is_client_gone)
+    }
 }
 
 /// One attempt.
@@ -164,7 +169,7 @@ impl Exchange {
                 Some(after) => Box::pin(self.hedged(after, attempt, admitted, &mut course)).await,
             };
             match attempted {
-                Ok(begun) => match self.instead_of(&begun, admitted, &mut course).await {
+                Ok(begun) => match self.instead_of(begun.standing(), admitted, &mut course).await {
                     Some(other) => {
                         Box::pin(self.discard(begun)).await;
                         chosen = other;
@@ -244,19 +249,18 @@ impl Exchange {
     /// client's, unchanged.
     async fn instead_of(
         &mut self,
-        begun: &Begun,
+        (status, is_client_gone): (u16, bool),
         admitted: &Admitted,
         course: &mut Course,
     ) -> Option<Chosen> {
-        let status = begun.answer.status().as_u16();
-        if !self.live.config.pool.failover_status.contains(&status) {
+        if is_client_gone || !self.live.config.pool.failover_status.contains(&status) {
             return None;
         }
         // What refuses has done nothing; after another failure nobody knows.
         let is_refusal = matches!(status, 429 | 503);
         let may_repeat = admitted.upload.is_replayable()
             && (is_refusal || admitted.asked.is_repeatable(&admitted.parts.method));
-        if !may_repeat || begun.is_client_gone || !course.may_go_on() {
+        if !may_repeat || !course.may_go_on() {
             return None;
         }
         Box::pin(self.choose(admitted, course)).await.ok()

@@ -19,6 +19,7 @@ mod exchange;
 mod forward;
 mod gate;
 mod gateway;
+mod gather;
 mod head;
 mod headers;
 mod health;

@@ -50,7 +50,7 @@ impl Tail {
 
     /// The last event was `data: [DONE]`.
     pub(crate) fn is_done(&self) -> bool {
-        self.bytes.trim_ascii_end().ends_with(b"[DONE]")
+        is_done(&self.bytes)
     }
 
     fn next_number(&self) -> u64 {
@@ -95,6 +95,11 @@ impl WholeEvents {
     pub(crate) fn take(&mut self) -> Bytes {
         mem::take(&mut self.rest)
     }
+}
+
+/// The bytes end with `data: [DONE]`.
+pub(crate) fn is_done(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_end().ends_with(b"[DONE]")
 }
 
 pub(crate) fn joined(data: Bytes, piece: Bytes) -> Bytes {

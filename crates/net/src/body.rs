@@ -40,6 +40,10 @@ impl Body {
     {
         Self(Inner::Stream(Box::pin(body)))
     }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.0, Inner::Whole(_))
+    }
 }
 
 impl fmt::Debug for Inner {
@@ -122,7 +126,13 @@ impl http_body::Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        let mut polled = Pin::new(&mut this.body).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(lease) = &mut this.lease
+        {
+            lease.drive(cx);
+            polled = Pin::new(&mut this.body).poll_frame(cx);
+        }
         let ended = match &polled {
             Poll::Ready(None) => true,
             Poll::Ready(Some(Ok(_))) => this.body.is_end_stream(),

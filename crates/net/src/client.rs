@@ -80,9 +80,12 @@ impl Client {
         mut request: Request<Body>,
     ) -> Result<Response<AnswerBody>, (Error, Option<Box<Request<Body>>>)> {
         let sent = match &mut connection.sender {
-            Sender::Http1(sender) => {
+            Sender::Http1(connection) => {
                 to_http1(&mut request, &self.host);
-                tokio::time::timeout(self.answer_timeout, sender.try_send_request(request)).await
+                if !request.body().is_whole() {
+                    self.pool.spawn(connection);
+                }
+                tokio::time::timeout(self.answer_timeout, connection.send(request)).await
             }
             Sender::Http2 { sender, .. } => {
                 to_http2(&mut request, &self.scheme, &self.authority);

@@ -10,6 +10,7 @@ mod config;
 mod connector;
 mod egress;
 mod error;
+mod http1;
 mod pool;
 mod proxy;
 mod tls;

@@ -4,18 +4,18 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context;
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use crate::connector::{Connected, Stream};
+use crate::connector::Connected;
+use crate::http1::{BUFFER_BYTES_MAX, Http1};
 use crate::{Body, ClientConfig, Connector, Error, ErrorKind};
 
-/// What one HTTP/1.1 connection buffers at most, and so the largest piece of an answer.
-const BUFFER_BYTES_MAX: usize = 16 << 10;
 /// Window of one HTTP/2 stream: what an unread answer may hold in memory.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 /// Window of one HTTP/2 connection.
@@ -37,10 +37,11 @@ struct State {
     is_http2: Option<bool>,
     idle: VecDeque<Idle>,
     shared: Vec<Shared>,
+    is_closing: bool,
 }
 
 struct Idle {
-    sender: http1::SendRequest<Body>,
+    connection: Http1,
     since: Instant,
     permit: OwnedSemaphorePermit,
 }
@@ -60,7 +61,7 @@ pub(crate) struct Checkout {
 }
 
 pub(crate) enum Sender {
-    Http1(http1::SendRequest<Body>),
+    Http1(Http1),
     Http2 { sender: http2::SendRequest<Body>, _in_flight: InFlight },
 }
 
@@ -106,21 +107,32 @@ impl Pool {
         let connecting = async {
             let permit = self.permit().await?;
             let stream = self.connector.over_http1().connect().await?.stream;
-            self.http1(stream, permit).await
+            let mut connection = Http1::new(stream).await.map_err(no_handshake)?;
+            connection.spawn(&self.tasks);
+            Ok(Checkout::new(connection, permit))
         };
         tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(too_slow(limit)))
     }
 
-    /// Waits for the connection tasks once nobody can start another request.
+    /// Waits for the connections in use once nobody can start another request.
     pub(crate) async fn close(&self) {
-        self.permits.close();
         {
             let mut state = self.lock();
+            state.is_closing = true;
             state.idle.clear();
             state.shared.clear();
         }
+        // Whoever waits for a connection from now on stands behind this, and then finds none.
+        let all = self.config.connections_max.max(1);
+        drop(self.permits.acquire_many(all).await);
+        self.permits.close();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Lets a task drive a connection.
+    pub(crate) fn spawn(&self, connection: &mut Http1) {
+        connection.spawn(&self.tasks);
     }
 
     async fn take(&self) -> Option<Checkout> {
@@ -128,14 +140,10 @@ impl Pool {
             return Some(found);
         }
         while let Some(mut idle) = self.take_idle() {
-            // It was given back when its answer had been read, which its task may not have noticed yet.
-            if idle.sender.ready().await.is_ok() {
-                let permit = Some(idle.permit);
-                return Some(Checkout {
-                    sender: Sender::Http1(idle.sender),
-                    is_reused: true,
-                    permit,
-                });
+            // It was given back when its answer had been read, which it may not have noticed yet.
+            if idle.connection.is_ready().await {
+                let checkout = Checkout::new(idle.connection, idle.permit);
+                return Some(Checkout { is_reused: true, ..checkout });
             }
         }
         None
@@ -145,7 +153,7 @@ impl Pool {
         let limit = Duration::from_millis(self.config.idle_timeout_ms);
         let mut state = self.lock();
         while let Some(oldest) = state.idle.front() {
-            if oldest.since.elapsed() < limit && !oldest.sender.is_closed() {
+            if oldest.since.elapsed() < limit && !oldest.connection.is_closed() {
                 break;
             }
             state.idle.pop_front();
@@ -181,7 +189,8 @@ impl Pool {
         let Connected { stream, is_http2 } = self.connector.connect().await?;
         self.lock().is_http2 = Some(is_http2);
         if !is_http2 {
-            return self.http1(stream, permit).await;
+            let connection = Http1::new(stream).await.map_err(no_handshake)?;
+            return Ok(Checkout::new(connection, permit));
         }
         let io = TokioIo::new(stream);
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -210,30 +219,16 @@ impl Pool {
         })
     }
 
-    async fn http1(&self, stream: Stream, permit: OwnedSemaphorePermit) -> Result<Checkout, Error> {
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(BUFFER_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(no_handshake)?;
-        self.tasks.spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "connection to a backend ended");
-            }
-        });
-        let sender = Sender::Http1(sender);
-        Ok(Checkout { sender, is_reused: false, permit: Some(permit) })
-    }
-
-    fn give_back(&self, sender: http1::SendRequest<Body>, permit: OwnedSemaphorePermit) {
+    fn give_back(&self, mut connection: Http1, permit: OwnedSemaphorePermit) {
+        connection.rest();
         let mut state = self.lock();
-        if sender.is_closed() || self.permits.is_closed() {
+        if connection.is_closed() || state.is_closing {
             return;
         }
         if state.idle.len() >= self.config.idle_connections_max as usize {
             state.idle.pop_front();
         }
-        state.idle.push_back(Idle { sender, since: Instant::now(), permit });
+        state.idle.push_back(Idle { connection, since: Instant::now(), permit });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -260,6 +255,10 @@ impl Shared {
 }
 
 impl Checkout {
+    fn new(connection: Http1, permit: OwnedSemaphorePermit) -> Self {
+        Self { sender: Sender::Http1(connection), is_reused: false, permit: Some(permit) }
+    }
+
     pub(crate) fn into_lease(self, pool: &Arc<Pool>) -> Lease {
         Lease { sender: self.sender, permit: self.permit, pool: pool.clone() }
     }
@@ -272,10 +271,17 @@ impl Drop for InFlight {
 }
 
 impl Lease {
+    /// Moves the connection on, where nobody else does.
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Sender::Http1(connection) = &mut self.sender {
+            connection.drive(cx);
+        }
+    }
+
     /// The answer was read whole: the connection may carry another request.
     pub(crate) fn give_back(self) {
-        if let (Sender::Http1(sender), Some(permit)) = (self.sender, self.permit) {
-            self.pool.give_back(sender, permit);
+        if let (Sender::Http1(connection), Some(permit)) = (self.sender, self.permit) {
+            self.pool.give_back(connection, permit);
         }
     }
 }

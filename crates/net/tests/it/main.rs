@@ -208,3 +208,36 @@ async fn a_connection_is_handed_over_and_counts_until_it_is_dropped() {
     assert_eq!(refused.status(), 403, "an answer like any other");
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test]
+async fn a_body_yet_to_come_goes_on_while_nobody_reads_the_answer() {
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    let done = Arc::new(std::sync::Mutex::new(Some(done)));
+    let (uri, _) = server(move |_, mut stream| {
+        let done = done.clone();
+        async move {
+            read_head(&mut stream).await;
+            stream.write_all(ANSWER).await.unwrap();
+            let mut body = Vec::new();
+            while !body.ends_with(b"0\r\n\r\n") {
+                stream.read_buf(&mut body).await.unwrap();
+            }
+            done.lock().unwrap().take().unwrap().send(()).unwrap();
+        }
+    })
+    .await;
+    let client = client(&uri, |_| {});
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let frames = futures_util::stream::unfold(receiver, async |mut receiver| {
+        let piece: Bytes = receiver.recv().await?;
+        Some((Ok(http_body::Frame::data(piece)), receiver))
+    });
+    let body = Body::stream(http_body_util::StreamBody::new(frames));
+    let answer = client.send(Request::post("/path").body(body).unwrap()).await.unwrap();
+    for _ in 0..64 {
+        sender.send(Bytes::from_static(&[b'x'; 64 << 10])).await.unwrap();
+    }
+    drop(sender);
+    is_done.await.unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "ok");
+}
