@@ -217,7 +217,7 @@ impl Exchange {
             parts.headers.remove(header::CONTENT_LENGTH);
         }
         let status = parts.status.as_u16();
-        drop(self.recorder.append(vec![answered]).await?);
+        self.recorder.append_unawaited(answered).await?;
         // In `overlap` the start record is still on its way: no answer byte leaves before it is kept.
         if let Some(opened) = self.opened.take() {
             record::kept(opened).await?;
@@ -329,7 +329,14 @@ impl Exchange {
         let capture = &self.live.config.capture;
         let is_held = streaming.held.is_some();
         let gap = match &streaming.gone {
-            Some(gone) => gone.deadline.saturating_duration_since(tokio::time::Instant::now()),
+            Some(gone) => {
+                let left = gone.deadline.saturating_duration_since(tokio::time::Instant::now());
+                // What is always ready would never meet its timeout.
+                if left.is_zero() {
+                    return Next::GivenUp;
+                }
+                left
+            }
             None if is_held => DONE_WAIT,
             None => Duration::from_millis(capture.answer_gap_timeout_ms),
         };

@@ -72,24 +72,22 @@ impl Recorder {
 
     /// Queues a piece of a body.
     pub(crate) async fn append_chunk(&self, side: Side, data: &Bytes) -> Result<(), Refusal> {
-        self.append_now(self.chunk(side, data.clone())).await
+        self.append_unawaited(self.chunk(side, data.clone())).await
     }
 
-    /// Queues a frame; most of the time there is room and nothing waits.
-    async fn append_now(&self, frame: Frame) -> Result<(), Refusal> {
-        match self.ledger.try_append([frame.clone()]) {
-            Ok(commit) => drop(commit),
+    /// Queues a frame that nobody waits for; most of the time there is room.
+    pub(crate) async fn append_unawaited(&self, frame: Frame) -> Result<(), Refusal> {
+        match self.ledger.try_append_unawaited([frame.clone()]) {
             Err(error) if error.kind() == ledger::ErrorKind::Full => {
-                drop(self.append(vec![frame]).await?);
+                self.append(vec![frame]).await.map(drop)
             }
-            Err(error) => return Err(ledger_down(&error)),
+            queued => queued.map_err(|error| ledger_down(&error)),
         }
-        Ok(())
     }
 
     /// Queues a piece of a WebSocket message.
     pub(crate) async fn append_message(&self, chunk: MessageChunk) -> Result<(), Refusal> {
-        self.append_now(Record::MessageChunk(chunk).encode(self.id)).await
+        self.append_unawaited(Record::MessageChunk(chunk).encode(self.id)).await
     }
 
     /// Queues frames and waits until they are kept; answers the sequence of the last.

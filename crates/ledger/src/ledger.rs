@@ -142,9 +142,13 @@ impl Ledger {
         self.shared().queue.append(frames)
     }
 
-    /// Queues frames if there is room at this moment; [`ErrorKind::Full`] if not.
-    pub fn try_append(&self, frames: impl IntoIterator<Item = Frame>) -> Result<Commit, Error> {
-        self.shared().queue.try_append(frames.into_iter().collect())
+    /// Queues frames for which nobody waits, such as pieces of a body, if there is room at this moment;
+    /// [`ErrorKind::Full`] if not. They are written with the next append, or after 5 ms at the latest.
+    pub fn try_append_unawaited(
+        &self,
+        frames: impl IntoIterator<Item = Frame>,
+    ) -> Result<(), Error> {
+        self.shared().queue.try_append_unawaited(frames.into_iter().collect())
     }
 
     /// The configured durability.

@@ -13,6 +13,10 @@ use crate::{Error, ErrorKind};
 /// Frames of one append; the usual few need no allocation.
 pub(crate) type Frames = SmallVec<[Frame; 4]>;
 
+/// How long appends that nobody waits for wait for company, and how many bytes of them.
+const COMPANY: Duration = Duration::from_millis(5);
+const COMPANY_BYTES: usize = 256 << 10;
+
 const LOCK: &str = "nothing panics while it holds the queue";
 
 /// An append that was queued. Dropping it forgets the outcome, not the record.
@@ -36,11 +40,22 @@ pub(crate) struct Append {
     pub(crate) frames: Frames,
     /// Its part of the queue's bytes, given back once it is written or failed.
     pub(crate) cost: u32,
-    pub(crate) done: oneshot::Sender<Result<u64, Error>>,
+    /// None if nobody waits for it.
+    pub(crate) done: Option<oneshot::Sender<Result<u64, Error>>>,
 }
 
-/// How long the writer lets appends gather once there is one: until so many wait, or the time since it
-/// came to take them is over.
+/// What the writer waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wish {
+    #[default]
+    Nothing,
+    Any,
+    /// So many appends that somebody waits for, or [`COMPANY_BYTES`] of others.
+    Awaited(usize),
+}
+
+/// How long the writer lets appends gather once somebody waits for one: until so many are waited for, or the
+/// time since it came to take them is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gather {
     pub(crate) appends: usize,
@@ -58,11 +73,28 @@ pub(crate) enum Taken {
 #[derive(Debug, Default)]
 struct Waiting {
     appends: Vec<Append>,
+    /// How many of them somebody waits for.
+    awaited: usize,
+    bytes: usize,
     /// Why appends are refused at this moment.
     refusal: Option<Error>,
     closing: bool,
-    /// The writer waits for so many appends; 0: it does not wait.
-    writer_waits_for: usize,
+    writer_waits_for: Wish,
+}
+
+impl Waiting {
+    fn fulfils(&self, wish: Wish) -> bool {
+        match wish {
+            Wish::Nothing => false,
+            Wish::Any => !self.appends.is_empty(),
+            Wish::Awaited(count) => self.awaited >= count || self.bytes >= COMPANY_BYTES,
+        }
+    }
+
+    fn take(&mut self) -> Vec<Append> {
+        (self.awaited, self.bytes) = (0, 0);
+        std::mem::take(&mut self.appends)
+    }
 }
 
 /// See the module.
@@ -88,17 +120,17 @@ impl Queue {
     /// Queues frames, waiting for room.
     pub(crate) async fn append(&self, frames: Frames) -> Result<Commit, Error> {
         let cost = self.cost(&frames)?;
-        match self.room.try_acquire_many(cost) {
-            Ok(permit) => self.push(frames, cost, permit),
-            Err(_) => {
-                let permit = self.room.acquire_many(cost).await.map_err(|_| closed())?;
-                self.push(frames, cost, permit)
-            }
-        }
+        let permit = match self.room.try_acquire_many(cost) {
+            Ok(permit) => permit,
+            Err(_) => self.room.acquire_many(cost).await.map_err(|_| closed())?,
+        };
+        let (done, commit) = oneshot::channel();
+        self.push(Append { frames, cost, done: Some(done) }, permit)?;
+        Ok(Commit { done: commit })
     }
 
-    /// Queues frames if there is room.
-    pub(crate) fn try_append(&self, frames: Frames) -> Result<Commit, Error> {
+    /// Queues frames for which nobody waits, if there is room.
+    pub(crate) fn try_append_unawaited(&self, frames: Frames) -> Result<(), Error> {
         let cost = self.cost(&frames)?;
         let permit = self.room.try_acquire_many(cost).map_err(|error| match error {
             TryAcquireError::NoPermits => {
@@ -106,7 +138,7 @@ impl Queue {
             }
             TryAcquireError::Closed => closed(),
         })?;
-        self.push(frames, cost, permit)
+        self.push(Append { frames, cost, done: None }, permit)
     }
 
     fn cost(&self, frames: &Frames) -> Result<u32, Error> {
@@ -124,22 +156,18 @@ impl Queue {
         Ok(u32::try_from(bytes).map_or(self.bytes_max, |bytes| bytes.min(self.bytes_max)))
     }
 
-    fn push(
-        &self,
-        frames: Frames,
-        cost: u32,
-        permit: SemaphorePermit<'_>,
-    ) -> Result<Commit, Error> {
-        let (done, commit) = oneshot::channel();
+    fn push(&self, append: Append, permit: SemaphorePermit<'_>) -> Result<(), Error> {
         let wake = {
             let mut waiting = self.lock();
             if let Some(refusal) = &waiting.refusal {
                 return Err(refusal.clone());
             }
-            waiting.appends.push(Append { frames, cost, done });
-            let wake = (1..=waiting.appends.len()).contains(&waiting.writer_waits_for);
+            waiting.awaited += usize::from(append.done.is_some());
+            waiting.bytes += append.cost as usize;
+            waiting.appends.push(append);
+            let wake = waiting.fulfils(waiting.writer_waits_for);
             if wake {
-                waiting.writer_waits_for = 0;
+                waiting.writer_waits_for = Wish::Nothing;
             }
             wake
         };
@@ -147,33 +175,40 @@ impl Queue {
         if wake {
             self.work.notify_one();
         }
-        Ok(Commit { done: commit })
+        Ok(())
     }
 
     /// Moves all that waits into `appends` (which must be empty), waiting up to `wait` for some.
     pub(crate) fn take(&self, appends: &mut Vec<Append>, wait: Duration, gather: Gather) -> Taken {
-        let began = Instant::now();
-        let mut waiting = self.wait_for(self.lock(), 1, wait);
-        if !waiting.appends.is_empty() {
-            let left = gather.patience.saturating_sub(began.elapsed());
-            waiting = self.wait_for(waiting, gather.appends, left);
-            std::mem::swap(&mut waiting.appends, appends);
-            return Taken::Work;
+        let mut began = Instant::now();
+        let mut waiting = self.wait_for(self.lock(), Wish::Any, wait);
+        if waiting.appends.is_empty() {
+            return if waiting.closing { Taken::Closing } else { Taken::Idle };
         }
-        if waiting.closing { Taken::Closing } else { Taken::Idle }
+        if waiting.awaited == 0 {
+            waiting = self.wait_for(waiting, Wish::Awaited(1), COMPANY);
+            began = Instant::now();
+        }
+        if waiting.awaited > 0 {
+            let left = gather.patience.saturating_sub(began.elapsed());
+            waiting = self.wait_for(waiting, Wish::Awaited(gather.appends), left);
+        }
+        std::mem::swap(&mut waiting.appends, appends);
+        (waiting.awaited, waiting.bytes) = (0, 0);
+        Taken::Work
     }
 
     fn wait_for<'a>(
         &self,
         mut waiting: MutexGuard<'a, Waiting>,
-        count: usize,
+        wish: Wish,
         wait: Duration,
     ) -> MutexGuard<'a, Waiting> {
-        let few = |waiting: &mut Waiting| waiting.appends.len() < count && !waiting.closing;
-        if few(&mut waiting) && !wait.is_zero() {
-            waiting.writer_waits_for = count;
-            waiting = self.work.wait_timeout_while(waiting, wait, few).expect(LOCK).0;
-            waiting.writer_waits_for = 0;
+        let lacks = |waiting: &mut Waiting| !waiting.fulfils(wish) && !waiting.closing;
+        if lacks(&mut waiting) && !wait.is_zero() {
+            waiting.writer_waits_for = wish;
+            waiting = self.work.wait_timeout_while(waiting, wait, lacks).expect(LOCK).0;
+            waiting.writer_waits_for = Wish::Nothing;
         }
         waiting
     }
@@ -203,11 +238,11 @@ impl Queue {
         let failed = {
             let mut waiting = self.lock();
             waiting.refusal = Some(error.clone());
-            std::mem::take(&mut waiting.appends)
+            waiting.take()
         };
         for append in failed {
             self.give_back(append.cost as usize);
-            let _ = append.done.send(Err(error.clone()));
+            tell(append.done, Err(error.clone()));
         }
     }
 
@@ -230,6 +265,14 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().expect(LOCK)
+    }
+}
+
+/// Tells whoever waits for an append what became of it.
+pub(crate) fn tell(done: Option<oneshot::Sender<Result<u64, Error>>>, outcome: Result<u64, Error>) {
+    if let Some(done) = done {
+        // Dropping a `Commit` forgets the outcome.
+        let _ = done.send(outcome);
     }
 }
 

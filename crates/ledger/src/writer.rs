@@ -2,7 +2,8 @@
 //!
 //! While one group is being synced the next one gathers, so the group grows with the load. Where
 //! appends come fast, the writer also waits for the moment in which as many come as came last, so that
-//! one wake, one write and one sync serve them all; a lone append never waits for a timer.
+//! one wake, one write and one sync serve them all; a lone append that somebody waits for never waits for
+//! a timer. Those that nobody waits for go with the next that somebody does, or by themselves a moment later.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::appender::{Appender, poisoned};
 use crate::format::frame_bytes;
-use crate::queue::{Append, Gather, Taken, closed};
+use crate::queue::{Append, Gather, Taken, closed, tell};
 use crate::shared::{Counters, Shared};
 use crate::{Durability, Error, State};
 
@@ -40,7 +41,7 @@ pub(crate) struct Writer {
 struct Unresolved {
     last_sequence: u64,
     cost: u32,
-    done: oneshot::Sender<Result<u64, Error>>,
+    done: Option<oneshot::Sender<Result<u64, Error>>>,
 }
 
 impl Writer {
@@ -63,7 +64,8 @@ impl Writer {
             let wait = self.wait();
             let step = match shared.queue.take(&mut taken, wait, self.pace.gather()) {
                 Taken::Work => {
-                    self.pace.note(taken.len(), Instant::now());
+                    let awaited = taken.iter().filter(|append| append.done.is_some()).count();
+                    self.pace.note(awaited, Instant::now());
                     self.pending.extend(taken.drain(..));
                     self.write_pending()
                 }
@@ -151,7 +153,7 @@ impl Writer {
         let room = self.unresolved.iter().take(count).map(|append| append.cost as usize).sum();
         self.shared.queue.give_back(room);
         for Unresolved { last_sequence, done, .. } in self.unresolved.drain(..count) {
-            let _ = done.send(Ok(last_sequence));
+            tell(done, Ok(last_sequence));
         }
     }
 
@@ -193,7 +195,7 @@ impl Writer {
         let pending = self.pending.drain(..).map(|append| (append.cost, append.done));
         for (cost, done) in unresolved.chain(pending) {
             room += cost as usize;
-            let _ = done.send(Err(refusal.clone()));
+            tell(done, Err(refusal.clone()));
         }
         self.shared.queue.give_back(room);
     }
@@ -214,7 +216,7 @@ impl Writer {
     }
 }
 
-/// How fast appends come, and so whether it pays to wait for more of them.
+/// How fast appends come that somebody waits for, and so whether it pays to wait for more of them.
 struct Pace {
     /// Mean time between two appends of late.
     gap: Duration,
@@ -235,10 +237,13 @@ impl Pace {
     }
 
     fn note(&mut self, appends: usize, now: Instant) {
+        if appends == 0 {
+            return;
+        }
         let passed = self.seen_at.map_or(Self::PATIENCE_MAX, |seen_at| now.duration_since(seen_at));
         self.seen_at = Some(now);
         self.last = appends;
-        let count = u32::try_from(appends.max(1)).unwrap_or(u32::MAX);
+        let count = u32::try_from(appends).unwrap_or(u32::MAX);
         // One long pause ends the waiting at once; many short gaps bring it back.
         self.gap = (self.gap * 7 + passed / count) / 8;
     }

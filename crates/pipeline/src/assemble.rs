@@ -64,7 +64,7 @@ pub(crate) enum Whole {
 /// depot's budget; what a crash left open is closed when the ledger recovers.
 pub(crate) struct Assembler {
     depot: Arc<Depot>,
-    open: HashMap<InteractionId, Open>,
+    open: HashMap<InteractionId, Box<Open>>,
     /// Sequences of the first frames of `open`.
     firsts: BTreeSet<u64>,
     /// What ended at or before this sequence is in the tables already.
@@ -343,7 +343,7 @@ impl Assembler {
             self.damaged_frames += 1;
             tracing::warn!(%id, sequence, "a frame belongs to no open interaction");
         }
-        open
+        open.map(Box::as_mut)
     }
 }
 
@@ -365,9 +365,9 @@ impl Open {
         first_sequence: u64,
         opened: Opened,
         damage: Option<ErrorDetail>,
-    ) -> Self {
+    ) -> Box<Self> {
         let media = Media::of(&opened.headers);
-        Self {
+        Box::new(Self {
             first_sequence,
             request: intake(depot, Side::Request, media, &opened),
             response: intake(depot, Side::Response, Media::default(), &opened),
@@ -378,7 +378,7 @@ impl Open {
             answered: None,
             session: None,
             damage: damage.into_iter().collect(),
-        }
+        })
     }
 
     fn await_answer(&mut self, depot: &Arc<Depot>, answered: Option<Answered>) {

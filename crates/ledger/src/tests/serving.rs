@@ -89,17 +89,36 @@ async fn an_append_that_is_empty_or_too_large_is_refused_and_a_full_queue_says_s
     let dir = tempfile::tempdir().unwrap();
     let (ledger, _) = open(dir.path(), &small());
     assert_eq!(ledger.append([]).await.unwrap_err().kind(), ErrorKind::Invalid);
-    assert_eq!(ledger.try_append([]).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(ledger.try_append_unawaited([]).unwrap_err().kind(), ErrorKind::Invalid);
     let large = chunk(1, 16 << 20);
     assert_eq!(ledger.append([large]).await.unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(keep(&ledger, [chunk(1, (16 << 20) - 36)]).await, 1);
     let full = loop {
-        if let Err(error) = ledger.try_append([chunk(1, 300 << 10)]) {
+        if let Err(error) = ledger.try_append_unawaited([chunk(1, 300 << 10)]) {
             break error;
         }
     };
     assert_eq!(full.kind(), ErrorKind::Full);
     assert!(ledger.ready());
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_written_all_the_same_and_before_what_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path(), &small());
+    let mut durable = ledger.durable();
+    ledger.try_append_unawaited([chunk(1, 10)]).unwrap();
+    assert_eq!(*durable.wait_for(|sequence| *sequence > 0).await.unwrap(), 1, "by itself");
+    let syncs = ledger.stats().syncs;
+    for number in 0..10 {
+        ledger.try_append_unawaited([chunk(number, 10)]).unwrap();
+    }
+    assert_eq!(keep(&ledger, [closed(1)]).await, 12);
+    assert_eq!(frames(&ledger)[11], closed(1));
+    assert!(ledger.stats().syncs - syncs <= 2, "together");
+    ledger.try_append_unawaited([chunk(2, 10)]).unwrap();
+    ledger.close().await.unwrap();
+    assert_eq!(read_from(&ledger, 13).len(), 1, "at the end too");
 }
 
 #[tokio::test]

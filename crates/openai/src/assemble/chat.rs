@@ -18,7 +18,7 @@ pub(crate) struct ChatJoin {
     model: Option<Value>,
     created: Option<Value>,
     choices: Vec<(u32, ChoiceJoin)>,
-    prompt_filter_results: Value,
+    prompt_filter_results: Option<Box<RawValue>>,
     usage: Option<Value>,
     others: Map<String, Value>,
 }
@@ -32,13 +32,19 @@ struct ChoiceJoin {
     function_call: Option<FunctionJoin>,
     finish_reason: Option<String>,
     logprobs: Value,
-    content_filter_results: Value,
-    /// Verdicts as they stood last: every chunk repeats them.
-    last_verdicts: String,
+    content_filter_results: Verdicts,
     /// Members of the message that are not known by name.
     message: Map<String, Value>,
     /// Members of the choice that are not known by name.
     others: Map<String, Value>,
+}
+
+/// Verdicts of content filters. Nearly every chunk repeats them: they stay a text, which takes a tenth of the
+/// memory, until others come.
+#[derive(Debug, Default)]
+struct Verdicts {
+    before: Value,
+    last: String,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +69,7 @@ impl ChatJoin {
             model: None,
             created: None,
             choices: Vec::new(),
-            prompt_filter_results: Value::Null,
+            prompt_filter_results: None,
             usage: None,
             others: Map::new(),
         }
@@ -113,7 +119,7 @@ impl ChatJoin {
         let key = key.0.as_ref();
         if matches!(key, "prompt_filter_results" | "prompt_annotations") {
             if budget.take(raw.get().len()) {
-                self.prompt_filter_results = serde_json::from_str(raw.get()).unwrap_or_default();
+                self.prompt_filter_results = Some(raw.to_owned());
             }
             return;
         }
@@ -144,8 +150,9 @@ impl ChatJoin {
         body.insert("model".into(), self.model.unwrap_or_default());
         let object = if is_legacy { "text_completion" } else { "chat.completion" };
         body.insert("object".into(), object.into());
-        if !self.prompt_filter_results.is_null() {
-            body.insert("prompt_filter_results".into(), self.prompt_filter_results);
+        let results = self.prompt_filter_results.filter(|raw| raw.get() != "null");
+        if let Some(results) = results.and_then(|raw| serde_json::from_str(raw.get()).ok()) {
+            body.insert("prompt_filter_results".into(), results);
         }
         let fingerprint = self.others.remove("system_fingerprint");
         body.insert("system_fingerprint".into(), fingerprint.unwrap_or_default());
@@ -196,13 +203,8 @@ impl ChoiceJoin {
         if let Some(raw) = choice.logprobs {
             add_raw(raw, budget, |value| accumulate(&mut self.logprobs, value));
         }
-        if let Some(raw) = choice.content_filter_results
-            && raw.get() != self.last_verdicts
-            && let Ok(verdicts) = serde_json::from_str(raw.get())
-        {
-            self.last_verdicts.clear();
-            self.last_verdicts.push_str(raw.get());
-            accumulate_verdicts(&mut self.content_filter_results, verdicts);
+        if let Some(raw) = choice.content_filter_results {
+            self.content_filter_results.add(raw.get());
         }
         for (key, raw) in choice.others {
             add_raw(raw, budget, |value| accumulate_member(&mut self.others, &key.0, value));
@@ -237,8 +239,9 @@ impl ChoiceJoin {
 
     fn finish(self, index: u32, is_legacy: bool) -> Value {
         let mut choice = Map::new();
-        if !self.content_filter_results.is_null() {
-            choice.insert("content_filter_results".into(), self.content_filter_results);
+        let verdicts = self.content_filter_results.finish();
+        if !verdicts.is_null() {
+            choice.insert("content_filter_results".into(), verdicts);
         }
         choice.insert("finish_reason".into(), self.finish_reason.into());
         choice.insert("index".into(), index.into());
@@ -276,6 +279,26 @@ impl ChoiceJoin {
             choice.entry(key).or_insert(value);
         }
         Value::Object(choice)
+    }
+}
+
+impl Verdicts {
+    fn add(&mut self, raw: &str) {
+        if raw != self.last {
+            self.join_last();
+            raw.clone_into(&mut self.last);
+        }
+    }
+
+    fn join_last(&mut self) {
+        if let Ok(verdicts) = serde_json::from_str(&self.last) {
+            accumulate_verdicts(&mut self.before, verdicts);
+        }
+    }
+
+    fn finish(mut self) -> Value {
+        self.join_last();
+        self.before
     }
 }
 
