@@ -27,12 +27,14 @@ pub(crate) struct Gather<B: Body = AnswerBody> {
     /// What was read after the last piece and does not belong to it.
     next: Option<Read<B::Error>>,
     count: u64,
+    /// Length of the last piece that was made of several: the next is likely to be as long.
+    last: usize,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Gather<B> {
     /// Of an answer; only event streams are gathered.
     pub(crate) fn new(body: B, is_event_stream: bool) -> Self {
-        Self { body, gathers: is_event_stream, next: None, count: 0 }
+        Self { body, gathers: is_event_stream, next: None, count: 0, last: 0 }
     }
 
     /// The next piece; what is lost if this is dropped while it waits is nothing.
@@ -71,13 +73,17 @@ impl<B: Body<Data = Bytes> + Unpin> Gather<B> {
                 break;
             };
             if all.is_empty() {
-                all.reserve(2 * (first.len() + data.len()));
+                all.reserve(self.last.max(2 * (first.len() + data.len())));
                 all.extend_from_slice(&first);
             }
             all.extend_from_slice(data);
             self.count += 1;
         }
-        Frame::data(if all.is_empty() { first } else { all.freeze() })
+        if all.is_empty() {
+            return Frame::data(first);
+        }
+        self.last = all.len();
+        Frame::data(all.freeze())
     }
 }
 

@@ -25,6 +25,8 @@ pub struct UsageFilter {
     is_passing: bool,
     /// Something stands in the line that has not ended.
     in_line: bool,
+    /// Lines of the event so far.
+    lines: u32,
     /// The last byte was CR: a LF that follows belongs to it.
     after_cr: bool,
     /// That CR ended an event, which was taken out or not.
@@ -46,6 +48,7 @@ impl Default for UsageFilter {
             held: Vec::new(),
             is_passing: false,
             in_line: false,
+            lines: 0,
             after_cr: false,
             dropped: None,
         }
@@ -74,9 +77,10 @@ impl UsageFilter {
                 self.held.extend_from_slice(&piece[event..end]);
             }
             let whole = if was_held { &self.held[..] } else { &piece[event..end] };
+            let is_one_line = std::mem::take(&mut self.lines) == 1;
             let verdict = match std::mem::take(&mut self.is_passing) {
                 true => Verdict::Keep,
-                false => judge(whole, &self.name),
+                false => judge(whole, is_one_line, &self.name),
             };
             let cut = match &verdict {
                 Verdict::Keep => whole.len()..whole.len(),
@@ -150,15 +154,16 @@ impl UsageFilter {
             if is_empty {
                 return Some(*at);
             }
+            self.lines += 1;
         }
     }
 }
 
 /// What becomes of a whole event.
-fn judge(event: &[u8], name: &memmem::Finder<'_>) -> Verdict {
-    if let Some(before) = event.strip_suffix(PLAIN_END)
+fn judge(event: &[u8], is_one_line: bool, name: &memmem::Finder<'_>) -> Verdict {
+    if is_one_line
+        && let Some(before) = event.strip_suffix(PLAIN_END)
         && before.starts_with(b"data:")
-        && memchr::memchr2(b'\n', b'\r', before).is_none()
     {
         return Verdict::Cut(before.len()..event.len() - b"}\n\n".len());
     }
