@@ -13,18 +13,20 @@ mod measure;
 mod naming;
 mod nested;
 mod operators;
+mod patterns;
 mod plugins;
 mod scan;
 mod search;
 mod series;
 mod sources;
 mod statements;
+mod written;
 
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::syntax::{Name, Parameter, Statement};
+use crate::syntax::{Expression, Name, Parameter, Statement};
 use crate::{
     AggregateCall, Catalogue, Column, Compiled, Diagnostic, Expr, ExprKind, FoundColumn, Options,
     RelKind, Relation, Schema, Span, codes,
@@ -53,6 +55,7 @@ pub(crate) fn bind(
         found,
         asked: 0,
         open: None,
+        settings: HashMap::new(),
         scope: Rc::new(Scope::default()),
         rows: Vec::new(),
         handed_in: Vec::new(),
@@ -117,6 +120,7 @@ enum Variable {
     },
     Table(Table),
     Lambda(Rc<Lambda>),
+    Pattern(Rc<patterns::Cases>),
     /// Could not be bound; reported already.
     Broken,
 }
@@ -199,6 +203,8 @@ pub(crate) struct Binder<'a> {
     asked: usize,
     /// What tells the columns of the first plugin that has no answer yet.
     open: Option<Arc<Relation>>,
+    /// `set query_bin_auto_…`.
+    settings: HashMap<String, Expression>,
     scope: Rc<Scope>,
     rows: Vec<Row>,
     /// The rows that sub-queries work on, the innermost last.

@@ -90,7 +90,7 @@ pub const OPERATORS: &[Operator] = &[
     operator(
         "top-nested",
         "the best values, and the best values of each",
-        Partial("without `with others`"),
+        Partial("`with others` of counts, sums, `min` and `max`"),
     ),
     operator("union", "rows of several tables", Full),
     operator("where", "rows for which a condition holds", Full),

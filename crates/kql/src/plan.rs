@@ -291,12 +291,34 @@ pub struct SeriesWork {
 }
 
 /// How many values of a level of `top-nested` are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NestedCount {
     /// None keeps all.
     pub count: Option<u64>,
     /// Smallest first.
     pub ascending: bool,
+    /// `with others`: what stands for the values that are not kept; the levels below it are empty.
+    pub others: Option<NestedOthers>,
+}
+
+/// One row for all values of a level that are not kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NestedOthers {
+    /// The value it shows.
+    pub label: Value,
+    /// How what the values are ordered by becomes one.
+    pub join: NestedJoin,
+}
+
+/// How what several values are ordered by becomes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NestedJoin {
+    /// Added up: counts and sums.
+    Sum,
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
 }
 
 /// The work of `scan`. Conditions and assignments are over a row of the input's columns, then, for

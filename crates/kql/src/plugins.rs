@@ -11,8 +11,8 @@ const CODE: &str = "no query runs code";
 
 /// Every plugin that is known by name.
 pub const PLUGINS: &[Operator] = &[
-    operator("active_users_count", "values seen in several periods", Refused(WINDOWS)),
-    operator("activity_counts_metrics", "counts of values by period", Refused(WINDOWS)),
+    operator("active_users_count", "values seen in several periods", Full),
+    operator("activity_counts_metrics", "counts of values by period", Full),
     operator("activity_engagement", "ratio of values in two windows", Refused(WINDOWS)),
     operator("activity_metrics", "new, kept and lost values by period", Refused(WINDOWS)),
     operator("ai_chat_completion", "asks a model", Refused(OUTSIDE)),
@@ -27,6 +27,8 @@ pub const PLUGINS: &[Operator] = &[
     operator("diffpatterns_text", "the same of words", Refused(UNPUBLISHED)),
     operator("funnel_sequence", "what comes before and after a value", Refused("use `scan`")),
     operator("funnel_sequence_completion", "how far sequences come", Refused("use `scan`")),
+    operator("geo_line_lookup", "rows with the rows whose line is near", Full),
+    operator("geo_polygon_lookup", "rows with the rows whose polygon holds a place", Full),
     operator("http_request", "asks an address", Refused(OUTSIDE)),
     operator("http_request_post", "asks an address", Refused(OUTSIDE)),
     operator("infer_storage_schema", "the columns of files", Refused(OUTSIDE)),
@@ -40,16 +42,12 @@ pub const PLUGINS: &[Operator] = &[
     operator("preview", "some rows and their count", Refused("use `take` and `count`")),
     operator("python", "runs a script", Refused(CODE)),
     operator("r", "runs a script", Refused(CODE)),
-    operator("rolling_percentile", "percentiles of the bins before", Refused(WINDOWS)),
-    operator(
-        "rows_near",
-        "rows around those that match",
-        Refused("use `scan`, or `prev()` and `next()`"),
-    ),
+    operator("rolling_percentile", "percentiles of the bins before", Full),
+    operator("rows_near", "rows around those that match", Full),
     operator("schema_merge", "one row type of several", Refused("use `union`")),
     operator("sequence_detect", "sequences of events", Refused("use `scan`")),
     operator("session_count", "sessions by period", Refused("use `row_window_session()`")),
-    operator("sliding_window_counts", "counts within a moving window", Refused(WINDOWS)),
+    operator("sliding_window_counts", "counts within a moving window", Full),
     operator("sql_request", "asks another database", Refused(OUTSIDE)),
 ];
 

@@ -15,13 +15,32 @@ pub(crate) enum Statement {
     /// `let name = value`
     Let { name: Name, value: Expression },
     /// `set name [= value]`
-    Set { name: Name },
+    Set { name: Name, value: Option<Expression> },
     /// `declare query_parameters(…)`
     Parameters(Vec<Parameter>),
-    /// `declare pattern`, `alias`, `restrict`: parsed, not bound.
+    /// `declare pattern name = …`
+    Pattern { name: Name, pattern: Pattern },
+    /// `alias`, `restrict`: parsed, not bound.
     Other { what: &'static str, span: Span },
     /// A tabular expression.
     Query(Pipeline),
+}
+
+/// `declare pattern`: a query for each of some values of the parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Pattern {
+    pub(crate) parameters: Vec<Parameter>,
+    /// `[path:string]`: what stands behind the dot of a use.
+    pub(crate) path: Option<Parameter>,
+    pub(crate) cases: Vec<PatternCase>,
+}
+
+/// `('a', 'b').['path'] = { query }`
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PatternCase {
+    pub(crate) values: Vec<Expression>,
+    pub(crate) path: Option<Expression>,
+    pub(crate) body: Vec<Statement>,
 }
 
 /// A parameter of a lambda or of the query.
@@ -90,6 +109,7 @@ pub(crate) struct Item {
 pub(crate) struct Ordered {
     pub(crate) item: Item,
     pub(crate) descending: Option<bool>,
+    pub(crate) by_number: bool,
     pub(crate) nulls_first: Option<bool>,
 }
 

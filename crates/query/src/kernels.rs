@@ -19,6 +19,7 @@ macro_rules! kernels {
 mod arithmetic;
 mod array;
 mod bag;
+mod command_line;
 mod compress;
 mod geo;
 mod hash;
@@ -34,6 +35,7 @@ mod special;
 mod strings;
 mod time;
 pub(crate) mod units;
+mod xml;
 mod zone;
 
 use std::cell::RefCell;
@@ -71,6 +73,8 @@ pub(crate) fn kernel(function: Function) -> Option<Kernel> {
         .or_else(|| punycode::kernel(function))
         .or_else(|| units::kernel(function))
         .or_else(|| zone::kernel(function))
+        .or_else(|| xml::kernel(function))
+        .or_else(|| command_line::kernel(function))
 }
 
 /// Most regular expressions kept for a batch; they are few unless patterns come from a column.

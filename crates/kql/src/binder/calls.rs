@@ -19,6 +19,9 @@ impl Binder<'_> {
                 return self.call_lambda(&lambda, arguments, None, span);
             }
             Some(Variable::Broken) => return Err(Reported),
+            Some(Variable::Pattern(cases)) => {
+                return self.call_pattern(&cases, name, arguments, None);
+            }
             Some(Variable::Table(table)) if arguments.is_empty() => {
                 return Ok(Entity::Table(table));
             }
@@ -88,6 +91,8 @@ impl Binder<'_> {
             "case" => return self.case(name, arguments, usize::MAX, span),
             "toscalar" => return self.scalar_of_query(name, arguments, span),
             "column_ifexists" | "columnifexists" => return self.column_if_exists(arguments, span),
+            "around" => return self.around(arguments, span),
+            "bin_auto" => return self.bin_auto(arguments, span),
             "pack_all" => return self.pack_all(span),
             "bag_pack_columns" => return self.pack_columns(arguments, span),
             "parse_json" | "parsejson" | "todynamic" | "toobject" => {
@@ -216,6 +221,44 @@ impl Binder<'_> {
             return Ok(Expr::column(at, row.schema.columns[at].column_type, span));
         }
         self.scalar(&default.expression)
+    }
+
+    /// `around(value, centre, distance)`.
+    fn around(&mut self, arguments: &[Item], span: Span) -> Bound<Expr> {
+        let [value, centre, distance] = arguments else {
+            return self.wrong_count("around", (3, 3), arguments.len(), span);
+        };
+        let edge = |operation| {
+            let (centre, distance) = (centre.expression.clone(), distance.expression.clone());
+            let kind = ExpressionKind::Binary(
+                crate::syntax::Operation(operation),
+                Box::new(centre),
+                Box::new(distance),
+            );
+            Expression::new(kind, span)
+        };
+        let (low, high) = (edge("-"), edge("+"));
+        self.between(false, [&value.expression, &low, &high], span)
+    }
+
+    /// `bin_auto(value)`: as `set query_bin_auto_size` and `query_bin_auto_at` have it.
+    fn bin_auto(&mut self, arguments: &[Item], span: Span) -> Bound<Expr> {
+        let mut args = vec![self.only(&Name { text: "bin_auto".into(), span }, arguments, span)?.clone()];
+        let size = self.settings.get("query_bin_auto_size").cloned();
+        let at = self.settings.get("query_bin_auto_at").cloned();
+        let function = if at.is_some() { Function::BinAt } else { Function::Bin };
+        let Some(size) = size else {
+            let message = "bin_auto() needs a size";
+            return self.report(
+                Diagnostic::error(codes::CONSTANT_EXPECTED, span, message)
+                    .with_fix("write `set query_bin_auto_size=1h;` before the query"),
+            );
+        };
+        args.push(size);
+        args.extend(at);
+        let items: Vec<Item> =
+            args.into_iter().map(|expression| Item { names: Vec::new(), expression }).collect();
+        self.function(function, &items, span)
     }
 
     /// `pack_all()`: a bag of all columns.

@@ -106,6 +106,10 @@ impl Binder<'_> {
                 Ok(Entity::Scalar(Expr { span: name.span, ..expr }))
             }
             Variable::Table(table) => Ok(Entity::Table(table)),
+            Variable::Pattern(_) => {
+                let message = format!("The pattern '{}' must be called", name.text);
+                self.error(codes::SYNTAX, name.span, message)
+            }
             Variable::Lambda(lambda) => {
                 if lambda.parameters.is_empty() {
                     return self.call_lambda(&lambda, &[], None, name.span);
@@ -141,6 +145,11 @@ impl Binder<'_> {
             && matches!(function.text.as_str(), "database" | "cluster" | ".database")
         {
             return self.qualified(function, arguments, name).map(Entity::Table);
+        }
+        if let ExpressionKind::Call { name: function, arguments } = &object.kind
+            && let Some(Variable::Pattern(cases)) = self.scope.find(&function.text).cloned()
+        {
+            return self.call_pattern(&cases, function, arguments, Some(name));
         }
         if let Some(state) = self.scan_state(object, name) {
             return Ok(Entity::Scalar(state));
@@ -447,7 +456,12 @@ impl Binder<'_> {
         Ok(Expr { kind: ExprKind::Scalar(relation), expr_type: Type::Dynamic, span })
     }
 
-    fn between(&mut self, negated: bool, parts: [&Expression; 3], span: Span) -> Bound<Expr> {
+    pub(super) fn between(
+        &mut self,
+        negated: bool,
+        parts: [&Expression; 3],
+        span: Span,
+    ) -> Bound<Expr> {
         let [value, low, high] = parts;
         let (value, low, high) = (self.scalar(value)?, self.scalar(low)?, self.scalar(high)?);
         // `datetime between (start .. 1d)`: the end is a distance from the start.

@@ -8,8 +8,8 @@ use super::naming::{Names, implicit};
 use super::{Binder, Bound, Table};
 use crate::syntax::{Expression, ExpressionKind, Item, Name, NestedLevel};
 use crate::{
-    Column, Expr, ExprKind, Function, Gathering, NestedCount, PathStep, RelKind, Schema, SortKey,
-    Span, Type, Value, codes,
+    Aggregate, Column, Expr, ExprKind, Function, Gathering, NestedCount, NestedJoin, NestedOthers,
+    PathStep, RelKind, Schema, SortKey, Span, Type, Value, codes,
 };
 
 impl Binder<'_> {
@@ -25,17 +25,20 @@ impl Binder<'_> {
         let mut columns: Vec<Column> = Vec::new();
         let mut names = Names::default();
         for level in levels {
-            if let Some(others) = &level.others {
-                return self.unsupported(others.span, "'with others' of top-nested");
-            }
             let count = match &level.count {
                 Some(count) => Some(self.row_count(count)?),
                 None => None,
             };
-            counts.push(NestedCount { count, ascending: level.ascending });
             by.push(level.of.clone());
             let table = self.summarize(input, std::slice::from_ref(&level.by), &by, span)?;
             let at = by.len() - 1;
+            let others = match &level.others {
+                Some(label) => {
+                    Some(self.others(label, level, table.schema().columns[at].column_type)?)
+                }
+                None => None,
+            };
+            counts.push(NestedCount { count, ascending: level.ascending, others });
             let (of, aggregate) = (&table.schema().columns[at], &table.schema().columns[at + 1]);
             let of_name = names.unique(&of.name);
             let label = match &level.by.names[..] {
@@ -49,6 +52,39 @@ impl Binder<'_> {
         }
         let kind = RelKind::Gathered { inputs, work: Gathering::Nested(counts) };
         self.relation(kind, Arc::new(Schema::new(columns)), depth, span)
+    }
+
+    /// `with others = label`: the aggregate must be one that the values' own ones add up to.
+    fn others(
+        &mut self,
+        label: &Expression,
+        level: &NestedLevel,
+        column_type: Type,
+    ) -> Bound<NestedOthers> {
+        let expr = self.over_nothing(|binder| binder.scalar(label))?;
+        if expr.expr_type != column_type {
+            let message = format!("A constant of type {column_type} is expected");
+            return self.error(codes::WRONG_TYPE, label.span, message);
+        }
+        let Some(value) = expr.as_literal() else {
+            return self.error(codes::CONSTANT_EXPECTED, label.span, "A constant is expected");
+        };
+        let aggregate = match &level.by.expression.kind {
+            ExpressionKind::Call { name, .. } => Aggregate::from_name(&name.text),
+            _ => None,
+        };
+        let join = match aggregate {
+            Some(Aggregate::Count | Aggregate::CountIf | Aggregate::Sum | Aggregate::SumIf) => {
+                NestedJoin::Sum
+            }
+            Some(Aggregate::Min | Aggregate::MinIf) => NestedJoin::Min,
+            Some(Aggregate::Max | Aggregate::MaxIf) => NestedJoin::Max,
+            _ => {
+                let what = "'with others' of top-nested by anything but a count, sum, min or max";
+                return self.unsupported(label.span, what);
+            }
+        };
+        Ok(NestedOthers { label: value.clone(), join })
     }
 
     /// A count (or sum) by value, largest first.

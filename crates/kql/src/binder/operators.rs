@@ -299,7 +299,12 @@ impl Binder<'_> {
         for column in columns {
             let mut found = self.matching(&schema, column)?;
             if let Some(descending) = column.descending {
-                found.sort_by(|&a, &b| schema.columns[a].name.cmp(&schema.columns[b].name));
+                let name = |at: usize| &*schema.columns[at].name;
+                if column.by_number {
+                    found.sort_by_cached_key(|&at| by_number(name(at)));
+                } else {
+                    found.sort_by(|&a, &b| name(a).cmp(name(b)));
+                }
                 if descending {
                     found.reverse();
                 }
@@ -589,4 +594,19 @@ fn element(array: &Expr, at: i64, to: Type, span: Span) -> Expr {
 /// Settings that change the result; hints only say how to come by it.
 pub(super) fn meaningful(operator: &Operator) -> impl Iterator<Item = &Setting> {
     operator.settings.iter().filter(|setting| !setting.name.text.starts_with("hint."))
+}
+
+/// Orders names with the numbers in them as numbers: `a9` before `a10`.
+fn by_number(name: &str) -> String {
+    const WIDTH: usize = 20;
+    let mut key = String::new();
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let taken = digits.max(first.len_utf8());
+        key.extend(std::iter::repeat_n('0', if digits == 0 { 0 } else { WIDTH.saturating_sub(digits) }));
+        key.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    key
 }

@@ -16,7 +16,7 @@ use crate::{
 const COLUMNS_MAX: usize = 4_096;
 
 /// Plugins that are known by their row type only: what stands before the columns of the input.
-const FOREIGN: [(&str, &str); 6] = [
+const FOREIGN: [(&str, &str); 7] = [
     ("autocluster", "SegmentId:long, Count:long, Percent:real"),
     ("basket", "SegmentId:long, Count:long, Percent:real"),
     (
@@ -31,25 +31,31 @@ const FOREIGN: [(&str, &str); 6] = [
         "activity_engagement",
         "dcount_activities_inner:long, dcount_activities_outer:long, activity_ratio:real",
     ),
+    ("session_count", "count_sessions:long"),
     ("funnel_sequence", "prev:string, next:string, dcount:long, samples:dynamic"),
 ];
 
 /// A plugin's call.
-struct Plugin<'e> {
-    name: &'e Name,
-    arguments: &'e [Item],
-    span: Span,
+pub(super) struct Plugin<'e> {
+    pub(super) name: &'e Name,
+    pub(super) arguments: &'e [Item],
+    pub(super) span: Span,
 }
 
 impl<'e> Plugin<'e> {
     /// The argument of this name, or the one at this place.
     fn argument(&self, name: &str, at: usize) -> Option<&'e Expression> {
-        let named = self.arguments.iter().find(|item| item.names.iter().any(|n| n.text == name));
         let unnamed = || self.arguments.get(at).filter(|item| item.names.is_empty());
-        named.or_else(unnamed).map(|item| &item.expression)
+        self.named(name).or_else(|| unnamed().map(|item| &item.expression))
     }
 
-    fn positional(&self) -> impl Iterator<Item = &'e Expression> + use<'e> {
+    /// The argument of this name.
+    pub(super) fn named(&self, name: &str) -> Option<&'e Expression> {
+        let named = self.arguments.iter().find(|item| item.names.iter().any(|n| n.text == name));
+        named.map(|item| &item.expression)
+    }
+
+    pub(super) fn positional(&self) -> impl Iterator<Item = &'e Expression> + use<'e> {
         let unnamed = self.arguments.iter().filter(|item| item.names.is_empty());
         unnamed.map(|item| &item.expression)
     }
@@ -77,12 +83,14 @@ impl Binder<'_> {
             "ipv4_lookup" | "ipv6_lookup" => self.address_lookup(input, &plugin),
             "dcount_intersect" => self.dcount_intersect(input, &plugin),
             "python" | "r" => self.script(input, &plugin),
+            "geo_polygon_lookup" | "geo_line_lookup" => self.shape_lookup(input, &plugin),
+            written if Self::is_written(written) => self.written(input, &plugin),
             "new_activity_metrics" => {
                 let columns = "dcount_new_values:long, dcount_retained_values:long, \
                                dcount_churn_values:long, retention_rate:real, churn_rate:real";
                 self.timeline(input, &plugin, &["from_", "to_"], columns)
             }
-            "activity_metrics" | "activity_engagement" | "funnel_sequence" => {
+            "activity_metrics" | "activity_engagement" | "funnel_sequence" | "session_count" => {
                 let known = FOREIGN.iter().find(|(known, _)| *known == name.text);
                 self.timeline(input, &plugin, &[""], known.map_or("", |(_, columns)| columns))
             }
@@ -181,7 +189,7 @@ impl Binder<'_> {
         Err(Reported)
     }
 
-    fn column_argument(
+    pub(super) fn column_argument(
         &mut self,
         input: &Table,
         argument: Option<&Expression>,
@@ -202,7 +210,7 @@ impl Binder<'_> {
         }
     }
 
-    fn constant_argument(&mut self, argument: Option<&Expression>) -> Bound<Option<Value>> {
+    pub(super) fn constant_argument(&mut self, argument: Option<&Expression>) -> Bound<Option<Value>> {
         let Some(argument) = argument else { return Ok(None) };
         let expr = self.over_nothing(|binder| binder.scalar(argument))?;
         match expr.as_literal() {

@@ -46,7 +46,8 @@ impl Binder<'_> {
                 self.define(&name.text, variable.unwrap_or(Variable::Broken));
                 if failed { Err(Reported) } else { Ok(()) }
             }
-            Statement::Set { name } => self.set(name),
+            Statement::Set { name, value } => self.set(name, value.as_ref()),
+            Statement::Pattern { name, pattern } => self.pattern(name, pattern),
             Statement::Parameters(parameters) => self.query_parameters(parameters),
             Statement::Other { what, span } => {
                 self.unsupported(*span, format!("The statement '{what}'"))
@@ -57,11 +58,14 @@ impl Binder<'_> {
 
     /// `set` changes limits, hints and caches, which are the engine's own affair here; what changes
     /// the answer is rejected.
-    fn set(&mut self, name: &crate::syntax::Name) -> Bound<()> {
+    fn set(&mut self, name: &crate::syntax::Name, value: Option<&Expression>) -> Bound<()> {
         let changes_answer = name.text.starts_with("query_datetimescope_")
             || matches!(&*name.text, "query_now" | "query_take_max_records" | "best_effort");
         if changes_answer {
             return self.unsupported(name.span, format!("The option '{}'", name.text));
+        }
+        if let Some(value) = value.filter(|_| name.text.starts_with("query_bin_auto_")) {
+            self.settings.insert(name.text.clone(), value.clone());
         }
         Ok(())
     }
@@ -302,7 +306,7 @@ impl Binder<'_> {
         Ok(())
     }
 
-    fn scalar_variable(&mut self, expr: Expr) -> Bound<Variable> {
+    pub(super) fn scalar_variable(&mut self, expr: Expr) -> Bound<Variable> {
         if depth(&expr) > EXPR_DEPTH_MAX {
             return self.error(codes::TOO_DEEP, expr.span, "The expression is nested too deeply");
         }

@@ -61,6 +61,7 @@ functions! {
         Sin "sin" ("real") Always(Real), Pure;
         Sqrt "sqrt" ("real") Always(Real), Pure;
         Tan "tan" ("real") Always(Real), Pure;
+        WelchTest "welch_test" ("real, real, long, real, real, long") Always(Real), Pure;
 
         // rounding to a grid: number with number, datetime and timespan with timespan
         Bin "bin" ("any, any") Special, Pure;
@@ -137,6 +138,7 @@ functions! {
         HashXxhash64 "hash_xxhash64" ("any, long?") Always(Long), SeesNulls;
         IndexOf "indexof" ("text, text, long?, long?, long?") Always(Long), Pure;
         IndexOfRegex "indexof_regex" ("text, string, long?, long?, long?") Always(Long), Pure;
+        ParseCommandLine "parse_command_line" ("string, string") Always(Dynamic), Pure;
         ParseCsv "parse_csv" ("string") Always(Dynamic), Pure;
         ParseJson "parse_json" ("string") Always(Dynamic), Pure;
         ParseKv "parse-kv" ("string, dynamic, string, string, string, string, bool")
@@ -245,6 +247,7 @@ functions! {
         PercentileTdigest "percentile_tdigest" ("dynamic, real, any?") Special, Pure;
         PercentilesArrayTdigest "percentiles_array_tdigest" ("dynamic, any, any*")
             Always(Dynamic), Pure;
+        PercentRankTdigest "percentrank_tdigest" ("dynamic, any") Always(Real), Pure;
         RankTdigest "rank_tdigest" ("dynamic, any") Always(Real), Pure;
         TdigestMergeScalar "tdigest_merge" ("dynamic, dynamic*") Always(Dynamic), Pure;
 
@@ -414,6 +417,8 @@ impl Function {
             "packarray" => "pack_array",
             "replace" => "replace_regex",
             "weekofyear" => "week_of_year",
+            "make_string" => "unicode_codepoints_to_string",
+            "to_utf8" => "unicode_codepoints_from_string",
             "base64_encodestring" => "base64_encode_tostring",
             "base64_decodestring" => "base64_decode_tostring",
             "array_strcat" => "strcat_array",

@@ -387,7 +387,7 @@ impl Parser<'_> {
         self.node(ExpressionKind::Call { name, arguments }, span)
     }
 
-    fn arguments(&mut self) -> Vec<Item> {
+    pub(super) fn arguments(&mut self) -> Vec<Item> {
         let mut arguments = Vec::new();
         while !self.is_symbol(")") && !self.at_boundary() {
             let names = if self.is_symbol_at(1, "=") { vec![self.name()] } else { Vec::new() };

@@ -115,18 +115,22 @@ impl Parser<'_> {
     fn operator_body(&mut self, name: &Name) -> Body {
         match &*name.text {
             "where" | "filter" => Body::Predicate(self.expression()),
-            "project" | "extend" | "distinct" | "project-rename" | "serialize"
-            | "project-by-names" => Body::Items(self.items(&[])),
-            "project-away" | "project-keep" | "project-reorder" => Body::Columns(self.ordered()),
+            "project" | "extend" | "distinct" | "project-rename" | "serialize" => {
+                Body::Items(self.items(&[]))
+            }
+            "project-by-names" => Body::Items(self.column_patterns()),
+            "project-away" | "project-keep" | "project-reorder" => {
+                Body::Columns(self.ordered(Self::column_item))
+            }
             "summarize" => self.summarize(),
             "sort" | "order" => {
                 self.expect_word("by");
-                Body::Sort(self.ordered())
+                Body::Sort(self.ordered(Self::item))
             }
             "top" => {
                 let count = self.expression();
                 self.expect_word("by");
-                Body::Top { count, by: self.ordered() }
+                Body::Top { count, by: self.ordered(Self::item) }
             }
             "take" | "limit" | "sample" => Body::Number(self.expression()),
             "sample-distinct" => {
@@ -201,9 +205,25 @@ impl Parser<'_> {
 
     /// `name = expression`, `(a, b) = expression`, `expression`.
     pub(super) fn item(&mut self) -> Item {
+        Item { names: self.item_names(), expression: self.expression() }
+    }
+
+    /// A column, or a pattern of their names.
+    fn column_item(&mut self) -> Item {
         let names = self.item_names();
         let expression = if names.is_empty() { self.column_pattern() } else { self.expression() };
         Item { names, expression }
+    }
+
+    fn column_patterns(&mut self) -> Vec<Item> {
+        let mut patterns = Vec::new();
+        while !self.at_boundary() {
+            patterns.push(self.column_item());
+            if !self.eat_symbol(",") {
+                break;
+            }
+        }
+        patterns
     }
 
     fn item_names(&mut self) -> Vec<Name> {
@@ -253,10 +273,15 @@ impl Parser<'_> {
         Body::Summarize { aggregates, by }
     }
 
-    fn ordered(&mut self) -> Vec<Ordered> {
+    fn ordered(&mut self, item: fn(&mut Self) -> Item) -> Vec<Ordered> {
         let mut keys = Vec::new();
         while !self.at_boundary() {
-            let item = self.item();
+            let item = item(self);
+            // `granny-asc`: numbers within names count as numbers.
+            let by_number = self.is_word("granny") && self.is_symbol_at(1, "-");
+            if by_number {
+                self.at += 2;
+            }
             let descending = if self.eat_word("asc") {
                 Some(false)
             } else {
@@ -269,7 +294,7 @@ impl Parser<'_> {
                 }
                 first
             });
-            keys.push(Ordered { item, descending, nulls_first });
+            keys.push(Ordered { item, descending, by_number, nulls_first });
             if !self.eat_symbol(",") {
                 break;
             }

@@ -3,7 +3,8 @@
 use super::Parser;
 use crate::lexer::{Token, decode};
 use crate::syntax::{
-    Expression, ExpressionKind, Name, Parameter, Pipeline, Shape, Source, Statement,
+    Expression, ExpressionKind, Name, Parameter, Pattern, PatternCase, Pipeline, Shape, Source,
+    Statement,
 };
 use crate::{Type, codes};
 
@@ -49,7 +50,7 @@ impl Parser<'_> {
                 self.expect_symbol(")");
                 Statement::Parameters(parameters)
             }
-            "declare" if self.is_word_at(1, "pattern") => self.other("declare pattern"),
+            "declare" if self.is_word_at(1, "pattern") => self.pattern(),
             "alias" if self.is_word_at(1, "database") => self.other("alias"),
             "restrict" if self.is_word_at(1, "access") => self.other("restrict"),
             _ => Statement::Query(self.pipeline()),
@@ -79,6 +80,47 @@ impl Parser<'_> {
                 return;
             }
         }
+    }
+
+    /// `declare pattern name = (parameters)[path:string] { (values).['path'] = { query }; … }`.
+    fn pattern(&mut self) -> Statement {
+        self.at += 2;
+        let name = self.name();
+        let mut pattern = Pattern { parameters: Vec::new(), path: None, cases: Vec::new() };
+        if !self.eat_symbol("=") {
+            return Statement::Pattern { name, pattern };
+        }
+        self.expect_symbol("(");
+        pattern.parameters = self.parameters();
+        self.expect_symbol(")");
+        if self.eat_symbol("[") {
+            pattern.path = self.parameters().pop();
+            self.expect_symbol("]");
+        }
+        self.expect_symbol("{");
+        while self.is_symbol("(") {
+            pattern.cases.push(self.pattern_case());
+            while self.eat_symbol(";") {}
+        }
+        self.expect_symbol("}");
+        Statement::Pattern { name, pattern }
+    }
+
+    fn pattern_case(&mut self) -> PatternCase {
+        self.advance();
+        let values = self.arguments().into_iter().map(|item| item.expression).collect();
+        self.expect_symbol(")");
+        let path = self.eat_symbol(".").then(|| {
+            self.expect_symbol("[");
+            let path = self.expression();
+            self.expect_symbol("]");
+            path
+        });
+        self.expect_symbol("=");
+        self.expect_symbol("{");
+        let body = self.nested(|_| Vec::new(), |parser| parser.statements(Some("}")));
+        self.expect_symbol("}");
+        PatternCase { values, path, body }
     }
 
     fn let_statement(&mut self) -> Statement {
@@ -189,10 +231,8 @@ impl Parser<'_> {
     fn set_statement(&mut self) -> Statement {
         self.advance();
         let name = self.name();
-        if self.eat_symbol("=") {
-            self.expression();
-        }
-        Statement::Set { name }
+        let value = self.eat_symbol("=").then(|| self.expression());
+        Statement::Set { name, value }
     }
 
     /// A source and its operators.

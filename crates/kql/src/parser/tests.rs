@@ -14,11 +14,20 @@ fn texts_become_trees() {
     });
 }
 
-fn statement(statement: &Statement) -> String {
-    match statement {
+fn statement(shown: &Statement) -> String {
+    match shown {
         Statement::Let { name, value } => format!("(let {} {})", name.text, expression(value)),
-        Statement::Set { name } => format!("(set {})", name.text),
+        Statement::Set { name, .. } => format!("(set {})", name.text),
         Statement::Parameters(list) => format!("(parameters{})", all(list, parameter)),
+        Statement::Pattern { name, pattern } => {
+            let case = |case: &PatternCase| {
+                let path = case.path.as_ref().map_or(String::new(), expression);
+                format!("({}; {path}{})", all(&case.values, expression), all(&case.body, statement))
+            };
+            let path = pattern.path.as_ref().map_or(String::new(), parameter);
+            let parameters = all(&pattern.parameters, parameter);
+            format!("(pattern {}{parameters}; {path}{})", name.text, all(&pattern.cases, case))
+        }
         Statement::Other { what, .. } => format!("({what})"),
         Statement::Query(query) => pipeline(query),
     }

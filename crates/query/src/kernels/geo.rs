@@ -1,22 +1,28 @@
-//! Places on earth, taken as a sphere as Kusto does: distances, directions, geohashes, WKT.
+//! Places on earth, taken as a sphere as Kusto does: distances, directions, cells of grids, WKT.
 //!
 //! Only what needs no union of shapes: what does is refused by name.
 
+mod densify;
 mod geohash;
+mod h3;
 mod measure;
+mod s2;
 mod wkt;
 
 use kql::Function;
 
 use super::Kernel;
 use crate::cell::Cell;
+use crate::convert::to_json;
 use crate::json;
 
 /// Kusto's radius of the earth in metres.
 const EARTH_RADIUS: f64 = 6_371_010.0;
 
 pub(super) fn kernel(function: Function) -> Option<Kernel> {
-    geohash::kernel(function).or_else(|| measure::kernel(function)).or_else(|| {
+    let cells = || geohash::kernel(function).or_else(|| h3::kernel(function)).or_else(|| s2::kernel(function));
+    let shapes = || measure::kernel(function).or_else(|| densify::kernel(function));
+    cells().or_else(shapes).or_else(|| {
         kernels!(function, {
             Function::GeoFromWkt => |args, _| Cell::or_null(wkt::geometry(args[0].str()), Cell::dynamic),
             Function::GeoDistance2points => |args, _| {
@@ -54,8 +60,34 @@ fn place(longitude: f64, latitude: f64) -> Option<Vector> {
     if !(-180.0..=180.0).contains(&longitude) || !(-90.0..=90.0).contains(&latitude) {
         return None;
     }
+    Some(cartesian(longitude, latitude))
+}
+
+fn cartesian(longitude: f64, latitude: f64) -> Vector {
     let (longitude, latitude) = (longitude.to_radians(), latitude.to_radians());
-    Some([latitude.cos() * longitude.cos(), latitude.cos() * longitude.sin(), latitude.sin()])
+    [latitude.cos() * longitude.cos(), latitude.cos() * longitude.sin(), latitude.sin()]
+}
+
+/// Longitude and latitude of a vector of length one.
+fn degrees(at: Vector) -> (f64, f64) {
+    (at[1].atan2(at[0]).to_degrees(), at[2].clamp(-1.0, 1.0).asin().to_degrees())
+}
+
+fn position(longitude: f64, latitude: f64) -> String {
+    format!("[{},{}]", to_json(&Cell::Real(longitude)), to_json(&Cell::Real(latitude)))
+}
+
+fn point_json(longitude: f64, latitude: f64) -> String {
+    format!("{{\"type\":\"Point\",\"coordinates\":{}}}", position(longitude, latitude))
+}
+
+fn polygon_json(rings: &[Vec<(f64, f64)>]) -> String {
+    let ring = |ring: &Vec<(f64, f64)>| {
+        let corners: Vec<String> = ring.iter().map(|(x, y)| position(*x, *y)).collect();
+        format!("[{}]", corners.join(","))
+    };
+    let rings: Vec<String> = rings.iter().map(ring).collect();
+    format!("{{\"type\":\"Polygon\",\"coordinates\":[{}]}}", rings.join(","))
 }
 
 fn point(args: &[Cell<'_>], at: usize) -> Option<Vector> {

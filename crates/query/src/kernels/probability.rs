@@ -20,7 +20,24 @@ pub(super) fn kernel(function: Function) -> Option<Kernel> {
             Some(p) if (0.0..=1.0).contains(&p) => of_beta(args, inverse_beta),
             _ => Cell::Null,
         },
+        Function::WelchTest => |args, _| {
+            let of = |at: usize| Some((args[at].as_real()?, args[at + 1].as_real()?, args[at + 2].as_real()?));
+            Cell::or_null(of(0).zip(of(3)).and_then(|(a, b)| welch_test(a, b)), Cell::Real)
+        },
     })
+}
+
+/// Student's t for two samples of unequal variance, each by mean, variance and count: how likely
+/// their means are to lie so far apart, or farther, if they are the same.
+fn welch_test(a: (f64, f64, f64), b: (f64, f64, f64)) -> Option<f64> {
+    let (of_a, of_b) = (a.1 / a.2, b.1 / b.2);
+    let spread = of_a + of_b;
+    if !(a.2 > 1.0 && b.2 > 1.0 && spread > 0.0) {
+        return None;
+    }
+    let t = (a.0 - b.0) / spread.sqrt();
+    let freedom = spread * spread / (of_a * of_a / (a.2 - 1.0) + of_b * of_b / (b.2 - 1.0));
+    Some(incomplete_beta(freedom / (freedom + t * t), freedom / 2.0, 0.5))
 }
 
 fn of_beta<'a>(args: &[Cell<'a>], apply: impl Fn(f64, f64, f64) -> f64) -> Cell<'a> {

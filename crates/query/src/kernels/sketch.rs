@@ -28,6 +28,13 @@ pub(super) fn kernel(function: Function) -> Option<Kernel> {
         Function::PercentileTdigest => percentile,
         Function::PercentileArrayTdigest | Function::PercentilesArrayTdigest => percentiles,
         Function::RankTdigest => rank,
+        Function::PercentRankTdigest => |args, scratch| {
+            let total: f64 = pairs(&args[0]).map_or(0.0, |all| all.iter().map(|(_, weight, _)| weight).sum());
+            match rank(args, scratch).as_real() {
+                Some(rank) if total > 0.0 => Cell::Real(100.0 * rank / total),
+                _ => Cell::Null,
+            }
+        },
         Function::ColumnSize => size,
     })
 }

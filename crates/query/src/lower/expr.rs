@@ -38,7 +38,16 @@ pub(crate) fn cell(value: &Value) -> Cell<'_> {
     }
 }
 
-/// A random number below one, or below the argument.
+/// A random whole number, at least zero and below the argument.
+fn random_below() -> Call {
+    let compute: Compute = Arc::new(|args: &[Cell<'_>], _: &Scratch| {
+        let below = args[0].as_real().filter(|below| *below >= 1.0);
+        Cell::or_null(below, |below| Cell::Real((unit_random() * below).floor()))
+    });
+    Call::new("rand_below", compute, vec![Type::Long], Type::Real).volatile()
+}
+
+/// A random number below one.
 pub(super) fn random() -> Call {
     let compute: Compute = Arc::new(|_: &[Cell<'_>], _: &Scratch| Cell::Real(unit_random()));
     Call::new("rand", compute, Vec::new(), Type::Real).volatile()
@@ -374,6 +383,7 @@ impl Query {
             (Function::CurrentDatabase, _) => text(&self.surroundings.database),
             (Function::CurrentPrincipal, _) => text(&self.surroundings.principal),
             (Function::Rand, []) => Ok(Some(random().on(Vec::new()))),
+            (Function::Rand, [below]) => Ok(Some(random_below().on(vec![self.expr(below)?]))),
             (Function::NewGuid, _) => {
                 let compute: Compute = Arc::new(|_: &[Cell<'_>], _: &Scratch| {
                     let bits = u128::from(random_bits()) << 64 | u128::from(random_bits());

@@ -3,8 +3,8 @@
 use kql::Function;
 
 use super::super::{Kernel, Scratch, at, text_at};
+use super::{point_json, polygon_json};
 use crate::cell::Cell;
-use crate::convert::to_json;
 
 const LETTERS: &str = "0123456789bcdefghjkmnpqrstuvwxyz";
 const LENGTH_DEFAULT: i64 = 5;
@@ -16,7 +16,7 @@ pub(super) fn kernel(function: Function) -> Option<Kernel> {
         Function::GeoGeohashToCentralPoint => |args, _| {
             Cell::or_null(area(text_at(args, 0)), |area| {
                 let [x, y] = [f64::midpoint(area.west, area.east), f64::midpoint(area.south, area.north)];
-                Cell::dynamic(format!("{{\"type\":\"Point\",\"coordinates\":{}}}", position(x, y)))
+                Cell::dynamic(point_json(x, y))
             })
         },
         Function::GeoGeohashToPolygon => |args, _| {
@@ -54,13 +54,8 @@ impl Area {
     fn polygon(self) -> String {
         let Self { west, east, south, north } = self;
         let corners = [(west, south), (east, south), (east, north), (west, north), (west, south)];
-        let corners = corners.map(|(x, y)| position(x, y)).join(",");
-        format!("{{\"type\":\"Polygon\",\"coordinates\":[[{corners}]]}}")
+        polygon_json(&[corners.to_vec()])
     }
-}
-
-fn position(longitude: f64, latitude: f64) -> String {
-    format!("[{},{}]", to_json(&Cell::Real(longitude)), to_json(&Cell::Real(latitude)))
 }
 
 /// None for what is no geohash.

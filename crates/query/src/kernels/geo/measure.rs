@@ -5,9 +5,11 @@
 use kql::Function;
 
 use super::super::Kernel;
-use super::{EARTH_RADIUS, Polygon, Vector, angle, cross, dot, length, lines, point, polygons};
+use super::{
+    EARTH_RADIUS, Polygon, Vector, angle, cross, degrees, dot, length, lines, point, point_json,
+    polygons,
+};
 use crate::cell::Cell;
-use crate::convert::to_json;
 
 pub(super) fn kernel(function: Function) -> Option<Kernel> {
     kernels!(function, {
@@ -132,7 +134,7 @@ fn sum(vectors: impl Iterator<Item = Vector>) -> Vector {
 }
 
 /// A place of an edge, so much of the angle between its ends behind the first.
-fn between(a: Vector, b: Vector, span: f64) -> Vector {
+pub(super) fn between(a: Vector, b: Vector, span: f64) -> Vector {
     let whole = angle(a, b);
     if whole == 0.0 {
         return a;
@@ -222,11 +224,8 @@ fn geo_json(at: Vector) -> Option<String> {
     if !(size > 0.0 && size.is_finite()) {
         return None;
     }
-    let longitude = at[1].atan2(at[0]).to_degrees();
-    let latitude = (at[2] / size).clamp(-1.0, 1.0).asin().to_degrees();
-    let number = |number: f64| to_json(&Cell::Real(number)).into_owned();
-    let [x, y] = [number(longitude), number(latitude)];
-    Some(format!("{{\"type\":\"Point\",\"coordinates\":[{x},{y}]}}"))
+    let (longitude, latitude) = degrees(at.map(|part| part / size));
+    Some(point_json(longitude, latitude))
 }
 
 #[cfg(test)]
