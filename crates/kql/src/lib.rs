@@ -35,8 +35,9 @@ pub use operators::{OPERATORS, Operator, Support};
 pub use parser::QUERY_BYTES_MAX;
 pub use plan::{
     AddressLookup, AggregateCall, BagExpansion, BinaryOp, Expansion, Expr, ExprKind, Gathering,
-    JoinCondition, JoinKind, NestedCount, NestedJoin, NestedOthers, ParseMode, ParsePart, PathStep, Plan, PlannedResult,
-    RelKind, Relation, ScanOutput, ScanStep, ScanWork, SeriesWork, SortKey, TextOp, Visualization,
+    JoinCondition, JoinKind, NestedCount, NestedJoin, NestedOthers, ParseMode, ParsePart, PathStep,
+    Plan, PlannedResult, RelKind, Relation, ScanOutput, ScanStep, ScanWork, SeriesWork, SortKey,
+    TextOp, Visualization,
 };
 pub use plugins::PLUGINS;
 pub use types::{Column, Schema, Type};

@@ -243,7 +243,8 @@ impl Binder<'_> {
 
     /// `bin_auto(value)`: as `set query_bin_auto_size` and `query_bin_auto_at` have it.
     fn bin_auto(&mut self, arguments: &[Item], span: Span) -> Bound<Expr> {
-        let mut args = vec![self.only(&Name { text: "bin_auto".into(), span }, arguments, span)?.clone()];
+        let mut args =
+            vec![self.only(&Name { text: "bin_auto".into(), span }, arguments, span)?.clone()];
         let size = self.settings.get("query_bin_auto_size").cloned();
         let at = self.settings.get("query_bin_auto_at").cloned();
         let function = if at.is_some() { Function::BinAt } else { Function::Bin };

@@ -604,7 +604,10 @@ fn by_number(name: &str) -> String {
     while let Some(first) = rest.chars().next() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let taken = digits.max(first.len_utf8());
-        key.extend(std::iter::repeat_n('0', if digits == 0 { 0 } else { WIDTH.saturating_sub(digits) }));
+        key.extend(std::iter::repeat_n(
+            '0',
+            if digits == 0 { 0 } else { WIDTH.saturating_sub(digits) },
+        ));
         key.push_str(&rest[..taken]);
         rest = &rest[taken..];
     }

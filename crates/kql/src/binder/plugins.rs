@@ -210,7 +210,10 @@ impl Binder<'_> {
         }
     }
 
-    pub(super) fn constant_argument(&mut self, argument: Option<&Expression>) -> Bound<Option<Value>> {
+    pub(super) fn constant_argument(
+        &mut self,
+        argument: Option<&Expression>,
+    ) -> Bound<Option<Value>> {
         let Some(argument) = argument else { return Ok(None) };
         let expr = self.over_nothing(|binder| binder.scalar(argument))?;
         match expr.as_literal() {

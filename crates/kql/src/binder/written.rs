@@ -199,9 +199,8 @@ impl Binder<'_> {
         let body = parsed.statements;
         let lambda = Lambda { parameters: Vec::new(), body, is_view: false, scope };
         let told = self.diagnostics.len();
-        let bound = self.over_nothing(|binder| {
-            binder.call_lambda(&Rc::new(lambda), &[], None, plugin.span)
-        });
+        let bound = self
+            .over_nothing(|binder| binder.call_lambda(&Rc::new(lambda), &[], None, plugin.span));
         if let Some(first) = self.diagnostics.get(told) {
             let message = format!("{}(): {}", plugin.name.text, first.message);
             let code = first.code;
@@ -253,7 +252,9 @@ impl Binder<'_> {
         let far =
             if is_line { "geo_distance_point_to_line" } else { "geo_distance_point_to_polygon" };
         let rest = match keeps_unmatched {
-            true => "let __K = materialize(__M); union __K, (__T | join kind=leftanti __K on __row)",
+            true => {
+                "let __K = materialize(__M); union __K, (__T | join kind=leftanti __K on __row)"
+            }
             false => "__M",
         };
         let query = format!("{}{rest} | project-away __*", LOOKUP.replace("__far", far));

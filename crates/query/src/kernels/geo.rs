@@ -20,7 +20,9 @@ use crate::json;
 const EARTH_RADIUS: f64 = 6_371_010.0;
 
 pub(super) fn kernel(function: Function) -> Option<Kernel> {
-    let cells = || geohash::kernel(function).or_else(|| h3::kernel(function)).or_else(|| s2::kernel(function));
+    let cells = || {
+        geohash::kernel(function).or_else(|| h3::kernel(function)).or_else(|| s2::kernel(function))
+    };
     let shapes = || measure::kernel(function).or_else(|| densify::kernel(function));
     cells().or_else(shapes).or_else(|| {
         kernels!(function, {

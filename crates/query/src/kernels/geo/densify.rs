@@ -4,8 +4,8 @@
 use kql::Function;
 
 use super::super::{Kernel, Scratch, at};
-use super::{EARTH_RADIUS, Vector, angle, cartesian, dot, lines, polygons};
 use super::measure::between;
+use super::{EARTH_RADIUS, Vector, angle, cartesian, dot, lines, polygons};
 use crate::cell::Cell;
 use crate::convert::to_json;
 use crate::json;

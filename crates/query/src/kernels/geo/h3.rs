@@ -6,10 +6,8 @@ use h3o::{CellIndex, LatLng, Resolution};
 use kql::Function;
 
 use super::super::{Kernel, Scratch, at, text_at};
-use super::{
-    Polygon, angle, cartesian, degrees, point_json, polygon_json, polygons,
-};
 use super::measure::between;
+use super::{Polygon, angle, cartesian, degrees, point_json, polygon_json, polygons};
 use crate::cell::Cell;
 use crate::json::quoted;
 

@@ -48,7 +48,8 @@ fn of_point<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
         Some(_) => at(args, 2).and_then(Cell::as_long),
         None => Some(LEVEL_DEFAULT),
     };
-    let level = level.and_then(|level| u32::try_from(level).ok()).filter(|level| *level <= LEVEL_MAX);
+    let level =
+        level.and_then(|level| u32::try_from(level).ok()).filter(|level| *level <= LEVEL_MAX);
     let cell = point(args, 0).zip(level).map(|(place, level)| Square::at(place, level).name());
     Cell::text(cell.unwrap_or_default())
 }
