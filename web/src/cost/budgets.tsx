@@ -25,6 +25,7 @@ export function Budgets() {
           label="Budgets"
           rows={found.value}
           keyOf={({ budget }) => budget.id}
+          isStacked
           columns={[
             { name: 'State', show: (row) => <Badge {...standing(row)} /> },
             { name: 'Budget', show: ({ budget }) => line(budget.id) },

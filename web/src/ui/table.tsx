@@ -12,11 +12,14 @@ interface Props<T> {
   columns: readonly TableColumn<T>[];
   rows: readonly T[];
   keyOf: (row: T, at: number) => string;
+  /** In a narrow window the cells of a row stand below each other, so that nothing scrolls sideways. */
+  isStacked?: boolean;
 }
 
-export function Table<T>({ label, columns, rows, keyOf }: Props<T>) {
+export function Table<T>({ label, columns, rows, keyOf, isStacked }: Props<T>) {
+  const look = isStacked ? 'table-scroll table-stacked' : 'table-scroll';
   return (
-    <div class="table-scroll" role="group" aria-label={label} tabIndex={0}>
+    <div class={look} role="group" aria-label={label} tabIndex={0}>
       <table>
         <thead>
           <tr>
@@ -31,7 +34,11 @@ export function Table<T>({ label, columns, rows, keyOf }: Props<T>) {
           {rows.map((row, at) => (
             <tr key={keyOf(row, at)}>
               {columns.map((column) => (
-                <td key={column.name} class={column.isNumber ? 'number' : undefined}>
+                <td
+                  key={column.name}
+                  class={column.isNumber ? 'number' : undefined}
+                  data-name={isStacked ? column.name : undefined}
+                >
                   {column.show(row)}
                 </td>
               ))}
