@@ -28,6 +28,29 @@ export async function checkSettings(browser, { check }) {
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByRole('cell', { name: 'gpt-4o-mini', exact: true }).waitFor();
   });
+  await check('budgets: one is made, refused when it is wrong, changed, removed', async () => {
+    await browser.open(page, '/cost');
+    const budgets = page.getByRole('group', { name: 'Budgets' });
+    await page.getByRole('button', { name: 'New budget' }).click();
+    await page.getByLabel('Id').fill('from-the-portal');
+    await page.getByLabel('US dollars').fill('much');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('alert').getByText('a number above 0').waitFor();
+    await page.getByLabel('US dollars').fill('0.5');
+    await page.getByLabel('Model').fill('gpt-4o');
+    await browser.screenshot(page, 'budget-dialog');
+    await page.getByRole('button', { name: 'Save' }).click();
+    const row = budgets.getByRole('row').filter({ hasText: 'from-the-portal' });
+    await row.getByRole('cell', { name: 'gpt-4o', exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Change from-the-portal' }).click();
+    await page.getByLabel('Each').selectOption('day');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await row.getByRole('cell', { name: 'day', exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Change from-the-portal' }).click();
+    await page.getByRole('button', { name: 'Remove' }).click();
+    await row.waitFor({ state: 'detached' });
+    await budgets.getByRole('cell', { name: 'demo', exact: true }).waitFor();
+  });
   await check('versions: what changed is shown, and can be rolled back', async () => {
     await browser.open(page, '/settings?tab=versions');
     const rows = page.getByRole('group', { name: 'Versions' }).locator('tbody tr');

@@ -57,7 +57,7 @@ pub trait Publisher: Send + Sync {
 }
 
 /// A version of the state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Version {
     /// Its number; 0 if the configuration file holds the state.
     pub number: i64,

@@ -2,7 +2,7 @@
 
 use event::Timestamp;
 use policy::{
-    KeyHasher, LimitConfig, Principal, ProductConfig, Role, RoleConfig, Rules, SubscriptionConfig,
+    BudgetConfig, KeyHasher, LimitConfig, Principal, ProductConfig, Role, RoleConfig, Rules, SubscriptionConfig,
     SubscriptionState,
 };
 use schemars::JsonSchema;
@@ -14,7 +14,7 @@ use crate::error::Error;
 const BYTES_MAX: usize = 8 << 20;
 
 /// All that administrators decree, in one document.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Decree {
     /// Sets of operations and deployments that give access.
@@ -25,6 +25,10 @@ pub struct Decree {
     pub limits: Vec<LimitConfig>,
     /// Who holds which role on the admin listener.
     pub roles: Vec<RoleConfig>,
+    /// Money that shall not be exceeded. Left out where there is none, so that a gateway that knows of no
+    /// budgets reads the rest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetConfig>,
 }
 
 impl Decree {
@@ -38,7 +42,8 @@ impl Decree {
         }
         let rules = Rules::new(0, hasher.clone(), &self.products, &self.subscriptions);
         rules.and_then(|rules| rules.limited(&self.limits)).map_err(Error::invalid)?;
-        policy::check_roles(&self.roles).map_err(Error::invalid)
+        policy::check_roles(&self.roles).map_err(Error::invalid)?;
+        policy::check_budgets(&self.budgets).map_err(Error::invalid)
     }
 
     /// The settings of a configuration file that say something else than the state in force.
@@ -53,6 +58,9 @@ impl Decree {
         if self.limits != live.limits {
             names.push("limits");
         }
+        if self.budgets != live.budgets {
+            names.push("cost.budgets");
+        }
         names
     }
 
@@ -60,6 +68,12 @@ impl Decree {
     pub fn product(&self, id: &str) -> Result<&ProductConfig, Error> {
         let found = self.products.iter().find(|product| product.id == id);
         found.ok_or_else(|| Error::missing("product", id))
+    }
+
+    /// The budget.
+    pub fn budget(&self, id: &str) -> Result<&BudgetConfig, Error> {
+        let found = self.budgets.iter().find(|budget| budget.id == id);
+        found.ok_or_else(|| Error::missing("budget", id))
     }
 
     /// Adds to a principal what follows from the state: roles, and the subscriptions it owns.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use event::{Note, Record, Timestamp};
 use ledger::{Ledger, LedgerConfig};
-use policy::{KeyHasher, Principal, ProductConfig, SubscriptionState};
+use policy::{BudgetConfig, KeyHasher, Principal, ProductConfig, SubscriptionState};
 use tempfile::TempDir;
 
 use crate::{
@@ -284,4 +284,29 @@ fn a_rotated_key_works_for_its_grace_and_the_other_one_goes_on() {
     assert_eq!(decree.next_change(at(100)), Some(at(160)));
     decree.subscription_mut("team").expect("there").expires_at = Some(at(200).into());
     assert!(works(&decree, "new", at(199)) && !works(&decree, "new", at(200)));
+}
+
+#[tokio::test]
+async fn budgets_are_part_of_the_state_and_a_state_from_before_them_has_none() {
+    let before: Decree =
+        serde_json::from_str(r#"{"products":[],"subscriptions":[],"limits":[],"roles":[]}"#)
+            .expect("a state from before");
+    assert_eq!(before, Decree::default());
+    let text = serde_json::to_string(&before).expect("serialises");
+    assert!(!text.contains("budgets"), "a gateway from before reads it: {text}");
+
+    let node = Node::start(None).await;
+    let budget = |amount_usd| BudgetConfig { id: "team".into(), amount_usd, ..Default::default() };
+    node.change(|decree| Ok(decree.budgets.push(budget(5.0)))).await;
+    let made = node.control.live();
+    assert_eq!(made.decree.budget("team").expect("is there").amount_usd, 5.0);
+    let edit = |decree: &mut Decree| Ok(decree.budgets.push(budget(6.0)));
+    let error = node.control.change(&author(), &action(), edit).await.expect_err("stands twice");
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    node.change(|decree| Ok(decree.budgets[0] = budget(7.0))).await;
+    let changes = compare(&made.decree, &node.control.live().decree);
+    let told: Vec<_> = changes.iter().map(|it| (it.kind, it.id.as_str(), it.change)).collect();
+    assert_eq!(told, [("budget", "team", "changed")]);
+    let file = Decree { budgets: vec![budget(1.0)], ..seed() };
+    assert_eq!(node.control.follow_file(file).expect("is read"), ["cost.budgets"]);
 }

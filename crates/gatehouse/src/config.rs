@@ -74,7 +74,8 @@ pub(crate) struct Config {
     pub(crate) subscriptions: Vec<SubscriptionConfig>,
     /// What every subscription may use, beside the limits of products and subscriptions.
     pub(crate) limits: Vec<LimitConfig>,
-    /// Where the desired state is kept: products, subscriptions, limits, and roles beside `admin.roles`.
+    /// Where the desired state is kept: products, subscriptions, limits, budgets, and roles beside
+    /// `admin.roles`.
     pub(crate) control: ControlConfig,
     /// Redis or Valkey, through which several nodes share limits and objects.
     pub(crate) redis: RedisConfig,

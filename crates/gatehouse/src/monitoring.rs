@@ -118,9 +118,7 @@ impl Monitoring {
     pub(crate) async fn tend_budgets(&self, engine: Arc<dyn kql::Engine>, stop: CancellationToken) {
         let mut spend = Spend::default();
         loop {
-            let budgets = self.budgets.load_full();
-            let standings = monitor::refresh_budgets(&budgets, &engine, &self.metrics, now()).await;
-            self.standings.store(Arc::new(standings));
+            self.look_at_budgets(&engine).await;
             spend.refresh(&engine, &self.metrics, now()).await;
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -129,9 +127,23 @@ impl Monitoring {
         }
     }
 
-    /// How budgets stood within the last minute.
-    pub(crate) fn budgets(&self) -> Arc<Vec<BudgetStanding>> {
-        self.standings.load_full()
+    async fn look_at_budgets(&self, engine: &Arc<dyn kql::Engine>) -> Arc<Vec<BudgetStanding>> {
+        let budgets = self.budgets.load_full();
+        let standings = monitor::refresh_budgets(&budgets, engine, &self.metrics, now()).await;
+        let standings = Arc::new(standings);
+        self.standings.store(standings.clone());
+        standings
+    }
+
+    /// How budgets stood within the last minute; where others are in force since, how they stand now.
+    pub(crate) async fn budgets(&self, engine: &Arc<dyn kql::Engine>) -> Arc<Vec<BudgetStanding>> {
+        let standings = self.standings.load_full();
+        let budgets = self.budgets.load();
+        if standings.iter().map(|standing| &standing.budget).eq(&budgets.budgets) {
+            return standings;
+        }
+        drop(budgets);
+        self.look_at_budgets(engine).await
     }
 
     pub(crate) fn reloaded(&self, is_done: bool) {

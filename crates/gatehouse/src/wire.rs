@@ -311,8 +311,8 @@ impl Operations for Administration {
         made.map(ReportRun).map_err(|detail| Problem::new(422, detail))
     }
 
-    fn budgets(&self) -> BudgetList {
-        let budgets = self.parts.monitoring.budgets();
+    async fn budgets(&self) -> BudgetList {
+        let budgets = self.parts.monitoring.budgets(&self.parts.engine).await;
         BudgetList { budgets: budgets.iter().map(|budget| json!(budget)).collect() }
     }
 

@@ -6,15 +6,13 @@ use std::sync::Arc;
 
 use event::Timestamp;
 use kql::{Options, TICKS_PER_SECOND, UNIX_EPOCH_TICKS, Value};
-use policy::{DeploymentScope, Meter, Prices};
+use policy::{BudgetConfig, BudgetPeriod, DeploymentScope, Meter, Prices};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{Metric, Metrics};
 
 const PROFILES: &str = include_str!("../data/workload_profiles.csv");
-/// Most budgets.
-const BUDGETS_MAX: usize = 200;
 
 /// What a report is broken down by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,100 +96,48 @@ pub fn report_query(from: &str, to: &str, by: &[CostBy]) -> String {
     query
 }
 
-/// A period of a budget, in UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BudgetPeriod {
-    /// A day.
-    Day,
-    /// A week from Sunday on, as KQL's `startofweek()` has it.
-    Week,
-    /// A month.
-    #[default]
-    Month,
-    /// A year.
-    Year,
-}
-
-/// Money that shall not be exceeded in a period. A budget refuses nothing: that is what quotas are for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct BudgetConfig {
-    /// Its id.
-    pub id: String,
-    /// US dollars in each period.
-    pub amount_usd: f64,
-    /// The period.
-    pub period: BudgetPeriod,
-    /// Only this subscription; empty for all.
-    pub subscription: String,
-    /// Only this product; empty for all.
-    pub product: String,
-    /// Only this user; empty for all.
-    pub user: String,
-    /// Only this deployment; empty for all.
-    pub deployment: String,
-    /// Only this model; empty for all.
-    pub model: String,
-}
-
 /// What money is watched.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CostConfig {
-    /// Budgets; rules `budget-80`, `budget-100` and `budget-forecast` look at them.
+    /// Budgets; rules `budget-80`, `budget-100` and `budget-forecast` look at them. They are part of the desired
+    /// state.
     pub budgets: Vec<BudgetConfig>,
 }
 
 impl CostConfig {
     /// Refuses what contradicts itself; the text names the fix.
     pub fn validate(&self) -> Result<(), String> {
-        if self.budgets.len() > BUDGETS_MAX {
-            return Err(format!("there are more than {BUDGETS_MAX} budgets: leave some out"));
-        }
-        for (position, budget) in self.budgets.iter().enumerate() {
-            if budget.id.is_empty() || !budget.amount_usd.is_finite() || budget.amount_usd <= 0.0 {
-                return Err(format!(
-                    "budget {position} (`{}`) needs an id and an amount_usd above 0",
-                    budget.id
-                ));
-            }
-            if self.budgets[..position].iter().any(|other| other.id == budget.id) {
-                return Err(format!("budget `{}` stands twice: rename one", budget.id));
-            }
-        }
-        Ok(())
+        policy::check_budgets(&self.budgets).map_err(|error| error.to_string())
     }
 }
 
-impl BudgetConfig {
-    /// One row: what was spent in the period so far, and which part of the period is over.
-    pub fn query(&self) -> String {
-        let word = match self.period {
-            BudgetPeriod::Day => "day",
-            BudgetPeriod::Week => "week",
-            BudgetPeriod::Month => "month",
-            BudgetPeriod::Year => "year",
-        };
-        let mut query = format!(
-            "let from = startof{word}(now());\nlet to = endof{word}(now());\n{}",
-            costs("from", "to")
-        );
-        for (column, value) in [
-            ("ApimSubscriptionId", &self.subscription),
-            ("ProductId", &self.product),
-            ("UserId", &self.user),
-            ("DeploymentName", &self.deployment),
-            ("ModelName", &self.model),
-        ] {
-            if !value.is_empty() {
-                let value = value.replace('\\', "\\\\").replace('\'', "\\'");
-                write!(query, "\n| where {column} == '{value}'").expect("a String takes all");
-            }
+/// One row: what was spent in the period so far, and which part of the period is over.
+fn query(budget: &BudgetConfig) -> String {
+    let word = match budget.period {
+        BudgetPeriod::Day => "day",
+        BudgetPeriod::Week => "week",
+        BudgetPeriod::Month => "month",
+        BudgetPeriod::Year => "year",
+    };
+    let mut query = format!(
+        "let from = startof{word}(now());\nlet to = endof{word}(now());\n{}",
+        costs("from", "to")
+    );
+    for (column, value) in [
+        ("ApimSubscriptionId", &budget.subscription),
+        ("ProductId", &budget.product),
+        ("UserId", &budget.user),
+        ("DeploymentName", &budget.deployment),
+        ("ModelName", &budget.model),
+    ] {
+        if !value.is_empty() {
+            let value = value.replace('\\', "\\\\").replace('\'', "\\'");
+            write!(query, "\n| where {column} == '{value}'").expect("a String takes all");
         }
-        query.push_str("\n| summarize Spent = todouble(sum(CostUsd))\n| extend Elapsed = todouble(now() - from) / todouble(to - from)");
-        query
     }
+    query.push_str("\n| summarize Spent = todouble(sum(CostUsd))\n| extend Elapsed = todouble(now() - from) / todouble(to - from)");
+    query
 }
 
 /// How a budget stands.
@@ -251,7 +197,7 @@ async fn ask(
         access: kql::Access::without_content(),
         ..Options::default()
     };
-    let frame = engine.run(&budget.query(), &options).await;
+    let frame = engine.run(&query(budget), &options).await;
     let frame = frame.map_err(|error| error.message().to_owned())?;
     let cell = |at: usize| match frame.rows.first().and_then(|row| row.get(at)) {
         Some(Value::Real(number)) => *number,
@@ -341,17 +287,9 @@ mod tests {
     }
 
     #[test]
-    fn budgets_are_checked_and_their_values_are_quoted() {
-        let budget = BudgetConfig {
-            id: "b".into(),
-            amount_usd: 10.0,
-            user: "o'hara\\".into(),
-            ..BudgetConfig::default()
-        };
-        assert!(budget.query().contains("UserId == 'o\\'hara\\\\'"), "{}", budget.query());
-        let twice = CostConfig { budgets: vec![budget.clone(), budget.clone()] };
-        assert!(twice.validate().expect_err("twice").contains("rename one"));
-        let free = CostConfig { budgets: vec![BudgetConfig { amount_usd: 0.0, ..budget }] };
-        assert!(free.validate().expect_err("no amount").contains("above 0"));
+    fn values_of_budgets_are_quoted() {
+        let budget = BudgetConfig { user: "o'hara\\".into(), ..BudgetConfig::default() };
+        let query = query(&budget);
+        assert!(query.contains("UserId == 'o\\'hara\\\\'"), "{query}");
     }
 }

@@ -23,8 +23,7 @@ pub use alerts::{
 };
 pub use config::{GenAiVersion, MetricsConfig};
 pub use cost::{
-    BudgetConfig, BudgetPeriod, BudgetStanding, CostBy, CostConfig, Estimate, estimates,
-    refresh_budgets, report_query,
+    BudgetStanding, CostBy, CostConfig, Estimate, estimates, refresh_budgets, report_query,
 };
 pub use kept::{Lease, StateStore};
 pub use metrics::{

@@ -5,6 +5,7 @@
 
 mod access;
 mod admit;
+mod budgets;
 mod config;
 mod keys;
 mod limits;
@@ -17,6 +18,7 @@ pub use access::{Member, Principal, PrincipalKind, Role};
 pub use admit::{
     Denial, DenialReason, Grant, Request, account, account_of_member, admit, member_subscription,
 };
+pub use budgets::{BudgetConfig, BudgetPeriod, check_budgets};
 pub use config::{
     ProductConfig, RetiredKey, RoleConfig, SubscriptionConfig, SubscriptionState, check_roles,
 };

@@ -37,7 +37,7 @@ pub trait Operations: Send + Sync {
     /// Makes a report now and delivers it.
     async fn run_report(&self, report: &str) -> Result<ReportRun, Problem>;
     /// The budgets and how they stand.
-    fn budgets(&self) -> BudgetList;
+    async fn budgets(&self) -> BudgetList;
     /// Rates past days anew by the prices that hold now.
     async fn rerate(&self, body: &RerateBody) -> Result<RerateReport, Problem>;
     /// Sends a backend no new calls; those about objects that live on it only if `with_stateful`.

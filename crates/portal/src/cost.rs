@@ -1,16 +1,19 @@
 //! Cost over HTTP: budgets, and what past calls cost by the prices that hold now.
 
 use axum::extract::State;
-use axum::response::Json;
+use axum::http::HeaderMap;
+use axum::response::{Json, Response};
+use control::Decree;
+use policy::BudgetConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::access::Caller;
-use crate::extract::Document;
+use crate::extract::{Document, Parameters, Segment};
 use crate::problem::Problem;
 use crate::server::Portal;
-use crate::state::action;
+use crate::state::{ApplyReport, ChangeQuery, action, check, tagged};
 
 /// Budgets.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
@@ -21,7 +24,59 @@ pub struct BudgetList {
 }
 
 pub(crate) async fn budgets(State(portal): State<Portal>) -> Json<BudgetList> {
-    Json(portal.operations.budgets())
+    Json(portal.operations.budgets().await)
+}
+
+pub(crate) async fn budget(
+    State(portal): State<Portal>,
+    Segment(id): Segment,
+) -> Result<Response, Problem> {
+    let live = portal.control.live();
+    let budget = live.decree.budget(&id).map_err(Problem::from)?;
+    Ok(tagged(&budget, budget))
+}
+
+pub(crate) async fn put_budget(
+    State(portal): State<Portal>,
+    caller: Caller,
+    Segment(id): Segment,
+    (headers, Parameters(query)): (HeaderMap, Parameters<ChangeQuery>),
+    Document(mut budget): Document<BudgetConfig>,
+) -> Result<Response, Problem> {
+    if budget.id.is_empty() {
+        budget.id.clone_from(&id);
+    }
+    if budget.id != id {
+        return Err(Problem::new(422, "`id` in the body is not the one in the path: leave it out"));
+    }
+    let action = action("budgets/put", "budget", &id, query.reason);
+    let shown = budget.clone();
+    let edit = move |decree: &mut Decree| {
+        check(&headers, decree.budget(&id).ok())?;
+        match decree.budgets.iter_mut().find(|before| before.id == id) {
+            Some(before) => *before = budget,
+            None => decree.budgets.push(budget),
+        }
+        Ok(())
+    };
+    portal.control.change(&caller.author(), &action, edit).await?;
+    Ok(tagged(&shown, &shown))
+}
+
+pub(crate) async fn delete_budget(
+    State(portal): State<Portal>,
+    caller: Caller,
+    Segment(id): Segment,
+    (headers, Parameters(query)): (HeaderMap, Parameters<ChangeQuery>),
+) -> Result<Json<ApplyReport>, Problem> {
+    let action = action("budgets/delete", "budget", &id, query.reason);
+    let edit = move |decree: &mut Decree| {
+        check(&headers, Some(decree.budget(&id)?))?;
+        decree.budgets.retain(|budget| budget.id != id);
+        Ok(())
+    };
+    let applied = portal.control.change(&caller.author(), &action, edit).await?;
+    Ok(Json(ApplyReport { version: applied.version.number, changes: applied.changes }))
 }
 
 /// Which days are rated anew.

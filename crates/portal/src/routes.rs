@@ -16,7 +16,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, delete, get, on, patch, post, put};
-use policy::{ProductConfig, Role, RoleConfig, SubscriptionConfig};
+use policy::{BudgetConfig, ProductConfig, Role, RoleConfig, SubscriptionConfig};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::break_glass::LocalSignIn;
@@ -111,7 +111,7 @@ fn gateway() -> Vec<Route> {
     ]
 }
 
-/// Products, roles and versions.
+/// Products, budgets, roles and versions.
 #[rustfmt::skip]
 fn desired_state() -> Vec<Route> {
     vec![
@@ -124,6 +124,12 @@ fn desired_state() -> Vec<Route> {
         Route::new("products/put", Method::PUT, "/admin/v1/products/{id}", "Make or replace a product", state::put_product)
             .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<ProductConfig>().answers::<ProductConfig>(),
         Route::new("products/delete", Method::DELETE, "/admin/v1/products/{id}", "Remove a product that no subscription uses", state::delete_product)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<state::ApplyReport>(),
+        Route::new("budgets/get", Method::GET, "/admin/v1/budgets/{id}", "A budget", cost::budget)
+            .roles(ADMINISTRATORS).answers::<BudgetConfig>(),
+        Route::new("budgets/put", Method::PUT, "/admin/v1/budgets/{id}", "Make or replace a budget", cost::put_budget)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<BudgetConfig>().answers::<BudgetConfig>(),
+        Route::new("budgets/delete", Method::DELETE, "/admin/v1/budgets/{id}", "Remove a budget", cost::delete_budget)
             .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<state::ApplyReport>(),
         Route::new("roles/list", Method::GET, "/admin/v1/roles", "Who holds which role", state::roles)
             .roles(ADMINISTRATORS).answers::<state::RoleList>(),

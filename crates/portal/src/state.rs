@@ -69,9 +69,9 @@ pub(crate) struct ApplyQuery {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ApplyReport {
     /// Version in force.
-    version: i64,
+    pub(crate) version: i64,
     /// What changed, or would.
-    changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
 }
 
 /// Products.

@@ -154,7 +154,7 @@ impl Operations for Desk {
     async fn settings(&self) -> crate::SettingList {
         unreachable!("no test asks for it")
     }
-    fn budgets(&self) -> BudgetList {
+    async fn budgets(&self) -> BudgetList {
         BudgetList::default()
     }
 

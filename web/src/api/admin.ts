@@ -1,5 +1,6 @@
 /** Administration of the running gateway. */
 import { getJson } from './http';
+import type { BudgetConfig } from './state';
 
 /** Who is signed in. */
 export interface Me {
@@ -56,16 +57,7 @@ export async function readLimits(signal: AbortSignal): Promise<Counter[]> {
 }
 
 export interface Budget {
-  budget: {
-    id: string;
-    amount_usd: number;
-    period: string;
-    subscription: string;
-    product: string;
-    user: string;
-    deployment: string;
-    model: string;
-  };
+  budget: BudgetConfig;
   spent_usd: number;
   forecast_usd: number;
   elapsed_ratio: number;

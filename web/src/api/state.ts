@@ -1,4 +1,4 @@
-/** The configuration in force, and the desired state: products and versions. */
+/** The configuration in force, and the desired state: products, budgets and versions. */
 import { getJson } from './http';
 
 export type Origin = 'default' | 'file' | 'environment' | 'database';
@@ -81,3 +81,21 @@ export const putProduct = (id: string, body: unknown): Promise<Product> =>
 
 export const deleteProduct = (id: string): Promise<unknown> =>
   getJson(`/admin/v1/products/${encodeURIComponent(id)}`, { method: 'DELETE' });
+
+/** Money that shall not be exceeded in a period; empty scopes are for all. */
+export interface BudgetConfig {
+  id: string;
+  amount_usd: number;
+  period: string;
+  subscription: string;
+  product: string;
+  user: string;
+  deployment: string;
+  model: string;
+}
+
+export const putBudget = (body: BudgetConfig): Promise<BudgetConfig> =>
+  getJson(`/admin/v1/budgets/${encodeURIComponent(body.id)}`, { method: 'PUT', body });
+
+export const deleteBudget = (id: string): Promise<unknown> =>
+  getJson(`/admin/v1/budgets/${encodeURIComponent(id)}`, { method: 'DELETE' });

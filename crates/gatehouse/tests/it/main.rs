@@ -7,6 +7,7 @@ mod http;
 mod postgres;
 
 mod backends;
+mod budgets;
 mod canaries;
 mod command_line;
 mod control;

@@ -303,4 +303,16 @@ impl Gateway {
         let request = Request { method: "POST", target, headers: &all, body };
         http::send(self.address(), &request).expect("the gateway answers")
     }
+
+    /// A call on the admin listener with the token of the data folder: status and JSON.
+    pub(crate) fn administer(&self, method: &str, target: &str, body: &Value) -> (u16, Value) {
+        let token = std::fs::read_to_string(self.folder.path().join("data/admin-token"));
+        let bearer = format!("Bearer {}", token.expect("a token").trim());
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let request = Request { method, target, headers: &headers, body: &body };
+        let address = SocketAddr::from(([127, 0, 0, 1], self.admin_port));
+        let answer = http::send(address, &request).expect("it answers");
+        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
 }

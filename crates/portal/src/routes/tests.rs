@@ -93,7 +93,7 @@ impl Operations for Nothing {
         crate::SettingList::default()
     }
 
-    fn budgets(&self) -> BudgetList {
+    async fn budgets(&self) -> BudgetList {
         BudgetList::default()
     }
 
