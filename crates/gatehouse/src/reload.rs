@@ -1,7 +1,7 @@
 //! A changed configuration takes effect without a restart: on SIGHUP, when the file changes, or when
 //! an administrator says so. It is taken as a whole or not at all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,14 +48,19 @@ pub(crate) struct Reloader {
     control: Control,
     /// What file and environment said when that was read.
     sources: Mutex<Sources>,
+    /// What the files held when they were looked at first: a change from then on is seen, however late the watch
+    /// begins.
+    at_start: Mutex<Contents>,
     /// What is in force; held while a reload runs, so that there is one at a time.
     current: tokio::sync::Mutex<Config>,
 }
 
 impl Reloader {
     pub(crate) fn new(file: PathBuf, config: Config, parts: Arc<Parts>, control: Control) -> Self {
+        let at_start = Mutex::new(read(&watched(&config, &file)));
         let sources = Mutex::new(Sources::read(&file));
-        Self { file, parts, control, sources, current: tokio::sync::Mutex::new(config) }
+        let current = tokio::sync::Mutex::new(config);
+        Self { file, parts, control, sources, at_start, current }
     }
 
     /// Swaps the configuration for what the file holds now. An error changes nothing.
@@ -105,7 +110,8 @@ impl Reloader {
     /// that are replaced as well as for those that are written.
     pub(crate) async fn watch(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
-        let mut seen = self.contents().await;
+        let mut seen =
+            std::mem::take(&mut *self.at_start.lock().unwrap_or_else(PoisonError::into_inner));
         // Contents that differ from those in force must be the same twice: somebody may be writing.
         let mut before = seen.clone();
         loop {
@@ -130,18 +136,24 @@ impl Reloader {
         }
     }
 
-    async fn files(&self) -> Vec<PathBuf> {
-        let mut files = self.current.lock().await.files();
-        files.push(self.file.clone());
-        files
+    async fn contents(&self) -> Contents {
+        let files = watched(&*self.current.lock().await, &self.file);
+        tokio::task::spawn_blocking(move || read(&files)).await.unwrap_or_default()
     }
+}
 
-    /// What the files hold; one that cannot be read holds nothing.
-    async fn contents(&self) -> Vec<Option<Vec<u8>>> {
-        let files = self.files().await;
-        let read = move || files.iter().map(|file| std::fs::read(file).ok()).collect();
-        tokio::task::spawn_blocking(read).await.unwrap_or_default()
-    }
+/// What files hold; one that cannot be read holds nothing.
+type Contents = Vec<Option<Vec<u8>>>;
+
+fn read(files: &[PathBuf]) -> Contents {
+    files.iter().map(|file| std::fs::read(file).ok()).collect()
+}
+
+/// The files of a configuration, and the one that it stands in.
+fn watched(config: &Config, file: &Path) -> Vec<PathBuf> {
+    let mut files = config.files();
+    files.push(file.to_owned());
+    files
 }
 
 /// What administrators decree comes in force as a changed configuration does.
