@@ -38,7 +38,6 @@ export function Budgets() {
           label="Budgets"
           rows={found.value}
           keyOf={({ budget }) => budget.id}
-          isStacked
           columns={mayChange ? [...COLUMNS, changing(setEditing)] : COLUMNS}
         />
       )}

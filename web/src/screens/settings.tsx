@@ -85,7 +85,6 @@ function Configuration() {
             label="Settings"
             rows={rows}
             keyOf={(row) => row.path}
-            isStacked
             columns={[
               { name: 'Setting', show: (row) => <span class="mono">{line(row.path)}</span> },
               {

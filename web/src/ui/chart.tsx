@@ -108,7 +108,8 @@ function options(props: Props, element: HTMLElement): uPlot.Options {
   return {
     width: element.clientWidth,
     height: props.height ?? 200,
-    padding: [8, 8, 0, 0],
+    // On the right there is room for half of the last time.
+    padding: [8, 18, 0, 0],
     legend: { live: true },
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
     scales: { x: { time: props.isTime ?? true }, y: { range: yRange } },

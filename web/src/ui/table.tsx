@@ -1,4 +1,4 @@
-/** A plain table for results of bounded size. */
+/** A plain table for results of bounded size. In a narrow window the cells of a row stand below each other. */
 import type { ComponentChildren } from 'preact';
 
 export interface TableColumn<T> {
@@ -12,14 +12,11 @@ interface Props<T> {
   columns: readonly TableColumn<T>[];
   rows: readonly T[];
   keyOf: (row: T, at: number) => string;
-  /** In a narrow window the cells of a row stand below each other, so that nothing scrolls sideways. */
-  isStacked?: boolean;
 }
 
-export function Table<T>({ label, columns, rows, keyOf, isStacked }: Props<T>) {
-  const look = isStacked ? 'table-scroll table-stacked' : 'table-scroll';
+export function Table<T>({ label, columns, rows, keyOf }: Props<T>) {
   return (
-    <div class={look} role="group" aria-label={label} tabIndex={0}>
+    <div class="table-scroll" role="group" aria-label={label} tabIndex={0}>
       <table>
         <thead>
           <tr>
@@ -37,7 +34,7 @@ export function Table<T>({ label, columns, rows, keyOf, isStacked }: Props<T>) {
                 <td
                   key={column.name}
                   class={column.isNumber ? 'number' : undefined}
-                  data-name={isStacked ? column.name : undefined}
+                  data-name={column.name}
                 >
                   {column.show(row)}
                 </td>
