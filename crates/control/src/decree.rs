@@ -2,8 +2,8 @@
 
 use event::Timestamp;
 use policy::{
-    BudgetConfig, KeyHasher, LimitConfig, Principal, ProductConfig, Role, RoleConfig, Rules, SubscriptionConfig,
-    SubscriptionState,
+    BudgetConfig, KeyHasher, LimitConfig, Principal, ProductConfig, Role, RoleConfig, Rules,
+    SubscriptionConfig, SubscriptionState,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -78,9 +78,8 @@ mod tests {
     fn a_budget_has_an_id_of_its_own_and_an_amount() {
         let good = BudgetConfig { id: "b".into(), amount_usd: 10.0, ..BudgetConfig::default() };
         check_budgets(std::slice::from_ref(&good)).expect("a good one");
-        let refusal = |budgets: &[BudgetConfig]| {
-            check_budgets(budgets).expect_err("is refused").to_string()
-        };
+        let refusal =
+            |budgets: &[BudgetConfig]| check_budgets(budgets).expect_err("is refused").to_string();
         assert!(refusal(&[good.clone(), good.clone()]).contains("rename one"));
         for amount_usd in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             let free = BudgetConfig { amount_usd, ..good.clone() };

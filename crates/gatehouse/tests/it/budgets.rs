@@ -35,8 +35,8 @@ fn a_budget_is_made_changed_and_removed_while_the_gateway_serves() {
         let rows = gateway.query("Interactions | where isnotnull(CostUsd)");
         Some(rows).filter(|rows| !rows.is_empty())
     });
-    let file = ("of-the-file".to_owned(), 5.0);
-    assert_eq!(standing(&gateway).0, [file.clone()], "the file seeds the state");
+    let file = || ("of-the-file".to_owned(), 5.0);
+    assert_eq!(standing(&gateway).0, [file()], "the file seeds the state");
 
     let budget = |amount_usd: f64| json!({ "amount_usd": amount_usd, "deployment": "gpt-4o" });
     for (wrong, why) in [
@@ -50,16 +50,16 @@ fn a_budget_is_made_changed_and_removed_while_the_gateway_serves() {
     }
     assert_eq!(gateway.administer("PUT", TEAM, &budget(1.0)).0, 200);
     let (told, spent) = standing(&gateway);
-    assert_eq!(told, [file.clone(), ("team a".to_owned(), 1.0)]);
+    assert_eq!(told, [file(), ("team a".to_owned(), 1.0)]);
     assert!(spent > 0.0, "what was spent before it was made counts");
     assert_eq!(gateway.administer("PUT", TEAM, &budget(2.0)).0, 200);
 
     gateway.kill();
     gateway.start();
-    assert_eq!(standing(&gateway).0, [file.clone(), ("team a".to_owned(), 2.0)]);
+    assert_eq!(standing(&gateway).0, [file(), ("team a".to_owned(), 2.0)]);
     assert_eq!(gateway.administer("DELETE", TEAM, &Value::Null).0, 200);
     assert_eq!(gateway.administer("DELETE", TEAM, &Value::Null).0, 404);
-    assert_eq!(standing(&gateway).0, [file]);
+    assert_eq!(standing(&gateway).0, [file()]);
 
     let query = "AdminActions | where TargetKind == 'budget' and Outcome == 'succeeded' \
                  | order by TimeGenerated asc | project OperationName, TargetId, Before, After, Message";
