@@ -312,7 +312,8 @@ impl Operations for Administration {
     }
 
     async fn budgets(&self) -> BudgetList {
-        let budgets = self.parts.monitoring.budgets(&self.parts.engine).await;
+        let engine: Arc<dyn kql::Engine> = self.parts.engine.clone();
+        let budgets = self.parts.monitoring.budgets(&engine).await;
         BudgetList { budgets: budgets.iter().map(|budget| json!(budget)).collect() }
     }
 

@@ -61,14 +61,20 @@ fn a_budget_is_made_changed_and_removed_while_the_gateway_serves() {
     assert_eq!(gateway.administer("DELETE", TEAM, &Value::Null).0, 404);
     assert_eq!(standing(&gateway).0, [file()]);
 
-    let query = "AdminActions | where TargetKind == 'budget' and Outcome == 'succeeded' \
-                 | order by TimeGenerated asc | project OperationName, TargetId, Before, After, Message";
+    let query = "AdminActions | where TargetId == 'team a' and Outcome == 'succeeded' \
+                 | order by TimeGenerated asc | project OperationName, Before, After, Message";
     let rows = eventually("each change is on record", || {
         Some(gateway.query(query)).filter(|rows| rows.len() >= 3)
     });
     let names: Vec<_> = rows.iter().map(|row| row["OperationName"].as_str()).collect();
     let [put, delete] = [Some("budgets/put"), Some("budgets/delete")];
     assert_eq!(names, [put, put, delete]);
-    let all = rows.iter().all(|row| row["TargetId"] == "team a" && row["Message"] == "ticket 4711");
-    assert!(all, "{rows:?}");
+    assert!(rows.iter().all(|row| row["Message"] == "ticket 4711"), "{rows:?}");
+    let amount = |row: &Value, side: &str| {
+        let state = row[side].as_str().map(|text| serde_json::from_str(text).expect("JSON"));
+        state.unwrap_or_else(|| row[side].clone())["amount_usd"].as_f64()
+    };
+    let amounts: Vec<_> =
+        rows.iter().map(|row| (amount(row, "Before"), amount(row, "After"))).collect();
+    assert_eq!(amounts, [(None, Some(1.0)), (Some(1.0), Some(2.0)), (Some(2.0), None)]);
 }
