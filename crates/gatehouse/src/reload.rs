@@ -48,7 +48,7 @@ pub(crate) struct Reloader {
     control: Control,
     /// What file and environment said when that was read.
     sources: Mutex<Sources>,
-    /// What the files held when they were looked at first: a change from then on is seen, however late the watch
+    /// What the files held before the gateway took calls: a change from then on is seen, however late the watch
     /// begins.
     at_start: Mutex<Contents>,
     /// What is in force; held while a reload runs, so that there is one at a time.
@@ -56,8 +56,14 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    pub(crate) fn new(file: PathBuf, config: Config, parts: Arc<Parts>, control: Control) -> Self {
-        let at_start = Mutex::new(read(&watched(&config, &file)));
+    /// `file` comes with what it and its like held before the gateway took calls.
+    pub(crate) fn new(
+        (file, at_start): (PathBuf, Contents),
+        config: Config,
+        parts: Arc<Parts>,
+        control: Control,
+    ) -> Self {
+        let at_start = Mutex::new(at_start);
         let sources = Mutex::new(Sources::read(&file));
         let current = tokio::sync::Mutex::new(config);
         Self { file, parts, control, sources, at_start, current }
@@ -138,15 +144,22 @@ impl Reloader {
 
     async fn contents(&self) -> Contents {
         let files = watched(&*self.current.lock().await, &self.file);
-        tokio::task::spawn_blocking(move || read(&files)).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || Contents::read(&files)).await.unwrap_or_default()
     }
 }
 
-/// What files hold; one that cannot be read holds nothing.
-type Contents = Vec<Option<Vec<u8>>>;
+/// What the files of a configuration hold, its own last; one that cannot be read holds nothing.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Contents(Vec<Option<Vec<u8>>>);
 
-fn read(files: &[PathBuf]) -> Contents {
-    files.iter().map(|file| std::fs::read(file).ok()).collect()
+impl Contents {
+    pub(crate) fn of(config: &Config, file: &Path) -> Self {
+        Self::read(&watched(config, file))
+    }
+
+    fn read(files: &[PathBuf]) -> Self {
+        Self(files.iter().map(|file| std::fs::read(file).ok()).collect())
+    }
 }
 
 /// The files of a configuration, and the one that it stands in.

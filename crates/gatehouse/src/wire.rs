@@ -41,7 +41,7 @@ use crate::keys;
 use crate::monitoring::rerate::Rerater;
 use crate::monitoring::{self, Monitoring};
 use crate::records::LedgerRecords;
-use crate::reload::Reloader;
+use crate::reload::{Contents, Reloader};
 use crate::serve::LogLevel;
 use crate::terminal::say;
 use crate::tls_listener::TlsListener;
@@ -104,6 +104,7 @@ impl Running {
     pub(crate) async fn start(config: Config, file: &Path, log: LogLevel) -> anyhow::Result<Self> {
         // Configurations are large: what handles several of them is kept off the stack.
         let config = Box::pin(checked(config)).await?;
+        let contents = Contents::of(&config, file);
         let token = admin_token(&config.admin_token_file())?;
         let admin = bind(config.admin.listen, "admin.listen").await?;
         let admin_tls = config.admin_tls.as_ref().map(ServerTls::new).transpose()?.map(Arc::new);
@@ -141,8 +142,8 @@ impl Running {
             security: security.clone(),
             log,
         });
-        let reloader =
-            Reloader::new(file.to_owned(), config.clone(), parts.clone(), control.clone());
+        let file = (file.to_owned(), contents);
+        let reloader = Reloader::new(file, config.clone(), parts.clone(), control.clone());
         let reloader = Arc::new(reloader);
         control.publish_to(reloader.clone());
         let stop = CancellationToken::new();
