@@ -28,6 +28,20 @@ export async function checkSettings(browser, { check }) {
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByRole('cell', { name: 'gpt-4o-mini', exact: true }).waitFor();
   });
+  await check('versions: what changed is shown, and can be rolled back', async () => {
+    await browser.open(page, '/settings?tab=versions');
+    const rows = page.getByRole('group', { name: 'Versions' }).locator('tbody tr');
+    await rows.first().getByText('products/put').waitFor();
+    await rows.first().getByRole('button', { name: 'Changes' }).click();
+    const diff = page.getByRole('group', { name: 'product from-the-portal' });
+    await diff.locator('.diff-new', { hasText: 'gpt-4o-mini' }).waitFor();
+    await rows.nth(1).getByRole('button', { name: 'Roll back' }).click();
+    await page.getByLabel('Why').fill('the portal tests it');
+    await page.getByRole('dialog').getByRole('button', { name: 'Roll back', exact: true }).click();
+    await rows.first().getByText('versions/rollback').waitFor();
+    await browser.open(page, '/access?tab=products');
+    await page.getByRole('cell', { name: 'gpt-4o', exact: true }).waitFor();
+  });
   await check('budgets: one is made, refused when it is wrong, changed, removed', async () => {
     await browser.open(page, '/cost');
     const budgets = page.getByRole('group', { name: 'Budgets' });
@@ -50,20 +64,6 @@ export async function checkSettings(browser, { check }) {
     await page.getByRole('button', { name: 'Remove' }).click();
     await row.waitFor({ state: 'detached' });
     await budgets.getByRole('cell', { name: 'demo', exact: true }).waitFor();
-  });
-  await check('versions: what changed is shown, and can be rolled back', async () => {
-    await browser.open(page, '/settings?tab=versions');
-    const rows = page.getByRole('group', { name: 'Versions' }).locator('tbody tr');
-    await rows.first().getByText('products/put').waitFor();
-    await rows.first().getByRole('button', { name: 'Changes' }).click();
-    const diff = page.getByRole('group', { name: 'product from-the-portal' });
-    await diff.locator('.diff-new', { hasText: 'gpt-4o-mini' }).waitFor();
-    await rows.nth(1).getByRole('button', { name: 'Roll back' }).click();
-    await page.getByLabel('Why').fill('the portal tests it');
-    await page.getByRole('dialog').getByRole('button', { name: 'Roll back', exact: true }).click();
-    await rows.first().getByText('versions/rollback').waitFor();
-    await browser.open(page, '/access?tab=products');
-    await page.getByRole('cell', { name: 'gpt-4o', exact: true }).waitFor();
   });
   await check('audit: a part of the ledger is proved', async () => {
     await browser.open(page, '/audit?from_place=1&to_place=10');

@@ -62,11 +62,11 @@ impl Reloader {
         config: Config,
         parts: Arc<Parts>,
         control: Control,
-    ) -> Self {
+    ) -> Arc<Self> {
         let at_start = Mutex::new(at_start);
         let sources = Mutex::new(Sources::read(&file));
         let current = tokio::sync::Mutex::new(config);
-        Self { file, parts, control, sources, at_start, current }
+        Arc::new(Self { file, parts, control, sources, at_start, current })
     }
 
     /// Swaps the configuration for what the file holds now. An error changes nothing.

@@ -144,7 +144,6 @@ impl Running {
         });
         let file = (file.to_owned(), contents);
         let reloader = Reloader::new(file, config.clone(), parts.clone(), control.clone());
-        let reloader = Arc::new(reloader);
         control.publish_to(reloader.clone());
         let stop = CancellationToken::new();
         let watching = watching(&config, &parts, (&ledger, &limiter, &control), node)?;
