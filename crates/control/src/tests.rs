@@ -297,13 +297,19 @@ async fn budgets_are_part_of_the_state_and_a_state_from_before_them_has_none() {
 
     let node = Node::start(None).await;
     let budget = |amount_usd| BudgetConfig { id: "team".into(), amount_usd, ..Default::default() };
-    node.change(|decree| Ok(decree.budgets.push(budget(5.0)))).await;
+    let set = |budgets: Vec<BudgetConfig>| {
+        move |decree: &mut Decree| {
+            decree.budgets = budgets;
+            Ok(())
+        }
+    };
+    node.change(set(vec![budget(5.0)])).await;
     let made = node.control.live();
     assert_eq!(made.decree.budget("team").expect("is there").amount_usd, 5.0);
-    let edit = |decree: &mut Decree| Ok(decree.budgets.push(budget(6.0)));
-    let error = node.control.change(&author(), &action(), edit).await.expect_err("stands twice");
+    let twice = set(vec![budget(5.0), budget(6.0)]);
+    let error = node.control.change(&author(), &action(), twice).await.expect_err("stands twice");
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-    node.change(|decree| Ok(decree.budgets[0] = budget(7.0))).await;
+    node.change(set(vec![budget(7.0)])).await;
     let changes = compare(&made.decree, &node.control.live().decree);
     let told: Vec<_> = changes.iter().map(|it| (it.kind, it.id.as_str(), it.change)).collect();
     assert_eq!(told, [("budget", "team", "changed")]);
