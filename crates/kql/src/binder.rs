@@ -8,6 +8,8 @@ mod apply;
 mod calls;
 mod coerce;
 mod expressions;
+mod graph;
+mod graph_match;
 mod joins;
 mod measure;
 mod naming;
@@ -121,6 +123,7 @@ enum Variable {
     Table(Table),
     Lambda(Rc<Lambda>),
     Pattern(Rc<patterns::Cases>),
+    Graph(graph::Graph),
     /// Could not be bound; reported already.
     Broken,
 }

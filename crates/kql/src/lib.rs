@@ -35,6 +35,7 @@ pub use operators::{OPERATORS, Operator, Support};
 pub use parser::QUERY_BYTES_MAX;
 pub use plan::{
     AddressLookup, AggregateCall, BagExpansion, BinaryOp, Expansion, Expr, ExprKind, Gathering,
+    GraphCycles, GraphDirection, GraphEdge, GraphFold, GraphMatch, GraphOutput, GraphPlace,
     JoinCondition, JoinKind, NestedCount, NestedJoin, NestedOthers, ParseMode, ParsePart, PathStep,
     Plan, PlannedResult, RelKind, Relation, ScanOutput, ScanStep, ScanWork, SeriesWork, SortKey,
     TextOp, Visualization,

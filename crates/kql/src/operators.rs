@@ -24,8 +24,6 @@ pub enum Support {
 
 use Support::{Full, Partial, Refused};
 
-const GRAPH: Support = Refused("use `join` over a table of edges");
-
 /// Every operator that is known by name.
 pub const OPERATORS: &[Operator] = &[
     operator("as", "names the rows so far", Full),
@@ -43,18 +41,22 @@ pub const OPERATORS: &[Operator] = &[
     operator("find", "rows of several tables that match", Full),
     operator("fork", "several results from the same rows", Full),
     operator("getschema", "the columns as rows", Full),
-    operator("graph-mark-components", "components of a graph", GRAPH),
-    operator("graph-match", "patterns in a graph", GRAPH),
-    operator("graph-shortest-paths", "shortest paths in a graph", GRAPH),
-    operator("graph-to-table", "nodes and edges as tables", GRAPH),
-    operator("graph-where-edges", "filters edges", GRAPH),
-    operator("graph-where-nodes", "filters nodes", GRAPH),
+    operator("graph-mark-components", "components of a graph", Full),
+    operator("graph-match", "patterns in a graph", Full),
+    operator("graph-shortest-paths", "shortest ways in a graph", Full),
+    operator(
+        "graph-to-table",
+        "nodes or edges as a table",
+        Partial("one of them, without `with_node_id`"),
+    ),
+    operator("graph-where-edges", "filters edges", Full),
+    operator("graph-where-nodes", "filters nodes", Full),
     operator("invoke", "hands the rows to a function", Full),
     operator("join", "rows of two tables that belong together", Full),
     operator("limit", "some rows, as `take`", Full),
     operator("lookup", "adds the columns of a table of facts", Full),
     operator("macro-expand", "repeats a query for several sources", Refused("use `union`")),
-    operator("make-graph", "a graph from edges", GRAPH),
+    operator("make-graph", "a graph from edges", Full),
     operator("make-series", "arrays of values along an axis", Full),
     operator("mv-apply", "a sub-query over the elements of each array", Full),
     operator("mv-expand", "a row for each element of an array", Full),

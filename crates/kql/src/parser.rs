@@ -7,6 +7,7 @@
 
 mod advanced;
 mod expressions;
+mod graph;
 mod literals;
 mod operators;
 mod statements;

@@ -254,6 +254,104 @@ pub enum Gathering {
     AddressLookup(AddressLookup),
     /// `scan`.
     Scan(ScanWork),
+    /// `graph-match`: the nodes, first their identity, and the edges, first the identities of their
+    /// ends. Yields a row for each place of the graph where the pattern fits.
+    GraphMatch(GraphMatch),
+    /// `graph-mark-components` over nodes and edges as above. Yields the nodes, and the number of
+    /// the component that each belongs to.
+    GraphComponents {
+        /// Whether the ways within a component respect the direction of edges.
+        strong: bool,
+    },
+}
+
+/// A pattern of nodes and edges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphMatch {
+    /// For each node of the pattern, columns of the nodes that must be true.
+    pub nodes: Vec<Vec<usize>>,
+    /// Its edges.
+    pub edges: Vec<GraphEdge>,
+    /// What may come twice in one match.
+    pub cycles: GraphCycles,
+    /// The columns.
+    pub outputs: Vec<GraphOutput>,
+}
+
+/// An edge of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphEdge {
+    /// The node of the pattern on its left.
+    pub from: usize,
+    /// The node of the pattern on its right.
+    pub to: usize,
+    /// Which way it leads.
+    pub direction: GraphDirection,
+    /// Fewest edges in a row.
+    pub least: u32,
+    /// Most edges in a row.
+    pub most: u32,
+    /// Columns of the edges that must be true of each.
+    pub filters: Vec<usize>,
+}
+
+/// Which way an edge of a pattern leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GraphDirection {
+    /// `-->`
+    Right,
+    /// `<--`
+    Left,
+    /// `--`
+    Either,
+}
+
+/// What may come twice in one match of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GraphCycles {
+    /// Nodes and edges.
+    All,
+    /// Nodes.
+    UniqueEdges,
+    /// Nothing.
+    None,
+}
+
+/// A column of the matches of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GraphOutput {
+    /// Of what.
+    pub of: GraphPlace,
+    /// Which column of the nodes or edges.
+    pub column: usize,
+    /// How the values of several nodes or edges become one.
+    pub fold: GraphFold,
+}
+
+/// A part of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GraphPlace {
+    /// A node.
+    Node(usize),
+    /// The edges that stand for an edge.
+    Edge(usize),
+    /// The nodes between the edges that stand for an edge.
+    Inner(usize),
+}
+
+/// How the values of several nodes or edges become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GraphFold {
+    /// There is one only.
+    One,
+    /// A dynamic array.
+    List,
+    /// Whether all are true.
+    All,
+    /// Whether any is true.
+    Any,
+    /// How many there are.
+    Count,
 }
 
 /// How rows of two tables belong together by address.
@@ -639,7 +737,11 @@ impl Gathering {
                 });
                 work.defaults.iter().chain(steps).collect()
             }
-            Self::Nested(_) | Self::Pivot { .. } | Self::AddressLookup(_) => Vec::new(),
+            Self::Nested(_)
+            | Self::Pivot { .. }
+            | Self::AddressLookup(_)
+            | Self::GraphMatch(_)
+            | Self::GraphComponents { .. } => Vec::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The syntax tree: what was written, with places, before any name is looked up.
 
-use crate::{Span, Type, Value};
+use crate::{GraphDirection, Span, Type, Value};
 
 /// A name as written, quotes removed.
 #[derive(Clone, Debug, PartialEq)]
@@ -227,6 +227,11 @@ pub(crate) enum Body {
         predicate: Expression,
         columns: Vec<(Name, Option<Type>)>,
     },
+    MakeGraph(MakeGraph),
+    /// `graph-match`, `graph-shortest-paths`.
+    GraphMatch(Box<GraphMatch>),
+    /// `graph-to-table nodes as N, edges as E`.
+    GraphToTable(Vec<GraphTable>),
     /// Operators without a binder: what stands up to the next one, unread.
     Raw,
 }
@@ -261,6 +266,49 @@ pub(crate) struct NestedLevel {
     pub(crate) others: Option<Expression>,
     pub(crate) by: Item,
     pub(crate) ascending: bool,
+}
+
+/// `make-graph source --> target with nodes on key, … with_node_id=name`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MakeGraph {
+    pub(crate) source: Expression,
+    pub(crate) target: Expression,
+    /// Tables of nodes with their keys.
+    pub(crate) nodes: Vec<(Expression, Expression)>,
+    pub(crate) node_id: Option<Name>,
+}
+
+/// `(a)-[e*1..3]->(b), … where condition project columns`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GraphMatch {
+    pub(crate) paths: Vec<GraphPath>,
+    pub(crate) predicate: Option<Expression>,
+    pub(crate) items: Vec<Item>,
+}
+
+/// A node, and edges with the nodes they lead to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GraphPath {
+    pub(crate) first: Option<Name>,
+    pub(crate) steps: Vec<(GraphStep, Option<Name>)>,
+}
+
+/// An edge of a pattern; one without a length is a single one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GraphStep {
+    pub(crate) name: Option<Name>,
+    pub(crate) direction: GraphDirection,
+    pub(crate) length: Option<(u32, u32)>,
+    pub(crate) span: Span,
+}
+
+/// `nodes as N with_node_id=x`
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GraphTable {
+    pub(crate) is_nodes: bool,
+    pub(crate) name: Option<Name>,
+    /// `with_node_id`, `with_source_id`, `with_target_id`.
+    pub(crate) ids: Vec<(Name, Name)>,
 }
 
 /// The operands of `scan`.

@@ -31,7 +31,8 @@ use ranks::Ranks;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kind {
     /// (value, sequence): a JSON array in order of the sequence.
-    List { most: usize, keeps_nulls: bool, is_set: bool },
+    /// Of a list that flattens, the elements of arrays stand in their place; deeper arrays stay.
+    List { most: usize, keeps_nulls: bool, is_set: bool, flattens: bool },
     /// (bag, sequence): the union of bags.
     Bag,
     /// (array): the elements of all arrays.
@@ -238,10 +239,20 @@ impl State {
 
     fn finish(&mut self) -> Vec<Cell<'static>> {
         match &self.kind {
-            Kind::List { most, .. } => {
+            Kind::List { most, flattens, .. } => {
                 sort_by_sequence(&mut self.rows);
-                let items: Vec<Cow<'_, str>> =
-                    self.rows.iter().take(*most).map(|row| to_json(&row[0])).collect();
+                let mut items: Vec<Cow<'_, str>> = Vec::new();
+                for cell in self.rows.iter().map(|row| &row[0]) {
+                    match cell {
+                        Cell::Dynamic(array)
+                            if *flattens && json::shape(array) == json::Shape::Array =>
+                        {
+                            items.extend(json::elements(array).map(Cow::Borrowed));
+                        }
+                        cell => items.push(to_json(cell)),
+                    }
+                }
+                items.truncate(*most);
                 vec![Cell::dynamic(format!("[{}]", items.join(",")))]
             }
             Kind::Bag => {

@@ -106,6 +106,10 @@ impl Binder<'_> {
                 Ok(Entity::Scalar(Expr { span: name.span, ..expr }))
             }
             Variable::Table(table) => Ok(Entity::Table(table)),
+            Variable::Graph(_) => {
+                let message = format!("'{}' is a graph, and no table", name.text);
+                self.error(codes::WRONG_TYPE, name.span, message)
+            }
             Variable::Pattern(_) => {
                 let message = format!("The pattern '{}' must be called", name.text);
                 self.error(codes::SYNTAX, name.span, message)

@@ -115,7 +115,12 @@ impl Binder<'_> {
         self.report(diagnostic)
     }
 
-    fn filter(&mut self, input: &Table, predicate: &Expression, span: Span) -> Bound<Table> {
+    pub(super) fn filter(
+        &mut self,
+        input: &Table,
+        predicate: &Expression,
+        span: Span,
+    ) -> Bound<Table> {
         let predicate = self.over(input.schema(), |binder| {
             let predicate = binder.scalar(predicate)?;
             binder.as_bool(predicate)
@@ -133,7 +138,12 @@ impl Binder<'_> {
         all.into_iter().collect()
     }
 
-    fn project_items(&mut self, input: &Table, items: &[Item], span: Span) -> Bound<Table> {
+    pub(super) fn project_items(
+        &mut self,
+        input: &Table,
+        items: &[Item],
+        span: Span,
+    ) -> Bound<Table> {
         if let [item] = items
             && matches!(item.expression.kind, ExpressionKind::Star)
         {

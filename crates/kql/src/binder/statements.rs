@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::graph::{Flow, Graph};
 use super::measure::{depth, names_columns, size};
 use super::{Binder, Bound, EXPR_DEPTH_MAX, Entity, Lambda, Reported, Scope, Table, Variable};
 use crate::syntax::{
@@ -75,6 +76,15 @@ impl Binder<'_> {
             let (parameters, body, is_view) = (parameters.clone(), body.clone(), *is_view);
             let scope = self.scope.clone();
             return Ok(Variable::Lambda(Rc::new(Lambda { parameters, body, is_view, scope })));
+        }
+        if let ExpressionKind::Pipeline(pipeline) = &value.kind
+            && pipeline.operators.iter().any(|o| matches!(o.body, Body::MakeGraph(_)))
+        {
+            let flow = |binder: &mut Self| binder.flow(pipeline, &pipeline.operators);
+            return Ok(match self.nested(value.span, flow)? {
+                Flow::Table(table) => Variable::Table(table),
+                Flow::Graph(graph) => Variable::Graph(graph),
+            });
         }
         match self.over_nothing(|binder| binder.entity(value))? {
             Entity::Table(table) => Ok(Variable::Table(table)),
@@ -220,17 +230,45 @@ impl Binder<'_> {
         pipeline: &Pipeline,
         operators: &[crate::syntax::Operator],
     ) -> Bound<Table> {
+        match self.flow(pipeline, operators)? {
+            Flow::Table(table) => Ok(table),
+            Flow::Graph(_) => {
+                let message = "A graph is no result: end with graph-match or graph-to-table";
+                self.error(codes::WRONG_TYPE, pipeline.span, message)
+            }
+        }
+    }
+
+    /// What a pipeline ends with: rows, or a graph on its way.
+    fn flow(&mut self, pipeline: &Pipeline, operators: &[crate::syntax::Operator]) -> Bound<Flow> {
         let scope = self.scope.clone();
-        let mut table = match &pipeline.source {
-            Source::Expression(expression) => self.table(expression),
-            Source::Operator(operator) => self.source_operator(operator),
-            Source::Input => self.handed_in(pipeline.span),
-        }?;
+        let mut flow = match &pipeline.source {
+            Source::Expression(expression) => match self.graph_named(expression) {
+                Some(graph) => Flow::Graph(graph),
+                None => Flow::Table(self.table(expression)?),
+            },
+            Source::Operator(operator) => Flow::Table(self.source_operator(operator)?),
+            Source::Input => Flow::Table(self.handed_in(pipeline.span)?),
+        };
         for operator in operators {
-            table = self.operator(&table, operator)?;
+            flow = match (flow, &operator.body) {
+                (Flow::Graph(graph), _) => self.graph_operator(graph, operator)?,
+                (Flow::Table(table), Body::MakeGraph(graph)) => {
+                    Flow::Graph(self.make_graph(&table, graph, &operator.name)?)
+                }
+                (Flow::Table(table), _) => Flow::Table(self.operator(&table, operator)?),
+            };
         }
         self.scope = scope;
-        Ok(table)
+        Ok(flow)
+    }
+
+    fn graph_named(&self, expression: &Expression) -> Option<Graph> {
+        let ExpressionKind::Name(name) = &expression.kind else { return None };
+        match self.scope.find(name) {
+            Some(Variable::Graph(graph)) => Some(graph.clone()),
+            _ => None,
+        }
     }
 
     /// A sub-query over these rows.

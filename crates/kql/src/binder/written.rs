@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::naming::{Names, implicit};
 use super::plugins::Plugin;
 use super::{Binder, Bound, Entity, Lambda, Scope, Table, Variable};
-use crate::syntax::Expression;
+use crate::syntax::{Expression, Name};
 use crate::{Diagnostic, Expr, Type, Value, codes, parser};
 
 /// What an argument is.
@@ -168,7 +168,7 @@ impl Binder<'_> {
         let rows = self.project(input, columns, plugin.span)?;
         variables.insert("T".to_owned(), Variable::Table(rows));
         let query = with_dimensions(written.query, dimensions.len());
-        let table = self.run_written(&query, variables, plugin)?;
+        let table = self.run_written(&query, variables, plugin.name)?;
         if written.name == "rows_near" {
             return Ok(table);
         }
@@ -188,28 +188,28 @@ impl Binder<'_> {
     }
 
     /// Binds the text of a plugin. What is wrong then is an argument: it is told at the call.
-    fn run_written(
+    pub(super) fn run_written(
         &mut self,
         query: &str,
         variables: HashMap<String, Variable>,
-        plugin: &Plugin<'_>,
+        name: &Name,
     ) -> Bound<Table> {
         let parsed = parser::parse(query);
         let scope = Rc::new(Scope { variables, parent: Some(self.scope.clone()) });
         let body = parsed.statements;
         let lambda = Lambda { parameters: Vec::new(), body, is_view: false, scope };
         let told = self.diagnostics.len();
-        let bound = self
-            .over_nothing(|binder| binder.call_lambda(&Rc::new(lambda), &[], None, plugin.span));
+        let bound =
+            self.over_nothing(|binder| binder.call_lambda(&Rc::new(lambda), &[], None, name.span));
         if let Some(first) = self.diagnostics.get(told) {
-            let message = format!("{}(): {}", plugin.name.text, first.message);
+            let message = format!("{}(): {}", name.text, first.message);
             let code = first.code;
             self.diagnostics.truncate(told);
-            self.diagnostics.push(Diagnostic::error(code, plugin.span, message));
+            self.diagnostics.push(Diagnostic::error(code, name.span, message));
         }
         match bound? {
             Entity::Table(table) => Ok(table),
-            Entity::Scalar(_) => self.error(codes::WRONG_TYPE, plugin.span, "No table"),
+            Entity::Scalar(_) => self.error(codes::WRONG_TYPE, name.span, "No table"),
         }
     }
 
@@ -258,7 +258,7 @@ impl Binder<'_> {
             false => "__M",
         };
         let query = format!("{}{rest} | project-away __*", LOOKUP.replace("__far", far));
-        self.run_written(&query, variables, plugin)
+        self.run_written(&query, variables, plugin.name)
     }
 }
 

@@ -67,6 +67,9 @@ impl Parser<'_> {
             "find" => &["withsource", "with_source", "datascope"],
             "reduce" => &["kind"],
             "scan" => &["with_match_id"],
+            "graph-match" => &["cycles"],
+            "graph-shortest-paths" => &["output"],
+            "graph-mark-components" => &["kind", "with_component_id"],
             "datatable" | "externaldata" | "external_data" | "inline_external_table" => &["kind"],
             "union" => &["kind", "withsource", "with_source", "isfuzzy"],
             "mv-expand" | "mvexpand" | "mv-apply" | "mvapply" => {
@@ -162,7 +165,11 @@ impl Parser<'_> {
             "search" => self.search(),
             "find" => self.find(),
             "reduce" | "assert-schema" | "macro-expand" | "execute-and-cache" => self.raw(),
-            graph if graph == "make-graph" || graph.starts_with("graph-") => self.raw(),
+            "make-graph" => self.make_graph(),
+            "graph-match" | "graph-shortest-paths" => self.graph_match(),
+            "graph-to-table" => self.graph_to_table(),
+            "graph-where-nodes" | "graph-where-edges" => Body::Predicate(self.expression()),
+            "graph-mark-components" => self.nothing(),
             _ => self.unknown_operator(name),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Only what needs no union of shapes: what does is refused by name.
 
+mod clip;
 mod densify;
 mod geohash;
 mod h3;
@@ -23,7 +24,11 @@ pub(super) fn kernel(function: Function) -> Option<Kernel> {
     let cells = || {
         geohash::kernel(function).or_else(|| h3::kernel(function)).or_else(|| s2::kernel(function))
     };
-    let shapes = || measure::kernel(function).or_else(|| densify::kernel(function));
+    let shapes = || {
+        measure::kernel(function)
+            .or_else(|| densify::kernel(function))
+            .or_else(|| clip::kernel(function))
+    };
     cells().or_else(shapes).or_else(|| {
         kernels!(function, {
             Function::GeoFromWkt => |args, _| Cell::or_null(wkt::geometry(args[0].str()), Cell::dynamic),
@@ -72,7 +77,9 @@ fn cartesian(longitude: f64, latitude: f64) -> Vector {
 
 /// Longitude and latitude of a vector of length one.
 fn degrees(at: Vector) -> (f64, f64) {
-    (at[1].atan2(at[0]).to_degrees(), at[2].clamp(-1.0, 1.0).asin().to_degrees())
+    let (longitude, latitude) = (at[1].atan2(at[0]), at[2].clamp(-1.0, 1.0).asin());
+    // Zero has no sign here.
+    (longitude.to_degrees() + 0.0, latitude.to_degrees() + 0.0)
 }
 
 fn position(longitude: f64, latitude: f64) -> String {

@@ -329,7 +329,7 @@ fn folded(function: Aggregate, args: &[&kql::Expr]) -> Outcome<Option<(Kind, usi
                 None => return Err(QueryError::unsupported("a size that is not a constant")),
             },
         };
-        Ok(Some((Kind::List { most, keeps_nulls, is_set }, 1)))
+        Ok(Some((Kind::List { most, keeps_nulls, is_set, flattens: !is_set }, 1)))
     };
     match function {
         Aggregate::MakeList => list(false, false),
@@ -339,10 +339,12 @@ fn folded(function: Aggregate, args: &[&kql::Expr]) -> Outcome<Option<(Kind, usi
         Aggregate::BuildSchema => Ok(Some((Kind::Schema, 1))),
         // The sketches are exact: see `kernels::sketch`.
         Aggregate::Hll | Aggregate::HllMerge => {
-            Ok(Some((Kind::List { most: usize::MAX, keeps_nulls: false, is_set: true }, 1)))
+            let most = usize::MAX;
+            Ok(Some((Kind::List { most, keeps_nulls: false, is_set: true, flattens: false }, 1)))
         }
         Aggregate::Tdigest => {
-            Ok(Some((Kind::List { most: usize::MAX, keeps_nulls: false, is_set: false }, 1)))
+            let most = usize::MAX;
+            Ok(Some((Kind::List { most, keeps_nulls: false, is_set: false, flattens: false }, 1)))
         }
         Aggregate::TdigestMerge => Ok(Some((Kind::Concat, 1))),
         Aggregate::ArgMax => Ok(Some((Kind::Extreme { is_max: true }, args.len()))),

@@ -3,6 +3,7 @@
 //! The rows are held as cells and accounted to the session's memory pool; each piece of work is a
 //! pure function from rows to rows. `scan` has a module of its own: it evaluates expressions.
 
+mod graph;
 mod lookup;
 mod nested;
 mod pivot;
@@ -58,6 +59,14 @@ impl Query {
                     let width = types(relation).len();
                     lookup::matched(work, rows, ranges, width)?
                 }
+                _ => Vec::new(),
+            },
+            Gathering::GraphMatch(work) => match &tables[..] {
+                [nodes, edges] => graph::matches(work, nodes, edges)?,
+                _ => Vec::new(),
+            },
+            Gathering::GraphComponents { strong } => match &tables[..] {
+                [nodes, edges] => graph::components(*strong, nodes, edges),
                 _ => Vec::new(),
             },
             other => {

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::{Fixture, options};
 
 /// Cases that pass. It only grows: a change that lowers it breaks what worked.
-const FLOOR: usize = 380;
+const FLOOR: usize = 399;
 
 /// What passes of what there is.
 #[derive(Clone, Copy, Default)]

@@ -205,11 +205,16 @@ fn cross_each_other(some: &[Vec<Vector>], others: &[Vec<Vector>]) -> bool {
     edges(some).iter().any(|a| others.iter().any(|b| edges_meet(*a, *b)))
 }
 
+/// Whether a place lies on an edge.
+pub(super) fn lies_on(at: Vector, [a, b]: [Vector; 2]) -> bool {
+    angle(at, foot(at, a, b)) < 1e-15
+}
+
 /// Whether two edges have a place in common: the ends of each lie on both sides of the other, or one
 /// of them on it.
-fn edges_meet([a, b]: [Vector; 2], [c, d]: [Vector; 2]) -> bool {
-    let on = |at: Vector, [a, b]: [Vector; 2]| angle(at, foot(at, a, b)) < 1e-15;
-    if on(a, [c, d]) || on(b, [c, d]) || on(c, [a, b]) || on(d, [a, b]) {
+pub(super) fn edges_meet([a, b]: [Vector; 2], [c, d]: [Vector; 2]) -> bool {
+    let ends_on = |ends: [Vector; 2], edge| ends.into_iter().any(|end| lies_on(end, edge));
+    if ends_on([a, b], [c, d]) || ends_on([c, d], [a, b]) {
         return true;
     }
     let (first, second) = (cross(a, b), cross(c, d));
