@@ -11,6 +11,8 @@ pub fn runs(function: Function) -> bool {
         Function::Now
             | Function::Ago
             | Function::Rand
+            // Becomes `bin` or `bin_at`.
+            | Function::BinAuto
             | Function::NewGuid
             | Function::CurrentDatabase
             | Function::CurrentPrincipal
