@@ -140,28 +140,7 @@ fn advanced(body: &Body) -> String {
             let (others, by) = (with("others", &level.others), item(&level.by));
             format!("({} of {}{others} by {by}{order})", with("", &level.count), item(&level.of))
         }),
-        Body::MakeGraph(graph) => {
-            let nodes = |(table, key): &(Expression, Expression)| {
-                format!("({} on {})", expression(table), expression(key))
-            };
-            let id = graph.node_id.as_ref().map_or(String::new(), |id| format!(" {}", id.text));
-            let ends = [&graph.source, &graph.target].map(expression).join(" ");
-            format!(" {ends}{}{id}", all(&graph.nodes, nodes))
-        }
-        Body::GraphMatch(graph) => {
-            let predicate = graph.predicate.as_ref().map_or(String::new(), expression);
-            format!(
-                "{} where {predicate} project{}",
-                all(&graph.paths, path),
-                all(&graph.items, item)
-            )
-        }
-        Body::GraphToTable(tables) => all(tables, |table| {
-            let what = if table.is_nodes { "nodes" } else { "edges" };
-            let name = table.name.as_ref().map_or(String::new(), |name| format!(" {}", name.text));
-            let ids = all(&table.ids, |(option, id)| format!("{}={}", option.text, id.text));
-            format!("({what}{name}{ids})")
-        }),
+        Body::MakeGraph(_) | Body::GraphMatch(_) | Body::GraphToTable(_) => graph(body),
         Body::TopHitters { count, of, by } => {
             format!(" {} of {}{}", expression(count), item(of), with("by", by))
         }
@@ -217,6 +196,34 @@ fn item(item: &Item) -> String {
     match names.len() {
         0 => expression(&item.expression),
         _ => format!("(= {} {})", names.join(","), expression(&item.expression)),
+    }
+}
+
+fn graph(body: &Body) -> String {
+    match body {
+        Body::MakeGraph(graph) => {
+            let nodes = |(table, key): &(Expression, Expression)| {
+                format!("({} on {})", expression(table), expression(key))
+            };
+            let id = graph.node_id.as_ref().map_or(String::new(), |id| format!(" {}", id.text));
+            let ends = [&graph.source, &graph.target].map(expression).join(" ");
+            format!(" {ends}{}{id}", all(&graph.nodes, nodes))
+        }
+        Body::GraphMatch(graph) => {
+            let predicate = graph.predicate.as_ref().map_or(String::new(), expression);
+            format!(
+                "{} where {predicate} project{}",
+                all(&graph.paths, path),
+                all(&graph.items, item)
+            )
+        }
+        Body::GraphToTable(tables) => all(tables, |table| {
+            let what = if table.is_nodes { "nodes" } else { "edges" };
+            let name = table.name.as_ref().map_or(String::new(), |name| format!(" {}", name.text));
+            let ids = all(&table.ids, |(option, id)| format!("{}={}", option.text, id.text));
+            format!("({what}{name}{ids})")
+        }),
+        _ => " raw".to_owned(),
     }
 }
 
