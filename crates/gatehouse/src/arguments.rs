@@ -290,10 +290,10 @@ pub(crate) struct VerifyArguments {
     pub(crate) file: ConfigFile,
     /// Begin here: a sequence, or a time such as 2026-11-01 or 2026-11-01T12:00:00Z. A part is walked in
     /// whole segments.
-    #[arg(long, value_parser = crate::audit::place)]
+    #[arg(long, value_parser = crate::place::parse)]
     pub(crate) from: Option<ledger::Place>,
     /// End here.
-    #[arg(long, value_parser = crate::audit::place)]
+    #[arg(long, value_parser = crate::place::parse)]
     pub(crate) to: Option<ledger::Place>,
     /// Ledger folder, instead of the one in the configuration.
     #[arg(long)]

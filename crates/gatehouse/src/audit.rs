@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use event::Timestamp;
-use ledger::{Place, Span};
+use ledger::Span;
 
 use crate::arguments::VerifyArguments;
 use crate::config::Config;
@@ -30,22 +29,6 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
     let message =
         "the record is damaged or incomplete: keep the folder as it is, and compare with a backup";
     Err(ExitWith::error(Exit::CheckFailed, message))
-}
-
-/// A place in the ledger, as a person writes it.
-pub(crate) fn place(text: &str) -> Result<Place, String> {
-    if let Ok(sequence) = text.parse() {
-        return Ok(Place::Sequence(sequence));
-    }
-    let day = || {
-        let day: jiff::civil::Date = text.parse().ok()?;
-        Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
-    };
-    let at = text.parse::<jiff::Timestamp>().ok().or_else(day);
-    let at = at.ok_or_else(|| {
-        format!("`{text}` is neither a sequence nor a time such as 2026-11-01T12:00:00Z")
-    })?;
-    Ok(Place::Time(Timestamp::from_unix_micros(at.as_microsecond())))
 }
 
 /// Walks the ledger with a progress bar on standard error, if that is a terminal.
@@ -111,18 +94,4 @@ pub(crate) fn as_text(folder: &Path, report: &ledger::Report) -> String {
 
 fn hexadecimal(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_a_sequence_or_a_time() {
-        assert_eq!(place("17"), Ok(Place::Sequence(17)));
-        let midnight = Place::Time(Timestamp::from_unix_micros(1_793_491_200_000_000));
-        assert_eq!(place("2026-11-01"), Ok(midnight));
-        assert_eq!(place("2026-11-01T01:00:00+01:00"), Ok(midnight));
-        place("yesterday").expect_err("no time");
-    }
 }

@@ -1,6 +1,7 @@
 //! The configuration file: composed of what each crate owns, checked as a whole.
 
 mod control;
+mod delivery;
 mod environment;
 mod files;
 mod load;
@@ -240,9 +241,9 @@ impl Config {
         self.prices()?;
         self.proxy()?;
         self.redis(&SecurityLog::default())?;
-        Vault::new(&self.vault, |_| {}).map_err(|error| bad(error.story()))?;
+        let vault = Vault::new(&self.vault, |_| {}).map_err(|error| bad(error.story()))?;
         self.control()?;
-        crate::monitoring::alerts::validate(self)
+        self.check_delivery(&vault)
     }
 
     /// The secret under which keys are hashed.

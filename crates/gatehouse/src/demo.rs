@@ -14,9 +14,10 @@ use tempfile::TempDir;
 use crate::arguments::{DemoArguments, OutputFormat};
 use crate::client::Client;
 use crate::config::{Config, LogConfig};
+use crate::secret_file;
 use crate::serve::LogLevel;
 use crate::terminal::{print, say};
-use crate::wire::{Running, write_secret};
+use crate::wire::Running;
 use crate::{audit, keys, lock_down, serve};
 
 const USAGE_QUERY: &str = include_str!("demo/usage_by_ip_and_model.kql");
@@ -187,8 +188,8 @@ fn write_config(
     port: u16,
 ) -> anyhow::Result<(PathBuf, String)> {
     let (secret, key) = (keys::random_text(), keys::random_text());
-    write_secret(&data.join("gatehouse.secret"), &secret)?;
-    write_secret(&data.join("backend.key"), backend_key)?;
+    secret_file::write(&data.join("gatehouse.secret"), &secret)?;
+    secret_file::write(&data.join("backend.key"), backend_key)?;
     // Each demo makes a key of its own, so it begins with a desired state of its own too.
     for name in ["control.sqlite", "control.sqlite-wal", "control.sqlite-shm", "control.json"] {
         match fs::remove_file(data.join(name)) {

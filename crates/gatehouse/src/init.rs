@@ -10,8 +10,8 @@ use policy::KeyHasher;
 use crate::arguments::InitArguments;
 use crate::config::Config;
 use crate::keys::random_text;
+use crate::secret_file;
 use crate::terminal::{print, say};
-use crate::wire::write_secret;
 
 /// Runs the command: the key of the first subscription is the only thing on standard output.
 pub(crate) fn run(arguments: &InitArguments) -> anyhow::Result<()> {
@@ -45,7 +45,7 @@ fn existing_or_new_secret(file: &Path) -> anyhow::Result<String> {
         Ok(_) => bail!("{} is empty: remove it", file.display()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let secret = random_text();
-            write_secret(file, &secret)?;
+            secret_file::write(file, &secret)?;
             Ok(secret)
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),

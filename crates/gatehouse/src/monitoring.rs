@@ -21,9 +21,10 @@ use store::Store;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
 
+use crate::clock::now;
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
-use crate::wire::{Parts, now};
+use crate::wire::Parts;
 
 /// Limits whose use is shown, those that are used most.
 const LIMITS_MAX: usize = 200;

@@ -1,10 +1,11 @@
 //! Results as text: aligned columns, JSON, NDJSON or CSV.
 
+mod chart;
+
 use anyhow::Context;
 use serde_json::{Map, Value};
 
 use crate::arguments::OutputFormat;
-use crate::query::chart;
 
 /// Longest cell of a table for people; longer ones end in `…`. The other formats cut nothing.
 const CELL_CHARS_MAX: usize = 60;

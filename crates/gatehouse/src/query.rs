@@ -1,6 +1,5 @@
 //! `gatehouse query`: one query, or a prompt; of a running gateway, or of a data folder without one.
 
-pub(crate) mod chart;
 mod folder;
 mod prompt;
 

@@ -11,6 +11,7 @@ use portal::{Part, Problem, Records};
 use serde_json::Value;
 
 use crate::audit;
+use crate::place;
 
 /// A ledger and the folder it lies in.
 pub(crate) struct LedgerRecords {
@@ -50,7 +51,7 @@ impl Records for LedgerRecords {
     fn verify(&self, part: &Part) -> Result<Value, Problem> {
         let place = |text: &Option<String>| {
             let text = text.as_deref().filter(|text| !text.is_empty());
-            text.map(audit::place).transpose().map_err(|why| Problem::new(422, why))
+            text.map(place::parse).transpose().map_err(|why| Problem::new(422, why))
         };
         let span = Span { from: place(&part.from)?, to: place(&part.to)? };
         let report = ledger::verify_span(&self.folder, &span, |_| {});

@@ -1,16 +1,14 @@
 //! Wiring: every part, in the order in which they need each other, and the way back.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use control::Control;
-use event::Timestamp;
 use gateway::{Drain, Gateway, ServerTls, Wiring};
 use identity::{DirectoryUser, Verifier};
 use kql::{Frame, Options, QueryError};
@@ -34,6 +32,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
 
+use crate::clock::{now, unix_seconds};
 use crate::config::{Config, Fetched};
 use crate::exit::{Exit, ExitWith};
 use crate::graph::GraphCredentials;
@@ -42,6 +41,7 @@ use crate::monitoring::rerate::Rerater;
 use crate::monitoring::{self, Monitoring};
 use crate::records::LedgerRecords;
 use crate::reload::{Contents, Reloader};
+use crate::secret_file;
 use crate::serve::LogLevel;
 use crate::terminal::say;
 use crate::tls_listener::TlsListener;
@@ -220,8 +220,8 @@ impl Parts {
             self.log.set(&next.log.level)?;
         }
         let rules = next.rules()?;
-        let courier = monitoring::alerts::courier(next, &self.security, &self.vault)?;
-        let mailer = monitoring::alerts::mailer(next, &self.security, &self.vault)?;
+        let courier = next.courier(&self.security, &self.vault)?;
+        let mailer = next.mailer(&self.security, &self.vault)?;
         self.gateway.reload(next.settings(&self.vault)?)?;
         if next.identity != current.identity {
             self.identity.reconfigure(&next.identity)?;
@@ -651,26 +651,6 @@ fn admin_token(file: &Path) -> anyhow::Result<Token> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
     let text = keys::random_text();
-    write_secret(file, &text)?;
+    secret_file::write(file, &text)?;
     Ok(Token::new(text))
-}
-
-/// Writes a file that only its owner may read.
-pub(crate) fn write_secret(file: &Path, text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut options = std::fs::OpenOptions::new();
-    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(file);
-    opened
-        .and_then(|mut file| writeln!(file, "{text}"))
-        .with_context(|| format!("cannot write {}", file.display()))
-}
-
-/// The wall clock in seconds since 1970, as tokens count.
-pub(crate) fn unix_seconds() -> i64 {
-    now().unix_micros() / 1_000_000
-}
-
-/// The wall clock.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from(SystemTime::now())
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use vault::SecretRef;
 
 use super::Config;
+use crate::clock::unix_seconds;
 use crate::exit::{Exit, ExitWith};
-use crate::wire::unix_seconds;
 
 /// How people sign in to the admin listener with an identity provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

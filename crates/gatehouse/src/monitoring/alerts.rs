@@ -8,14 +8,12 @@ use async_trait::async_trait;
 use event::Timestamp;
 use kql::Engine;
 use ledger::Ledger;
-use monitor::{Courier, Lease, Mailer, StateStore, Watcher, WatcherParts};
-use shared::{LeasedText, Limiter, SecurityLog};
+use monitor::{Lease, StateStore, Watcher, WatcherParts};
+use shared::{LeasedText, Limiter};
 
-use vault::Vault;
-
+use crate::clock::now;
 use crate::config::Config;
-use crate::exit::{Exit, ExitWith};
-use crate::wire::{Parts, now};
+use crate::wire::Parts;
 
 /// How long another node waits for one that has died. Longer than any evaluation takes.
 const LEASE: Duration = Duration::from_secs(120);
@@ -37,38 +35,6 @@ impl StateStore for SharedState {
     async fn keep(&self, state: &str) -> Result<bool, String> {
         self.0.keep(state).await.map_err(|error| error.story())
     }
-}
-
-/// Checks the settings of alerts, reports and mail.
-pub(crate) fn validate(config: &Config) -> anyhow::Result<()> {
-    let bad = |message: String| ExitWith::error(Exit::BadConfig, message);
-    config.alerts.validate().map_err(|why| bad(format!("alerts: {why}")))?;
-    config.cost.validate().map_err(|why| bad(format!("cost: {why}")))?;
-    monitor::validate_reports(&config.reports).map_err(|why| bad(format!("reports: {why}")))?;
-    let vault = Vault::new(&config.vault, |_| {}).map_err(|error| bad(error.story()))?;
-    courier(config, &SecurityLog::default(), &vault).map(drop)
-}
-
-/// Who delivers, by this configuration.
-pub(crate) fn courier(
-    config: &Config,
-    security: &SecurityLog,
-    vault: &Vault,
-) -> anyhow::Result<Courier> {
-    let egress = security.egress(&config.egress, &config.region);
-    let mailer = mailer(config, security, vault)?;
-    Ok(Courier::new(egress, mailer, vault.clone(), config.alerts.portal_url.clone()))
-}
-
-/// Who sends mail, by this configuration; none without a mail server.
-pub(crate) fn mailer(
-    config: &Config,
-    security: &SecurityLog,
-    vault: &Vault,
-) -> anyhow::Result<Option<Arc<Mailer>>> {
-    let egress = security.egress(&config.egress, &config.region);
-    let mailer = Mailer::new(&config.mail, egress, vault.clone());
-    Ok(mailer.map_err(|why| ExitWith::error(Exit::BadConfig, why))?.map(Arc::new))
 }
 
 /// Where nodes agree on who does this, if they share Redis.
@@ -131,7 +97,7 @@ pub(crate) fn watcher(
     let watcher = Watcher::open(
         watcher_parts,
         config.alerts.clone(),
-        courier(config, &parts.security, &parts.vault)?,
+        config.courier(&parts.security, &parts.vault)?,
     );
     watcher.map_err(|why| anyhow::anyhow!(why))
 }

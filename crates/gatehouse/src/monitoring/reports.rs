@@ -9,9 +9,10 @@ use ledger::Ledger;
 use monitor::{Reporter, ReporterParts};
 use policy::Role;
 
-use super::alerts::{complete_until, mailer, shared_state};
+use super::alerts::{complete_until, shared_state};
+use crate::clock::now;
 use crate::config::Config;
-use crate::wire::{Parts, now};
+use crate::wire::Parts;
 
 /// How long another node waits for one that has died. Longer than the making of any report takes.
 const LEASE: Duration = Duration::from_secs(300);
@@ -51,7 +52,7 @@ pub(crate) fn reporter(
     let reporter = Reporter::open(
         reporter_parts,
         config.reports.clone(),
-        mailer(config, &parts.security, &parts.vault)?,
+        config.mailer(&parts.security, &parts.vault)?,
     );
     reporter.map_err(|why| anyhow::anyhow!(why))
 }

@@ -10,7 +10,8 @@ use portal::{Problem, RerateBody, RerateReport};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::wire::{Parts, SETTLE_WAIT, now};
+use crate::clock::now;
+use crate::wire::{Parts, SETTLE_WAIT};
 
 /// Most days of one re-rating.
 const DAYS_MAX: i32 = 400;

@@ -17,12 +17,12 @@ use portal::Record as _;
 use store::{Store, StoreConfig};
 use tokio::runtime::Runtime;
 
+use crate::clock::now;
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
 use crate::output::Answer;
 use crate::records::LedgerRecords;
 use crate::terminal::say;
-use crate::wire::now;
 
 /// An open data folder.
 pub(super) struct Folder {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::output::Table;
+use super::Table;
 
 /// Bars shown; what follows is counted.
 const BARS_MAX: usize = 40;
