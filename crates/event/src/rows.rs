@@ -133,6 +133,8 @@ table_row! {
         client_protocol: String => "ClientProtocol",
         /// TLS version of the client side; empty on plain text.
         client_tls_version: String => "ClientTlsVersion",
+        /// Subject of the client's certificate (RFC 4514), as the gateway's own TLS saw it; empty without one.
+        client_certificate_subject: String => "ClientCertificateSubject",
         /// Full address of the caller; a trusted proxy's word counts, another's does not.
         caller_ip_address: String => "CallerIpAddress",
         /// Address of the immediate peer.

@@ -120,6 +120,7 @@ fn opened(row: &mut Interaction, opened: Opened) {
     row.url = opened.url;
     row.client_protocol = opened.protocol;
     row.client_tls_version = opened.tls_version;
+    row.client_certificate_subject = caller.certificate_subject;
     row.caller_ip_address = caller.caller_ip;
     row.peer_ip_address = caller.peer_ip;
     row.peer_port = i32::from(caller.peer_port);

@@ -23,6 +23,8 @@ fn a_chat_fills_every_column_it_has_something_for() {
     assert_eq!((row.backend_id.as_str(), row.attempts), ("backend-1", 1));
     assert_eq!(row.backend_response_code, Some(200));
     assert_eq!(row.user_agent, "sdk/1");
+    assert_eq!(row.caller_ip_address, "10.1.2.3");
+    assert_eq!(row.client_certificate_subject, "CN=ann,O=finance");
     assert_eq!(
         row.request_headers.0,
         r#"{"content-type":"application/json","user-agent":"sdk/1"}"#

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use event::{
-    Answered, BodyChunk, Closed, Dispatched, ErrorDetail, Frame, Interaction, InteractionId,
-    Message, Opened, Outcome, Record, Refused, Side, Target, Timestamp,
+    Answered, BodyChunk, CallerAddress, Closed, Dispatched, ErrorDetail, Frame, Interaction,
+    InteractionId, Message, Opened, Outcome, Record, Refused, Side, Target, Timestamp,
 };
 use ledger::Entry;
 use policy::Prices;
@@ -65,6 +65,11 @@ impl Story {
             protocol: "HTTP/1.1".into(),
             headers: headers(&[("content-type", "application/json"), ("user-agent", "sdk/1")]),
             head_bytes: 300,
+            caller: CallerAddress {
+                caller_ip: "10.1.2.3".into(),
+                certificate_subject: "CN=ann,O=finance".into(),
+                ..CallerAddress::default()
+            },
             target,
             subscription_id: "team-a".into(),
             ..Opened::default()
