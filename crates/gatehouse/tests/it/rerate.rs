@@ -74,8 +74,12 @@ fn past_days_are_rated_anew_and_rows_keep_what_they_cost() {
     let rows = gateway.query("Interactions | summarize CostUsd = sum(CostUsd) by PriceVersion");
     assert_eq!((rows.len(), &rows[0]["PriceVersion"]), (1, &Value::from("2026-01-01")));
     assert!((money(&rows[0]["CostUsd"]) - before).abs() < 1e-9, "rows keep what they cost");
-    let actions = gateway
-        .query("AdminActions | where OperationName == 'cost/rerate' | project Outcome, Message | order by Message asc");
+    let actions = eventually("both are on record", || {
+        let rows = gateway.query(
+            "AdminActions | where OperationName == 'cost/rerate' | project Outcome, Message | order by Message asc",
+        );
+        Some(rows).filter(|rows| rows.len() >= 2)
+    });
     assert_eq!(actions.len(), 2, "dry runs change nothing and leave no record: {actions:?}");
     let told = actions[1]["Message"].as_str().expect("text");
     assert!(
