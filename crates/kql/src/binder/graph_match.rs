@@ -18,6 +18,8 @@ use crate::{
 
 /// Most edges that one match may have.
 const EDGES_MAX: u32 = 256;
+/// Most nodes of a pattern. The search goes as deep as there are edges and nodes.
+const NODES_MAX: usize = 257;
 
 /// The pattern, and what is asked of it so far.
 struct Pattern {
@@ -67,8 +69,10 @@ impl Binder<'_> {
         for path in &asked.paths {
             self.graph_path(&mut pattern, path)?;
         }
-        if pattern.work.edges.iter().map(|edge| edge.most).sum::<u32>() > EDGES_MAX {
-            return self.error(codes::TOO_DEEP, span, "The pattern has too many edges");
+        let lengths = pattern.work.edges.iter().map(|edge| edge.most);
+        let is_long = lengths.fold(0, u32::saturating_add) > EDGES_MAX;
+        if is_long || pattern.work.nodes.len() > NODES_MAX {
+            return self.error(codes::TOO_DEEP, span, "The pattern has too many edges or nodes");
         }
         let is_shortest = operator.name.text == "graph-shortest-paths";
         if is_shortest {

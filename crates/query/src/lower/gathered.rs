@@ -62,7 +62,7 @@ impl Query {
                 _ => Vec::new(),
             },
             Gathering::GraphMatch(work) => match &tables[..] {
-                [nodes, edges] => graph::matches(work, nodes, edges)?,
+                [nodes, edges] => graph::matches(work, nodes, edges, &reservation)?,
                 _ => Vec::new(),
             },
             Gathering::GraphComponents { strong } => match &tables[..] {

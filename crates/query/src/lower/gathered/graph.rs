@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use datafusion::execution::memory_pool::MemoryReservation;
 use kql::{
     GraphCycles, GraphDirection, GraphFold, GraphMatch, GraphOutput, GraphPlace, QueryError,
     QueryErrorKind,
@@ -10,7 +11,7 @@ use kql::{
 use super::{Row, key_of};
 use crate::cell::Cell;
 use crate::convert::to_json;
-use crate::error::Outcome;
+use crate::error::{IntoOutcome, Outcome};
 
 /// Most edges that the search for a pattern goes along.
 const STEPS_MAX: usize = 20_000_000;
@@ -73,10 +74,16 @@ struct Search<'s> {
     used_nodes: Vec<bool>,
     steps: usize,
     out: Vec<Row>,
+    reservation: &'s MemoryReservation,
 }
 
 /// A row for each match of the pattern.
-pub(super) fn matches(work: &GraphMatch, nodes: &[Row], edges: &[Row]) -> Outcome<Vec<Row>> {
+pub(super) fn matches(
+    work: &GraphMatch,
+    nodes: &[Row],
+    edges: &[Row],
+    reservation: &MemoryReservation,
+) -> Outcome<Vec<Row>> {
     let mut search = Search {
         work,
         nodes,
@@ -88,6 +95,7 @@ pub(super) fn matches(work: &GraphMatch, nodes: &[Row], edges: &[Row]) -> Outcom
         used_nodes: vec![false; nodes.len()],
         steps: 0,
         out: Vec::new(),
+        reservation,
     };
     search.next_edge(0)?;
     Ok(search.out)
@@ -241,7 +249,8 @@ impl Search<'_> {
             let text = format!("the pattern has more than {MATCHES_MAX} matches");
             return Err(QueryError::new(QueryErrorKind::LimitExceeded, text));
         }
-        let row = self.work.outputs.iter().map(|output| self.output(output)).collect();
+        let row: Row = self.work.outputs.iter().map(|output| self.output(output)).collect();
+        self.reservation.try_grow(row.iter().map(bytes_of).sum()).outcome()?;
         self.out.push(row);
         Ok(())
     }
@@ -272,6 +281,15 @@ impl Search<'_> {
             }
         }
     }
+}
+
+/// What a cell takes in memory.
+fn bytes_of(cell: &Cell<'_>) -> usize {
+    let text = match cell {
+        Cell::Guid(text) | Cell::Text(text) | Cell::Dynamic(text) => text.len(),
+        _ => 0,
+    };
+    size_of::<Cell<'_>>() + text
 }
 
 /// The nodes with the number of their component, in the order in which edges and then nodes name them.
