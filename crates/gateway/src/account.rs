@@ -3,15 +3,14 @@
 
 use std::time::SystemTime;
 
-use event::{Charges, Frame, Outcome, Timestamp};
+use event::{Charges, Outcome, Timestamp};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use openai::{AnswerPeek, AnswerPeeker, PathIds, Usage};
-use policy::{Applied, CallKey, Estimate, Exceeded, Grant, Measure, Meter, Used};
-use shared::Reservation;
+use openai::{AnswerPeek, AnswerPeeker, PathIds, Tokenizer, Usage};
+use policy::{Applied, CallKey, Estimate, Exceeded, Grant, Measure, Meter, Rules, Used};
+use shared::{Limiter, Reservation};
 
 use crate::asked::Asked;
-use crate::exchange::Exchange;
 use crate::refusal::{Kind, Refusal};
 use crate::spool::Stored;
 
@@ -47,21 +46,33 @@ pub(crate) struct Account {
     charges: Option<Charges>,
 }
 
-impl Exchange {
+/// What amounts are reckoned with.
+#[derive(Clone, Copy)]
+pub(crate) struct Books<'a> {
+    pub(crate) rules: &'a Rules,
+    pub(crate) limiter: &'a Limiter,
+    pub(crate) tokenizer: &'a Tokenizer,
+}
+
+/// A call about to be sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) parts: &'a Parts,
+    pub(crate) asked: &'a Asked,
+    pub(crate) stored: &'a Stored,
+}
+
+impl Account {
     /// Sets aside what the call may need of every limit it meets.
     pub(crate) async fn reserve(
         &mut self,
-        parts: &Parts,
-        asked: &Asked,
+        books: Books<'_>,
+        call: Call<'_>,
         grant: &Grant,
-        stored: &Stored,
     ) -> Result<(), Refusal> {
         let allowance = &grant.allowance;
-        if let (Some(most), Some(wanted)) = (allowance.max_tokens, asked.output_tokens_max)
-            && wanted > most
-        {
-            return Err(Refusal::new(Kind::MaxTokens).say(too_long(wanted, most)));
-        }
+        let asked = call.asked;
+        check_length(asked, grant)?;
         if allowance.limits.is_empty() {
             return Ok(());
         }
@@ -81,23 +92,24 @@ impl Exchange {
             let is_text = matches!(asked.target.kind.as_str(), "chat" | "completion");
             let assumed = if is_text { None } else { Some(0) };
             estimate.completion_tokens_max = asked.output_tokens_max.or(assumed);
-            self.estimate(parts, asked, (stored, &applied), &mut estimate).await;
-            self.account.prompt_tokens = estimate.prompt_tokens - self.account.surplus;
-            self.account.model = asked.deployment().to_owned();
+            self.estimate(books, call, &applied, &mut estimate).await;
+            self.prompt_tokens = estimate.prompt_tokens - self.surplus;
+            self.model = asked.deployment().to_owned();
         }
-        let reserved = self.gateway.limiter.reserve(applied, &estimate, now()).await;
-        self.account.reservation = Some(reserved.map_err(|exceeded| refusal(&exceeded))?);
+        let reserved = books.limiter.reserve(applied, &estimate, now()).await;
+        self.reservation = Some(reserved.map_err(|exceeded| refusal(&exceeded))?);
         Ok(())
     }
 
     /// What the call is expected to use.
     async fn estimate(
         &mut self,
-        parts: &Parts,
-        asked: &Asked,
-        (stored, applied): (&Stored, &[Applied]),
+        books: Books<'_>,
+        call: Call<'_>,
+        applied: &[Applied],
         estimate: &mut Estimate,
     ) {
+        let Call { parts, asked, stored } = call;
         let bytes = stored.bytes();
         if bytes > COUNTED_BYTES_MAX {
             let unknown = (bytes / 4).min(UNCOUNTED_TOKENS_MAX);
@@ -113,15 +125,15 @@ impl Exchange {
         });
         if bytes > 0 && !is_form {
             let is_ample = stored.memory().is_some_and(|body| is_text_alone(body))
-                && self.gateway.limiter.has_room(applied, bytes.saturating_mul(AMPLE), now());
+                && books.limiter.has_room(applied, bytes.saturating_mul(AMPLE), now());
             if is_ample {
-                self.account.surplus = bytes - bytes / 4;
+                self.surplus = bytes - bytes / 4;
                 estimate.prompt_tokens = bytes;
             } else {
-                estimate.prompt_tokens = self.count_prompt(asked, stored).await;
+                estimate.prompt_tokens = count_prompt(books.tokenizer, asked, stored).await;
             }
         }
-        let rules = &self.live.rules;
+        let rules = books.rules;
         let meter = Meter { model: asked.deployment(), ..Meter::default() };
         estimate.prompt_nanodollars = rules.nanodollars(&Meter {
             prompt_tokens: whole(estimate.prompt_tokens),
@@ -133,104 +145,69 @@ impl Exchange {
         estimate.nanodollars_per_completion_token = thousand.div_ceil(1_000);
     }
 
-    /// Counts the tokens of a prompt, off the async threads if that takes long.
-    async fn count_prompt(&self, asked: &Asked, stored: &Stored) -> u64 {
-        let tokenizer = self.gateway.tokenizer.clone();
-        let is_quick =
-            stored.bytes() <= COUNTED_HERE_BYTES_MAX && tokenizer.is_ready(asked.deployment());
-        let quarter = stored.bytes() / 4;
-        let (stored, target) = (stored.clone(), asked.target.clone());
-        let model = asked.deployment().to_owned();
-        let count = move |body: &[u8]| {
-            let input = openai::Input {
-                kind: openai::Kind::from_name(&target.kind).unwrap_or(openai::Kind::Other),
-                subkind: &target.subkind,
-                operation_id: &target.operation_id,
-                path_ids: &PathIds::default(),
-                deployment: &model,
-                request: &openai::Body::read(Some("application/json"), body),
-                response: &openai::Body::Empty,
-                status: 0,
-                streamed: false,
-                tokenizer: &tokenizer,
-            };
-            openai::prompt_tokens(&input)
-        };
-        match stored.memory() {
-            Some(body) if is_quick => count(body),
-            _ => {
-                let counting = tokio::task::spawn_blocking(move || match stored.read_whole() {
-                    Ok(body) => count(&body),
-                    Err(error) => {
-                        tracing::warn!(%error, "a spooled body could not be read for its tokens");
-                        quarter
-                    }
-                });
-                counting.await.unwrap_or(quarter)
-            }
-        }
-    }
-
-    /// The reservation's record, to go with the start record.
-    pub(crate) fn reserved_frame(&mut self) -> Option<Frame> {
-        let reservation = self.account.reservation.as_ref()?;
-        self.account.is_recorded = true;
-        Some(self.recorder.charges(reservation.charges()?))
+    /// The reservation, to be recorded with the start record.
+    pub(crate) fn reserved(&mut self) -> Option<Charges> {
+        let reservation = self.reservation.as_ref()?;
+        self.is_recorded = true;
+        reservation.charges()
     }
 
     /// An answer begins that will be passed on.
     pub(crate) fn note_answer(&mut self, status: u16, headers: &HeaderMap) {
-        if self.account.reservation.is_none() {
+        if self.reservation.is_none() {
             return;
         }
-        self.account.status = Some(status);
+        self.status = Some(status);
         if !headers.contains_key(header::CONTENT_ENCODING) {
             let content_type = headers.get(header::CONTENT_TYPE);
             let content_type = content_type.and_then(|value| value.to_str().ok());
-            self.account.peeker = Some(AnswerPeeker::new(content_type));
+            self.peeker = Some(AnswerPeeker::new(content_type));
         }
     }
 
     /// The next bytes of the answer.
     pub(crate) fn note_answer_bytes(&mut self, data: &[u8]) {
-        if let Some(peeker) = &mut self.account.peeker {
+        if let Some(peeker) = &mut self.peeker {
             peeker.push(data);
         }
     }
 
-    /// Counts what an answer within a session has used; the frame is for the ledger.
-    pub(crate) fn note_usage(&mut self, model: &str, usage: Usage) -> Option<Frame> {
+    /// Counts what an answer within a session has used, to be recorded.
+    pub(crate) fn note_usage(
+        &mut self,
+        rules: &Rules,
+        model: &str,
+        usage: Usage,
+    ) -> Option<Charges> {
         let peek = AnswerPeek { usage: Some(usage), ..AnswerPeek::default() };
-        let used = self.used(&peek, meter(&peek, model), 0, Used::default());
-        let used = Used { calls: 0, ..used };
-        let charges = self.account.reservation.as_mut()?.add(&used, now())?;
-        Some(self.recorder.charges(charges))
+        let used = used(rules, &peek, meter(&peek, model), 0, Used::default());
+        self.reservation.as_mut()?.add(&Used { calls: 0, ..used }, now())
     }
 
     /// Nothing is left of one of the limits: a session is to end.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.account.reservation.as_ref().is_some_and(|reservation| reservation.is_exhausted(now()))
+        self.reservation.as_ref().is_some_and(|reservation| reservation.is_exhausted(now()))
     }
 
     /// Tells what is left while the answer is still to come.
     pub(crate) fn say_remaining(&self, headers: &mut HeaderMap) {
-        if let Some(reservation) = &self.account.reservation {
+        if let Some(reservation) = &self.reservation {
             say(headers, &reservation.headers(now()));
         }
     }
 
     /// Counts what was really used, and tells what is left. Once it is done it changes nothing.
-    pub(crate) fn settle(&mut self, headers: &mut HeaderMap, outcome: Outcome) {
-        let Some(reservation) = self.account.reservation.take() else { return };
-        let peek = self.account.peeker.take().map(AnswerPeeker::finish).unwrap_or_default();
-        let (status, prompt_tokens) = (self.account.status, self.account.prompt_tokens);
+    pub(crate) fn settle(&mut self, rules: &Rules, headers: &mut HeaderMap, outcome: Outcome) {
+        let Some(reservation) = self.reservation.take() else { return };
+        let peek = self.peeker.take().map(AnswerPeeker::finish).unwrap_or_default();
+        let (status, prompt_tokens) = (self.status, self.prompt_tokens);
         let mut reserved = reservation.reserved();
-        reserved.tokens = reserved.tokens.saturating_sub(self.account.surplus);
+        reserved.tokens = reserved.tokens.saturating_sub(self.surplus);
         let used = match status {
-            _ if !self.account.is_recorded => Used::default(),
+            _ if !self.is_recorded => Used::default(),
             Some(200..400) => {
-                let model = peek.model.as_deref().unwrap_or(&self.account.model);
-                self.used(&peek, meter(&peek, model), prompt_tokens, reserved)
+                let model = peek.model.as_deref().unwrap_or(&self.model);
+                used(rules, &peek, meter(&peek, model), prompt_tokens, reserved)
             }
             // Nobody waited for the answer: what it cost is not known.
             None if outcome == Outcome::ClientGone => reserved,
@@ -239,44 +216,81 @@ impl Exchange {
         };
         let settled = reservation.settle(&used, now());
         say(headers, &settled.headers);
-        self.account.charges = settled.charges.filter(|_| self.account.is_recorded);
+        self.charges = settled.charges.filter(|_| self.is_recorded);
     }
 
-    /// What an answer cost: as it tells; else by its pieces, as far as they can tell.
-    fn used(
-        &self,
-        peek: &AnswerPeek,
-        meter: Meter<'_>,
-        prompt_tokens: u64,
-        reserved: Used,
-    ) -> Used {
-        let rules = &self.live.rules;
-        if let Some(usage) = &peek.usage {
-            return Used {
-                calls: 1,
-                tokens: u64::try_from(usage.total.unwrap_or(0)).unwrap_or(0),
-                nanodollars: rules.nanodollars(&meter),
-                is_estimated: false,
-            };
+    /// The settlement, to be recorded with the end record.
+    pub(crate) fn settled(&mut self) -> Option<Charges> {
+        self.charges.take()
+    }
+}
+
+/// Counts the tokens of a prompt, off the async threads if that takes long.
+async fn count_prompt(tokenizer: &Tokenizer, asked: &Asked, stored: &Stored) -> u64 {
+    let tokenizer = tokenizer.clone();
+    let is_quick =
+        stored.bytes() <= COUNTED_HERE_BYTES_MAX && tokenizer.is_ready(asked.deployment());
+    let quarter = stored.bytes() / 4;
+    let (stored, target) = (stored.clone(), asked.target.clone());
+    let model = asked.deployment().to_owned();
+    let count = move |body: &[u8]| {
+        let input = openai::Input {
+            kind: openai::Kind::from_name(&target.kind).unwrap_or(openai::Kind::Other),
+            subkind: &target.subkind,
+            operation_id: &target.operation_id,
+            path_ids: &PathIds::default(),
+            deployment: &model,
+            request: &openai::Body::read(Some("application/json"), body),
+            response: &openai::Body::Empty,
+            status: 0,
+            streamed: false,
+            tokenizer: &tokenizer,
+        };
+        openai::prompt_tokens(&input)
+    };
+    match stored.memory() {
+        Some(body) if is_quick => count(body),
+        _ => {
+            let counting = tokio::task::spawn_blocking(move || match stored.read_whole() {
+                Ok(body) => count(&body),
+                Err(error) => {
+                    tracing::warn!(%error, "a spooled body could not be read for its tokens");
+                    quarter
+                }
+            });
+            counting.await.unwrap_or(quarter)
         }
-        if peek.events == 0 {
-            // A whole answer that tells nothing, or one that cannot be read.
-            return Used { calls: 1, ..reserved };
-        }
-        // Nearly every event of a stream is one token.
-        let prompt = Meter { prompt_tokens: whole(prompt_tokens), ..meter };
-        let cost = rules.nanodollars(&Meter { completion_tokens: whole(peek.events), ..prompt });
-        Used {
+    }
+}
+
+/// What an answer cost: as it tells; else by its pieces, as far as they can tell.
+fn used(
+    rules: &Rules,
+    peek: &AnswerPeek,
+    meter: Meter<'_>,
+    prompt_tokens: u64,
+    reserved: Used,
+) -> Used {
+    if let Some(usage) = &peek.usage {
+        return Used {
             calls: 1,
-            tokens: prompt_tokens.saturating_add(peek.events),
-            nanodollars: cost,
-            is_estimated: true,
-        }
+            tokens: u64::try_from(usage.total.unwrap_or(0)).unwrap_or(0),
+            nanodollars: rules.nanodollars(&meter),
+            is_estimated: false,
+        };
     }
-
-    /// The settlement's record, to go with the end record.
-    pub(crate) fn settled_frame(&mut self) -> Option<Frame> {
-        self.account.charges.take().map(|charges| self.recorder.charges(charges))
+    if peek.events == 0 {
+        // A whole answer that tells nothing, or one that cannot be read.
+        return Used { calls: 1, ..reserved };
+    }
+    // Nearly every event of a stream is one token.
+    let prompt = Meter { prompt_tokens: whole(prompt_tokens), ..meter };
+    let cost = rules.nanodollars(&Meter { completion_tokens: whole(peek.events), ..prompt });
+    Used {
+        calls: 1,
+        tokens: prompt_tokens.saturating_add(peek.events),
+        nanodollars: cost,
+        is_estimated: true,
     }
 }
 
@@ -285,10 +299,17 @@ fn is_text_alone(body: &[u8]) -> bool {
     !MEDIA.iter().any(|name| memchr::memmem::find(body, name).is_some())
 }
 
-pub(crate) fn too_long(wanted: u64, most: u64) -> String {
-    format!(
+/// The subscription may have answers as long as the call asks for.
+pub(crate) fn check_length(asked: &Asked, grant: &Grant) -> Result<(), Refusal> {
+    let (Some(most), Some(wanted)) = (grant.allowance.max_tokens, asked.output_tokens_max) else {
+        return Ok(());
+    };
+    if wanted <= most {
+        return Ok(());
+    }
+    Err(Refusal::new(Kind::MaxTokens).say(format!(
         "The call asks for up to {wanted} answer tokens; its subscription may have at most {most} at once. Ask for fewer (max_tokens, max_completion_tokens or max_output_tokens)."
-    )
+    )))
 }
 
 /// What the price list asks for an answer.

@@ -18,10 +18,11 @@ use http_body_util::BodyExt;
 use net::AnswerBody;
 use openai::UsageFilter;
 
-use crate::exchange::{Admitted, Ending, Exchange, Release};
-use crate::forward::Begun;
+use crate::admitted::Admitted;
+use crate::attempt::Begun;
+use crate::exchange::{Ending, Exchange, Release};
 use crate::gather::Gather;
-use crate::objects::Learner;
+use crate::learner::Learner;
 use crate::refusal::{Kind, Refusal};
 use crate::reply::Pieces;
 use crate::sse::{self, Tail, WholeEvents, joined};
@@ -80,7 +81,7 @@ impl Exchange {
             headers: record::header_list(&parts.headers),
             attempt: number,
         });
-        self.note_answer(parts.status.as_u16(), &parts.headers);
+        self.account.note_answer(parts.status.as_u16(), &parts.headers);
         self.learner = Learner::of(admitted, &chosen.backend.id, &parts);
         let length = body_length(&admitted.parts.method, &parts);
         let whole_max = u64::from(self.live.config.capture.whole_answer_bytes_max);
@@ -175,8 +176,8 @@ impl Exchange {
         is_client_gone: bool,
     ) -> Ending {
         let status = parts.status.as_u16();
-        self.note_answer_bytes(&data);
-        self.settle(&mut parts.headers, Outcome::Complete);
+        self.account.note_answer_bytes(&data);
+        self.account.settle(&self.live.rules, &mut parts.headers, Outcome::Complete);
         let head = self.head(parts);
         self.tally.first_byte = Some(self.tally.started.elapsed());
         self.tally.response_bytes += data.len() as u64;
@@ -222,7 +223,7 @@ impl Exchange {
         if let Some(opened) = self.opened.take() {
             record::kept(opened).await?;
         }
-        self.say_remaining(&mut parts.headers);
+        self.account.say_remaining(&mut parts.headers);
         let head = self.head(parts);
         let headers = record::header_list(head.headers());
         self.tally.first_byte = Some(self.tally.started.elapsed());
@@ -375,7 +376,7 @@ impl Exchange {
         if streaming.is_event_stream {
             streaming.tail.push(data);
         }
-        self.note_answer_bytes(data);
+        self.account.note_answer_bytes(data);
         if let Some(gone) = &mut streaming.gone {
             gone.bytes_left = gone.bytes_left.saturating_sub(data.len() as u64);
             if gone.bytes_left == 0 {

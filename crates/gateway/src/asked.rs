@@ -11,7 +11,7 @@ use openai::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::config::{BackendKind, UnknownPaths};
-use crate::objects::Named;
+use crate::named::Named;
 use crate::refusal::{self, Refusal};
 use crate::websocket::handshake;
 use crate::{credential, doctor};

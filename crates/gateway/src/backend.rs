@@ -1,5 +1,11 @@
 //! One backend: its client, its key, its names for deployments, and what is known of it.
 
+pub(crate) mod breaker;
+mod probe;
+mod proof;
+pub(crate) mod standing;
+mod watch;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -11,10 +17,12 @@ use shared::{Notes, SecurityLog};
 use tokio_util::sync::CancellationToken;
 use vault::Credential;
 
+use crate::backend::breaker::{Change, State};
+use crate::backend::probe::Probe;
+use crate::backend::standing::{Drain, Lane, Standing};
 use crate::config::{BackendConfig, BackendKind, BreakerConfig, Tier};
-use crate::gateway::{BackendStatus, CircuitStatus, CredentialStatus, Error};
-use crate::pool::{Change, Drain, Lane, Standing, State};
-use crate::probe::Probe;
+use crate::error::Error;
+use crate::status::{BackendStatus, CircuitStatus, CredentialStatus};
 
 /// Largest weight of a backend.
 const WEIGHT_MAX: u32 = 1_000;

@@ -15,6 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vault::Credential;
 
+use crate::error::Error;
+
 pub use backends::{
     BackendConfig, BackendKind, Balance, BreakerConfig, PoolConfig, ProbeConfig, Tier,
 };
@@ -104,6 +106,37 @@ pub struct WebSocketConfig {
 impl Default for WebSocketConfig {
     fn default() -> Self {
         Self { message_bytes_max: 32 << 20, idle_timeout_ms: 600_000 }
+    }
+}
+
+impl EdgeConfig {
+    /// The error names the setting and the fix.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.listeners.is_empty() {
+            return Err(Error("edge.listeners is empty: give at least one address".into()));
+        }
+        if !(8_192..=1 << 20).contains(&self.head_bytes_max) {
+            return Err(Error(format!(
+                "edge.head_bytes_max is {}; it may be 8192 to 1048576",
+                self.head_bytes_max
+            )));
+        }
+        for (name, value) in [
+            ("header_count_max", u64::from(self.header_count_max)),
+            ("streams_max", u64::from(self.streams_max)),
+            ("connections_per_address_max", u64::from(self.connections_per_address_max)),
+            ("head_timeout_ms", self.head_timeout_ms),
+            ("idle_timeout_ms", self.idle_timeout_ms),
+            ("body_gap_timeout_ms", self.body_gap_timeout_ms),
+            ("answer_stall_timeout_ms", self.answer_stall_timeout_ms),
+        ] {
+            if value == 0 {
+                return Err(Error(format!(
+                    "edge.{name} is 0: nothing could be served; give it more"
+                )));
+            }
+        }
+        Ok(())
     }
 }
 

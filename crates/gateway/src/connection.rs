@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ListenerConfig;
 use crate::edge_io::EdgeIo;
 use crate::exchange::Exchange;
-use crate::gateway::{Counted, Inner};
+use crate::facts::ConnectionFacts;
+use crate::inner::{Counted, Inner};
 use crate::prefixed::Prefixed;
 use crate::proxy_protocol::{self, Parsed};
 use crate::refusal::{Kind, Refusal};
@@ -32,25 +33,6 @@ use crate::{certificate, gate, head};
 
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// What is known of a connection.
-#[derive(Clone, Debug)]
-pub(crate) struct ConnectionFacts {
-    /// The peer, or the client that a trusted proxy names by the PROXY protocol.
-    pub(crate) peer: SocketAddr,
-    /// `1.2`, `1.3`, or empty on plain text.
-    pub(crate) tls_version: &'static str,
-    /// Subject of the client's certificate; empty if it showed none.
-    pub(crate) certificate_subject: Arc<str>,
-    /// Where it connected to.
-    pub(crate) listener: Arc<ListenerConfig>,
-}
-
-impl ConnectionFacts {
-    pub(crate) fn scheme(&self) -> &'static str {
-        if self.tls_version.is_empty() { "http" } else { "https" }
-    }
-}
 
 /// How connections of one listener are served.
 #[derive(Clone)]

@@ -13,9 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 
-use crate::connection::ConnectionFacts;
+use crate::facts::ConnectionFacts;
 use crate::gate::{Gate, HeadLimits};
-use crate::gateway::Inner;
+use crate::inner::Inner;
 use crate::prefixed::Prefixed;
 use crate::refusal::{Kind, Refusal};
 use crate::unread;

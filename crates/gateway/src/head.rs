@@ -5,9 +5,10 @@ use http::request::Parts;
 use http::{Method, Version, header};
 use percent_encoding::percent_decode_str;
 
+use crate::config::EdgeConfig;
+use crate::headers;
 use crate::refusal::{Kind, Refusal};
 use crate::websocket::handshake;
-use crate::{EdgeConfig, headers};
 
 /// Methods that the API may have; any other means something else to each server.
 const METHODS: [Method; 7] = [

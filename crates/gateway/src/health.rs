@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::gateway::Inner;
+use crate::inner::Inner;
 
 /// Connections open at once.
 const CONNECTIONS_MAX: usize = 64;

@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 use http::Response;
 use net::AnswerBody;
 
-use crate::exchange::{Admitted, Exchange};
-use crate::forward::{Attempt, Begun, Course, Failed, failure};
-use crate::pool::{Chosen, Home};
+use crate::admitted::Admitted;
+use crate::attempt::{Attempt, Begun, Failed, failure};
+use crate::course::Course;
+use crate::exchange::Exchange;
+use crate::home::Home;
+use crate::pool::chosen::Chosen;
 use crate::refusal::{Kind, Refusal};
 
 type Sent = Result<Response<AnswerBody>, net::Error>;

@@ -17,9 +17,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-use crate::EdgeConfig;
-use crate::connection::{ConnectionFacts, Door, Turn};
-use crate::gateway::Counted;
+use crate::config::EdgeConfig;
+use crate::connection::{Door, Turn};
+use crate::facts::ConnectionFacts;
+use crate::inner::Counted;
 use crate::prefixed::Prefixed;
 use crate::refusal::{Kind, Refusal};
 use crate::unread;

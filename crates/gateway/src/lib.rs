@@ -5,17 +5,23 @@
 
 mod account;
 mod address;
+mod admission;
+mod admitted;
 mod answer;
 mod asked;
+mod attempt;
 mod backend;
 mod caller;
 mod certificate;
 mod config;
 mod connection;
+mod course;
 mod credential;
 mod doctor;
 mod edge_io;
+mod error;
 mod exchange;
+mod facts;
 mod forward;
 mod gate;
 mod gateway;
@@ -24,22 +30,29 @@ mod head;
 mod headers;
 mod health;
 mod hedge;
+mod home;
 mod http2;
+mod inner;
+mod intake;
+mod learner;
 mod listener;
 mod listing;
 mod live;
+mod named;
 mod objects;
+mod peers;
 mod pool;
 mod prefixed;
-mod probe;
-mod proof;
 mod proxy_protocol;
 mod record;
 mod refusal;
+mod relay;
 mod reply;
+mod serve;
 mod server_tls;
 mod spool;
 mod sse;
+mod status;
 mod unread;
 mod upload;
 mod watch;
@@ -47,13 +60,15 @@ mod websocket;
 
 pub use address::caller_ip;
 pub use asked::examine;
+pub use backend::standing::Drain;
 pub use config::{
     BackendConfig, BackendKeys, BackendKind, Balance, BreakerConfig, CaptureConfig,
     ClientCertificates, EdgeConfig, ErrorShape, GatewayConfig, ListenerConfig, ObjectsConfig,
     PoolConfig, ProbeConfig, Tier, TlsConfig, UnknownObjects, UnknownPaths, WebSocketConfig,
 };
-pub use gateway::{BackendStatus, CircuitStatus, Error, Gateway, Status, Wiring};
+pub use error::Error;
+pub use gateway::{Gateway, Wiring};
 pub use health::{Health, MetricsPage, Telling};
 pub use live::Settings;
-pub use pool::Drain;
 pub use server_tls::ServerTls;
+pub use status::{BackendStatus, CircuitStatus, Status};

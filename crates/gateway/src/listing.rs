@@ -23,12 +23,14 @@ use shared::Owned;
 
 use page::{Page, Wanted, id_of};
 
-use crate::exchange::{Admitted, Ending, Exchange};
+use crate::admitted::Admitted;
+use crate::exchange::{Ending, Exchange};
 use crate::forward::unavailable;
 use crate::headers;
+use crate::home::Home;
+use crate::learner::Learner;
 use crate::live::Live;
-use crate::objects::{Learner, missing, registry_down};
-use crate::pool::Home;
+use crate::objects::{missing, registry_down};
 use crate::record::{self, Recorder};
 use crate::refusal::{Kind, Refusal};
 
@@ -187,7 +189,7 @@ impl Exchange {
         answer.headers_mut().insert(header::CONTENT_TYPE, json);
         answer.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
         let (parts, ()) = answer.into_parts();
-        self.note_answer(parts.status.as_u16(), &parts.headers);
+        self.account.note_answer(parts.status.as_u16(), &parts.headers);
         let frames = vec![
             self.recorder.answered(Answered {
                 answered_at: Timestamp::from(SystemTime::now()),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use policy::Rules;
 use shared::SecurityLog;
 
-use crate::gateway::Error;
+use crate::config::{BackendKeys, GatewayConfig};
+use crate::error::Error;
 use crate::pool::Pool;
-use crate::{BackendKeys, GatewayConfig};
 
 /// What an administrator sets: at the start, and again at every reload.
 pub struct Settings {
@@ -36,7 +36,7 @@ impl Live {
         before: Option<&Self>,
     ) -> Result<Arc<Self>, Error> {
         let Settings { config, rules, keys } = settings;
-        crate::gateway::check(&config.edge)?;
+        config.edge.check()?;
         let pool = Pool::new(&config, &keys, security, before.map(|live| &live.pool))?;
         Ok(Arc::new(Self { config, rules, pool }))
     }

@@ -1,7 +1,6 @@
 //! Which backend a call belongs to because of the objects it names: what a backend has made is found
 //! there and nowhere else, by whoever it was made for and nobody else.
 
-mod learner;
 mod missing;
 
 use std::time::Instant;
@@ -9,93 +8,25 @@ use std::time::Instant;
 use event::{Frame, Record};
 use http::Method;
 use http::request::Parts;
-use openai::{Identified, ObjectKind, ObjectRole, Peek, is_fine_tuned};
+use openai::{ObjectKind, is_fine_tuned};
 use policy::Grant;
 use shared::Known;
 
-pub(crate) use learner::Learner;
 pub(crate) use missing::missing;
 
 use crate::asked::Asked;
 use crate::backend::Backend;
 use crate::config::UnknownObjects;
-use crate::exchange::{Admitted, Exchange};
-use crate::pool::Home;
+use crate::exchange::Exchange;
+use crate::home::Home;
+use crate::learner::Learner;
 use crate::record;
 use crate::refusal::{Kind, Refusal};
-
-/// The objects that a request names.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Named {
-    pub(crate) role: ObjectRole,
-    /// The first id of the path, where it is an object's.
-    pub(crate) pinned: Option<String>,
-    /// The last id of the path.
-    pub(crate) last: Option<String>,
-    /// Those in the body.
-    pub(crate) in_body: Vec<(ObjectKind, String)>,
-    /// `store`.
-    pub(crate) store: Option<bool>,
-    /// There are more in the body than are looked at.
-    too_many: bool,
-}
 
 /// The home of a call, as far as it is known, and the object that decided.
 struct Homeward {
     backend_id: String,
     because_of: String,
-}
-
-impl Named {
-    pub(crate) fn in_path(found: &Identified<'_>) -> Self {
-        let role = found.operation.map(|operation| operation.role).unwrap_or_default();
-        let pinned = role.pinned.and_then(|_| found.ids.first()).map(str::to_owned);
-        let last = role.deletes.and_then(|_| found.ids.iter().last());
-        Self { role, pinned, last: last.map(|(_, id)| id.to_owned()), ..Self::default() }
-    }
-
-    /// Takes over what the body names.
-    pub(crate) fn learn(&mut self, peek: &Peek) {
-        self.store = peek.store;
-        self.too_many = peek.too_many_references;
-        self.in_body.clear();
-        let members = [
-            (ObjectKind::Response, &peek.previous_response_id),
-            (ObjectKind::Conversation, &peek.conversation),
-            (ObjectKind::Assistant, &peek.assistant_id),
-            (ObjectKind::File, &peek.input_file_id),
-            (ObjectKind::File, &peek.training_file),
-        ];
-        for (kind, id) in members {
-            self.in_body.extend(id.iter().map(|id| (kind, id.clone())));
-        }
-        for id in &peek.references {
-            let kind = ObjectKind::of_id(id).unwrap_or(ObjectKind::Item);
-            self.in_body.push((kind, id.clone()));
-        }
-    }
-
-    /// Whether a form may name objects that its answer is made of. The others only bring files, which
-    /// pass as they come.
-    pub(crate) fn may_be_in_form(&self) -> bool {
-        use ObjectKind as K;
-        matches!(self.role.creates, Some(K::Voice | K::Video | K::ContainerFile))
-    }
-
-    /// Whether the request names this id.
-    pub(crate) fn names(&self, id: &str) -> bool {
-        self.pinned.as_deref() == Some(id) || self.in_body.iter().any(|(_, named)| named == id)
-    }
-
-    /// Its answer may tell ids of new objects.
-    pub(crate) fn teaches(&self) -> bool {
-        match self.role.creates {
-            Some(ObjectKind::Completion) => self.store == Some(true),
-            Some(ObjectKind::Response) => self.store != Some(false),
-            Some(_) => true,
-            None => self.role.pinned.is_some(),
-        }
-    }
 }
 
 impl Exchange {
@@ -293,18 +224,6 @@ fn affinity(owner: &str, backend_id: &str) -> u64 {
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     hash ^ (hash >> 33)
-}
-
-/// The name of the fine-tuned model that a deployment is to be made of, and the deployment's.
-pub(crate) fn tuned_deployment(admitted: &Admitted) -> Option<String> {
-    let target = &admitted.asked.target;
-    if target.subkind != "deployment" || admitted.parts.method != Method::PUT {
-        return None;
-    }
-    let body: serde_json::Value = serde_json::from_slice(admitted.upload.whole()?).ok()?;
-    let model = body.pointer("/properties/model/name").or_else(|| body.get("model"))?.as_str()?;
-    let name = admitted.parts.uri.path().trim_end_matches('/').rsplit('/').next()?;
-    is_fine_tuned(model).then(|| name.to_owned())
 }
 
 #[cfg(test)]

@@ -4,9 +4,7 @@
 //! an available backend is used, and inside it calls are shared by weight. A call that depends on
 //! what one backend holds goes there or nowhere.
 
-mod breaker;
-mod chosen;
-mod standing;
+pub(crate) mod chosen;
 mod wish;
 
 use std::collections::{BTreeSet, HashMap};
@@ -16,15 +14,15 @@ use std::time::Instant;
 use event::BackendState;
 use shared::{Notes, SecurityLog};
 
-pub(crate) use breaker::{Change, State};
-pub(crate) use chosen::Chosen;
-pub use standing::Drain;
-pub(crate) use standing::{Lane, Standing};
-
 use crate::asked::Asked;
+use crate::backend::breaker::Away;
+use crate::backend::standing::{Drain, Lane};
 use crate::backend::{Backend, Logs, Origin};
 use crate::config::{BackendKeys, BackendKind, Balance, GatewayConfig, Tier};
-use crate::gateway::{BackendStatus, Error};
+use crate::error::Error;
+use crate::home::Home;
+use crate::pool::chosen::Chosen;
+use crate::status::BackendStatus;
 
 /// Most attempts at one request.
 const ATTEMPTS_MAX: u32 = 16;
@@ -37,16 +35,6 @@ pub(crate) struct Pool {
     balance: Balance,
     routes: RwLock<HashMap<String, Arc<Route>>>,
     log: Notes<BackendState>,
-}
-
-/// Where a call must go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Home {
-    /// To any that serves its deployment; to the one that lists it as fine-tuned, if one does.
-    #[default]
-    Any,
-    /// To the backend of this id, which holds what the call is about.
-    Backend(Arc<str>),
 }
 
 /// No backend takes the call now.
@@ -339,8 +327,8 @@ impl Unavailable {
     }
 }
 
-impl From<breaker::Away> for Unavailable {
-    fn from(away: breaker::Away) -> Self {
+impl From<Away> for Unavailable {
+    fn from(away: Away) -> Self {
         let why = if away.is_throttled { "it is throttled" } else { "its circuit is open" };
         Self { until: Some(away.until), is_throttled: away.is_throttled, why }
     }

@@ -8,7 +8,7 @@ use event::ErrorDetail;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 
-use crate::ErrorShape;
+use crate::config::ErrorShape;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
 use tokio_rustls::TlsAcceptor;
 
-use crate::Error;
 use crate::config::{ClientCertificates, TlsConfig};
+use crate::error::Error;
 
 /// TLS of one listener; connections that have begun keep what they began with.
 pub struct ServerTls {

@@ -9,8 +9,8 @@ use event::{
 };
 use http::{HeaderMap, HeaderName};
 
-use crate::connection::ConnectionFacts;
-use crate::gateway::Inner;
+use crate::facts::ConnectionFacts;
+use crate::inner::Inner;
 use crate::record::Recorder;
 use crate::refusal::Refusal;
 use crate::{credential, headers, record};

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 use http::HeaderMap;
 use net::ErrorKind;
 
-use super::breaker::{Away, Entry};
-use super::standing::Lane;
-use super::wish::wish;
+use crate::backend::breaker::{Away, Entry};
+use crate::backend::standing::Lane;
 use crate::backend::{Backend, Cause};
+use crate::pool::wish::wish;
 
 /// A backend for one attempt.
 pub(crate) struct Chosen {

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 
 use event::{Object, Objects, Timestamp};
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, StatusCode, header};
-use openai::{IdFinder, IdPlace, ObjectKind, ObjectRole};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use openai::{IdFinder, IdPlace, ObjectKind, ObjectRole, is_fine_tuned};
 
-use super::{Named, tuned_deployment};
-use crate::exchange::Admitted;
+use crate::admitted::Admitted;
+use crate::named::Named;
 
 /// Most ids that one answer may bring.
 const IDS_MAX: usize = 4096;
@@ -208,4 +208,16 @@ impl Learner {
 
 fn object(kind: ObjectKind, id: String, parent: &str) -> Object {
     Object { kind: kind.name().to_owned(), id, parent: parent.to_owned() }
+}
+
+/// The name of the fine-tuned model that a deployment is to be made of, and the deployment's.
+fn tuned_deployment(admitted: &Admitted) -> Option<String> {
+    let target = &admitted.asked.target;
+    if target.subkind != "deployment" || admitted.parts.method != Method::PUT {
+        return None;
+    }
+    let body: serde_json::Value = serde_json::from_slice(admitted.upload.whole()?).ok()?;
+    let model = body.pointer("/properties/model/name").or_else(|| body.get("model"))?.as_str()?;
+    let name = admitted.parts.uri.path().trim_end_matches('/').rsplit('/').next()?;
+    is_fine_tuned(model).then(|| name.to_owned())
 }

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::refusal::{Kind, Refusal};
+use crate::relay::lane::{Lane, Shared, Stop};
 use crate::websocket::frames::{Violation, close_reason};
-use crate::websocket::lane::{Lane, Shared, Stop};
 
 /// How long a side may take to answer a close frame, and a broken backend's last words may come.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);

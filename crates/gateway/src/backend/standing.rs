@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use super::breaker::{Away, Breaker, Entry};
+use crate::backend::breaker::{Away, Breaker, Entry};
 use crate::config::BreakerConfig;
 
 /// Deployments of one backend with a circuit of their own; calls to further ones share one.

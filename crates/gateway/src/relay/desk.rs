@@ -6,9 +6,10 @@ use openai::{Peek, SessionEvent};
 use policy::Grant;
 
 use crate::asked::Asked;
-use crate::exchange::{self, Exchange};
-use crate::objects::Learner;
-use crate::refusal::{Kind, Refusal};
+use crate::exchange::Exchange;
+use crate::learner::Learner;
+use crate::refusal::Refusal;
+use crate::{account, admission};
 use vault::Secret;
 
 /// Decides on the messages of one session.
@@ -38,8 +39,8 @@ impl Desk<'_> {
         asked.learn(peek);
         self.exchange.check_token_time()?;
         let caller = (self.key.as_ref().map(Secret::expose), self.exchange.member());
-        exchange::admit(&self.exchange.live, caller, &asked, asked.deployment())?;
-        self.exchange.check_length(&asked, self.grant)?;
+        admission::admit(&self.exchange.live, caller, &asked, asked.deployment())?;
+        account::check_length(&asked, self.grant)?;
         self.exchange.check_objects(&asked, self.grant, &self.backend_id).await
     }
 
@@ -58,18 +59,9 @@ impl Desk<'_> {
             }
         }
         let SessionEvent::ResponseEnded(Some(used)) = event else { return Ok(Charged::default()) };
-        let frame = self.exchange.note_usage(self.asked.deployment(), *used);
-        Ok(Charged { frame, is_exhausted: self.exchange.is_exhausted() })
-    }
-}
-
-impl Exchange {
-    fn check_length(&self, asked: &Asked, grant: &Grant) -> Result<(), Refusal> {
-        match (grant.allowance.max_tokens, asked.output_tokens_max) {
-            (Some(most), Some(wanted)) if wanted > most => {
-                Err(Refusal::new(Kind::MaxTokens).say(crate::account::too_long(wanted, most)))
-            }
-            _ => Ok(()),
-        }
+        let Exchange { account, live, recorder, .. } = &mut *self.exchange;
+        let charges = account.note_usage(&live.rules, self.asked.deployment(), *used);
+        let frame = charges.map(|charges| recorder.charges(charges));
+        Ok(Charged { frame, is_exhausted: account.is_exhausted() })
     }
 }

@@ -3,57 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Request, header};
+use http::{Request, header};
 use http_body_util::{BodyExt, Limited};
 use net::Body;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Cause};
-use crate::config::ProbeConfig;
 
 /// Bytes of a probe's answer that are read.
 const BODY_BYTES_MAX: usize = 64 << 10;
-/// Longest text that can be looked for, as Application Gateway has it.
-const CONTAINS_BYTES_MAX: usize = 4_090;
 /// Time between probes while it is being found out whether a backend is down.
 const HURRY: Duration = Duration::from_millis(250);
-
-/// How one backend is probed.
-pub(crate) struct Probe {
-    config: ProbeConfig,
-    host: Option<HeaderValue>,
-    healthy: Vec<(u16, u16)>,
-}
 
 /// What the last probes said.
 #[derive(Default)]
 struct Row {
     failures: u32,
     successes: u32,
-}
-
-impl Probe {
-    /// The error names the field and the fix.
-    pub(crate) fn new(config: &ProbeConfig) -> Result<Self, String> {
-        let healthy: Option<Vec<_>> =
-            config.healthy_status.iter().map(|text| status_range(text)).collect();
-        let healthy =
-            healthy.ok_or("probe.healthy_status takes statuses such as `401` or `200-399`")?;
-        if !config.path.starts_with('/') {
-            return Err(format!("probe.path is `{}`; it begins with `/`", config.path));
-        }
-        if config.body_contains.len() > CONTAINS_BYTES_MAX {
-            return Err(format!("probe.body_contains is longer than {CONTAINS_BYTES_MAX} bytes"));
-        }
-        let host =
-            match config.host.as_str() {
-                "" => None,
-                host => Some(HeaderValue::from_str(host).map_err(|_| {
-                    format!("probe.host is `{host}`, which no `Host` header can hold")
-                })?),
-            };
-        Ok(Self { config: config.clone(), host, healthy })
-    }
 }
 
 impl Backend {
@@ -146,30 +112,5 @@ impl Backend {
             Ok(result) => result,
             Err(_) => Err(format!("the probe was not answered within {} ms", limit.as_millis())),
         }
-    }
-}
-
-fn status_range(text: &str) -> Option<(u16, u16)> {
-    let (low, high) = text.split_once('-').unwrap_or((text, text));
-    Some((low.trim().parse().ok()?, high.trim().parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_that_cannot_work_are_refused_with_the_fix() {
-        assert_eq!(status_range("200-399"), Some((200, 399)));
-        assert_eq!(status_range("401"), Some((401, 401)));
-        let refused = |change: fn(&mut ProbeConfig)| {
-            let mut config = ProbeConfig::default();
-            change(&mut config);
-            Probe::new(&config).err().expect("refused")
-        };
-        assert!(refused(|probe| probe.healthy_status = vec!["x".into()]).contains("200-399"));
-        assert!(refused(|probe| probe.path = "status".into()).contains("begins with `/`"));
-        assert!(refused(|probe| probe.host = "a\nb".into()).contains("probe.host"));
-        assert!(refused(|probe| probe.body_contains = "x".repeat(5_000)).contains("4090"));
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::record::Recorder;
 use crate::refusal::{Kind, Refusal};
-use crate::websocket::desk::{Charged, Desk};
+use crate::relay::desk::{Charged, Desk};
 use crate::websocket::frames::{FrameReader, Unit, Violation};
 
 /// Room for one reading.
