@@ -13,8 +13,8 @@ mod lane;
 mod session;
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicU64;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};

@@ -7,7 +7,8 @@ use event::Timestamp;
 
 use crate::Error;
 use crate::folder::spare_path;
-use crate::shared::{LOCK, Segment, Shared};
+use crate::locks::LOCK;
+use crate::shared::{Segment, Shared};
 use crate::spares;
 
 /// Time between two looks at the clock and the head.

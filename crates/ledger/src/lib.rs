@@ -20,6 +20,7 @@ pub mod fuzzing;
 mod head;
 mod keeper;
 mod ledger;
+mod locks;
 mod queue;
 mod random;
 mod reader;

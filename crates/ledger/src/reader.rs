@@ -7,7 +7,8 @@ use std::time::Duration;
 use event::{Frame, Kind};
 
 use crate::format::{COMMIT_HEADER_BYTES, CommitHeader, Defect, StoredFrame, decode_body};
-use crate::shared::{LOCK, Segment, Shared};
+use crate::locks::LOCK;
+use crate::shared::{Segment, Shared};
 use crate::walk::{read_bytes, read_commit_header};
 use crate::{Error, ErrorKind};
 

@@ -12,8 +12,9 @@ use crate::folder::Files;
 use crate::format::{Defect, GENESIS, Position, SegmentHeader, header_bytes};
 use crate::head::{self, Head, HeadFile};
 use crate::keeper::discard;
+use crate::locks::LOCK;
 use crate::random;
-use crate::shared::{LOCK, Segment, Shared};
+use crate::shared::{Segment, Shared};
 use crate::walk::{OpenSet, Walk, follow, read_header};
 use crate::{Error, ErrorKind};
 

@@ -12,11 +12,10 @@ use tokio::sync::watch;
 use crate::disk::Disk;
 use crate::format::{Position, SegmentHeader};
 use crate::head::HeadFile;
+use crate::locks::LOCK;
 use crate::queue::Queue;
 use crate::spares::Spares;
 use crate::{LedgerConfig, State};
-
-pub(crate) const LOCK: &str = "nothing panics while it holds this lock";
 
 /// Tells the time.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

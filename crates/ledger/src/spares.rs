@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex};
 use crate::Error;
 use crate::disk::Disk;
 use crate::folder::{spare_path, unfinished_path};
-use crate::shared::LOCK;
+use crate::locks::LOCK;
 
 /// Bytes written between two syncs, so that the writer's own syncs are not held up.
 const STEP_BYTES: u64 = 1 << 20;

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::appender::{Appender, poisoned};
 use crate::format::frame_bytes;
+use crate::locks::LOCK;
 use crate::queue::{Append, Gather, Taken, closed, tell};
 use crate::shared::{Counters, Shared};
 use crate::{Durability, Error, State};
@@ -204,7 +205,7 @@ impl Writer {
     fn note_clean_end(&self) {
         let durable = self.appender.durable();
         let written_at = (self.shared.now)();
-        let mut head = self.shared.head.lock().expect(crate::shared::LOCK);
+        let mut head = self.shared.head.lock().expect(LOCK);
         let noted = head.write_both(|head| {
             head.durable = durable;
             head.clean = true;

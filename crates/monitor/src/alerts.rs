@@ -9,16 +9,18 @@ mod mail;
 mod outbox;
 mod payload;
 mod rule;
+mod sink;
 mod state;
 mod watcher;
 
-pub use delivery::{Courier, SinkConfig, SinkKind};
+pub use delivery::Courier;
 pub use engine::{Change, ChangeKind, Engine, Firing, Measured};
 pub use mail::{MailConfig, Mailer};
 pub use outbox::{Delivery, Outbox};
 pub use payload::common_schema;
 pub(crate) use payload::iso;
 pub use rule::{Aggregation, AlertRule, AlertsConfig, Operator, builtin_rules};
+pub use sink::{SinkConfig, SinkKind};
 pub use state::State;
 pub use watcher::{RuleStatus, Watcher, WatcherParts};
 

@@ -8,55 +8,16 @@ use event::{
     InteractionId, Kind, MessageChunk, Note, Opened, Outcome, Record, Refused, Side, Timestamp,
 };
 use ledger::Entry;
-use openai::Session;
 
 use crate::Error;
 use crate::depot::Depot;
+use crate::ended::{Ended, Tried, Whole, damage, signed};
 use crate::header::Media;
 use crate::intake::{Intake, Taken};
-use crate::row::signed;
-use crate::session::{SessionIntake, SessionTaken};
+use crate::session::SessionIntake;
 
 /// Attempts of one interaction that are remembered until one is answered.
 const ATTEMPTS_KEPT: usize = 16;
-
-/// An interaction that has come to its end.
-pub(crate) struct Ended {
-    pub(crate) id: InteractionId,
-    /// Of its last frame.
-    pub(crate) sequence: u64,
-    pub(crate) opened: Opened,
-    /// Of the attempt that was answered, or else of the last.
-    pub(crate) dispatched: Option<Dispatched>,
-    pub(crate) attempts: u32,
-    /// Attempts that are remembered, each with the status that it was answered with.
-    pub(crate) tried: Vec<Tried>,
-    /// To the last attempt.
-    pub(crate) answered: Option<Answered>,
-    pub(crate) request: Taken,
-    pub(crate) response: Taken,
-    /// What was said, if it was a WebSocket session.
-    pub(crate) session: Option<Box<Session>>,
-    pub(crate) closed: Closed,
-}
-
-/// One attempt at a backend.
-pub(crate) struct Tried {
-    pub(crate) attempt: u32,
-    pub(crate) backend_id: String,
-    pub(crate) sent_at: Timestamp,
-    /// None if it was not answered.
-    pub(crate) status: Option<u16>,
-}
-
-/// What a frame completes.
-pub(crate) enum Whole {
-    Interaction(Box<Ended>),
-    /// With the sequence of its frame.
-    BackendState(Box<BackendState>, u64),
-    /// With the sequence of its frame filled in, and the bytes of its payload.
-    Note(Box<Note>, u64),
-}
 
 /// Holds what has begun and not ended.
 ///
@@ -347,18 +308,6 @@ impl Assembler {
     }
 }
 
-impl Ended {
-    fn take_session(&mut self, taken: SessionTaken) {
-        if taken.unsearched > 0 {
-            let text = format!("{} messages were too long to be searched", taken.unsearched);
-            self.closed.errors.push(damage("MessageTooLong", text));
-        }
-        self.request = taken.request;
-        self.response = taken.response;
-        self.session = Some(Box::new(taken.said));
-    }
-}
-
 impl Open {
     fn new(
         depot: &Arc<Depot>,
@@ -423,15 +372,4 @@ fn opened_by_id(id: InteractionId) -> Opened {
     millis[2..].copy_from_slice(&id.to_bytes()[..6]);
     let millis = i64::try_from(u64::from_be_bytes(millis)).unwrap_or(0);
     Opened { received_at: Timestamp::from_unix_micros(millis * 1_000), ..Opened::default() }
-}
-
-fn damage(reason: &str, message: String) -> ErrorDetail {
-    ErrorDetail {
-        source: "pipeline".into(),
-        reason: reason.into(),
-        message,
-        scope: "global".into(),
-        section: "on-error".into(),
-        elapsed_ms: 0,
-    }
 }

@@ -6,7 +6,7 @@ use std::collections::{HashSet, VecDeque};
 use openai::{Body, Extraction};
 use serde_json::Value;
 
-use crate::assemble::Ended;
+use crate::ended::Ended;
 
 /// Objects that are remembered; the oldest is forgotten first, and billed again if it is looked up after
 /// that, as after a restart.

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use crate::Error;
-use crate::intake::Target;
+use crate::header::Encoding;
+use crate::target::Target;
 
 /// A decoder of these encodings is given the body in pieces of this size at most, so that an
 /// expanding one is noticed early.
@@ -13,28 +14,6 @@ const FEED_BYTES: usize = 16 << 10;
 /// RFC 9659: a zstd window on the web has at most 8 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 const BROTLI_BUFFER_BYTES: usize = 16 << 10;
-
-/// An encoding that can be undone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    Gzip,
-    Deflate,
-    Brotli,
-    Zstd,
-}
-
-impl Encoding {
-    /// By its name in `Content-Encoding`.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Some(match name.trim().to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => Self::Gzip,
-            "deflate" => Self::Deflate,
-            "br" => Self::Brotli,
-            "zstd" => Self::Zstd,
-            _ => return None,
-        })
-    }
-}
 
 /// Decodes one body into its target.
 pub(crate) struct Decoder {

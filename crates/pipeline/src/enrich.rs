@@ -12,9 +12,9 @@ use policy::{Meter, Prices, ServiceTier};
 use serde_json::{Map, Value, json};
 
 use crate::Error;
-use crate::assemble::Ended;
 use crate::billed::Billed;
 use crate::depot::Depot;
+use crate::ended::Ended;
 use crate::row;
 
 /// The rows that one interaction becomes.

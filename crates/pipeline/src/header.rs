@@ -4,8 +4,6 @@ use std::borrow::Cow;
 
 use event::HeaderList;
 
-use crate::decode::Encoding;
-
 /// What the headers say of a body.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Media {
@@ -13,6 +11,28 @@ pub(crate) struct Media {
     pub(crate) content_type: String,
     /// An encoding that can be undone.
     pub(crate) encoding: Option<Encoding>,
+}
+
+/// An encoding that can be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Gzip,
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+impl Encoding {
+    /// By its name in `Content-Encoding`.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Some(match name.trim().to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => Self::Gzip,
+            "deflate" => Self::Deflate,
+            "br" => Self::Brotli,
+            "zstd" => Self::Zstd,
+            _ => return None,
+        })
+    }
 }
 
 impl Media {

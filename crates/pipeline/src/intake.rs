@@ -13,6 +13,7 @@ use crate::depot::Depot;
 use crate::form;
 use crate::header::Media;
 use crate::stream::EventStream;
+use crate::target::Target;
 
 /// A body on its way in: its bytes as they passed, and what they mean.
 pub(crate) struct Intake {
@@ -29,13 +30,6 @@ enum View {
     Raw,
     Plain(Box<Target>),
     Decoded(Box<Decoder>),
-}
-
-/// Where bytes without encoding go.
-pub(crate) enum Target {
-    Text(Body),
-    Form(FormReader),
-    Events(Arc<Depot>, EventStream),
 }
 
 /// A body, taken.
@@ -144,25 +138,6 @@ impl View {
             Err(error) => {
                 tracing::error!(%error, "a compressed body is kept undecoded");
                 Self::Raw
-            }
-        }
-    }
-}
-
-impl Target {
-    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Error> {
-        match self {
-            Self::Text(body) => body.push(piece),
-            Self::Form(form) => {
-                form.push(piece);
-                Ok(())
-            }
-            Self::Events(depot, stream) => {
-                let Some(came) = stream.push(piece) else { return Ok(()) };
-                let mut body = Body::new(depot.clone());
-                body.push(&came)?;
-                *self = Self::Text(body);
-                Ok(())
             }
         }
     }

@@ -12,6 +12,7 @@ mod budget;
 mod config;
 mod decode;
 mod depot;
+mod ended;
 mod enrich;
 mod error;
 mod form;
@@ -20,8 +21,10 @@ mod intake;
 mod pipeline;
 mod row;
 mod session;
+mod shared;
 mod status;
 mod stream;
+mod target;
 mod utf8;
 mod worker;
 

@@ -1,7 +1,6 @@
 //! The handle: start, look, stop.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use ledger::Ledger;
 use policy::Prices;
 
 use crate::depot::Depot;
-use crate::status::Board;
+use crate::shared::Shared;
 use crate::worker::Worker;
 use crate::{Error, ErrorKind, PipelineConfig, Status};
 
@@ -20,14 +19,6 @@ pub struct Pipeline {
     ledger: Ledger,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What the handle and the thread share.
-#[derive(Default)]
-pub(crate) struct Shared {
-    pub(crate) board: Board,
-    prices: Mutex<Option<Arc<Prices>>>,
-    stopping: AtomicBool,
 }
 
 impl Pipeline {
@@ -51,8 +42,7 @@ impl Pipeline {
                 ),
             ));
         }
-        let shared = Arc::new(Shared::default());
-        shared.set_prices(prices);
+        let shared = Arc::new(Shared::new(prices));
         let depot = Depot::open(sink, config, work_dir)?;
         let worker = Worker::new(depot, ledger.clone(), shared.clone());
         let thread = std::thread::Builder::new()
@@ -100,7 +90,7 @@ impl Pipeline {
     }
 
     fn end(&self) {
-        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.stop();
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(thread) = thread.take() else { return };
         thread.thread().unpark();
@@ -115,20 +105,5 @@ impl Pipeline {
 impl Drop for Pipeline {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-impl Shared {
-    pub(crate) fn prices(&self) -> Arc<Prices> {
-        let held = self.prices.lock().unwrap_or_else(PoisonError::into_inner);
-        held.clone().expect("prices are set before the thread starts and never taken away")
-    }
-
-    pub(crate) fn set_prices(&self, prices: Arc<Prices>) {
-        *self.prices.lock().unwrap_or_else(PoisonError::into_inner) = Some(prices);
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
     }
 }

@@ -6,7 +6,7 @@ use event::{
 };
 use serde_json::{Value, json};
 
-use crate::assemble::{Ended, Tried};
+use crate::ended::{Ended, Tried, signed};
 use crate::header;
 
 /// The row; what it holds is taken out of `ended`.
@@ -201,8 +201,4 @@ fn stream_outcome(ended: &Ended) -> &'static str {
         Outcome::BackendFailed => "backend_abort",
         Outcome::GatewayFailed | Outcome::Interrupted | Outcome::Refused => "gateway_abort",
     }
-}
-
-pub(crate) fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use event::{Batch, Cursor};
 use ledger::{Entry, Ledger, Reader};
 
-use crate::assemble::{Assembler, Whole};
+use crate::assemble::Assembler;
 use crate::billed::Billed;
 use crate::depot::Depot;
+use crate::ended::Whole;
 use crate::enrich::{Enricher, Rows};
-use crate::pipeline::Shared;
 use crate::row;
+use crate::shared::Shared;
 use crate::{Error, ErrorKind, State};
 
 /// How long the thread waits for a frame before it looks whether it shall stop.

@@ -5,12 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::Member;
-use crate::config::SubscriptionState;
+use crate::config::{MEMBER_PREFIX, SubscriptionState};
 use crate::limits::Allowance;
 use crate::rules::{Product, Rules, Subscription};
-
-/// What the subscription id of a caller with a token begins with; no subscription may be called so.
-pub(crate) const MEMBER_PREFIX: &str = "user:";
 
 /// What the decision looks at.
 #[derive(Clone, Copy, Debug, Default)]

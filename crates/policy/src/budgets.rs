@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::RulesError;
+use crate::error::RulesError;
 
 /// Most budgets.
 const BUDGETS_MAX: usize = 200;

@@ -4,10 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Role;
+use crate::error::RulesError;
 use crate::limits::LimitConfig;
 use crate::moment::Moment;
 use crate::networks::NetworkConfig;
-use crate::rules::RulesError;
+
+/// What the subscription id of a caller with a token begins with; no subscription may be called so.
+pub(crate) const MEMBER_PREFIX: &str = "user:";
 
 /// What a set of subscriptions may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,6 +7,7 @@ mod access;
 mod admit;
 mod budgets;
 mod config;
+mod error;
 mod keys;
 mod limits;
 mod moment;
@@ -22,6 +23,7 @@ pub use budgets::{BudgetConfig, BudgetPeriod, check_budgets};
 pub use config::{
     ProductConfig, RetiredKey, RoleConfig, SubscriptionConfig, SubscriptionState, check_roles,
 };
+pub use error::RulesError;
 pub use keys::{KeyHash, KeyHashError, KeyHasher};
 pub use limits::{
     Allowance, Applied, CallKey, Counter, Estimate, Exceeded, Fit, KeyPart, Limit, LimitConfig,
@@ -32,4 +34,4 @@ pub use networks::NetworkConfig;
 pub use prices::{
     DeploymentScope, Meter, PriceError, PriceScopeConfig, Priced, Prices, ServiceTier,
 };
-pub use rules::{Rules, RulesError};
+pub use rules::Rules;

@@ -1,13 +1,12 @@
 //! The decree, checked and ready for look-ups.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::access::Member;
-use crate::admit::MEMBER_PREFIX;
-use crate::config::{ProductConfig, SubscriptionConfig, SubscriptionState};
+use crate::config::{MEMBER_PREFIX, ProductConfig, SubscriptionConfig, SubscriptionState};
+use crate::error::RulesError;
 use crate::keys::{KeyHash, KeyHasher};
 use crate::limits::{Allowance, CallKey, Limit, LimitConfig, Measure};
 use crate::networks::NetworkConfig;
@@ -50,10 +49,6 @@ pub(crate) struct Subscription {
     /// Its own, its product's and everybody's limits.
     pub(crate) allowance: Arc<Allowance>,
 }
-
-/// A decree that contradicts itself; the text names the fix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RulesError(String);
 
 impl Rules {
     /// Checks a decree. `version` is written into each interaction it admits.
@@ -178,10 +173,13 @@ impl Rules {
 
     fn add_product(&mut self, config: &ProductConfig) -> Result<(), RulesError> {
         if config.id.is_empty() {
-            return Err(RulesError("a product has no id: give it one".into()));
+            return Err(RulesError::new("a product has no id: give it one".into()));
         }
         if self.products.iter().any(|product| product.id == config.id) {
-            return Err(RulesError(format!("product `{}` stands twice: rename one", config.id)));
+            return Err(RulesError::new(format!(
+                "product `{}` stands twice: rename one",
+                config.id
+            )));
         }
         let place = format!("product `{}`", config.id);
         let allowance =
@@ -204,14 +202,14 @@ impl Rules {
     fn add_subscription(&mut self, config: &SubscriptionConfig) -> Result<(), RulesError> {
         let id = &config.id;
         if id.is_empty() {
-            return Err(RulesError("a subscription has no id: give it one".into()));
+            return Err(RulesError::new("a subscription has no id: give it one".into()));
         }
         if id.starts_with(MEMBER_PREFIX) {
             let fix = "give it another name, this one is for callers with a token";
-            return Err(RulesError(format!("subscription `{id}`: {fix}")));
+            return Err(RulesError::new(format!("subscription `{id}`: {fix}")));
         }
         if self.subscriptions.iter().any(|subscription| &subscription.id == id) {
-            return Err(RulesError(format!("subscription `{id}` stands twice: rename one")));
+            return Err(RulesError::new(format!("subscription `{id}` stands twice: rename one")));
         }
         let product = self.product_index(config)?;
         let index = self.subscriptions.len();
@@ -220,10 +218,11 @@ impl Rules {
             [&config.primary_key_hash, &config.secondary_key_hash].into_iter().chain(retired)
         {
             if !hash.is_empty() {
-                let hash =
-                    hash.parse().map_err(|e| RulesError(format!("subscription `{id}`: {e}")))?;
+                let hash = hash
+                    .parse()
+                    .map_err(|e| RulesError::new(format!("subscription `{id}`: {e}")))?;
                 if self.by_key.insert(hash, index).is_some() {
-                    return Err(RulesError(format!(
+                    return Err(RulesError::new(format!(
                         "subscription `{id}` has a key that stands elsewhere too: make a new one with `gatehouse keys create`"
                     )));
                 }
@@ -252,7 +251,7 @@ impl Rules {
         }
         let found = self.products.iter().position(|product| product.id == config.product);
         found.map(Some).ok_or_else(|| {
-            RulesError(format!(
+            RulesError::new(format!(
                 "subscription `{}` names product `{}`, which does not exist: add it under `products`",
                 config.id, config.product
             ))
@@ -297,7 +296,9 @@ fn allowance(
     body_bytes_max: Option<u64>,
 ) -> Result<Allowance, RulesError> {
     if max_tokens == Some(0) {
-        return Err(RulesError(format!("{place}: max_tokens: 0 leaves no answer: use at least 1")));
+        return Err(RulesError::new(format!(
+            "{place}: max_tokens: 0 leaves no answer: use at least 1"
+        )));
     }
     Ok(Allowance { limits: read(place, limits)?, max_tokens, body_bytes_max })
 }
@@ -306,22 +307,8 @@ fn read(place: &str, limits: &[LimitConfig]) -> Result<Vec<Arc<Limit>>, RulesErr
     let mut all = Vec::new();
     for (number, config) in limits.iter().enumerate() {
         let limits = Limit::read(config)
-            .map_err(|error| RulesError(format!("{place}: limit {}: {error}", number + 1)))?;
+            .map_err(|error| RulesError::new(format!("{place}: limit {}: {error}", number + 1)))?;
         all.extend(limits.into_iter().map(Arc::new));
     }
     Ok(all)
 }
-
-impl RulesError {
-    pub(crate) fn new(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Display for RulesError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for RulesError {}

@@ -4,14 +4,15 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
+use crate::dialect::Dialect;
 use crate::failure::Failure;
 use crate::files::{self, NewFile};
-use crate::operations::{self, unknown};
 use crate::paging::page;
 use crate::payload::Payload;
-use crate::route::{Dialect, Route};
+use crate::route::Route;
 use crate::store::{Kind, Object};
 use crate::usage::Used;
+use crate::{chat, completions, embeddings, responses};
 
 /// Most lines in one batch.
 const LINES_MAX: usize = 100_000;
@@ -48,7 +49,7 @@ pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> 
             })?;
             Ok(Reply::json(&value))
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 
@@ -280,7 +281,15 @@ fn answer(call: &Call<'_>, endpoint: &[String], body: &Value) -> (u16, Value, Op
         triggers: true,
         now: call.now,
     };
-    match operations::perform(&inner) {
+    let names: Vec<&str> = endpoint.iter().map(String::as_str).collect();
+    let answered = match names.as_slice() {
+        ["chat", "completions"] => chat::create(&inner),
+        ["completions"] => completions::create(&inner),
+        ["embeddings"] => embeddings::create(&inner),
+        ["responses"] => responses::perform(&inner, &[]),
+        _ => Err(inner.unknown()),
+    };
+    match answered {
         Ok(reply) => {
             let used = reply.used;
             let bytes = reply.script.into_bytes(LINE_BYTES_MAX);

@@ -6,11 +6,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::config::Deployment;
+use crate::dialect::Dialect;
 use crate::failure::Failure;
 use crate::fault::{Fault, Faults};
 use crate::instance::Instance;
 use crate::payload::{Form, Payload};
-use crate::route::{Dialect, Route};
+use crate::route::Route;
 use crate::script::Script;
 use crate::store::{Kind, Object};
 use crate::text::TOKENS_MAX;
@@ -34,6 +35,15 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// What is said about a path or method that leads nowhere.
+    pub(crate) fn unknown(&self) -> Failure {
+        if self.dialect() == Dialect::OpenAi {
+            let path = format!("/v1/{}", self.route.segments.join("/"));
+            return Failure::unknown_url(&self.method, &path);
+        }
+        Failure::resource_not_found()
+    }
+
     pub(crate) fn dialect(&self) -> Dialect {
         self.route.dialect
     }

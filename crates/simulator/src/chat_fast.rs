@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use crate::chat::{Plan, Said};
+use crate::plan::{Plan, Said};
 use crate::text::{Answer, push_escaped};
 
 /// Longest text written at once.

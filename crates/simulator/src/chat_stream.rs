@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::call::Reply;
-use crate::chat::{Choice, Plan, Said};
+use crate::plan::{Choice, Plan, Said};
 use crate::script::{Deltas, Lane, PIECE, Script, Segment};
 use crate::text::{hex, mix};
 
@@ -150,7 +150,7 @@ fn lane(plan: &Plan<'_>, index: usize, choice: &Choice) -> Lane {
     };
     let mut template = chunk(plan, index, delta, None);
     if plan.logprobs && matches!(choice.said, Said::Text(_)) {
-        let token = json!({"token": PIECE, "bytes": null, "logprob": crate::chat::logprob(0), "top_logprobs": []});
+        let token = json!({"token": PIECE, "bytes": null, "logprob": crate::plan::logprob(0), "top_logprobs": []});
         template["choices"][0]["logprobs"] = json!({"content": [token], "refusal": null});
     }
     Lane::new("data: ", &template, "\n\n", answer.clone(), step)

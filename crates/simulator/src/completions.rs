@@ -3,11 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use crate::call::{Call, Reply, model_label};
-use crate::chat::logprob;
 use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::filter::Filter;
 use crate::models::{self, Task};
+use crate::plan::logprob;
 use crate::script::{Deltas, Lane, PIECE, Script, Segment};
 use crate::text::{Answer, Words, mix};
 use crate::tokens::Prompt;

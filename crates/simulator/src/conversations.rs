@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
 use crate::failure::Failure;
-use crate::operations::unknown;
 use crate::paging::page;
 use crate::store::{Kind, Object};
 
@@ -43,7 +42,7 @@ pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> 
             store.get(Kind::Conversation, id)?;
             items(call, method, id, rest)
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 
@@ -79,7 +78,7 @@ fn items(
             store.remove(Kind::ConversationItem, item)?;
             Ok(Reply::json(&store.get(Kind::Conversation, conversation)?.value))
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 

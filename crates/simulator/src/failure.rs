@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::route::Dialect;
+use crate::dialect::Dialect;
 
 /// An error answer.
 #[derive(Debug, Clone)]

@@ -5,10 +5,9 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
+use crate::dialect::Dialect;
 use crate::failure::Failure;
-use crate::operations::unknown;
 use crate::paging::{FILES_LIMIT_MAX, page_of};
-use crate::route::Dialect;
 use crate::script::Script;
 use crate::store::{Kind, Object};
 
@@ -54,7 +53,7 @@ pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> 
             Ok(Reply::deleted(id, "file"))
         }
         (&Method::GET, [id, "content"]) => content(&store.get(Kind::File, id)?),
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 

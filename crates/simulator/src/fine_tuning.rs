@@ -4,11 +4,10 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
+use crate::dialect::Dialect;
 use crate::failure::Failure;
 use crate::files;
-use crate::operations::unknown;
 use crate::paging::{page, page_of};
-use crate::route::Dialect;
 use crate::store::{Kind, Object};
 use crate::text::{hash, hex};
 
@@ -41,7 +40,7 @@ pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> 
             let job = store.get(Kind::FineTune, id)?;
             page_of(call, checkpoints(&job.value), (10, 100), "desc")
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 

@@ -6,8 +6,8 @@ use http::header::{STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::call::{Reply, model_label};
+use crate::dialect::Dialect;
 use crate::instance::Instance;
-use crate::route::Dialect;
 use crate::text::{hex, mix};
 
 const APIM_REQUEST_ID: HeaderName = HeaderName::from_static("apim-request-id");

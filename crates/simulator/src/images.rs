@@ -45,7 +45,7 @@ fn field(call: &Call<'_>, name: &str) -> Option<String> {
 /// `POST images/generations`, `images/edits` and `images/variations`.
 pub(crate) fn create(call: &Call<'_>, work: Work) -> Result<Reply, Failure> {
     let model = field(call, "model");
-    let default = (call.dialect() == crate::route::Dialect::OpenAi).then_some("dall-e-3");
+    let default = (call.dialect() == crate::dialect::Dialect::OpenAi).then_some("dall-e-3");
     let deployment = models::serve(call, model.as_deref().or(default), Task::Image)?;
     let mut prompt = call.prompt();
     if work != Work::Variation {

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, Reply, model_label};
 use crate::config::{Deployment, DeploymentKind, Strictness};
+use crate::dialect::Dialect;
 use crate::failure::Failure;
 use crate::limits::{self, Allowance};
-use crate::route::Dialect;
 use crate::store::Kind;
 
 /// A sort of work.

@@ -3,9 +3,9 @@
 use http::Method;
 
 use crate::call::{Call, Reply};
+use crate::dialect::Dialect;
 use crate::failure::Failure;
 use crate::images::Work;
-use crate::route::Dialect;
 use crate::{
     assistants, audio, batches, chat, completions, conversations, embeddings, files, fine_tuning,
     images, models, others, realtime_secrets, responses, skills, uploads, vector_stores, videos,
@@ -52,15 +52,6 @@ pub(crate) fn perform(call: &Call<'_>) -> Result<Reply, Failure> {
         ["video", "generations", "jobs"] if post => videos::job(call),
         ["skills", rest @ ..] => skills::perform(call, rest),
         ["audio", rest @ ..] => voices::perform(call, rest),
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
-}
-
-/// What is said about a path or method that leads nowhere.
-pub(crate) fn unknown(call: &Call<'_>) -> Failure {
-    if call.dialect() == Dialect::OpenAi {
-        let path = format!("/v1/{}", call.route.segments.join("/"));
-        return Failure::unknown_url(&call.method, &path);
-    }
-    Failure::resource_not_found()
 }

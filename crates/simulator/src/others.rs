@@ -8,7 +8,6 @@ use crate::embeddings;
 use crate::failure::Failure;
 use crate::files;
 use crate::models::{self, Task};
-use crate::operations::unknown;
 use crate::paging::{page, page_of};
 use crate::store::{Kind, Object};
 use crate::text::hash;
@@ -44,7 +43,7 @@ pub(crate) fn stored(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
                 store.get(Kind::Completion, id)?.hidden.as_array().cloned().unwrap_or_default();
             page_of(call, messages, (20, 100), "asc")
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 
@@ -127,7 +126,7 @@ pub(crate) fn containers(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failur
             store.get(Kind::Container, id)?;
             container_files(call, method, id, rest)
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 
@@ -173,7 +172,7 @@ fn container_files(
             store.remove(Kind::ContainerFile, id)?;
             Ok(Reply::deleted(id, "container.file.deleted"))
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 
@@ -217,7 +216,7 @@ pub(crate) fn evals(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
             store.get(Kind::Eval, id)?;
             eval_runs(call, method, id, rest)
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 
@@ -290,7 +289,7 @@ fn eval_runs(
             store.get_under(Kind::EvalRun, eval, id)?;
             Ok(Reply::json(&store.get_under(Kind::EvalOutputItem, id, item)?.value))
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 

@@ -13,10 +13,10 @@ use serde_json::{Map, Value, json};
 use crate::call::{Call, model_label};
 use crate::chat::{last_user_text, pick};
 use crate::config::Deployment;
+use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::instance::Instance;
 use crate::media;
-use crate::route::Dialect;
 use crate::text::{Answer, Words, hash, hex, mix};
 use crate::tokens::Prompt;
 

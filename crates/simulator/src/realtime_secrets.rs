@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::call::{Call, Reply, model_label};
 use crate::failure::Failure;
 use crate::models::{self, Task};
-use crate::operations::unknown;
 
 /// How long a secret lives if the request does not say, in seconds.
 const LIFE_SECONDS: i64 = 600;
@@ -42,6 +41,6 @@ pub(crate) fn create(call: &Call<'_>, kind: &str) -> Result<Reply, Failure> {
             session.insert("client_secret".into(), secret);
             Ok(Reply::json(&Value::Object(session)))
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }

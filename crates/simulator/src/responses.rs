@@ -11,7 +11,6 @@ use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::filter::Filter;
 use crate::models::{self, Task};
-use crate::operations::unknown;
 use crate::paging::page_of;
 use crate::responses_stream;
 use crate::script::Script;
@@ -47,7 +46,7 @@ pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> 
             let items = object.hidden["input"].as_array().cloned().unwrap_or_default();
             page_of(call, items, (20, 100), "desc")
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 
@@ -90,7 +89,7 @@ fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let reply = if call.flag("stream") {
         responses_stream::reply(&value, background, None)
     } else if background {
-        Reply::json(&unfinished(&value, "queued"))
+        Reply::json(&responses_stream::unfinished(&value, "queued"))
     } else {
         Reply::new("application/json", Script::json(&value, "")).after(tokens)
     };
@@ -314,16 +313,6 @@ fn response(call: &Call<'_>, deployment: &Deployment, prompt: &Prompt, output: O
     })
 }
 
-/// The same response before it was done.
-pub(crate) fn unfinished(value: &Value, status: &str) -> Value {
-    let mut value = value.clone();
-    value["status"] = json!(status);
-    value["output"] = json!([]);
-    value["usage"] = Value::Null;
-    value["incomplete_details"] = Value::Null;
-    value
-}
-
 /// A background response is queued, then in progress at the first look, then done.
 fn get(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
     let object = call.instance.store.with(Kind::Response, id, |object| {
@@ -343,7 +332,7 @@ fn get(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
     }
     let running = background && object.polls < 2 && object.value["status"] != "cancelled";
     if running {
-        Ok(Reply::json(&unfinished(&object.value, "in_progress")))
+        Ok(Reply::json(&responses_stream::unfinished(&object.value, "in_progress")))
     } else {
         Ok(Reply::json(&object.value))
     }
@@ -355,7 +344,7 @@ fn cancel(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
             return Err(Failure::conflict("Cannot cancel a synchronous response."));
         }
         if object.polls < 2 {
-            object.value = unfinished(&object.value, "cancelled");
+            object.value = responses_stream::unfinished(&object.value, "cancelled");
         }
         Ok(object.value.clone())
     })??;

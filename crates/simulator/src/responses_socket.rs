@@ -12,7 +12,7 @@ use crate::fault::Faults;
 use crate::instance::Instance;
 use crate::payload::Payload;
 use crate::route::Route;
-use crate::{responses, server};
+use crate::{entry, responses};
 
 /// Longest answer, as the text of its events.
 const EVENTS_BYTES_MAX: usize = 64 << 20;
@@ -37,7 +37,7 @@ impl ResponsesSocket {
             instance: instance.clone(),
             route,
             headers: head.headers.clone(),
-            host: server::host(head).to_owned(),
+            host: entry::host(head).to_owned(),
             faults: faults.clone(),
         }
     }

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use crate::call::Reply;
-use crate::responses::unfinished;
 use crate::script::{Deltas, Lane, NUMBER, PIECE, Script, Segment};
 use crate::text::Answer;
 
@@ -26,6 +25,16 @@ pub(crate) fn reply(response: &Value, background: bool, after: Option<u64>) -> R
     };
     events.emit(end, json!({"response": response}));
     Reply::stream(events.script)
+}
+
+/// The same response before it was done.
+pub(crate) fn unfinished(value: &Value, status: &str) -> Value {
+    let mut value = value.clone();
+    value["status"] = json!(status);
+    value["output"] = json!([]);
+    value["usage"] = Value::Null;
+    value["incomplete_details"] = Value::Null;
+    value
 }
 
 struct Events {

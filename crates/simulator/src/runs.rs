@@ -3,16 +3,15 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::assistants::{keep_message, message, modify, new_thread, text_part};
 use crate::call::{Call, Reply};
 use crate::chat::{answer, last_user_text, pick};
 use crate::failure::Failure;
 use crate::models;
-use crate::operations::unknown;
 use crate::paging::page;
 use crate::script::{Deltas, Lane, PIECE, Script, Segment};
 use crate::store::{Kind, Object};
 use crate::text::{Answer, hex, mix};
+use crate::threads::{keep_message, message, modify, new_thread, text_part};
 
 /// Seconds until an untouched run expires.
 const EXPIRES_S: i64 = 600;
@@ -41,7 +40,7 @@ pub(crate) fn perform(call: &Call<'_>, thread: &str, rest: &[&str]) -> Result<Re
             store.get_under(Kind::Run, thread, id)?;
             Ok(Reply::json(&store.get_under(Kind::RunStep, id, step)?.value))
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 

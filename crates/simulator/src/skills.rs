@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use crate::call::{Call, Reply};
 use crate::failure::Failure;
 use crate::files;
-use crate::operations::unknown;
 use crate::paging::page;
 use crate::store::{Kind, Object};
 
@@ -42,7 +41,7 @@ pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> 
             files::content(&find(call, id, version)?)
         }
         (method, [id, "versions", rest @ ..]) => versions(call, method, id, rest),
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 
@@ -74,7 +73,7 @@ fn versions(
             value["version"] = json!(version);
             Ok(Reply::json(&value))
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 

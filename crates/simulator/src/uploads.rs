@@ -8,7 +8,6 @@ use sha2::{Digest, Sha256};
 use crate::call::{Call, Reply};
 use crate::failure::Failure;
 use crate::files::{self, NewFile};
-use crate::operations::unknown;
 use crate::store::{Kind, Object};
 
 /// Largest file that may be announced.
@@ -32,7 +31,7 @@ pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> 
             })?;
             Ok(Reply::json(&value))
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 

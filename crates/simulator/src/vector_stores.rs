@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
 use crate::failure::Failure;
-use crate::operations::unknown;
 use crate::paging::page;
 use crate::store::{Kind, Object};
 use crate::text::{hash, mix};
@@ -45,7 +44,7 @@ pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> 
             batches(call, method, id, rest)
         }
         (&Method::POST, [id, "search"]) => search(call, id),
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 
@@ -162,7 +161,7 @@ fn files(
                 &json!({"object": "vector_store.file_content.page", "data": data, "has_more": false, "next_page": null}),
             ))
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 
@@ -222,7 +221,7 @@ fn batches(
             files.retain(|file| file.hidden["batch"] == *id);
             page(call, files)
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 

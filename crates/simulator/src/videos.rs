@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
 use crate::failure::Failure;
-use crate::operations::unknown;
 use crate::paging::page;
 use crate::script::Script;
 use crate::store::{Kind, Object};
@@ -45,7 +44,7 @@ pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> 
             store.remove(Kind::Video, id)?;
             Ok(Reply::deleted(id, "video.deleted"))
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }
 

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use crate::call::{Call, Reply};
 use crate::failure::Failure;
-use crate::operations::unknown;
 use crate::paging::page;
 use crate::store::{Kind, Object};
 
@@ -51,6 +50,6 @@ pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> 
             store.remove(Kind::VoiceConsent, id)?;
             Ok(Reply::deleted(id, "audio.voice_consent"))
         }
-        _ => Err(unknown(call)),
+        _ => Err(call.unknown()),
     }
 }

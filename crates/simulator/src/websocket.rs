@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 
 use crate::call::Reply;
 use crate::config::LatencyModel;
+use crate::entry;
 use crate::failure::Failure;
 use crate::fault::{Fault, Faults};
 use crate::instance::Instance;
@@ -26,7 +27,6 @@ use crate::realtime::Realtime;
 use crate::responses_socket::ResponsesSocket;
 use crate::route;
 use crate::script::Script;
-use crate::server;
 use crate::text::mix;
 
 /// Longest message accepted: Azure's is 15 MiB of audio in an event.
@@ -88,8 +88,8 @@ pub(crate) fn accept(
     // Over HTTP the same path takes a POST.
     let method = if is_responses { Method::POST } else { Method::GET };
     let route = instance.table.route(&method, path, &query)?;
-    server::authenticate(instance, &with_credentials(&head.headers, &query), &route)?;
-    let mut call = server::call(instance, head, (method, route, query), faults);
+    entry::authenticate(instance, &with_credentials(&head.headers, &query), &route)?;
+    let mut call = entry::call(instance, head, (method, route, query), faults);
     let dialogue = match call.route.segments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["responses"] => {
             Dialogue::Responses(Box::new(ResponsesSocket::new(instance, head, call.route, faults)))
@@ -103,7 +103,7 @@ pub(crate) fn accept(
             let deployment = models::serve(&call, model.as_deref(), Task::Realtime)?;
             Dialogue::Realtime(Box::new(Realtime::new(&call, instance, deployment)))
         }
-        _ => return Err(crate::operations::unknown(&call)),
+        _ => return Err(call.unknown()),
     };
     let session = Session {
         instance: instance.clone(),

@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use crate::encode::ExtentWriter;
 use crate::extent::{Day, Extent, TABLES};
 use crate::schema::written_schema;
-use crate::store::{Shared, lock};
+use crate::shared::{Shared, lock};
 use crate::{Error, ErrorKind};
 
 /// Rows copied at once: few, as bodies may be long.

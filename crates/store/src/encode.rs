@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::blobs::{Blobs, Hash, hexadecimal, parse_hash};
 use crate::error::{io_cause, is_full};
-use crate::extent::{Day, Record, day_folder};
+use crate::extent::{BODY_COLUMNS, Day, Record, day_folder};
 use crate::parts::{self, PARTS_COLUMN};
 use crate::schema::written_schema;
 use crate::tail::time_range;
@@ -40,8 +40,6 @@ const WRITE_BATCH_ROWS: usize = 128;
 /// Share of false hits of the bloom filter.
 const BLOOM_FPP: f64 = 0.01;
 
-/// Columns of long and ever different text: no dictionary, no statistics.
-pub(crate) const BODY_COLUMNS: [&str; 3] = ["RequestBody", "ResponseBody", "Content"];
 /// Columns of ids that differ in every row: a dictionary is of no use.
 const UNIQUE_COLUMNS: [&str; 3] = ["RequestId", "RequestBodySha256", "ResponseBodySha256"];
 /// Columns of rising numbers: stored as differences.

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk;
-use crate::terms::Location;
+use crate::{Error, ErrorKind, disk};
 
 /// The tables of the store.
 pub(crate) const TABLES: [event::Table; TABLE_COUNT] = event::tables();
@@ -16,11 +15,23 @@ pub(crate) const TABLE_COUNT: usize = event::tables().len();
 /// The column by which extents are ordered, partitioned and pruned.
 pub(crate) const TIME_COLUMN: &str = "TimeGenerated";
 
+/// Columns of long and ever different text: no dictionary, no statistics.
+pub(crate) const BODY_COLUMNS: [&str; 3] = ["RequestBody", "ResponseBody", "Content"];
+
 const MICROS_PER_DAY: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// Position of a table in [`TABLES`].
 pub(crate) fn table_index(name: &str) -> Option<usize> {
     TABLES.iter().position(|table| table.name == name)
+}
+
+/// Position of a table, or an error that names those there are.
+pub(crate) fn index_of(table: &str) -> Result<usize, Error> {
+    table_index(table).ok_or_else(|| {
+        let names: Vec<_> = TABLES.iter().map(|table| table.name).collect();
+        let text = format!("there is no table {table}; there are {}", names.join(", "));
+        Error::new(ErrorKind::Invalid, text)
+    })
 }
 
 /// A UTC day, counted from 1970-01-01.
@@ -50,6 +61,14 @@ impl Day {
     }
 }
 
+/// Where the filters of terms stand in the file of an extent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TermsLocation {
+    pub(crate) from: u64,
+    pub(crate) filter_bytes: u64,
+    pub(crate) index_bytes: u64,
+}
+
 /// What the manifest says about an extent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -68,7 +87,7 @@ pub(crate) struct Record {
     pub(crate) sha256: String,
     /// Filters of the terms in its bodies, if it has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) terms: Option<Location>,
+    pub(crate) terms: Option<TermsLocation>,
 }
 
 impl Record {

@@ -26,6 +26,7 @@ mod retain;
 mod scan;
 mod schema;
 mod seal;
+mod shared;
 mod snapshot;
 mod status;
 mod store;

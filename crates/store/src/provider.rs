@@ -13,12 +13,13 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use event::{Interaction, Message, TableRow};
 
-use crate::extent::{TABLES, table_index};
+use crate::Error;
+use crate::extent::{TABLES, index_of, table_index};
 use crate::messages::{Layout, MessagesExec, is_shared};
 use crate::scan::Scan;
 use crate::schema::stored_schema;
+use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::store::Shared;
 
 /// A stored table: of one moment, or of the moment of each scan.
 pub(crate) struct StoredTable {
@@ -30,6 +31,14 @@ pub(crate) struct StoredTable {
 enum Source {
     Live(Arc<Shared>),
     Fixed(Snapshot),
+}
+
+impl Snapshot {
+    /// A table for DataFusion.
+    pub fn provider(&self, table: &str) -> std::result::Result<Arc<dyn TableProvider>, Error> {
+        let index = index_of(table)?;
+        Ok(Arc::new(StoredTable::fixed(index, self.clone())))
+    }
 }
 
 impl StoredTable {

@@ -11,7 +11,7 @@ use crate::blobs::Hash;
 use crate::encode::{Sealed, referenced_blobs};
 use crate::extent::{Day, Extent, Extents};
 use crate::manifest::Change;
-use crate::store::{Shared, lock};
+use crate::shared::{Shared, lock};
 
 /// The folder of blobs is looked through at least this often.
 const SWEEP_EVERY_MS: i64 = 60 * 60 * 1_000;

@@ -11,7 +11,7 @@ use event::Cursor;
 use crate::encode::{ExtentWriter, Sealed};
 use crate::extent::{Day, Extent, TABLES};
 use crate::manifest::Change;
-use crate::store::{Shared, lock};
+use crate::shared::{Shared, lock};
 use crate::tail::{Chunk, Chunks, times};
 use crate::{Error, ErrorKind};
 

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use datafusion::catalog::TableProvider;
 use event::{Interaction, Message, TableRow};
 
 use crate::Error;
 use crate::blobs::{BlobReader, Blobs, Text};
-use crate::extent::Extent;
+use crate::extent::{Extent, index_of};
 use crate::files::Files;
-use crate::provider::StoredTable;
-use crate::store::index_of;
 use crate::tail::Chunk;
 
 /// A view of all tables at one moment. A row is in it once or not at all, whatever is sealed, merged
@@ -38,12 +35,6 @@ impl TableView {
 impl Snapshot {
     pub(crate) fn new(tables: Vec<Arc<TableView>>, files: Arc<Files>, blobs: Arc<Blobs>) -> Self {
         Self { tables, files, blobs }
-    }
-
-    /// A table for DataFusion.
-    pub fn provider(&self, table: &str) -> Result<Arc<dyn TableProvider>, Error> {
-        let index = index_of(table)?;
-        Ok(Arc::new(StoredTable::fixed(index, self.clone())))
     }
 
     /// The text of a blob, at most `limit_bytes` of it. The hash is checked when all of it is read.

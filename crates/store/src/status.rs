@@ -5,7 +5,7 @@ use event::{Cursor, Interaction, Message, TableRow, Timestamp};
 use crate::Store;
 use crate::extent::{TABLES, table_index};
 use crate::parts::count_all;
-use crate::store::State;
+use crate::shared::State;
 
 /// What the store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

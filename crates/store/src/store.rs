@@ -1,7 +1,7 @@
 //! The store itself: what is open, what is written, who cleans up.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -12,13 +12,14 @@ use datafusion::catalog::TableProvider;
 use event::{Batch, BlobWriter, Cursor, Sink, SinkError, Timestamp};
 
 use crate::blobs::{BlobReader, Blobs, Text};
-use crate::extent::{Extent, Extents, TABLES, table_index};
+use crate::extent::{Extent, Extents, index_of};
 use crate::files::Files;
 use crate::manifest::Manifest;
 use crate::provider::StoredTable;
 use crate::retain::Maintenance;
-use crate::snapshot::{Snapshot, TableView};
-use crate::tail::{Chunks, Rows, Tail};
+use crate::shared::{Shared, State, lock};
+use crate::snapshot::Snapshot;
+use crate::tail::Tail;
 use crate::{Error, ErrorKind, StoreConfig, disk};
 
 /// After a seal that failed, the next is tried this much later.
@@ -31,53 +32,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub struct Store {
     shared: Arc<Shared>,
     upkeep: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What the store, its thread and its readers have in common.
-pub(crate) struct Shared {
-    pub(crate) folder: PathBuf,
-    pub(crate) config: ArcSwap<StoreConfig>,
-    pub(crate) manifest: Manifest,
-    pub(crate) blobs: Arc<Blobs>,
-    pub(crate) files: Arc<Files>,
-    pub(crate) state: Mutex<State>,
-    /// Held for a whole seal.
-    pub(crate) sealing: Mutex<()>,
-    /// Held while extents are merged or given up. Taken before `sealing`, never after.
-    pub(crate) maintaining: Mutex<()>,
-    /// Blobs and their bytes on disk as of the last sweep; none before it.
-    pub(crate) blob_totals: Mutex<Option<(u64, u64)>>,
-    /// When that sweep was.
-    pub(crate) swept_at: Mutex<Option<Timestamp>>,
-    next_extent_id: AtomicU64,
-    is_closed: AtomicBool,
-    wishes: Mutex<Wishes>,
-    wake: Condvar,
-}
-
-/// All that a snapshot is made from. Its lock is never held while a file is read or written.
-pub(crate) struct State {
-    pub(crate) tail: Tail,
-    /// Rows on their way to disk.
-    pub(crate) sealing: Arc<Chunks>,
-    pub(crate) sealing_bytes: usize,
-    pub(crate) extents: Arc<Extents>,
-    /// The cursor after the last batch.
-    pub(crate) cursor: Cursor,
-    /// The cursor in the manifest.
-    pub(crate) durable: Cursor,
-}
-
-/// What the thread is asked to do.
-#[derive(Default)]
-struct Wishes {
-    seal: bool,
-    stop: bool,
-}
-
-/// Takes a lock. A thread that panicked while holding it left valid data: it is changed in single steps.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Store {
@@ -195,15 +149,6 @@ impl Store {
     }
 }
 
-/// Position of a table, or an error that names those there are.
-pub(crate) fn index_of(table: &str) -> Result<usize, Error> {
-    table_index(table).ok_or_else(|| {
-        let names: Vec<_> = TABLES.iter().map(|table| table.name).collect();
-        let text = format!("there is no table {table}; there are {}", names.join(", "));
-        Error::new(ErrorKind::Invalid, text)
-    })
-}
-
 impl Drop for Store {
     fn drop(&mut self) {
         self.stop_upkeep();
@@ -222,74 +167,6 @@ impl Sink for Store {
     fn blob(&self) -> Result<Box<dyn BlobWriter>, SinkError> {
         self.shared.refuse_if_closed()?;
         Ok(Box::new(self.shared.blobs.writer()?))
-    }
-}
-
-impl Shared {
-    fn refuse_if_closed(&self) -> Result<(), Error> {
-        if self.is_closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "the store was closed: open it again"));
-        }
-        Ok(())
-    }
-
-    /// Takes a batch into memory. With no room there, it first seals; if that fails, nothing of the
-    /// batch was taken.
-    fn write(&self, batch: &Batch) -> Result<(), Error> {
-        self.refuse_if_closed()?;
-        let rows = Rows::new(batch)?;
-        while !self.push(&rows) {
-            self.seal()?;
-        }
-        Ok(())
-    }
-
-    fn push(&self, rows: &Rows) -> bool {
-        let config = self.config.load();
-        let mut state = lock(&self.state);
-        let held = state.tail.bytes + state.sealing_bytes;
-        if held > 0 && (held + rows.bytes) as u64 > config.tail_bytes_max {
-            return false;
-        }
-        state.tail.push(rows, Instant::now());
-        state.cursor = rows.cursor;
-        let is_due = state.tail.bytes as u64 >= config.seal_bytes
-            || state.tail.rows_max() as u64 >= config.seal_rows;
-        drop(state);
-        if is_due {
-            lock(&self.wishes).seal = true;
-            self.wake.notify_all();
-        }
-        true
-    }
-
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let mut state = lock(&self.state);
-        let tail = state.tail.chunks();
-        let (sealing, extents) = (state.sealing.clone(), state.extents.clone());
-        drop(state);
-        let mut tables = Vec::with_capacity(TABLES.len());
-        for (index, newest) in tail.into_iter().enumerate() {
-            let mut chunks = sealing[index].clone();
-            chunks.extend(newest);
-            tables.push(Arc::new(TableView { chunks, extents: extents.tables[index].clone() }));
-        }
-        Snapshot::new(tables, self.files.clone(), self.blobs.clone())
-    }
-
-    pub(crate) fn next_extent_id(&self) -> u64 {
-        self.next_extent_id.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// The upkeep is to end soon.
-    pub(crate) fn is_stopping(&self) -> bool {
-        lock(&self.wishes).stop
-    }
-
-    /// True once the rows in memory have waited long enough.
-    pub(crate) fn is_seal_due(&self) -> bool {
-        let state = lock(&self.state);
-        state.tail.since.is_some_and(|since| since.elapsed() >= self.config.load().seal_age())
     }
 }
 

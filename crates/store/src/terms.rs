@@ -24,8 +24,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 use parquet::bloom_filter::Sbbf;
 use serde::{Deserialize, Serialize};
 
-use crate::encode::BODY_COLUMNS;
-use crate::extent::Extent;
+use crate::extent::{BODY_COLUMNS, Extent, TermsLocation};
 use crate::parts::{self, Content, PARTS_COLUMN, Part, Place};
 
 /// Version of the filters. Others are not read: such extents are searched as if they had none.
@@ -38,14 +37,6 @@ const BLOCK_ROWS: u32 = 8 << 10;
 const FILTER_BYTES: usize = 32 << 10;
 /// Share of false hits that a filter is folded to.
 const FALSE_HITS: f64 = 0.01;
-
-/// Where the filters stand in the file of an extent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Location {
-    from: u64,
-    filter_bytes: u64,
-    index_bytes: u64,
-}
 
 /// What stands behind the filters, as JSON.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -148,7 +139,7 @@ impl TermWriter {
     }
 
     /// The bytes to be written at this place of the file, and what the manifest says of them.
-    pub(crate) fn finish(mut self, from: u64) -> (Vec<u8>, Location) {
+    pub(crate) fn finish(mut self, from: u64) -> (Vec<u8>, TermsLocation) {
         if self.rows > 0 {
             self.end_block();
         }
@@ -156,7 +147,7 @@ impl TermWriter {
         let mut bytes = self.filters;
         let filter_bytes = bytes.len() as u64;
         bytes.extend_from_slice(&index);
-        (bytes, Location { from, filter_bytes, index_bytes: index.len() as u64 })
+        (bytes, TermsLocation { from, filter_bytes, index_bytes: index.len() as u64 })
     }
 }
 
@@ -301,7 +292,7 @@ pub(crate) fn choose(extent: &Extent, filters: &[Expr]) -> Choice {
     }
 }
 
-fn read(file: &File, location: &Location) -> io::Result<(Index, Vec<u8>)> {
+fn read(file: &File, location: &TermsLocation) -> io::Result<(Index, Vec<u8>)> {
     let within = file.metadata()?.len().saturating_sub(location.from);
     let bytes = location.filter_bytes.saturating_add(location.index_bytes);
     let (true, Ok(bytes)) = (bytes <= within, usize::try_from(bytes)) else {
@@ -376,7 +367,7 @@ mod tests {
         let told = r#"{"version":1,"blocks":[{"rows":1,"filter_bytes":32}],"open":[]}"#;
         assert_eq!(std::str::from_utf8(index), Ok(told));
         let index_bytes = told.len() as u64;
-        assert_eq!(location, Location { from: 4, filter_bytes: 32, index_bytes });
+        assert_eq!(location, TermsLocation { from: 4, filter_bytes: 32, index_bytes });
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use vault::{SecretRef, Vault};
 use zeroize::Zeroizing;
 
-use super::delivery::Failure;
+use super::sink::Failure;
 
 /// Longest time that one mail may take.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::delivery::SinkConfig;
+use super::sink::SinkConfig;
 use crate::metrics::{CATALOGUE, Definition, MetricKind};
 
 const BUILTIN: &str = include_str!("../../data/alert_rules.json");

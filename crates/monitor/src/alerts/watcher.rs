@@ -18,11 +18,12 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::delivery::{Courier, Failure, SinkConfig};
+use super::delivery::Courier;
 use super::engine::{Change, ChangeKind, Measured, SERIES_MAX};
 use super::outbox::{Delivery, Fate};
 use super::payload;
 use super::rule::{AlertRule, AlertsConfig};
+use super::sink::{Failure, SinkConfig};
 use super::state::State;
 use crate::kept::{Kept, Lease, StateStore};
 use crate::metrics::{Metric, Metrics};

@@ -15,7 +15,7 @@ use policy::Prices;
 use crate::PipelineConfig;
 use crate::depot::Depot;
 use crate::enrich::Enricher;
-use crate::pipeline::Shared;
+use crate::shared::Shared;
 use crate::tests::sink::MemorySink;
 use crate::worker::Line;
 
@@ -217,8 +217,7 @@ pub(crate) fn line_with(
 ) -> Line {
     let depot = Depot::open(Arc::new(sink.clone()), config, work_dir.to_owned())
         .expect("the folder is there");
-    let shared = Arc::new(Shared::default());
-    shared.set_prices(Arc::new(Prices::builtin()));
+    let shared = Arc::new(Shared::new(Arc::new(Prices::builtin())));
     Line::new(depot, shared, enricher.clone())
 }
 

@@ -6,7 +6,7 @@ use event::Sink;
 
 use super::*;
 use crate::ErrorKind;
-use crate::store::lock;
+use crate::shared::lock;
 
 #[test]
 fn after_a_crash_rows_and_cursor_are_those_of_the_last_seal() {

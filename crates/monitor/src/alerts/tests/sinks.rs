@@ -5,7 +5,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use vault::SecretRef;
 
-use super::super::delivery::{Courier, SinkConfig};
+use super::super::delivery::Courier;
+use super::super::sink::SinkConfig;
 use super::{Change, ChangeKind, START_S, at, rule, vault};
 
 fn change() -> Change {
