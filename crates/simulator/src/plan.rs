@@ -69,9 +69,9 @@ impl Said {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) prompt: u64,
-    cached: u64,
+    pub(crate) cached: u64,
     pub(crate) completion: u64,
-    reasoning: u64,
+    pub(crate) reasoning: u64,
 }
 
 impl Usage {
