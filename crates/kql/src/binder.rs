@@ -3,6 +3,7 @@
 //! Bounds: [`STEPS_MAX`] nodes bound for one query, with `let` values and lambdas expanded, and
 //! [`RELATION_DEPTH_MAX`] operators on any way down the plan.
 
+mod activity;
 mod aggregates;
 mod apply;
 mod calls;

@@ -44,11 +44,7 @@ pub const OPERATORS: &[Operator] = &[
     operator("graph-mark-components", "components of a graph", Full),
     operator("graph-match", "patterns in a graph", Full),
     operator("graph-shortest-paths", "shortest ways in a graph", Full),
-    operator(
-        "graph-to-table",
-        "nodes or edges as a table",
-        Partial("one of them, without `with_node_id`"),
-    ),
+    operator("graph-to-table", "nodes, edges or both as tables", Full),
     operator("graph-where-edges", "filters edges", Full),
     operator("graph-where-nodes", "filters nodes", Full),
     operator("invoke", "hands the rows to a function", Full),

@@ -5,7 +5,7 @@ use crate::Support::{Full, Refused};
 use crate::operators::operator;
 
 const UNPUBLISHED: &str = "Kusto does not publish how it chooses; use `summarize` by the columns";
-const WINDOWS: &str = "use `summarize` by `bin()` and `join` with the bins before";
+const WINDOWS: &str = "Kusto does not publish where its outer windows end; use `sliding_window_counts` for each window";
 const OUTSIDE: &str = "no query reaches outside of the store";
 const CODE: &str = "no query runs code";
 
@@ -14,7 +14,7 @@ pub const PLUGINS: &[Operator] = &[
     operator("active_users_count", "values seen in several periods", Full),
     operator("activity_counts_metrics", "counts of values by period", Full),
     operator("activity_engagement", "ratio of values in two windows", Refused(WINDOWS)),
-    operator("activity_metrics", "new, kept and lost values by period", Refused(WINDOWS)),
+    operator("activity_metrics", "new, kept and lost values by period", Full),
     operator("ai_chat_completion", "asks a model", Refused(OUTSIDE)),
     operator("ai_embed_text", "a vector of a text", Refused(OUTSIDE)),
     operator("autocluster", "frequent patterns", Refused(UNPUBLISHED)),
@@ -36,7 +36,7 @@ pub const PLUGINS: &[Operator] = &[
     operator("ipv6_lookup", "the same of IPv6", Full),
     operator("mysql_request", "asks another database", Refused(OUTSIDE)),
     operator("narrow", "a row for each cell", Full),
-    operator("new_activity_metrics", "new values and whether they stay", Refused(WINDOWS)),
+    operator("new_activity_metrics", "new values and whether they stay", Full),
     operator("pivot", "a column for each value of a column", Full),
     operator("postgresql_request", "asks another database", Refused(OUTSIDE)),
     operator("preview", "some rows and their count", Refused("use `take` and `count`")),
@@ -46,7 +46,11 @@ pub const PLUGINS: &[Operator] = &[
     operator("rows_near", "rows around those that match", Full),
     operator("schema_merge", "one row type of several", Refused("use `union`")),
     operator("sequence_detect", "sequences of events", Refused("use `scan`")),
-    operator("session_count", "sessions by period", Refused("use `row_window_session()`")),
+    operator(
+        "session_count",
+        "sessions by period",
+        Refused("use `row_window_session()` and `summarize`"),
+    ),
     operator("sliding_window_counts", "counts within a moving window", Full),
     operator("sql_request", "asks another database", Refused(OUTSIDE)),
 ];

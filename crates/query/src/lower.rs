@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod apply;
+mod constant;
 mod expand;
 mod expr;
 mod gathered;

@@ -14,6 +14,7 @@ pub fn runs(function: Function) -> bool {
             // Becomes `bin` or `bin_at`.
             | Function::BinAuto
             | Function::NewGuid
+            | Function::Assert
             | Function::CurrentDatabase
             | Function::CurrentPrincipal
     );

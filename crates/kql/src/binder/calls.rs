@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::coerce::{common, convert};
+use super::measure::names_columns;
 use super::naming::conversion;
 use super::{Binder, Bound, Entity, Reported, Variable};
 use crate::syntax::{Expression, ExpressionKind, Item, Name, Shape};
@@ -299,6 +300,12 @@ impl Binder<'_> {
             args.push(self.scalar(&argument.expression)?);
         }
         let args = self.arguments(signature, args, span)?;
+        if let (Function::Assert, [condition, _]) = (function, &args[..])
+            && names_columns(condition)
+        {
+            let message = "assert(): the condition must not depend on the row";
+            return self.error(codes::CONSTANT_EXPECTED, condition.span, message);
+        }
         let (args, expr_type) = self.typed_call(function, args, span)?;
         let call = Expr { kind: ExprKind::Call { function, args }, expr_type, span };
         Ok(match wanted {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use super::operators::meaningful;
 use super::{Binder, Bound, Table, Variable};
-use crate::syntax::{Body, Expression, ExpressionKind, GraphTable, MakeGraph, Name, Operator};
+use crate::syntax::{
+    Body, Expression, ExpressionKind, GraphTable, Item, MakeGraph, Name, Operator,
+};
 use crate::{Column, Expr, Gathering, RelKind, Schema, Type, codes};
 
 /// The identity of a node.
@@ -101,7 +103,10 @@ impl Binder<'_> {
             }
             (_, Body::GraphToTable(tables)) => match &tables[..] {
                 [table] => self.graph_table(&graph, table, operator).map(Flow::Table),
-                _ => self.unsupported(operator.span, "graph-to-table of nodes and edges at once"),
+                _ => {
+                    let message = "nodes and edges at once are a statement: …; N; E";
+                    self.error(codes::SYNTAX, operator.span, message)
+                }
             },
             _ => {
                 let message = format!("'{}' takes rows, and this is a graph", operator.name.text);
@@ -110,16 +115,31 @@ impl Binder<'_> {
         }
     }
 
-    /// The edges whose ends are there, or the nodes.
+    /// `graph-to-table nodes as N, edges as E`: the tables by their names.
+    pub(super) fn graph_tables(
+        &mut self,
+        graph: &Graph,
+        tables: &[GraphTable],
+        operator: &Operator,
+    ) -> Bound<Vec<(String, Table)>> {
+        let mut named = Vec::new();
+        for table in tables {
+            let Some(name) = &table.name else {
+                let message = "Of several tables each needs a name: nodes as N, edges as E";
+                return self.error(codes::SYNTAX, operator.span, message);
+            };
+            named.push((name.text.clone(), self.graph_table(graph, table, operator)?));
+        }
+        Ok(named)
+    }
+
+    /// The edges whose ends are there, or the nodes; before them the hashes of what identifies nodes.
     fn graph_table(
         &mut self,
         graph: &Graph,
         table: &GraphTable,
         operator: &Operator,
     ) -> Bound<Table> {
-        if let Some((option, _)) = table.ids.first() {
-            return self.unsupported(option.span, format!("'{}'", option.text));
-        }
         let rows = if table.is_nodes {
             graph.nodes.clone()
         } else {
@@ -130,10 +150,25 @@ impl Binder<'_> {
                          | join kind=leftsemi N on $left.__target == $right.__id";
             self.run_written(query, variables, &operator.name)?
         };
-        let columns = Self::columns_of(&rows, operator.span);
-        let seen = columns.into_iter().filter(|(name, _)| ![ID, SOURCE, TARGET].contains(&&**name));
-        let table = self.project(&rows, seen.collect(), operator.span)?;
-        Ok(table)
+        let mut columns = Vec::new();
+        for (option, name) in &table.ids {
+            let id = match (table.is_nodes, &*option.text) {
+                (true, "with_node_id") => ID,
+                (false, "with_source_id") => SOURCE,
+                (false, "with_target_id") => TARGET,
+                _ => return self.unsupported(option.span, format!("'{}'", option.text)),
+            };
+            let id = Expression::new(ExpressionKind::Name(id.to_owned()), option.span);
+            let hash = Name { text: "hash".to_owned(), span: option.span };
+            let item = Item { names: Vec::new(), expression: id };
+            let kind = ExpressionKind::Call { name: hash, arguments: vec![item] };
+            let hash = Expression::new(kind, option.span);
+            let hash = self.over(rows.schema(), |binder| binder.scalar(&hash))?;
+            columns.push((name.text.as_str().into(), hash));
+        }
+        let all = Self::columns_of(&rows, operator.span).into_iter();
+        columns.extend(all.filter(|(name, _)| ![ID, SOURCE, TARGET].contains(&&**name)));
+        self.project(&rows, columns, operator.span)
     }
 
     fn components(&mut self, graph: Graph, operator: &Operator) -> Bound<Graph> {

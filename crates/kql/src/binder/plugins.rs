@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::coerce::convert;
-use super::naming::Names;
+use super::naming::{Names, implicit};
 use super::{Binder, Bound, Reported, Table};
 use crate::syntax::{Expression, ExpressionKind, Item, Name, OutputSchema, Shape};
 use crate::{
@@ -16,23 +16,25 @@ use crate::{
 const COLUMNS_MAX: usize = 4_096;
 
 /// Plugins that are known by their row type only: what stands before the columns of the input.
-const FOREIGN: [(&str, &str); 7] = [
+const FOREIGN: [(&str, &str); 3] = [
     ("autocluster", "SegmentId:long, Count:long, Percent:real"),
     ("basket", "SegmentId:long, Count:long, Percent:real"),
     (
         "diffpatterns",
         "SegmentId:long, CountA:long, CountB:long, PercentA:real, PercentB:real, PercentDiffAB:real",
     ),
-    (
-        "activity_metrics",
-        "dcount_values:long, dcount_newvalues:long, retention_rate:real, churn_rate:real",
-    ),
+];
+
+/// Such plugins over users and time: arguments before the dimensions, and what stands behind the time
+/// and the dimensions.
+const TIMELINES: [(&str, usize, &str); 3] = [
     (
         "activity_engagement",
+        6,
         "dcount_activities_inner:long, dcount_activities_outer:long, activity_ratio:real",
     ),
-    ("session_count", "count_sessions:long"),
-    ("funnel_sequence", "prev:string, next:string, dcount:long, samples:dynamic"),
+    ("session_count", 6, "count_sessions:long"),
+    ("funnel_sequence", 8, "prev:string, next:string, dcount:long, samples:dynamic"),
 ];
 
 /// A plugin's call.
@@ -85,14 +87,9 @@ impl Binder<'_> {
             "python" | "r" => self.script(input, &plugin),
             "geo_polygon_lookup" | "geo_line_lookup" => self.shape_lookup(input, &plugin),
             written if Self::is_written(written) => self.written(input, &plugin),
-            "new_activity_metrics" => {
-                let columns = "dcount_new_values:long, dcount_retained_values:long, \
-                               dcount_churn_values:long, retention_rate:real, churn_rate:real";
-                self.timeline(input, &plugin, &["from_", "to_"], columns)
-            }
-            "activity_metrics" | "activity_engagement" | "funnel_sequence" | "session_count" => {
-                let known = FOREIGN.iter().find(|(known, _)| *known == name.text);
-                self.timeline(input, &plugin, &[""], known.map_or("", |(_, columns)| columns))
+            "activity_metrics" | "new_activity_metrics" => self.activity(input, &plugin),
+            known if TIMELINES.iter().any(|(timeline, ..)| *timeline == known) => {
+                self.timeline(input, &plugin)
             }
             known if FOREIGN.iter().any(|(foreign, _)| *foreign == known) => {
                 let columns = FOREIGN.iter().find(|(foreign, _)| *foreign == known);
@@ -126,7 +123,11 @@ impl Binder<'_> {
         columns: Vec<Column>,
         plugin: &Plugin<'_>,
     ) -> Bound<Table> {
-        let what = format!("plugin '{}'", plugin.name.text);
+        let known = PLUGINS.iter().find(|known| *known.name == *plugin.name.text);
+        let what = match known.map(|known| known.support) {
+            Some(Support::Refused(why)) => format!("the plugin '{}' ({why})", plugin.name.text),
+            _ => format!("the plugin '{}'", plugin.name.text),
+        };
         let kind = RelKind::Foreign { input: input.relation.clone(), what };
         self.relation(kind, Arc::new(Schema::new(columns)), input.depth, plugin.span)
     }
@@ -146,29 +147,21 @@ impl Binder<'_> {
         self.foreign(input, all, plugin)
     }
 
-    /// Plugins over users and time: the column of time comes first, under these prefixes.
-    fn timeline(
-        &mut self,
-        input: &Table,
-        plugin: &Plugin<'_>,
-        prefixes: &[&str],
-        columns: &str,
-    ) -> Bound<Table> {
-        let Some(time) = plugin.argument("TimelineColumn", 1) else {
-            return self.wrong_count(
-                &plugin.name.text,
-                (5, usize::MAX),
-                plugin.arguments.len(),
-                plugin.span,
-            );
-        };
-        let expr = self.over(input.schema(), |binder| binder.scalar(time))?;
-        let name = super::naming::implicit(time).unwrap_or_default();
-        let mut all: Vec<Column> = prefixes
-            .iter()
-            .map(|prefix| Column::new(format!("{prefix}{name}"), expr.expr_type))
-            .collect();
-        all.extend(columns_of_text(columns));
+    /// Plugins over users and time: the time comes first, then the dimensions.
+    fn timeline(&mut self, input: &Table, plugin: &Plugin<'_>) -> Bound<Table> {
+        let known = TIMELINES.iter().find(|(name, ..)| **name == *plugin.name.text);
+        let (least, values) = known.map_or((0, ""), |(_, least, values)| (*least, *values));
+        let given: Vec<&Expression> = plugin.positional().collect();
+        if given.len() < least {
+            let expected = (least, usize::MAX);
+            return self.wrong_count(&plugin.name.text, expected, given.len(), plugin.span);
+        }
+        let mut all = Vec::new();
+        for column in given.iter().skip(1).take(1).chain(&given[least..]) {
+            let expr = self.over(input.schema(), |binder| binder.scalar(column))?;
+            all.push(Column::new(implicit(column).unwrap_or_default(), expr.expr_type));
+        }
+        all.extend(columns_of_text(values));
         self.foreign(input, all, plugin)
     }
 

@@ -16,13 +16,15 @@ impl Binder<'_> {
     pub(super) fn query(&mut self, statements: &[Statement]) -> Bound<Plan> {
         let mut results = Vec::new();
         let mut failed = false;
-        for statement in statements {
+        for (at, statement) in statements.iter().enumerate() {
             if self.open.is_some() {
                 return Err(Reported);
             }
             match statement {
-                Statement::Query(pipeline) => match self.results(pipeline) {
-                    Ok(more) => results.extend(more),
+                Statement::Query(pipeline) => match self.results_or_tables(pipeline) {
+                    // Whoever names the tables of a graph shows them by their names.
+                    Ok((_, true)) if has_query(&statements[at + 1..]) => {}
+                    Ok((more, _)) => results.extend(more),
                     Err(Reported) => failed = true,
                 },
                 other => failed |= self.declaration(other).is_err(),
@@ -121,6 +123,28 @@ impl Binder<'_> {
             self.define(&parameter.name.text, variable);
         }
         Ok(())
+    }
+
+    /// The results of a statement, and whether they are named tables of a graph.
+    fn results_or_tables(&mut self, pipeline: &Pipeline) -> Bound<(Vec<PlannedResult>, bool)> {
+        let (last, before, tables) = match pipeline.operators.split_last() {
+            Some((last, before)) => match &last.body {
+                Body::GraphToTable(tables) if tables.len() > 1 => (last, before, tables),
+                _ => return Ok((self.results(pipeline)?, false)),
+            },
+            None => return Ok((self.results(pipeline)?, false)),
+        };
+        let Flow::Graph(graph) = self.flow(pipeline, before)? else {
+            let message = "'graph-to-table' takes a graph, and these are rows";
+            return self.error(codes::WRONG_TYPE, last.span, message);
+        };
+        let mut results = Vec::new();
+        for (name, table) in self.graph_tables(&graph, tables, last)? {
+            self.define(&name, Variable::Table(table.clone()));
+            let relation = table.relation;
+            results.push(PlannedResult { relation, name: Some(name), visualization: None });
+        }
+        Ok((results, true))
     }
 
     /// A tabular statement of the query itself, with `render` and `as` at its end; `fork` and
@@ -471,4 +495,8 @@ impl Binder<'_> {
         let message = format!("The argument has type {}, not {expected}", expr.expr_type);
         self.error(codes::WRONG_TYPE, expr.span, message)
     }
+}
+
+fn has_query(statements: &[Statement]) -> bool {
+    statements.iter().any(|statement| matches!(statement, Statement::Query(_)))
 }

@@ -175,12 +175,17 @@ impl Binder<'_> {
         self.with_names(&table, output_names(plugin, &dimensions), plugin)
     }
 
-    fn constant_variable(&mut self, given: &Expression) -> Bound<Variable> {
+    pub(super) fn constant_variable(&mut self, given: &Expression) -> Bound<Variable> {
         let expr = self.over_nothing(|binder| binder.scalar(given))?;
         self.scalar_variable(expr)
     }
 
-    fn with_names(&mut self, table: &Table, own: Vec<String>, plugin: &Plugin<'_>) -> Bound<Table> {
+    pub(super) fn with_names(
+        &mut self,
+        table: &Table,
+        own: Vec<String>,
+        plugin: &Plugin<'_>,
+    ) -> Bound<Table> {
         let mut names = Names::default();
         let columns = Self::columns_of(table, plugin.span).into_iter().zip(own);
         let columns = columns.map(|((_, expr), name)| (names.unique(&name), expr));
@@ -263,7 +268,7 @@ impl Binder<'_> {
 }
 
 /// The dimensions in place of their marks.
-fn with_dimensions(query: &str, count: usize) -> String {
+pub(super) fn with_dimensions(query: &str, count: usize) -> String {
     let each = |show: &dyn Fn(String) -> String| -> String {
         (0..count).map(|at| show(format!("__dimension{at}"))).collect()
     };

@@ -287,7 +287,7 @@ functions! {
         SeriesLessEquals "series_less_equals" ("any, any") Always(Dynamic), Pure;
         SeriesCosineSimilarity "series_cosine_similarity" ("dynamic, dynamic, real?, real?")
             Always(Real), Pure;
-        SeriesDecompose "series_decompose" ("dynamic, any?, any?, any?, any?")
+        SeriesDecompose "series_decompose" ("dynamic, long?, string?, long?, real?")
             Always(Dynamic), Pure;
         SeriesDecomposeAnomalies "series_decompose_anomalies" ("dynamic, any*")
             Always(Dynamic), Pure;
@@ -303,7 +303,7 @@ functions! {
         SeriesFit2linesDynamic "series_fit_2lines_dynamic" ("dynamic") Always(Dynamic), Pure;
         SeriesFitLine "series_fit_line" ("dynamic") Always(Dynamic), Pure;
         SeriesFitLineDynamic "series_fit_line_dynamic" ("dynamic") Always(Dynamic), Pure;
-        SeriesFitPoly "series_fit_poly" ("dynamic, any*") Always(Dynamic), Pure;
+        SeriesFitPoly "series_fit_poly" ("dynamic, dynamic?, long?") Always(Dynamic), Pure;
         SeriesIfft "series_ifft" ("dynamic, dynamic?") Always(Dynamic), Pure;
         SeriesIir "series_iir" ("dynamic, dynamic, dynamic") Always(Dynamic), Pure;
         SeriesMagnitude "series_magnitude" ("dynamic") Always(Real), Pure;
@@ -315,7 +315,7 @@ functions! {
         SeriesPeriodsValidate "series_periods_validate" ("dynamic, real, real*")
             Always(Dynamic), Pure;
         SeriesProduct "series_product" ("dynamic") Always(Real), Pure;
-        SeriesSeasonal "series_seasonal" ("dynamic, any?") Always(Dynamic), Pure;
+        SeriesSeasonal "series_seasonal" ("dynamic, long?") Always(Dynamic), Pure;
         SeriesStats "series_stats" ("dynamic, bool?") Always(Dynamic), Pure;
         SeriesStatsDynamic "series_stats_dynamic" ("dynamic, bool?") Always(Dynamic), Pure;
         SeriesSum "series_sum" ("dynamic") Always(Real), Pure;
@@ -428,6 +428,9 @@ impl Function {
             "tdigest_merge" | "merge_tdigest" => "tdigest_merge",
             "makedatetime" => "make_datetime",
             "maketimespan" => "make_timespan",
+            "arraylength" => "array_length",
+            "array_iif" => "array_iff",
+            "datepart" => "datetime_part",
             other => other,
         };
         Self::ALL.iter().copied().find(|function| function.name() == name)

@@ -1,6 +1,8 @@
 //! Series: dynamic arrays of numbers, taken element by element, filtered, filled and fitted.
 
 mod fit;
+mod poly;
+mod seasonal;
 
 use std::cmp::Ordering;
 
@@ -16,6 +18,8 @@ pub(super) fn kernel(function: Function) -> Option<Kernel> {
         .or_else(|| pairwise(function))
         .or_else(|| whole(function))
         .or_else(|| fit::kernel(function))
+        .or_else(|| poly::kernel(function))
+        .or_else(|| seasonal::kernel(function))
 }
 
 fn elementwise(function: Function) -> Option<Kernel> {

@@ -339,6 +339,7 @@ impl Query {
         {
             check_regex(text)?;
         }
+        self.check_period(function, args)?;
         let named = args.iter().skip(1).filter_map(|arg| arg.as_literal().and_then(Value::as_str));
         if let Some(unit) = named.into_iter().find(|unit| !kernels::units::knows(function, unit)) {
             let what = format!("the unit '{unit}' of {}()", function.name());
@@ -380,6 +381,10 @@ impl Query {
             (Function::Now, []) => Ok(Some(now)),
             (Function::Now, [by]) => shifted(BinaryOp::Add, by),
             (Function::Ago, [by]) => shifted(BinaryOp::Subtract, by),
+            (Function::Assert, [condition, message]) => {
+                self.assertion(condition, message)?;
+                literal(&Cell::Bool(true), Type::Bool).map(Some)
+            }
             (Function::CurrentDatabase, _) => text(&self.surroundings.database),
             (Function::CurrentPrincipal, _) => text(&self.surroundings.principal),
             (Function::Rand, []) => Ok(Some(random().on(Vec::new()))),

@@ -1,8 +1,10 @@
 //! Work on all rows of its inputs at once: `make-series`, `top-nested`, `pivot`, address lookups.
 //!
 //! The rows are held as cells and accounted to the session's memory pool; each piece of work is a
-//! pure function from rows to rows. `scan` has a module of its own: it evaluates expressions.
+//! pure function from rows to rows, which runs beside the tasks and stops when nobody waits for it any
+//! more. `scan` has a module of its own: it evaluates expressions.
 
+mod abandon;
 mod graph;
 mod lookup;
 mod nested;
@@ -17,8 +19,11 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use kql::{Gathering, Relation, Type};
 
+use abandon::Abandoned;
+
 use super::{Query, Rows, column, project, schema_of, types};
 use crate::cell::{Cell, Reader, Writer};
+use crate::engine::broken;
 use crate::error::{IntoOutcome, Outcome, from_datafusion};
 
 /// A row held in memory.
@@ -43,37 +48,21 @@ impl Query {
             let rows = self.input_rows(input).await?;
             tables.push(cells(&rows, &types(input), &reservation)?);
         }
-        let out = match work {
+        let constants = match work {
             Gathering::Series(work) => {
                 let mut exprs = vec![&work.step];
                 exprs.extend(work.from.iter().chain(&work.to).chain(&work.defaults));
-                let constants = self.constants(&exprs).await?;
-                series::lay_out(work, &constants, &tables.concat())?
+                self.constants(&exprs).await?
             }
-            Gathering::Nested(counts) => nested::best(counts, &tables),
-            Gathering::Pivot { keys, labels, absent } => {
-                pivot::spread(*keys, labels, &super::expr::cell(absent), &tables.concat())
-            }
-            Gathering::AddressLookup(work) => match &tables[..] {
-                [rows, ranges] => {
-                    let width = types(relation).len();
-                    lookup::matched(work, rows, ranges, width)?
-                }
-                _ => Vec::new(),
-            },
-            Gathering::GraphMatch(work) => match &tables[..] {
-                [nodes, edges] => graph::matches(work, nodes, edges, &reservation)?,
-                _ => Vec::new(),
-            },
-            Gathering::GraphComponents { strong } => match &tables[..] {
-                [nodes, edges] => graph::components(*strong, nodes, edges),
-                _ => Vec::new(),
-            },
-            other => {
-                return Err(kql::QueryError::unsupported(format!("the operator {other:?}")));
-            }
+            _ => Row::new(),
         };
-        drop(tables);
+        let given = Given { constants, tables, width: types(relation).len(), reservation };
+        let work = work.clone();
+        let abandoned = Abandoned::default();
+        let waiting = abandoned.waiting();
+        let done = tokio::task::spawn_blocking(move || worked(&work, given, &abandoned)).await;
+        drop(waiting);
+        let (out, reservation) = done.map_err(|failed| broken(&failed))??;
         rows_of(relation, &out, reservation)
     }
 
@@ -91,6 +80,44 @@ impl Query {
         let mut rows = cells(&rows, &types, &self.reservation())?;
         Ok(rows.pop().unwrap_or_default())
     }
+}
+
+/// What a piece of work is over.
+struct Given {
+    constants: Row,
+    tables: Vec<Vec<Row>>,
+    /// Columns of the result.
+    width: usize,
+    /// The tables' account; of what is found, more is put on it.
+    reservation: MemoryReservation,
+}
+
+fn worked(
+    work: &Gathering,
+    given: Given,
+    abandoned: &Abandoned,
+) -> Outcome<(Vec<Row>, MemoryReservation)> {
+    let Given { constants, tables, width, reservation } = given;
+    let out = match (work, &tables[..]) {
+        (Gathering::Series(work), [rows]) => series::lay_out(work, &constants, rows)?,
+        (Gathering::Nested(counts), tables) => nested::best(counts, tables),
+        (Gathering::Pivot { keys, labels, absent }, [rows]) => {
+            pivot::spread(*keys, labels, &super::expr::cell(absent), rows)
+        }
+        (Gathering::AddressLookup(work), [rows, ranges]) => {
+            lookup::matched(work, rows, ranges, width, abandoned)?
+        }
+        (Gathering::GraphMatch(work), [nodes, edges]) => {
+            graph::matches(work, (nodes, edges), &reservation, abandoned)?
+        }
+        (Gathering::GraphComponents { strong }, [nodes, edges]) => {
+            graph::components(*strong, nodes, edges)
+        }
+        (other, _) => {
+            return Err(kql::QueryError::unsupported(format!("the operator {other:?}")));
+        }
+    };
+    Ok((out, reservation))
 }
 
 /// The rows as cells, accounted for.

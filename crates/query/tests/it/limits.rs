@@ -30,6 +30,18 @@ fn a_query_ends_at_its_deadline() {
 }
 
 #[test]
+fn a_search_in_a_graph_ends_at_its_deadline() {
+    let fixture = Fixture::with(QueryConfig { concurrency_max: 1, ..QueryConfig::default() });
+    let hasty = Options { timeout: Duration::from_millis(200), ..options() };
+    let endless = "let N = range a from 1 to 60 step 1 | extend k = 1;
+        N | join kind=inner (N | project b = a, k) on k | make-graph a --> b with_node_id=n
+        | graph-match cycles=none (x)-[e*30..30]->(y) where y.n < 0 project x.n";
+    let error = fixture.run_with(endless, &hasty).expect_err("takes too long");
+    assert_eq!(error.kind(), QueryErrorKind::Timeout, "{error}");
+    assert_eq!(fixture.run("print 1").expect("has its turn").rows.len(), 1);
+}
+
+#[test]
 fn a_caller_that_goes_away_frees_its_turn() {
     let fixture = Fixture::with(QueryConfig { concurrency_max: 1, ..QueryConfig::default() });
     let endless = "range x from 1 to 1000000000000 step 1 | summarize sum(x)";

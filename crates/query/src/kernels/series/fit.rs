@@ -16,9 +16,9 @@ pub(super) fn kernel(function: Function) -> Option<Kernel> {
 }
 
 /// A line through the points (0, y₀), (1, y₁) ….
-struct Line {
-    slope: f64,
-    interception: f64,
+pub(super) struct Line {
+    pub(super) slope: f64,
+    pub(super) interception: f64,
     /// Of the values, and of what the line leaves.
     variance: f64,
     rvariance: f64,
@@ -26,7 +26,7 @@ struct Line {
     fitted: Vec<f64>,
 }
 
-fn line(values: &[f64]) -> Line {
+pub(super) fn line(values: &[f64]) -> Line {
     let count = values.len() as f64;
     let mean_x = (count - 1.0) / 2.0;
     let mean_y = values.iter().sum::<f64>() / count;

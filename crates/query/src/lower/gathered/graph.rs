@@ -8,6 +8,7 @@ use kql::{
     QueryErrorKind,
 };
 
+use super::abandon::Abandoned;
 use super::{Row, key_of};
 use crate::cell::Cell;
 use crate::convert::to_json;
@@ -75,14 +76,15 @@ struct Search<'s> {
     steps: usize,
     out: Vec<Row>,
     reservation: &'s MemoryReservation,
+    abandoned: &'s Abandoned,
 }
 
 /// A row for each match of the pattern.
 pub(super) fn matches(
     work: &GraphMatch,
-    nodes: &[Row],
-    edges: &[Row],
+    (nodes, edges): (&[Row], &[Row]),
     reservation: &MemoryReservation,
+    abandoned: &Abandoned,
 ) -> Outcome<Vec<Row>> {
     let mut search = Search {
         work,
@@ -96,6 +98,7 @@ pub(super) fn matches(
         steps: 0,
         out: Vec::new(),
         reservation,
+        abandoned,
     };
     search.next_edge(0)?;
     Ok(search.out)
@@ -128,6 +131,7 @@ impl Search<'_> {
     }
 
     fn step(&mut self) -> Outcome<()> {
+        self.abandoned.check()?;
         self.steps += 1;
         if self.steps <= STEPS_MAX {
             return Ok(());

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use kql::{AddressLookup, QueryError, QueryErrorKind};
 
+use super::abandon::Abandoned;
 use super::{Row, key_of};
 use crate::cell::Cell;
 use crate::error::Outcome;
@@ -24,6 +25,7 @@ pub(super) fn matched(
     rows: &[Row],
     table: &[Row],
     width: usize,
+    abandoned: &Abandoned,
 ) -> Outcome<Vec<Row>> {
     let mut ranges = Ranges::default();
     for (at, row) in table.iter().enumerate() {
@@ -33,6 +35,7 @@ pub(super) fn matched(
     }
     let mut out = Vec::new();
     for row in rows {
+        abandoned.check()?;
         let before = out.len();
         if let Some((bits, own)) = address(row[work.address].str(), work.is_v6) {
             for length in ranges.lengths.iter().rev().filter(|length| **length <= own) {

@@ -397,10 +397,57 @@ impl Generator {
         })
     }
 
+    /// A graph of the rows, and something asked of it.
+    fn graph(&mut self, columns: &mut Columns) -> (&'static str, String) {
+        let extra = self.name();
+        let (from, to) = (self.column(&columns.texts, &extra), self.column(&columns.texts, &extra));
+        let (node, edge_text) = (self.name(), self.text(columns, 0));
+        let own = Columns { texts: vec![node.clone()], ..Columns::default() };
+        let filter = self.condition(&own);
+        let (a, b, c) = (self.name(), self.name(), self.name());
+        let graph = format!(
+            "extend {extra} = {edge_text} | make-graph {from} --> {to} with_node_id={node}"
+        );
+        *columns = Columns { texts: vec![a.clone(), b.clone()], ..Columns::default() };
+        let ends = format!("project {a} = x.{node}, {b} = y.{node}");
+        let cycles = self.dice.one(&["", "cycles=all ", "cycles=none ", "cycles=unique_edges "]);
+        let (kind, asked) = match self.dice.below(6) {
+            0 | 1 => {
+                let edge = self.dice.one(&["-[e]->", "<-[e]-", "-[e]-"]);
+                let other = self.dice.one(&["", ", (y)--(z)", "-->(z)<--(w)"]);
+                columns.texts.push(c.clone());
+                ("graph-match", format!("{cycles}(x){edge}(y){other} {ends}, {c} = e.{extra}"))
+            }
+            2 | 3 => {
+                let edge = self.dice.one(&["-[e*1..2]->", "<-[e*0..2]-", "-[e*1..3]-"]);
+                let test = self.dice.one(&[
+                    "true",
+                    "x.CHANGED != y.CHANGED",
+                    "all(inner_nodes(e), CHANGED has 'say')",
+                    "any(e, EDGE contains 'plugh') or node_degree_in(x) > 1",
+                ]);
+                let test = test.replace("CHANGED", &node).replace("EDGE", &extra);
+                columns.bags.push(c.clone());
+                let way = format!("{c} = map(e, {extra})");
+                ("graph-match", format!("{cycles}(x){edge}(y) where {test} {ends}, {way}"))
+            }
+            4 => ("graph-shortest-paths", format!("(x)-[e*1..3]-(y) {ends}")),
+            _ => {
+                *columns = Columns { texts: vec![node.clone()], ..Columns::default() };
+                let marked = format!("kind=weak | graph-where-nodes {filter}");
+                return (
+                    "graph-mark-components",
+                    format!("{graph} | graph-mark-components {marked} | graph-to-table nodes"),
+                );
+            }
+        };
+        (kind, format!("{graph} | graph-where-nodes {filter} | {kind} {asked}"))
+    }
+
     /// Operators that answer other columns.
     #[expect(clippy::too_many_lines, reason = "a list of operators, each a few lines")]
     fn shape_operator(&mut self, columns: &mut Columns) -> (&'static str, String) {
-        match self.dice.below(13) {
+        match self.dice.below(15) {
             0 | 1 => ("summarize", {
                 let (name, by) = (self.name(), self.name());
                 let aggregate = self.aggregate(columns);
@@ -468,6 +515,7 @@ impl Generator {
                 *columns = Columns { texts: vec!["ColumnName".into()], ..Columns::default() };
                 "getschema".to_owned()
             }),
+            12 | 13 => self.graph(columns),
             _ => ("top-hitters", {
                 let text = self.column(&columns.texts, "'a'");
                 *columns = Columns { texts: vec![text.clone()], ..Columns::default() };
@@ -501,5 +549,5 @@ fn random_queries_of_the_whole_grammar_show_a_masked_reader_nothing() {
     }
     assert!(answered > queries / 2, "{answered} answered");
     assert!(would_show > queries / OPEN_EVERY / 4, "only {would_show} would show anything");
-    assert!(ran.len() >= 24 && ran.values().all(|count| *count >= 1), "{ran:?}");
+    assert!(ran.len() >= 27 && ran.values().all(|count| *count >= 1), "{ran:?}");
 }
