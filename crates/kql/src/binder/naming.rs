@@ -6,6 +6,72 @@ use std::sync::Arc;
 use crate::syntax::{Expression, ExpressionKind, Item};
 use crate::{Aggregate, Type, Value};
 
+/// Functions whose column is called as their first argument is, besides conversions.
+const HANDS_ON: &[&str] = &[
+    "bin",
+    "floor",
+    "ceiling",
+    "bin_at",
+    "bin_auto",
+    "round",
+    "startofday",
+    "format_datetime",
+    "format_timespan",
+    "format_bytes",
+    "tohex",
+    "split",
+    "make_datetime",
+    "make_timespan",
+    "parse_json",
+    "parsejson",
+    "todynamic",
+    "toobject",
+    "parse_csv",
+    "parse_xml",
+    "materialize",
+    "toscalar",
+    "take_any",
+    "take_anyif",
+    "binary_all_and",
+    "binary_all_or",
+    "binary_all_xor",
+    "binary_and",
+    "binary_or",
+    "binary_xor",
+    "binary_not",
+    "binary_shift_left",
+    "binary_shift_right",
+    "bitset_count_ones",
+    "series_fir",
+    "series_iir",
+    "series_outliers",
+    "series_fill_backward",
+    "series_fill_forward",
+    "series_fill_const",
+    "series_fill_linear",
+    "abs",
+    "pow",
+    "sqrt",
+    "log",
+    "log2",
+    "log10",
+    "exp",
+    "exp2",
+    "exp10",
+    "cos",
+    "sin",
+    "tan",
+    "acos",
+    "asin",
+    "atan",
+    "atan2",
+    "rand",
+    "gamma",
+    "loggamma",
+    "erf",
+    "erfc",
+];
+
 /// The name an expression gives its column, if it gives one.
 pub(super) fn implicit(expression: &Expression) -> Option<String> {
     match &expression.kind {
@@ -27,42 +93,41 @@ pub(super) fn implicit(expression: &Expression) -> Option<String> {
     }
 }
 
-/// Functions that hand on the name of their first argument: conversions and rounding.
+/// Functions that hand on the name of their first argument, some with a word before or behind it.
 fn call(function: &str, arguments: &[Item]) -> Option<String> {
-    let first = arguments.first();
+    let first = || implicit(&arguments.first()?.expression);
     if let Some(prefix) = aggregate_prefix(function) {
-        let argument = first.and_then(|item| implicit(&item.expression)).unwrap_or_default();
-        return Some(format!("{prefix}{argument}"));
+        return Some(format!("{prefix}{}", first().unwrap_or_default()));
     }
-    if matches!(function, "dcount_hll" | "percentile_tdigest") {
-        return Some(format!("{function}_{}", implicit(&first?.expression)?));
+    if let Some(prefix) = word_before(function) {
+        return Some(format!("{prefix}_{}", first().unwrap_or_default()));
     }
-    let transparent = conversion(function).is_some()
-        || matches!(
-            function,
-            "bin"
-                | "floor"
-                | "ceiling"
-                | "bin_at"
-                | "bin_auto"
-                | "parse_json"
-                | "parsejson"
-                | "todynamic"
-                | "toobject"
-                | "take_any"
-                | "take_anyif"
-                | "any"
-                | "anyif"
-                | "materialize"
-                | "toscalar"
-                | "round"
-                | "prev"
-                | "next"
-        );
-    if !transparent {
-        return None;
+    match function {
+        "array_sort_asc" | "array_sort_desc" => Some(format!("{}_sorted", first()?)),
+        "make_datetime" | "make_timespan" if arguments.len() > 1 => None,
+        "column_ifexists" | "columnifexists" => match &arguments.first()?.expression.kind {
+            ExpressionKind::Literal(Value::String(name), _) => Some(name.clone()),
+            _ => None,
+        },
+        _ if hands_on(function) => first(),
+        _ => None,
     }
-    implicit(&first?.expression)
+}
+
+/// What stands before the argument's name in the name of a scalar function's column.
+fn word_before(function: &str) -> Option<&str> {
+    Some(match function {
+        "strlen" | "string_size" | "dcount_hll" | "percentile_tdigest" | "repeat" => function,
+        "percentiles_array_tdigest" => "percentile_tdigest",
+        "gettype" => "type",
+        "treepath" => "tree",
+        _ => return None,
+    })
+}
+
+/// Conversions, and what else keeps the name of its first argument.
+fn hands_on(function: &str) -> bool {
+    conversion(function).is_some() || HANDS_ON.contains(&function)
 }
 
 /// What stands before the argument's name in the name of an aggregate's column.
@@ -70,8 +135,12 @@ fn aggregate_prefix(function: &str) -> Option<String> {
     Some(match function {
         "make_list" | "makelist" | "make_list_if" | "make_list_with_nulls" => "list_".to_owned(),
         "make_set" | "makeset" | "make_set_if" => "set_".to_owned(),
-        "make_bag" | "make_bag_if" | "make_dictionary" => "bag_".to_owned(),
-        "take_any" | "take_anyif" | "any" | "anyif" | "arg_max" | "arg_min" => return None,
+        "make_bag" | "make_bag_if" => "bag_".to_owned(),
+        "make_dictionary" => "dictionary_".to_owned(),
+        "any" | "anyif" => format!("{function}_"),
+        "take_any" | "take_anyif" | "arg_max" | "arg_min" => return None,
+        "binary_all_and" | "binary_all_or" | "binary_all_xor" => return None,
+        "percentiles_array" | "percentilesw_array" => "percentiles_".to_owned(),
         "buildschema" => "schema_".to_owned(),
         "tdigest_merge" | "merge_tdigest" => "merge_tdigests_".to_owned(),
         _ => format!("{}_", Aggregate::from_name(function)?.name()),

@@ -95,7 +95,7 @@ impl Binder<'_> {
         (of, by): (&Item, Option<&Expression>),
         span: Span,
     ) -> Bound<Table> {
-        let column = implicit(&of.expression).unwrap_or_default();
+        let column = implicit(by.unwrap_or(&of.expression)).unwrap_or_default();
         let (function, argument) = match by {
             Some(by) => ("sum", vec![Item { names: Vec::new(), expression: by.clone() }]),
             None => ("count", Vec::new()),

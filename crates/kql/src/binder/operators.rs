@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::aggregates::{count_call, whole};
 use super::coerce::convert;
-use super::naming::Names;
+use super::naming::{Names, implicit};
 use super::{Binder, Bound, Table, Variable};
 use crate::syntax::{
     Body, Expanded, Expression, ExpressionKind, Item, Name, Operator, Ordered, PatternPart, Setting,
@@ -175,13 +175,10 @@ impl Binder<'_> {
             }
             return self.taken_apart(item, &expr, names, columns);
         };
-        let given = item.names.len();
-        // With one name only that value is meant, but for what always has several.
+        // Values without a name of their own keep what they are called.
         for (at, (label, value)) in labels.into_iter().zip(values).enumerate() {
             let label = item.names.get(at).map_or(label, |given| given.text.clone());
-            if at < given || given <= 1 {
-                columns.push((names.unique(&label), value));
-            }
+            columns.push((names.unique(&label), value));
         }
         Ok(())
     }
@@ -216,6 +213,7 @@ impl Binder<'_> {
         let mut assigned = HashSet::new();
         for (item, expr) in items.iter().zip(exprs) {
             let given = match &item.names[..] {
+                [] => implicit(&item.expression),
                 [name] => Some(name.text.clone()),
                 _ => None,
             };

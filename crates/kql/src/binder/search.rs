@@ -6,7 +6,7 @@ use super::coerce::{binary, convert};
 use super::operators::meaningful;
 use super::{Binder, Bound, Table};
 use crate::syntax::{Expression, ExpressionKind, Name, Operation, Operator};
-use crate::{BinaryOp, Expr, ExprKind, RelKind, Schema, Span, TextOp, Type, Value, codes};
+use crate::{BinaryOp, Column, Expr, ExprKind, RelKind, Schema, Span, TextOp, Type, Value, codes};
 
 impl Binder<'_> {
     /// `search [in (tables)] predicate`: matching rows of all tables, their table in `$table`.
@@ -194,11 +194,12 @@ impl Binder<'_> {
             }
         }
         let sources = self.searched(None, tables, span)?;
+        let common = common_columns(&sources);
         let mut found = Vec::new();
         for (name, table) in sources {
             let rows = self.matching_rows(table, predicate, false)?;
             let rows = if columns.is_empty() {
-                self.smart_columns(&rows, predicate, span)?
+                self.smart_columns(&rows, predicate, &common, span)?
             } else {
                 self.named_columns(&rows, columns, span)?
             };
@@ -225,8 +226,14 @@ impl Binder<'_> {
         self.project(rows, chosen, span)
     }
 
-    /// Columns that the predicate names, and all others in the bag `pack_`.
-    fn smart_columns(&mut self, rows: &Table, predicate: &Expression, span: Span) -> Bound<Table> {
+    /// Columns that the predicate names or all tables have, and all others in the bag `pack_`.
+    fn smart_columns(
+        &mut self,
+        rows: &Table,
+        predicate: &Expression,
+        common: &[Column],
+        span: Span,
+    ) -> Bound<Table> {
         let mut named = Vec::new();
         names_of(predicate, &mut named);
         let schema: Arc<Schema> = rows.schema().clone();
@@ -234,7 +241,8 @@ impl Binder<'_> {
         let mut packed = Vec::new();
         for (at, column) in schema.columns.iter().enumerate() {
             let expr = Expr::column(at, column.column_type, span);
-            if named.iter().any(|name| **name == *column.name) {
+            let is_named = named.iter().any(|name| **name == *column.name);
+            if is_named || common.contains(column) {
                 chosen.push((column.name.clone(), expr));
             } else {
                 let key = Value::String(column.name.to_string());
@@ -246,6 +254,14 @@ impl Binder<'_> {
         chosen.push(("pack_".into(), Expr { kind, expr_type: Type::Dynamic, span }));
         self.project(rows, chosen, span)
     }
+}
+
+/// Columns that all of the tables have, by name and type.
+fn common_columns(tables: &[(String, Table)]) -> Vec<Column> {
+    let [(_, first), rest @ ..] = tables else { return Vec::new() };
+    let is_common =
+        |column: &&Column| rest.iter().all(|(_, table)| table.schema().columns.contains(column));
+    first.schema().columns.iter().filter(is_common).cloned().collect()
 }
 
 /// Names within an expression.

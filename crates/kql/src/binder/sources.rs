@@ -237,7 +237,10 @@ impl Binder<'_> {
         for (_, table) in &tables {
             for column in &table.schema().columns {
                 if !wanted.contains(column) {
-                    wanted.push(column.clone());
+                    // Columns of one name stand together.
+                    let same = wanted.iter().rposition(|other| other.name == column.name);
+                    let at = same.map_or(wanted.len(), |at| at + 1);
+                    wanted.insert(at, column.clone());
                 }
             }
         }

@@ -57,7 +57,7 @@ functions! {
         Radians "radians" ("real") Always(Real), Pure;
         Rand "rand" ("long?") Always(Real), Volatile;
         Round "round" ("number, long?") Special, Pure;
-        Sign "sign" ("number") Always(Long), Pure;
+        Sign "sign" ("number") Always(Real), Pure;
         Sin "sin" ("real") Always(Real), Pure;
         Sqrt "sqrt" ("real") Always(Real), Pure;
         Tan "tan" ("real") Always(Real), Pure;
@@ -84,7 +84,7 @@ functions! {
         DatetimeDiff "datetime_diff" ("string, datetime, datetime") Always(Long), Pure;
         DatetimeListTimezones "datetime_list_timezones" ("") Always(Dynamic), Pure;
         DatetimeLocalToUtc "datetime_local_to_utc" ("datetime, string") Always(Datetime), Pure;
-        DatetimePart "datetime_part" ("string, datetime") Always(Long), Pure;
+        DatetimePart "datetime_part" ("string, datetime") Always(Int), Pure;
         DatetimeUtcToLocal "datetime_utc_to_local" ("datetime, string") Always(Datetime), Pure;
         DayOfMonth "dayofmonth" ("datetime") Always(Int), Pure;
         DayOfWeek "dayofweek" ("datetime") Always(Timespan), Pure;
@@ -112,7 +112,7 @@ functions! {
         UnixMilliseconds "unixtime_milliseconds_todatetime" ("long") Always(Datetime), Pure;
         UnixNanoseconds "unixtime_nanoseconds_todatetime" ("long") Always(Datetime), Pure;
         UnixSeconds "unixtime_seconds_todatetime" ("real") Always(Datetime), Pure;
-        WeekOfYear "week_of_year" ("datetime") Always(Long), Pure;
+        WeekOfYear "week_of_year" ("datetime") Always(Int), Pure;
 
         // text
         Base64DecodeToArray "base64_decode_toarray" ("string") Always(Dynamic), Pure;

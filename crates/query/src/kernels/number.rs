@@ -85,9 +85,9 @@ fn abs<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
 
 fn sign<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
     match &args[0] {
-        Cell::Decimal(value) => Cell::Long(decimal::sign(*value)),
+        Cell::Decimal(value) => Cell::Real(decimal::sign(*value) as f64),
         other => Cell::or_null(other.as_real().filter(|value| !value.is_nan()), |value| {
-            Cell::Long(if value > 0.0 { 1 } else { -i64::from(value < 0.0) })
+            Cell::Real(if value == 0.0 { 0.0 } else { value.signum() })
         }),
     }
 }

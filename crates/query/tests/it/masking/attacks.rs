@@ -203,7 +203,10 @@ fn outcome(fixture: &Fixture, query: &str, options: &kql::Options) -> String {
         Ok(frame) => {
             format!("{:?} {:?} {}", frame.columns, frame.rows, frame.statistics.rows_scanned)
         }
-        Err(error) => format!("{error:?}"),
+        // Not where the word ends in the query: that is known to whoever asks.
+        Err(error) => {
+            format!("{:?} {} {:?}", error.kind(), error.message(), error.content_columns())
+        }
     };
     answer.replace(PLANTED, "").replace("nowherenada", "")
 }
