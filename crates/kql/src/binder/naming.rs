@@ -105,10 +105,6 @@ fn call(function: &str, arguments: &[Item]) -> Option<String> {
     match function {
         "array_sort_asc" | "array_sort_desc" => Some(format!("{}_sorted", first()?)),
         "make_datetime" | "make_timespan" if arguments.len() > 1 => None,
-        "column_ifexists" | "columnifexists" => match &arguments.first()?.expression.kind {
-            ExpressionKind::Literal(Value::String(name), _) => Some(name.clone()),
-            _ => None,
-        },
         _ if hands_on(function) => first(),
         _ => None,
     }
