@@ -1,4 +1,7 @@
-/** Pages of the list, newest first; the ledger's sequence is the bookmark. */
+/**
+ * Pages of the list, newest first. They are asked for by time, as tables lie in its order: the next page
+ * begins in the instant in which the last one ended, and what of it is held already is left out.
+ */
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { asFailure, type Failure } from '../api/failure';
 import { rows as queryRows } from '../api/kusto';
@@ -13,6 +16,8 @@ export interface Pages {
   failure: Failure | null;
   isLoading: boolean;
   hasMore: boolean;
+  /** The source that the rows, or the failure, are of. */
+  of: string;
   more: () => void;
 }
 
@@ -21,9 +26,10 @@ interface State {
   failure: Failure | null;
   isLoading: boolean;
   hasMore: boolean;
+  of: string;
 }
 
-const EMPTY: State = { rows: [], failure: null, isLoading: true, hasMore: true };
+const EMPTY: State = { rows: [], failure: null, isLoading: true, hasMore: true, of: '' };
 
 /** The pages of `source`, which begin anew whenever it or `round` changes. */
 export function usePages(source: string, round: number): Pages {
@@ -34,17 +40,23 @@ export function usePages(source: string, round: number): Pages {
   const fetchAfter = useCallback(
     async (held: Request[], signal: AbortSignal) => {
       isBusy.current = true;
-      const last = held[held.length - 1]?.LedgerSequence;
-      const after = last === undefined ? '' : `\n| where LedgerSequence < ${last}`;
-      const csl = `${source}${after}\n| top ${PAGE} by LedgerSequence desc\n| project ${PROJECTION}`;
+      const last = held[held.length - 1]?.TimeGenerated;
+      const known = new Set(
+        held.filter((row) => row.TimeGenerated === last).map((row) => row.LedgerSequence),
+      );
+      const until = last === undefined ? '' : `\n| where TimeGenerated <= datetime(${last})`;
+      const wanted = PAGE + known.size;
+      const csl = `${source}${until}\n| top ${wanted} by TimeGenerated desc\n| project ${PROJECTION}`;
       try {
         const page = await queryRows<Request>(csl, { signal });
-        const rows = [...held, ...page];
-        const hasMore = page.length === PAGE && rows.length < ROWS_MAX;
-        if (!signal.aborted) setState({ rows, failure: null, isLoading: false, hasMore });
+        const rows = [...held, ...page.filter((row) => !known.has(row.LedgerSequence))];
+        const hasMore = page.length === wanted && rows.length < ROWS_MAX;
+        if (signal.aborted) return;
+        setState({ rows, failure: null, isLoading: false, hasMore, of: source });
       } catch (error) {
         if (signal.aborted) return;
-        setState({ rows: held, failure: asFailure(error), isLoading: false, hasMore: false });
+        const failure = asFailure(error);
+        setState({ rows: held, failure, isLoading: false, hasMore: false, of: source });
       } finally {
         if (!signal.aborted) isBusy.current = false;
       }

@@ -1,5 +1,5 @@
 /** Every interaction, refused ones too, newest first. */
-import { useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { rows as queryRows } from '../api/kusto';
 import * as format from '../format';
 import { rangeOf } from '../kql/text';
@@ -38,7 +38,7 @@ export default function Requests() {
         </a>
         <Button icon="refresh" aria-label="Refresh" onClick={() => setRound(round + 1)} />
       </Head>
-      <Filters />
+      <Filters mayAsk={pages.of === wanted} />
       {pages.failure && <Failed failure={pages.failure} again={() => setRound(round + 1)} />}
       {pages.isLoading && pages.rows.length === 0 && <Loading />}
       {!pages.isLoading && !pages.failure && pages.rows.length === 0 && (
@@ -81,7 +81,7 @@ export default function Requests() {
 
 /** Every matching row, up to the server's limit, with the columns of the list. */
 const whole = (wanted: string): string =>
-  `${wanted}\n| sort by LedgerSequence desc\n| project ${PROJECTION}`;
+  `${wanted}\n| sort by TimeGenerated desc\n| project ${PROJECTION}`;
 
 function Count(props: { rows: number; hasMore: boolean; isLoading: boolean }) {
   const text = props.isLoading
@@ -96,13 +96,16 @@ function Count(props: { rows: number; hasMore: boolean; isLoading: boolean }) {
 
 type Facets = Record<string, string[]>;
 
-function Filters() {
+/** The values to choose from are asked for once the first rows are there, not in competition with them. */
+function Filters({ mayAsk }: { mayAsk: boolean }) {
   const { params } = place.value;
-  const range = rangeOf(params);
-  const csl = facetQuery(range);
-  const facets = useLoad(
-    csl,
-    async (signal) => (await queryRows<Facets>(csl, { signal }))[0] ?? {},
+  const wanted = facetQuery(rangeOf(params));
+  const [csl, ask] = useState('');
+  useEffect(() => {
+    if (mayAsk) ask(wanted);
+  }, [mayAsk, wanted]);
+  const facets = useLoad(csl, async (signal) =>
+    csl ? ((await queryRows<Facets>(csl, { signal }))[0] ?? {}) : {},
   );
   const [text, setText] = useState(param('text'));
   const isFiltered = ['text', 'status', ...FILTERS.map(({ name }) => name)].some(param);
