@@ -234,6 +234,9 @@ impl Binder<'_> {
             }
             _ => self.chosen_columns(function, arguments, keys, &mut labels)?,
         };
+        if name.text == "any" {
+            labels.iter_mut().flatten().for_each(|label| label.insert_str(0, "any_"));
+        }
         if args.is_empty() || labels.is_empty() {
             return self.wrong_count(&name.text, (1, usize::MAX), arguments.len(), span);
         }

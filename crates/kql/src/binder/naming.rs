@@ -76,13 +76,9 @@ const HANDS_ON: &[&str] = &[
 pub(super) fn implicit(expression: &Expression) -> Option<String> {
     match &expression.kind {
         ExpressionKind::Name(name) => Some(name.clone()),
-        ExpressionKind::Member(object, member) => {
-            Some(format!("{}_{}", implicit(object)?, member.text))
-        }
+        ExpressionKind::Member(object, member) => Some(within(object, &member.text)),
         ExpressionKind::Index(object, index) => match &index.kind {
-            ExpressionKind::Literal(Value::String(key), _) => {
-                Some(format!("{}_{key}", implicit(object)?))
-            }
+            ExpressionKind::Literal(Value::String(key), _) => Some(within(object, key)),
             ExpressionKind::Literal(Value::Long(index), _) => {
                 Some(format!("{}_{index}", implicit(object)?))
             }
@@ -91,6 +87,11 @@ pub(super) fn implicit(expression: &Expression) -> Option<String> {
         ExpressionKind::Call { name, arguments } => call(&name.text, arguments),
         _ => None,
     }
+}
+
+/// A member is called after what it is in, if that has a name.
+fn within(object: &Expression, member: &str) -> String {
+    implicit(object).map_or_else(|| member.to_owned(), |object| format!("{object}_{member}"))
 }
 
 /// Functions that hand on the name of their first argument, some with a word before or behind it.

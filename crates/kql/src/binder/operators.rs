@@ -441,11 +441,12 @@ impl Binder<'_> {
                 );
                 return self.error(codes::WRONG_TYPE, item.expression.span, message);
             }
-            let own = match (&item.names[..], &item.expression.kind) {
-                ([], ExpressionKind::Name(name)) => input.schema().position(name),
-                ([name], _) => input.schema().position(&name.text),
+            let own = match &item.names[..] {
+                [] => implicit(&item.expression),
+                [name] => Some(name.text.clone()),
                 _ => None,
             };
+            let own = own.and_then(|name| input.schema().position(&name));
             let column = match own {
                 Some(at) => {
                     columns[at].1 = expr;
