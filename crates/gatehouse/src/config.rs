@@ -242,6 +242,7 @@ impl Config {
         self.proxy()?;
         self.redis(&SecurityLog::default())?;
         let vault = Vault::new(&self.vault, |_| {}).map_err(|error| bad(error.story()))?;
+        self.check_homes(&vault)?;
         self.control()?;
         self.check_delivery(&vault)
     }
@@ -291,11 +292,7 @@ impl Config {
     fn backend_keys(&self, vault: &Vault) -> anyhow::Result<BackendKeys> {
         let mut keys = BTreeMap::new();
         for backend in &self.backends {
-            let bad = |error: String| {
-                let field = if backend.auth.is_some() { "auth" } else { "api_key" };
-                let message = format!("backend `{}`: {field}: {error}", backend.id);
-                ExitWith::error(Exit::BadConfig, message)
-            };
+            let bad = |error: String| bad_credential(backend, &error);
             if let Some((source, carrier)) = backend.credential().map_err(bad)? {
                 let credential = vault.credential(&backend.id, &source, carrier);
                 keys.insert(backend.id.clone(), credential.map_err(|error| bad(error.story()))?);
@@ -387,4 +384,10 @@ impl Config {
             tls.resolve_paths(folder);
         }
     }
+}
+
+fn bad_credential(backend: &BackendConfig, error: &str) -> anyhow::Error {
+    let field = if backend.auth.is_some() { "auth" } else { "api_key" };
+    let message = format!("backend `{}`: {field}: {error}", backend.id);
+    ExitWith::error(Exit::BadConfig, message)
 }

@@ -6,7 +6,7 @@ use net::{ClientConfig, EgressConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::SecretRef;
+use crate::{Error, ErrorKind, SecretRef};
 
 /// The homes where secrets live, beside environment and files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -106,7 +106,7 @@ pub struct OpenbaoConfig {
     pub address: String,
     /// Namespace; empty for the root.
     pub namespace: String,
-    /// Where a token is found; it is renewed while it is renewable.
+    /// Where a token is found, not in OpenBao; it is renewed while it is renewable.
     pub token: Option<SecretRef>,
     /// Login by AppRole, in place of a token.
     pub app_role: Option<AppRoleConfig>,
@@ -120,7 +120,7 @@ pub struct OpenbaoConfig {
 pub struct AppRoleConfig {
     /// Id of the role.
     pub role_id: String,
-    /// Where the secret id is found.
+    /// Where the secret id is found, not in OpenBao.
     pub secret_id: SecretRef,
     /// Where the login is mounted.
     #[serde(default = "approle")]
@@ -153,7 +153,7 @@ pub struct ClientSecretConfig {
     pub tenant: String,
     /// Application (client) id.
     pub client_id: String,
-    /// Where the client secret is found: environment, file or embedded vault.
+    /// Where the client secret is found; not in a home that is asked as this identity.
     pub secret: SecretRef,
     /// Where tokens are issued.
     #[serde(default = "public_authority")]
@@ -168,7 +168,8 @@ pub struct CertificateConfig {
     pub tenant: String,
     /// Application (client) id.
     pub client_id: String,
-    /// Where a PEM text with certificate and RSA key is found: environment, file or embedded vault.
+    /// Where a PEM text with certificate and RSA key is found; not in a home that is asked as this
+    /// identity.
     pub certificate: SecretRef,
     /// Where tokens are issued.
     #[serde(default = "public_authority")]
@@ -205,6 +206,39 @@ pub(crate) fn public_authority() -> String {
 }
 
 impl VaultConfig {
+    /// What the homes on other machines are asked with.
+    pub(crate) fn logins(&self) -> impl Iterator<Item = &SecretRef> {
+        self.key_vault_login().into_iter().chain(self.openbao_login())
+    }
+
+    /// Each home can be asked without asking it first.
+    pub(crate) fn check_logins(&self) -> Result<(), Error> {
+        let in_key_vault =
+            |login: Option<&SecretRef>| matches!(login, Some(SecretRef::KeyVault { .. }));
+        let in_openbao =
+            |login: Option<&SecretRef>| matches!(login, Some(SecretRef::Openbao { .. }));
+        let circle = if in_key_vault(self.key_vault_login()) {
+            "vault.key_vault.auth: its secret is in Azure Key Vault itself"
+        } else if in_openbao(self.openbao_login()) {
+            "vault.openbao: its login is in OpenBao itself"
+        } else if in_openbao(self.key_vault_login()) && in_key_vault(self.openbao_login()) {
+            "vault.key_vault.auth and vault.openbao: each has its secret in the other"
+        } else {
+            return Ok(());
+        };
+        let text = format!("{circle}: put it where no login is needed: env, file or vault");
+        Err(Error::new(ErrorKind::Config, text))
+    }
+
+    fn key_vault_login(&self) -> Option<&SecretRef> {
+        self.key_vault.auth.as_ref().and_then(Identity::secret)
+    }
+
+    fn openbao_login(&self) -> Option<&SecretRef> {
+        let role = self.openbao.app_role.as_ref().map(|role| &role.secret_id);
+        self.openbao.token.as_ref().or(role)
+    }
+
     /// Makes paths relative to the folder of the configuration.
     pub fn resolve_paths(&mut self, folder: &Path) {
         let join = |path: &mut PathBuf| {
@@ -247,15 +281,12 @@ impl Identity {
         }
     }
 
-    /// Files that its secret is in.
-    pub fn file(&self) -> Option<&Path> {
+    /// What proves it; none where the platform vouches for it.
+    pub const fn secret(&self) -> Option<&SecretRef> {
         match self {
-            Self::ClientSecret(ClientSecretConfig { secret: SecretRef::File(path), .. })
-            | Self::ClientCertificate(CertificateConfig {
-                certificate: SecretRef::File(path),
-                ..
-            }) => Some(path),
-            _ => None,
+            Self::ClientSecret(config) => Some(&config.secret),
+            Self::ClientCertificate(config) => Some(&config.certificate),
+            Self::ManagedIdentity(_) | Self::WorkloadIdentity(_) => None,
         }
     }
 }

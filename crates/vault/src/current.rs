@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::{Error, ErrorKind, Secret, SecretRef, Vault};
+use crate::vault::Inner;
+use crate::{Error, ErrorKind, Secret, SecretRef};
 
 /// How long a secret is used before its home is asked again.
 const FRESH: Duration = Duration::from_secs(60);
@@ -28,10 +29,10 @@ impl Current {
     }
 }
 
-impl Vault {
+impl Inner {
     /// A secret as it was within the last minute; the one fetched last while its home does not answer.
-    pub async fn current(&self, reference: &SecretRef) -> Result<Secret, Error> {
-        let last = self.remembered().last(reference);
+    pub(crate) async fn current(&self, reference: &SecretRef) -> Result<Secret, Error> {
+        let last = self.current.last(reference);
         let mut last = last.lock().await;
         if let Some((_, secret)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return Ok(secret.clone());
@@ -53,7 +54,7 @@ impl Vault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::VaultConfig;
+    use crate::{Vault, VaultConfig};
 
     #[tokio::test]
     async fn a_secret_is_fetched_once_a_minute_and_those_remembered_are_bounded() {
@@ -69,7 +70,7 @@ mod tests {
             let missing = SecretRef::File(folder.path().join(number.to_string()));
             vault.current(&missing).await.expect_err("it is not there");
         }
-        assert!(vault.remembered().0.lock().unwrap().len() <= SECRETS_MAX);
+        assert!(vault.inner.current.0.lock().unwrap().len() <= SECRETS_MAX);
         assert_eq!(vault.current(&reference).await.unwrap().expose(), "two");
     }
 }

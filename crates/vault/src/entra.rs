@@ -22,7 +22,8 @@ use crate::config::{
     CertificateConfig, ClientSecretConfig, Identity, ManagedIdentityConfig, public_authority,
 };
 use crate::secret::Hidden;
-use crate::{Error, ErrorKind, Local, Secret};
+use crate::vault::Inner;
+use crate::{Error, ErrorKind, Secret, SecretRef};
 
 /// The machine's metadata service.
 const METADATA: &str = "http://169.254.169.254";
@@ -44,7 +45,6 @@ pub(crate) struct TokenSource {
     identity: Identity,
     scope: String,
     caller: Caller,
-    local: Local,
     /// Path of the token endpoint.
     path: String,
     /// What App Service wants to be shown.
@@ -78,12 +78,7 @@ impl Seconds {
 }
 
 impl TokenSource {
-    pub(crate) fn new(
-        identity: &Identity,
-        scope: &str,
-        rules: EgressRules,
-        local: Local,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(identity: &Identity, scope: &str, rules: EgressRules) -> Result<Self, Error> {
         let connection = ClientConfig::default();
         let mut endpoint_key = None;
         let (base, path, rules) = match identity {
@@ -112,7 +107,7 @@ impl TokenSource {
         }
         let caller = Caller::new(base, &connection, rules, identity.endpoint_name())?;
         let (identity, scope) = (identity.clone(), scope.to_owned());
-        Ok(Self { identity, scope, caller, local, path, endpoint_key })
+        Ok(Self { identity, scope, caller, path, endpoint_key })
     }
 
     /// What it is, for people.
@@ -120,9 +115,14 @@ impl TokenSource {
         format!("token for {} from {}", self.scope, self.identity.endpoint_name())
     }
 
-    /// A new token.
-    pub(crate) async fn fetch(&self, now: SystemTime) -> Result<Token, (Error, Option<Duration>)> {
-        let request = self.request(now).map_err(|error| (error.of(&self.name()), None))?;
+    /// A new token. What proves the identity comes from its home.
+    pub(crate) async fn fetch(
+        &self,
+        homes: &Inner,
+        now: SystemTime,
+    ) -> Result<Token, (Error, Option<Duration>)> {
+        let request = self.request(homes, now).await;
+        let request = request.map_err(|error| (error.of(&self.name()), None))?;
         let sent = self.caller.send(request).await;
         let answer = sent.map_err(|error| (error.of(&self.name()), None))?;
         self.issued(&answer, now).map_err(|error| (error, answer.pause))
@@ -141,7 +141,7 @@ impl TokenSource {
         Ok(Token { secret: issued.access_token.0, life: Duration::from_secs(life).min(LIFE_MAX) })
     }
 
-    fn request(&self, now: SystemTime) -> Result<Request<Body>, Error> {
+    async fn request(&self, homes: &Inner, now: SystemTime) -> Result<Request<Body>, Error> {
         match &self.identity {
             Identity::ManagedIdentity(_) => {
                 let mut request = Request::get(self.path.as_str());
@@ -158,11 +158,11 @@ impl TokenSource {
                 Ok(request.body(Body::empty()).expect("path and headers were checked"))
             }
             Identity::ClientSecret(config) => {
-                let secret = self.local.get(&config.secret)?;
+                let secret = homes.login(&config.secret).await?;
                 Ok(self.post(&config.client_id, &[("client_secret", secret.expose())]))
             }
             Identity::ClientCertificate(config) => {
-                let pem = self.local.get(&config.certificate)?;
+                let pem = homes.login(&config.certificate).await?;
                 let audience = format!("{}{}", config.authority.trim_end_matches('/'), self.path);
                 let assertion = assertion(&pem, &config.client_id, &audience, now)
                     .map_err(|error| error.of(&config.certificate))?;
@@ -175,7 +175,7 @@ impl TokenSource {
                     false => config.token_file.clone(),
                 };
                 // The platform replaces it: it is read anew each time.
-                let token = self.local.get(&crate::SecretRef::File(file))?;
+                let token = homes.login(&SecretRef::File(file)).await?;
                 Ok(self.post_assertion(&client_id, token.expose()))
             }
         }

@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 use crate::call::{Caller, encoded};
 use crate::entra::{Token, TokenSource};
 use crate::secret::Hidden;
-use crate::{Error, ErrorKind, KeyVaultConfig, Local, Secret};
+use crate::vault::Inner;
+use crate::{Error, ErrorKind, KeyVaultConfig, Secret};
 
 const API_VERSION: &str = "7.4";
 /// Key Vaults whose connections are kept.
@@ -55,13 +56,9 @@ pub(crate) struct Found {
 }
 
 impl KeyVault {
-    pub(crate) fn new(
-        config: &KeyVaultConfig,
-        rules: EgressRules,
-        local: Local,
-    ) -> Result<Option<Self>, Error> {
+    pub(crate) fn new(config: &KeyVaultConfig, rules: EgressRules) -> Result<Option<Self>, Error> {
         let Some(identity) = &config.auth else { return Ok(None) };
-        let tokens = TokenSource::new(identity, &config.scope, rules.clone(), local)?;
+        let tokens = TokenSource::new(identity, &config.scope, rules.clone())?;
         Ok(Some(Self {
             config: config.clone(),
             rules,
@@ -73,6 +70,7 @@ impl KeyVault {
 
     pub(crate) async fn get(
         &self,
+        homes: &Inner,
         vault: &str,
         name: &str,
         version: &str,
@@ -87,7 +85,7 @@ impl KeyVault {
         path.push_str(API_VERSION);
         let mut is_new = false;
         loop {
-            let token = self.token(is_new).await?;
+            let token = self.token(homes, is_new).await?;
             let request = Request::get(path.as_str())
                 .header(header::AUTHORIZATION, token)
                 .body(Body::empty())
@@ -107,14 +105,18 @@ impl KeyVault {
         }
     }
 
-    async fn token(&self, is_new: bool) -> Result<HeaderValue, (Error, Option<Duration>)> {
+    async fn token(
+        &self,
+        homes: &Inner,
+        is_new: bool,
+    ) -> Result<HeaderValue, (Error, Option<Duration>)> {
         let mut held = self.token.lock().await;
         let is_good = |(token, since): &(Token, Instant)| {
             since.elapsed() + TOKEN_MARGIN < token.life.max(TOKEN_MARGIN * 2)
         };
         if is_new || !held.as_ref().is_some_and(is_good) {
             let began = Instant::now();
-            *held = Some((self.tokens.fetch(SystemTime::now()).await?, began));
+            *held = Some((self.tokens.fetch(homes, SystemTime::now()).await?, began));
         }
         let token = held.as_ref().map_or("", |(token, _)| token.secret.expose());
         let value = Zeroizing::new(format!("Bearer {token}"));

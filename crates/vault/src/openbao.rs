@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use crate::call::{Answer, Caller, encoded};
 use crate::secret::Hidden;
-use crate::{Error, ErrorKind, Local, OpenbaoConfig, Secret};
+use crate::vault::Inner;
+use crate::{Error, ErrorKind, OpenbaoConfig, Secret};
 
 const WHAT: &str = "OpenBao";
 
@@ -21,7 +22,6 @@ const WHAT: &str = "OpenBao";
 pub(crate) struct Openbao {
     config: OpenbaoConfig,
     caller: Caller,
-    local: Local,
     /// Held while a login runs: one at a time.
     session: tokio::sync::Mutex<Option<Session>>,
 }
@@ -93,11 +93,7 @@ impl Session {
 }
 
 impl Openbao {
-    pub(crate) fn new(
-        config: &OpenbaoConfig,
-        rules: EgressRules,
-        local: Local,
-    ) -> Result<Option<Self>, Error> {
+    pub(crate) fn new(config: &OpenbaoConfig, rules: EgressRules) -> Result<Option<Self>, Error> {
         if config.address.is_empty() {
             return Ok(None);
         }
@@ -107,11 +103,12 @@ impl Openbao {
         }
         let caller = Caller::new(&config.address, &config.connection, rules, WHAT)?;
         let session = tokio::sync::Mutex::default();
-        Ok(Some(Self { config: config.clone(), caller, local, session }))
+        Ok(Some(Self { config: config.clone(), caller, session }))
     }
 
     pub(crate) async fn get(
         &self,
+        homes: &Inner,
         mount: &str,
         path: &str,
         field: &str,
@@ -124,7 +121,7 @@ impl Openbao {
         let now = |error| (error, None);
         let mut is_new = false;
         loop {
-            let token = self.token(is_new).await.map_err(now)?;
+            let token = self.token(homes, is_new).await.map_err(now)?;
             let answer = self.call(Method::GET, &target, Some(&token), None).await.map_err(now)?;
             if answer.status == StatusCode::FORBIDDEN && !is_new {
                 // The token may have been revoked.
@@ -143,12 +140,12 @@ impl Openbao {
     }
 
     /// Renews the token while it is due; whoever runs it decides how often.
-    pub(crate) async fn tend(&self) -> Result<(), Error> {
-        self.token(false).await.map(|_| ())
+    pub(crate) async fn tend(&self, homes: &Inner) -> Result<(), Error> {
+        self.token(homes, false).await.map(|_| ())
     }
 
     /// The token, logged in or renewed where that is due.
-    async fn token(&self, is_new: bool) -> Result<Secret, Error> {
+    async fn token(&self, homes: &Inner, is_new: bool) -> Result<Secret, Error> {
         let mut session = self.session.lock().await;
         if let Some(held) = &*session
             && !is_new
@@ -172,13 +169,13 @@ impl Openbao {
                 Err(_) => {}
             }
         }
-        let begun = self.log_in().await?;
+        let begun = self.log_in(homes).await?;
         Ok(session.insert(begun).token.clone())
     }
 
-    async fn log_in(&self) -> Result<Session, Error> {
+    async fn log_in(&self, homes: &Inner) -> Result<Session, Error> {
         if let Some(role) = &self.config.app_role {
-            let secret_id = self.local.get(&role.secret_id)?;
+            let secret_id = homes.login(&role.secret_id).await?;
             let path = format!("/v1/auth/{}/login", role.mount.trim_matches('/'));
             let body = json!({"role_id": role.role_id, "secret_id": secret_id.expose()});
             let answer = self.call(Method::POST, &path, None, Some(&body)).await?;
@@ -186,7 +183,7 @@ impl Openbao {
             return Ok(Session::of(login.auth));
         }
         let reference = self.config.token.as_ref().expect("a token or a role was checked for");
-        let token = self.local.get(reference)?;
+        let token = homes.login(reference).await?;
         let answer =
             self.call(Method::GET, "/v1/auth/token/lookup-self", Some(&token), None).await?;
         let state: LookedUp = answer.read("OpenBao's look at its token")?;

@@ -1,6 +1,7 @@
 //! All homes behind one interface, and the credentials that follow them.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,9 +29,8 @@ const TEND_PAUSE: Duration = Duration::from_secs(5);
 /// All homes of secrets; clones are the same.
 #[derive(Clone)]
 pub struct Vault {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     credentials: Arc<Mutex<HashMap<Registered, Weak<Credential>>>>,
-    current: Arc<Current>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -44,6 +44,8 @@ pub(crate) struct Inner {
     /// What is on this machine may have changed.
     pub(crate) look_again: watch::Sender<()>,
     watch: Watch,
+    /// Secrets fetched last.
+    pub(crate) current: Current,
 }
 
 type Registered = (String, CredentialSource, Carrier);
@@ -93,6 +95,7 @@ impl Vault {
             let text = format!("vault.refresh_s is {}; it may be 1 to 86400", config.refresh_s);
             return Err(Error::new(ErrorKind::Config, text));
         }
+        config.check_logins()?;
         let watch: Watch = Arc::new(watch);
         let rules = EgressRules::new(&config.egress).watched({
             let watch = watch.clone();
@@ -100,26 +103,22 @@ impl Vault {
         });
         let local = Local::new(Embedded::new(&config.embedded));
         let inner = Inner {
-            key_vault: KeyVault::new(&config.key_vault, rules.clone(), local.clone())?,
-            openbao: Openbao::new(&config.openbao, rules.clone(), local.clone())?,
+            key_vault: KeyVault::new(&config.key_vault, rules.clone())?,
+            openbao: Openbao::new(&config.openbao, rules.clone())?,
             local,
             rules,
             refresh: Duration::from_secs(config.refresh_s),
             look_again: watch::Sender::new(()),
             watch,
+            current: Current::default(),
         };
+        config.logins().try_for_each(|login| inner.check(login))?;
         Ok(Self {
             inner: Arc::new(inner),
             credentials: Arc::default(),
-            current: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })
-    }
-
-    /// Secrets fetched last.
-    pub(crate) fn remembered(&self) -> &Current {
-        &self.current
     }
 
     /// Secrets that are at hand without asking another machine.
@@ -129,8 +128,21 @@ impl Vault {
 
     /// Fetches a secret from its home, now.
     pub async fn get(&self, reference: &SecretRef) -> Result<Secret, Error> {
-        let source = Source::Secret(reference.clone());
-        self.inner.fetch(&source).await.map(|fetched| fetched.secret).map_err(|(error, _)| error)
+        self.inner.get(reference).await
+    }
+
+    /// A secret as it was within the last minute; the one fetched last while its home does not answer.
+    pub async fn current(&self, reference: &SecretRef) -> Result<Secret, Error> {
+        self.inner.current(reference).await
+    }
+
+    /// The homes that it needs are set up. Nothing is fetched.
+    pub fn check(&self, source: &CredentialSource) -> Result<(), Error> {
+        let needed = match source {
+            CredentialSource::Secret(reference) => Some(reference),
+            CredentialSource::Token(identity, _) => identity.secret(),
+        };
+        needed.map_or(Ok(()), |reference| self.inner.check(reference))
     }
 
     /// What a backend is shown. The same wish gets the same credential while somebody holds it. A secret
@@ -148,15 +160,15 @@ impl Vault {
         if let Some(credential) = known.get(&wish).and_then(Weak::upgrade) {
             return Ok(credential);
         }
+        self.check(source)?;
         let inner = &self.inner;
         let (name, from) = match source {
             CredentialSource::Secret(reference) => {
-                inner.check(reference)?;
                 (reference.to_string(), Source::Secret(reference.clone()))
             }
             CredentialSource::Token(identity, scope) => {
                 let rules = inner.rules.clone();
-                let tokens = TokenSource::new(identity, scope, rules, inner.local.clone())?;
+                let tokens = TokenSource::new(identity, scope, rules)?;
                 (tokens.name(), Source::Token(Box::new(tokens)))
             }
         };
@@ -201,7 +213,7 @@ impl Vault {
         let tending = async {
             loop {
                 if let Some(openbao) = &self.inner.openbao
-                    && let Err(error) = openbao.tend().await
+                    && let Err(error) = openbao.tend(&self.inner).await
                 {
                     tracing::debug!(error = error.story(), "the token of OpenBao is not renewed");
                 }
@@ -219,6 +231,26 @@ impl Vault {
 }
 
 impl Inner {
+    /// Fetches a secret from its home, now.
+    pub(crate) async fn get(&self, reference: &SecretRef) -> Result<Secret, Error> {
+        let source = Source::Secret(reference.clone());
+        self.fetch(&source).await.map(|fetched| fetched.secret).map_err(|(error, _)| error)
+    }
+
+    /// What a home or a token endpoint is shown first. Boxed, because it may lie in another home; that
+    /// none leads back to itself was checked.
+    pub(crate) fn login<'a>(
+        &'a self,
+        reference: &'a SecretRef,
+    ) -> Pin<Box<dyn Future<Output = Result<Secret, Error>> + Send + 'a>> {
+        Box::pin(async move {
+            match reference.is_local() {
+                true => self.get(reference).await,
+                false => self.current(reference).await,
+            }
+        })
+    }
+
     /// Fetches what is wanted; with the error, how long its home wants to be left alone.
     pub(crate) async fn fetch(
         &self,
@@ -226,7 +258,7 @@ impl Inner {
     ) -> Result<Fetched, (Error, Option<Duration>)> {
         let reference = match source {
             Source::Token(tokens) => {
-                let token = tokens.fetch(SystemTime::now()).await?;
+                let token = tokens.fetch(self, SystemTime::now()).await?;
                 return Ok(Fetched { secret: token.secret, life: Some(token.life) });
             }
             Source::Secret(reference) => reference,
@@ -235,14 +267,14 @@ impl Inner {
         let secret = match reference {
             SecretRef::KeyVault { vault, name, version } => {
                 let home = self.key_vault.as_ref().expect("it was checked for");
-                let found = home.get(vault, name, version).await;
+                let found = home.get(self, vault, name, version).await;
                 let found = found.map_err(|(error, pause)| (error.of(reference), pause))?;
                 self.tell_age(reference, found.expires_s);
                 found.secret
             }
             SecretRef::Openbao { mount, path, field } => {
                 let home = self.openbao.as_ref().expect("it was checked for");
-                let found = home.get(mount, path, field).await;
+                let found = home.get(self, mount, path, field).await;
                 found.map_err(|(error, pause)| (error.of(reference), pause))?
             }
             local => {

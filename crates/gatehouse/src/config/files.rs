@@ -11,12 +11,12 @@ impl Config {
     /// Files whose change makes a reload worth while, beside the configuration itself.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let keys = self.backends.iter().filter_map(|backend| backend.api_key.as_ref());
+        let identities = self.backends.iter().filter_map(|backend| backend.auth.as_ref());
+        let keys = keys.chain(identities.filter_map(Identity::secret));
         let mut files = self.files_of(keys.chain([&self.key_hash_secret]));
         files.extend(named(&self.prices_file));
         let tls = self.edge.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         files.extend(tls.chain(&self.admin_tls).flat_map(TlsConfig::files));
-        let identities = self.backends.iter().filter_map(|backend| backend.auth.as_ref());
-        files.extend(identities.filter_map(Identity::file).map(ToOwned::to_owned));
         files.extend(self.backends.iter().flat_map(|backend| backend.connection.files()));
         files
     }
@@ -55,7 +55,7 @@ impl Config {
         for identity in identities {
             match identity {
                 Identity::WorkloadIdentity(config) => files.extend(named(&config.token_file)),
-                identity => files.extend(identity.file().map(ToOwned::to_owned)),
+                identity => files.extend(self.files_of(identity.secret().into_iter())),
             }
         }
         let authorities = [&self.redis.ca_file, &self.otlp.ca_file, &self.mail.ca_file];

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use vault::{Embedded, ErrorKind, Local, Secret, SecretRef, Vault};
+use vault::{CredentialSource, Embedded, ErrorKind, Local, Secret, SecretRef, Vault};
 
-use super::Config;
 use super::control::StateSource;
+use super::{Config, bad_credential};
 use crate::exit::{Exit, ExitWith};
 
 /// Pause before a home that did not answer is asked again.
@@ -60,6 +60,25 @@ impl Config {
         }
         config.fetched = Fetched(Arc::new(fetched));
         Ok(config)
+    }
+
+    /// The homes of what backends and Graph are shown are set up.
+    pub(super) fn check_homes(&self, vault: &Vault) -> anyhow::Result<()> {
+        for backend in &self.backends {
+            if let Some((source, _)) =
+                backend.credential().map_err(|error| bad_credential(backend, &error))?
+            {
+                vault.check(&source).map_err(|error| bad_credential(backend, &error.story()))?;
+            }
+        }
+        for entry in &self.graph {
+            let source = CredentialSource::Token(entry.auth.clone(), entry.scope.clone());
+            vault.check(&source).map_err(|error| {
+                let text = format!("graph of `{}`: {}", entry.provider, error.story());
+                ExitWith::error(Exit::BadConfig, text)
+            })?;
+        }
+        Ok(())
     }
 
     /// A secret that must be at hand at the start.

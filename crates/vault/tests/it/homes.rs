@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::{Value, json};
 use vault::{
-    AppRoleConfig, Carrier, CredentialSource, ErrorKind, Identity, ManagedIdentityConfig, SecretRef,
+    AppRoleConfig, Carrier, ClientSecretConfig, CredentialSource, ErrorKind, Identity,
+    ManagedIdentityConfig, SecretRef, Vault, VaultConfig,
 };
 
 use crate::{Desk, eventually, serve, shown, vault};
@@ -15,13 +16,14 @@ fn answered(status: u16, body: Value) -> Response {
     (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
 }
 
-/// Key Vault, with the metadata service on the same port. `token` is the one it takes, `value` what the
-/// secret holds.
+/// Key Vault, with the metadata service and Entra ID on the same port. `token` is the one it takes, `value`
+/// what the secret holds.
 async fn key_vault(desk: &Desk) -> String {
     let answer = |State(desk): State<Desk>, request: Request| async move {
-        let (parts, _) = request.into_parts();
-        let asked = desk.note(&parts, b"");
-        if asked.target.starts_with("/metadata") {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        let asked = desk.note(&parts, &body);
+        if asked.target.starts_with("/metadata") || asked.target.contains("/oauth2/") {
             return answered(200, json!({"access_token": desk.get("token"), "expires_in": "3600"}));
         }
         if asked.header("authorization") != format!("Bearer {}", desk.get("token")) {
@@ -226,4 +228,77 @@ async fn a_home_that_is_not_set_up_or_may_not_be_dialled_is_named_with_the_fix()
     assert!(error.story().contains("vault.egress.allow"), "{}", error.story());
     assert!(!error.story().contains(&std::env::var("PATH").unwrap()));
     assert_eq!(told.lock().unwrap()[0].kind, "egress_denied");
+}
+
+fn application(authority: &str, secret: SecretRef) -> Identity {
+    Identity::ClientSecret(ClientSecretConfig {
+        tenant: "a-tenant".into(),
+        client_id: "a-client".into(),
+        secret,
+        authority: authority.into(),
+    })
+}
+
+#[tokio::test]
+async fn what_proves_an_identity_may_lie_in_a_home_on_another_machine() {
+    let (desk, bao, folder) = (Desk::default(), Desk::default(), tempfile::tempdir().unwrap());
+    let (url, address) = (key_vault(&desk).await, openbao(&bao).await);
+    desk.set("token", "t1");
+    desk.set("value", "of-key-vault");
+    bao.set("value", "of-openbao");
+    let secret_id = folder.path().join("secret-id");
+    std::fs::write(&secret_id, "a-secret-id\n").unwrap();
+    let (vault, _) = vault(|config| {
+        config.openbao.address = address;
+        config.openbao.app_role = Some(AppRoleConfig {
+            role_id: "a-role".into(),
+            secret_id: SecretRef::File(secret_id),
+            mount: "approle".into(),
+        });
+        config.key_vault.auth = Some(application(&url, of_openbao("gatehouse/east", "value")));
+    });
+    let identity = application(&url, of_key_vault(&url, "backend", ""));
+    let source = CredentialSource::Token(identity, "https://models.example/.default".into());
+    let credential = vault.credential("east", &source, Carrier::Bearer).unwrap();
+    assert_eq!(eventually("a token", || shown(&credential)).await, "Bearer t1");
+    let secrets: Vec<_> =
+        desk.asked("/a-tenant/").iter().map(|asked| asked.field("client_secret")).collect();
+    assert_eq!(
+        secrets,
+        ["of-openbao", "of-key-vault"],
+        "of Key Vault's login, then of the backend's"
+    );
+}
+
+#[test]
+fn a_home_whose_login_leads_back_to_it_is_refused_with_the_fix() {
+    let in_key_vault = || of_key_vault("v", "login", "");
+    let in_openbao = || of_openbao("login", "value");
+    let story = |key_vault: Option<SecretRef>, token: Option<SecretRef>, address: &str| {
+        let mut config = VaultConfig::default();
+        config.key_vault.auth =
+            key_vault.map(|secret| application("https://login.example", secret));
+        config.openbao.address = address.to_owned();
+        config.openbao.token = token;
+        Vault::new(&config, |_| {}).map(drop).map_err(|error| error.story())
+    };
+    let (bao, local) = ("https://bao.example", || SecretRef::Env("PATH".into()));
+    let here = "put it where no login is needed: env, file or vault";
+    for (key_vault, token, address, words) in [
+        (Some(in_key_vault()), None, "", ["vault.key_vault.auth: its secret is in", here]),
+        (Some(local()), Some(in_openbao()), bao, ["vault.openbao: its login is in OpenBao", here]),
+        (Some(in_openbao()), Some(in_key_vault()), bao, ["each has its secret in the other", here]),
+        (Some(in_openbao()), None, "", ["OpenBao is not set up", "give vault.openbao.address"]),
+        (
+            None,
+            Some(in_key_vault()),
+            bao,
+            ["Azure Key Vault is not set up", "vault.key_vault.auth"],
+        ),
+    ] {
+        let story = story(key_vault, token, address).unwrap_err();
+        assert!(words.iter().all(|word| story.contains(word)), "{story}");
+    }
+    assert_eq!(story(Some(in_openbao()), Some(local()), bao), Ok(()));
+    assert_eq!(story(Some(local()), Some(in_key_vault()), bao), Ok(()));
 }
