@@ -8,13 +8,14 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use event::Timestamp;
 use ledger::Ledger;
-use policy::{KeyHasher, Principal, PrincipalKind};
+use policy::{KeyHasher, Principal, PrincipalKind, SubscriptionConfig};
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::sync::OnceCell;
 
 use crate::cache;
 use crate::database::{self, Database, Kept, Place, VersionLine};
-use crate::decree::Decree;
+use crate::decree::{Decree, bring_to};
 use crate::diff::{Change, compare};
 use crate::directory::Directory;
 use crate::error::{Error, ErrorKind};
@@ -28,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Settings {
     /// Database; none if the configuration file holds the state.
     pub place: Option<Place>,
+    /// SQLite file that keeps approvals where there is no such database.
+    pub approvals_file: PathBuf,
     /// File that keeps the published version for a start without the database.
     pub cache_file: PathBuf,
     /// Versions kept; older ones go.
@@ -92,7 +95,10 @@ pub struct Status {
 pub struct Control(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    pub(crate) database: Option<Box<dyn Database>>,
+    pub(crate) database: Option<Arc<dyn Database>>,
+    /// Keeps approvals: that database, or one of their own.
+    pub(crate) approvals: Arc<dyn Database>,
+    pub(crate) approvals_prepared: OnceCell<()>,
     pub(crate) settings: Settings,
     seed: Decree,
     hasher: KeyHasher,
@@ -123,8 +129,13 @@ impl Control {
     ) -> Result<Self, Error> {
         seed.validate(&hasher)?;
         let database = settings.place.as_ref().map(database::open);
+        let approvals = database
+            .clone()
+            .unwrap_or_else(|| database::open(&Place::Sqlite(settings.approvals_file.clone())));
         let control = Self(Arc::new(Inner {
             database,
+            approvals,
+            approvals_prepared: OnceCell::new(),
             live: ArcSwap::from_pointee(Version { number: 0, decree: seed.clone() }),
             settings,
             seed,
@@ -165,6 +176,18 @@ impl Control {
     /// What is in force at this moment: expired subscriptions are, keys after their grace are gone.
     pub fn effective(&self) -> Decree {
         self.live().decree.at(now())
+    }
+
+    /// Those subscriptions in force that are wanted, as they are at this moment.
+    pub fn subscriptions(
+        &self,
+        is_wanted: impl Fn(&SubscriptionConfig) -> bool,
+    ) -> Vec<SubscriptionConfig> {
+        let (live, now) = (self.live(), now());
+        let wanted = live.decree.subscriptions.iter().filter(|one| is_wanted(one));
+        let mut wanted: Vec<_> = wanted.cloned().collect();
+        wanted.iter_mut().for_each(|one| bring_to(one, now));
+        wanted
     }
 
     /// The configuration file was read again. It matters only if the file holds the state.

@@ -1,9 +1,10 @@
-//! Where versions and the directory are kept: SQLite in the data folder, or PostgreSQL.
+//! Where versions, the directory and approvals are kept: SQLite in the data folder, or PostgreSQL.
 //!
 //! Both speak the same SQL here. A version is a whole document; it is added, never changed. Users and
 //! groups are rows; each change of them makes a generation.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Row, SqlSafeStr};
 
+use crate::approval::{Approval, ApprovalState};
 use crate::error::{Error, ErrorKind};
 
 /// Connections open at once.
@@ -26,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Generations for which it is remembered what was deleted. A gateway that is further behind reads the
 /// whole directory.
 pub(crate) const DELETED_KEPT: i64 = 10_000;
+/// Approvals kept; the oldest give way.
+pub(crate) const APPROVALS_MAX: i64 = 1_024;
 
 /// Where the state is kept.
 #[derive(Clone, Debug)]
@@ -42,9 +46,12 @@ impl Place {
         if holds_password(url) {
             return Err("it holds a password, which has a field of its own: `password`".to_owned());
         }
-        let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| {
-            format!("{error}: write it like postgres://user@host:5432/database")
-        })?;
+        let fix = "write it like postgres://user@host:5432/database";
+        // sqlx takes any scheme.
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(format!("it is no URL of a PostgreSQL server: {fix}"));
+        }
+        let options = url.parse::<PgConnectOptions>().map_err(|error| format!("{error}: {fix}"))?;
         let options = match password {
             Some(password) => options.password(password),
             None => options,
@@ -120,11 +127,21 @@ pub(crate) trait Database: Send + Sync {
         rows: &[DirectoryRow],
         before_commit: BeforeCommit<'_>,
     ) -> Result<(), Error>;
+    /// The approvals that are kept, newest first.
+    async fn approvals(&self) -> Result<Vec<Approval>, Error>;
+    /// Adds one, or changes one that waits; the oldest beyond `kept_max` go. `before_commit` may still prevent
+    /// it.
+    async fn keep_approval(
+        &self,
+        approval: &Approval,
+        kept_max: i64,
+        before_commit: BeforeCommit<'_>,
+    ) -> Result<(), Error>;
     async fn close(&self);
 }
 
 /// Opens the place; nothing is dialled before it is needed.
-pub(crate) fn open(place: &Place) -> Box<dyn Database> {
+pub(crate) fn open(place: &Place) -> Arc<dyn Database> {
     match place {
         Place::Sqlite(file) => {
             let options = SqliteConnectOptions::new()
@@ -134,12 +151,12 @@ pub(crate) fn open(place: &Place) -> Box<dyn Database> {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(PATIENCE);
             let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX);
-            Box::new(Sqlite(pool.acquire_timeout(PATIENCE).connect_lazy_with(options)))
+            Arc::new(Sqlite(pool.acquire_timeout(PATIENCE).connect_lazy_with(options)))
         }
         Place::Postgres(options) => {
             let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
             let options = (**options).clone().application_name("gatehouse");
-            Box::new(Postgres(pool.acquire_timeout(PATIENCE).connect_lazy_with(options)))
+            Arc::new(Postgres(pool.acquire_timeout(PATIENCE).connect_lazy_with(options)))
         }
     }
 }
@@ -151,6 +168,7 @@ fn migrator() -> Migrator {
     let steps = [
         ("versions", include_str!("../migrations/1_versions.sql").into_sql_str()),
         ("directory", include_str!("../migrations/2_directory.sql").into_sql_str()),
+        ("approvals", include_str!("../migrations/3_approvals.sql").into_sql_str()),
     ];
     let migrations = (1..).zip(steps).map(|(number, (name, statements))| {
         Migration::new(number, name.into(), MigrationType::Simple, statements, false)
@@ -298,6 +316,71 @@ macro_rules! speak {
                     .bind(generation - DELETED_KEPT)
                     .execute(&mut *transaction)
                     .await?;
+                before_commit.await?;
+                Ok(transaction.commit().await?)
+            }
+
+            async fn approvals(&self) -> Result<Vec<Approval>, Error> {
+                let statement = sqlx::query(
+                    "SELECT id, state, purpose, requester_id, requester_name, requested_at, \
+                     approver_id, approver_name, ends_at FROM approvals \
+                     ORDER BY requested_at DESC, id DESC LIMIT $1",
+                );
+                let rows = statement.bind(APPROVALS_MAX).fetch_all(&self.0).await?;
+                let row = |row: &_| {
+                    Ok(Approval {
+                        id: Row::try_get(row, 0)?,
+                        state: ApprovalState::of_word(Row::try_get(row, 1)?),
+                        purpose: Row::try_get(row, 2)?,
+                        requester_id: Row::try_get(row, 3)?,
+                        requester_name: Row::try_get(row, 4)?,
+                        requested_at_s: Row::try_get(row, 5)?,
+                        approver_id: Row::try_get(row, 6)?,
+                        approver_name: Row::try_get(row, 7)?,
+                        ends_at_s: Row::try_get(row, 8)?,
+                    })
+                };
+                Ok(rows.iter().map(row).collect::<Result<_, sqlx::Error>>()?)
+            }
+
+            async fn keep_approval(
+                &self,
+                approval: &Approval,
+                kept_max: i64,
+                before_commit: BeforeCommit<'_>,
+            ) -> Result<(), Error> {
+                let mut transaction = self.0.begin().await?;
+                let kept = sqlx::query(
+                    "INSERT INTO approvals (id, state, purpose, requester_id, requester_name, \
+                     requested_at, approver_id, approver_name, ends_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO UPDATE SET \
+                     state = excluded.state, approver_id = excluded.approver_id, \
+                     approver_name = excluded.approver_name, ends_at = excluded.ends_at \
+                     WHERE approvals.state = 'waiting'",
+                )
+                .bind(&approval.id)
+                .bind(approval.state.word())
+                .bind(&approval.purpose)
+                .bind(&approval.requester_id)
+                .bind(&approval.requester_name)
+                .bind(approval.requested_at_s)
+                .bind(&approval.approver_id)
+                .bind(&approval.approver_name)
+                .bind(approval.ends_at_s)
+                .execute(&mut *transaction)
+                .await?;
+                if kept.rows_affected() == 0 {
+                    return Err(Error::conflict(
+                        "it was decided meanwhile: list approvals to see how",
+                    ));
+                }
+                sqlx::query(
+                    "DELETE FROM approvals WHERE id NOT IN (SELECT id FROM approvals \
+                     ORDER BY requested_at DESC, id DESC LIMIT $1)",
+                )
+                .bind(kept_max)
+                .execute(&mut *transaction)
+                .await?;
                 before_commit.await?;
                 Ok(transaction.commit().await?)
             }

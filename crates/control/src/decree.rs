@@ -113,13 +113,7 @@ impl Decree {
     /// The same at this moment: what has expired is, and keys whose grace is over are gone.
     pub fn at(&self, now: Timestamp) -> Self {
         let mut decree = self.clone();
-        for subscription in &mut decree.subscriptions {
-            let is_over = subscription.expires_at.is_some_and(|end| end.timestamp() <= now);
-            if is_over && subscription.state == SubscriptionState::Active {
-                subscription.state = SubscriptionState::Expired;
-            }
-            subscription.retired_keys.retain(|key| key.valid_until.timestamp() > now);
-        }
+        decree.subscriptions.iter_mut().for_each(|subscription| bring_to(subscription, now));
         decree
     }
 
@@ -131,4 +125,13 @@ impl Decree {
         });
         ends.map(|end| end.timestamp()).filter(|end| *end > after).min()
     }
+}
+
+/// Expires it, and drops keys whose grace is over.
+pub(crate) fn bring_to(subscription: &mut SubscriptionConfig, now: Timestamp) {
+    let is_over = subscription.expires_at.is_some_and(|end| end.timestamp() <= now);
+    if is_over && subscription.state == SubscriptionState::Active {
+        subscription.state = SubscriptionState::Expired;
+    }
+    subscription.retired_keys.retain(|key| key.valid_until.timestamp() > now);
 }

@@ -4,6 +4,7 @@
 //! machine. Beside it lies the organisation's directory of users and groups, as SCIM provisions it. The request path never asks it: it serves with what was published last, which is on the
 //! disk of the gateway too, so that a database that is gone changes nothing for callers.
 
+mod approval;
 mod cache;
 mod control;
 mod database;
@@ -17,6 +18,7 @@ mod schedule;
 mod state;
 mod subscription;
 
+pub use approval::{Approval, ApprovalState};
 pub use control::{Applied, Author, Control, Publisher, Settings, Status, Version};
 pub use database::{Place, VersionLine};
 pub use decree::Decree;

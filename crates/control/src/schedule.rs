@@ -21,9 +21,7 @@ impl Control {
             }
         }
         self.keep_directory_at_the_end().await;
-        if let Some(database) = &self.0.database {
-            database.close().await;
-        }
+        self.0.approvals.close().await;
     }
 
     fn is_due(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The life of the state: on SQLite always, on PostgreSQL where the machine has one.
 
+mod approvals;
 mod directory;
 mod postgres;
 mod server;
@@ -45,12 +46,18 @@ impl Node {
 
     async fn start_in(folder: TempDir, place: Option<Place>) -> Result<Self, Error> {
         let place = place.unwrap_or_else(|| Place::Sqlite(folder.path().join("control.sqlite")));
+        Self::start_of(folder, Some(place)).await
+    }
+
+    /// Without a place the state is in the configuration file.
+    async fn start_of(folder: TempDir, place: Option<Place>) -> Result<Self, Error> {
         let config = LedgerConfig { segment_bytes: 1 << 20, ..LedgerConfig::default() };
         let now = || Timestamp::from_unix_micros(1);
         let (ledger, _) =
             Ledger::open(&folder.path().join("ledger"), config, now).expect("a ledger");
         let settings = Settings {
-            place: Some(place),
+            place,
+            approvals_file: folder.path().join("approvals.sqlite"),
             cache_file: folder.path().join("control.json"),
             versions_max: 5,
             poll: Duration::from_millis(20),

@@ -1,17 +1,18 @@
 //! The second approver: content is read once another person has agreed, for the stated purpose and for a
 //! while. Off unless `admin.second_approver` is given.
 //!
-//! Each step is a row of `AdminActions` before it counts. Approvals live in memory, as sessions do: a
-//! restart forgets them.
+//! Each step is a row of `AdminActions` before it counts. What was asked and decided is kept in the database of
+//! the desired state.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Json;
+use control::{Approval, ApprovalState};
 use policy::{Principal, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::access::Caller;
@@ -27,62 +28,18 @@ use crate::state::{ChangeQuery, action};
 pub(crate) const REQUESTERS: &[Role] = &[Role::ContentReader];
 /// Who may give it to somebody else.
 pub(crate) const APPROVERS: &[Role] = &[Role::Administrator, Role::ContentReader];
-/// Approvals remembered; the oldest gives way.
-const KEPT_MAX: usize = 1_024;
 /// Requests of one person that may wait at once.
 const WAITING_MAX: usize = 16;
 /// Seconds for which a request waits.
 const WAITING_S: i64 = 86_400;
 
-/// What has been asked for, and what became of it; clones share it.
+/// Whether somebody has to approve, and for how long it holds; clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Approvals(Arc<Inner>);
-
-#[derive(Default)]
-struct Inner {
+pub(crate) struct Approvals {
     /// Seconds for which an approval holds; none if nobody has to approve.
     holds_s: Option<i64>,
-    /// Oldest first.
-    kept: Mutex<VecDeque<Approval>>,
-    /// Held from the check of a step until it counts: its record comes between.
-    turn: tokio::sync::Mutex<()>,
-}
-
-/// How an approval stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ApprovalState {
-    /// Nobody has decided yet.
-    Waiting,
-    /// Content may be read for its purpose until `ends_at_s`.
-    Approved,
-    /// Somebody said no.
-    Denied,
-    /// Its time is over.
-    Ended,
-}
-
-/// Somebody asks to read prompts and answers for a purpose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub(crate) struct Approval {
-    /// Its id.
-    id: String,
-    /// How it stands.
-    state: ApprovalState,
-    /// What content is to be read for; a read states the same words.
-    purpose: String,
-    /// Id of who asks.
-    requester_id: String,
-    /// Name of who asks.
-    requester_name: String,
-    /// When it was asked for, in seconds since 1970.
-    requested_at_s: i64,
-    /// Id of who decided; empty while it waits.
-    approver_id: String,
-    /// Name of who decided.
-    approver_name: String,
-    /// When it ends, in seconds since 1970: the wait, or what was approved.
-    ends_at_s: i64,
+    /// Held from the count of those that wait until one more does.
+    turn: Arc<Mutex<()>>,
 }
 
 /// What content is to be read for.
@@ -123,31 +80,18 @@ impl Leave {
 impl Approvals {
     pub(crate) fn new(config: Option<&SecondApproverConfig>) -> Self {
         let holds_s = config.map(|config| i64::from(config.holds_minutes.get()) * 60);
-        Self(Arc::new(Inner { holds_s, ..Inner::default() }))
+        Self { holds_s, ..Self::default() }
     }
 
-    /// Whether this person may read content for this purpose now.
-    pub(crate) fn leave(&self, principal: &Principal, purpose: &str, now_s: i64) -> Leave {
-        if self.0.holds_s.is_none() {
-            return Leave::Free;
-        }
-        let kept = self.kept(now_s);
-        let given = kept.iter().rev().find(|one| {
-            one.state == ApprovalState::Approved
-                && one.requester_id == principal.id
-                && one.purpose == purpose.trim()
-        });
-        given.map_or(Leave::Missing, |one| Leave::Given(one.approver_id.clone()))
-    }
-
-    /// A new request; it counts once it is [added](Self::add).
+    /// A new request beside those that are kept.
     fn request(
         &self,
+        kept: &[Approval],
         principal: &Principal,
         purpose: &str,
         now_s: i64,
     ) -> Result<Approval, Problem> {
-        if self.0.holds_s.is_none() {
+        if self.holds_s.is_none() {
             let text = "nobody has to approve here: state the purpose and read";
             return Err(Problem::new(409, text));
         }
@@ -156,7 +100,6 @@ impl Approvals {
             let text = format!("`purpose` has 1 to {PURPOSE_CHARS_MAX} characters");
             return Err(Problem::new(422, text));
         }
-        let kept = self.kept(now_s);
         let waiting = kept
             .iter()
             .filter(|one| one.requester_id == principal.id && one.state == ApprovalState::Waiting);
@@ -177,26 +120,15 @@ impl Approvals {
         })
     }
 
-    fn add(&self, approval: Approval) {
-        let mut kept = self.kept(approval.requested_at_s);
-        if kept.len() >= KEPT_MAX {
-            kept.pop_front();
-        }
-        kept.push_back(approval);
-    }
-
-    /// A waiting request as somebody decides it; it counts once it is [settled](Self::settle).
+    /// One of those that are kept, as somebody decides it.
     fn decided(
         &self,
-        id: &str,
+        approval: Option<Approval>,
         principal: &Principal,
         is_approved: bool,
         now_s: i64,
     ) -> Result<Approval, Problem> {
-        let kept = self.kept(now_s);
-        let found = kept.iter().find(|one| one.id == id);
-        let mut approval = found
-            .cloned()
+        let mut approval = approval
             .ok_or_else(|| Problem::new(404, "there is no such approval: it may be too old"))?;
         if approval.requester_id == principal.id {
             let text = "you asked for it yourself: it takes another person";
@@ -210,38 +142,29 @@ impl Approvals {
         approval.approver_name.clone_from(&principal.name);
         if is_approved {
             approval.state = ApprovalState::Approved;
-            approval.ends_at_s = now_s.saturating_add(self.0.holds_s.unwrap_or(0));
+            approval.ends_at_s = now_s.saturating_add(self.holds_s.unwrap_or(0));
         } else {
             approval.state = ApprovalState::Denied;
             approval.ends_at_s = now_s;
         }
         Ok(approval)
     }
+}
 
-    fn settle(&self, decided: &Approval, now_s: i64) {
-        for one in self.kept(now_s).iter_mut().filter(|one| one.id == decided.id) {
-            one.clone_from(decided);
-        }
-    }
-
-    /// All, as they stand at this time.
-    fn kept(&self, now_s: i64) -> MutexGuard<'_, VecDeque<Approval>> {
-        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        for one in kept.iter_mut() {
-            let may_end = [ApprovalState::Waiting, ApprovalState::Approved].contains(&one.state);
-            if may_end && one.ends_at_s <= now_s {
-                one.state = ApprovalState::Ended;
-            }
-        }
-        kept
-    }
+/// What those that are kept say of this person and this purpose.
+fn leave(kept: &[Approval], principal: &Principal, purpose: &str) -> Leave {
+    let given = kept.iter().find(|one| {
+        one.state == ApprovalState::Approved
+            && one.requester_id == principal.id
+            && one.purpose == purpose.trim()
+    });
+    given.map_or(Leave::Missing, |one| Leave::Given(one.approver_id.clone()))
 }
 
 /// All of them for whoever may decide.
-pub(crate) async fn list(State(portal): State<Portal>) -> Json<ApprovalList> {
-    let approvals = &portal.approvals;
-    let items = approvals.kept(unix_seconds()).iter().rev().cloned().collect();
-    Json(ApprovalList { is_needed: approvals.0.holds_s.is_some(), items })
+pub(crate) async fn list(State(portal): State<Portal>) -> Result<Json<ApprovalList>, Problem> {
+    let items = portal.control.approvals(unix_seconds()).await?;
+    Ok(Json(ApprovalList { is_needed: portal.approvals.holds_s.is_some(), items }))
 }
 
 pub(crate) async fn request(
@@ -249,12 +172,12 @@ pub(crate) async fn request(
     caller: Caller,
     Document(body): Document<ApprovalBody>,
 ) -> Result<Json<Approval>, Problem> {
-    let approvals = &portal.approvals;
-    let _turn = approvals.0.turn.lock().await;
-    let approval = approvals.request(&caller.principal, &body.purpose, unix_seconds())?;
+    let (approvals, now_s) = (&portal.approvals, unix_seconds());
+    let _turn = approvals.turn.lock().await;
+    let kept = portal.control.approvals(now_s).await?;
+    let approval = approvals.request(&kept, &caller.principal, &body.purpose, now_s)?;
     let action = action("approvals/request", "approval", &approval.id, approval.purpose.clone());
-    portal.control.record(&caller.author(), &action, "succeeded").await?;
-    approvals.add(approval.clone());
+    portal.control.keep_approval(&caller.author(), &action, &approval).await?;
     Ok(Json(approval))
 }
 
@@ -283,10 +206,11 @@ async fn decide(
     Parameters(query): Parameters<ChangeQuery>,
     (operation, is_approved): (&'static str, bool),
 ) -> Result<Json<Approval>, Problem> {
-    let (approvals, now_s) = (&portal.approvals, unix_seconds());
-    let _turn = approvals.0.turn.lock().await;
+    let now_s = unix_seconds();
     let author = caller.author();
-    let decided = match approvals.decided(&id, &caller.principal, is_approved, now_s) {
+    let kept = portal.control.approvals(now_s).await?;
+    let found = kept.into_iter().find(|approval| approval.id == id);
+    let decided = match portal.approvals.decided(found, &caller.principal, is_approved, now_s) {
         Ok(decided) => decided,
         Err(problem) => {
             let action = action(operation, "approval", &id, problem.detail.clone());
@@ -299,18 +223,22 @@ async fn decide(
         if query.reason.is_empty() { String::new() } else { format!("; {}", query.reason) };
     let message = format!("{requester_id} for: {purpose}{reason}");
     let action = action(operation, "approval", &id, message);
-    portal.control.record(&author, &action, "succeeded").await?;
-    approvals.settle(&decided, now_s);
+    portal.control.keep_approval(&author, &action, &decided).await?;
     Ok(Json(decided))
 }
 
 impl Portal {
     /// Whether this person may read content for this purpose now.
-    pub(crate) fn leave(&self, principal: &Principal, purpose: &str) -> Leave {
-        if !sees_content(principal) || purpose.trim().is_empty() {
-            return Leave::Free;
+    pub(crate) async fn leave(
+        &self,
+        principal: &Principal,
+        purpose: &str,
+    ) -> Result<Leave, control::Error> {
+        let is_free = self.approvals.holds_s.is_none();
+        if is_free || !sees_content(principal) || purpose.trim().is_empty() {
+            return Ok(Leave::Free);
         }
-        self.approvals.leave(principal, purpose, unix_seconds())
+        Ok(leave(&self.control.approvals(unix_seconds()).await?, principal, purpose))
     }
 }
 
@@ -334,60 +262,61 @@ mod tests {
         Approvals::new(Some(&SecondApproverConfig { holds_minutes: minutes }))
     }
 
+    fn at(approval: &Approval, now_s: i64) -> [Approval; 1] {
+        [approval.clone().at(now_s)]
+    }
+
     #[test]
     fn another_person_approves_for_a_purpose_and_for_a_while() {
         let (ada, bob) = (person("ada"), person("bob"));
         let approvals = needed();
-        assert_eq!(approvals.leave(&ada, "case 7", 0), Leave::Missing);
-        let asked = approvals.request(&ada, " case 7 ", 0).expect("it may be asked for");
-        approvals.add(asked.clone());
-        assert_eq!(approvals.leave(&ada, "case 7", 0), Leave::Missing, "nobody has decided");
-        let own = approvals.decided(&asked.id, &ada, true, 1).expect_err("her own");
-        assert_eq!(own.status, 403);
-        let decided = approvals.decided(&asked.id, &bob, true, 1).expect("he may");
-        assert_eq!(approvals.leave(&ada, "case 7", 1), Leave::Missing, "it is not on record");
-        approvals.settle(&decided, 1);
-        assert_eq!(approvals.leave(&ada, "case 7 ", 600), Leave::Given("bob".into()));
-        assert_eq!(approvals.leave(&ada, "case 8", 600), Leave::Missing, "another purpose");
-        assert_eq!(approvals.leave(&bob, "case 7", 600), Leave::Missing, "another person");
-        assert_eq!(approvals.leave(&ada, "case 7", 601), Leave::Missing, "its time is over");
-        let again = approvals.decided(&asked.id, &bob, true, 602).expect_err("it has ended");
-        assert_eq!(again.status, 409);
+        assert_eq!(leave(&[], &ada, "case 7"), Leave::Missing);
+        let asked = approvals.request(&[], &ada, " case 7 ", 0).expect("it may be asked for");
+        assert_eq!(leave(&at(&asked, 0), &ada, "case 7"), Leave::Missing, "nobody has decided");
+        let decide = |approval: &Approval, who: &Principal, now_s| {
+            approvals.decided(Some(approval.clone().at(now_s)), who, true, now_s)
+        };
+        assert_eq!(decide(&asked, &ada, 1).expect_err("her own").status, 403);
+        let decided = decide(&asked, &bob, 1).expect("he may");
+        let given = Leave::Given("bob".into());
+        assert_eq!(leave(&at(&decided, 600), &ada, "case 7 "), given);
+        assert_eq!(leave(&at(&decided, 600), &ada, "case 8"), Leave::Missing, "another purpose");
+        assert_eq!(leave(&at(&decided, 600), &bob, "case 7"), Leave::Missing, "another person");
+        assert_eq!(leave(&at(&decided, 601), &ada, "case 7"), Leave::Missing, "its time is over");
+        assert_eq!(decide(&decided, &bob, 602).expect_err("it has ended").status, 409);
     }
 
     #[test]
     fn what_was_denied_or_waited_too_long_gives_no_leave() {
         let (ada, bob) = (person("ada"), person("bob"));
         let approvals = needed();
-        let asked = approvals.request(&ada, "case 7", 0).expect("it may be asked for");
-        approvals.add(asked.clone());
-        let denied = approvals.decided(&asked.id, &bob, false, 1).expect("he may");
-        approvals.settle(&denied, 1);
-        assert_eq!(approvals.leave(&ada, "case 7", 2), Leave::Missing);
-        assert_eq!(approvals.decided(&asked.id, &bob, true, 2).expect_err("decided").status, 409);
-        let asked = approvals.request(&ada, "case 7", 0).expect("once more");
-        approvals.add(asked.clone());
-        let late = approvals.decided(&asked.id, &bob, true, WAITING_S).expect_err("too late");
-        assert_eq!(late.status, 409);
-        assert_eq!(approvals.decided("x", &bob, true, 2).expect_err("none").status, 404);
+        let asked = approvals.request(&[], &ada, "case 7", 0).expect("it may be asked for");
+        let denied = approvals.decided(Some(asked.clone()), &bob, false, 1).expect("he may");
+        assert_eq!(leave(&at(&denied, 2), &ada, "case 7"), Leave::Missing);
+        let again = approvals.decided(Some(denied), &bob, true, 2);
+        assert_eq!(again.expect_err("decided").status, 409);
+        let late = approvals.decided(Some(asked.at(WAITING_S)), &bob, true, WAITING_S);
+        assert_eq!(late.expect_err("too late").status, 409);
+        assert_eq!(approvals.decided(None, &bob, true, 2).expect_err("none").status, 404);
     }
 
     #[test]
     fn requests_are_bounded_and_none_is_taken_where_nobody_has_to_approve() {
         let approvals = needed();
-        for number in 0..KEPT_MAX + 50 {
-            let person = person(&(number / WAITING_MAX).to_string());
-            approvals.add(approvals.request(&person, "case", 0).expect("there is room"));
-        }
-        assert_eq!(approvals.kept(0).len(), KEPT_MAX);
         let ada = person("ada");
+        let mut kept = Vec::new();
         for _ in 0..WAITING_MAX {
-            approvals.add(approvals.request(&ada, "case", 0).expect("there is room"));
+            kept.push(approvals.request(&kept, &ada, "case", 0).expect("there is room"));
         }
-        assert_eq!(approvals.request(&ada, "case", 0).expect_err("too many").status, 429);
-        assert_eq!(approvals.request(&person("x"), " ", 0).expect_err("for nothing").status, 422);
-        let free = Approvals::new(None);
-        assert_eq!(free.leave(&ada, "case", 0), Leave::Free);
-        assert_eq!(free.request(&ada, "case", 0).expect_err("not needed").status, 409);
+        let too_many = approvals.request(&kept, &ada, "case", 0);
+        assert_eq!(too_many.expect_err("too many").status, 429);
+        let other = approvals.request(&kept, &person("x"), "case", 0);
+        assert_eq!(other.expect("another person").requester_id, "x");
+        let ended: Vec<_> = kept.into_iter().map(|one| one.at(WAITING_S)).collect();
+        assert!(approvals.request(&ended, &ada, "case", WAITING_S).is_ok(), "none waits any more");
+        let nothing = approvals.request(&[], &ada, " ", 0);
+        assert_eq!(nothing.expect_err("for nothing").status, 422);
+        let free = Approvals::new(None).request(&[], &ada, "case", 0);
+        assert_eq!(free.expect_err("not needed").status, 409);
     }
 }

@@ -73,7 +73,7 @@ pub(crate) async fn body(
             "say what it is read for in the header x-gatehouse-purpose, in 1 to 1,000 characters";
         return Err(Problem::new(403, detail));
     }
-    let leave = portal.leave(&caller.principal, &purpose);
+    let leave = portal.leave(&caller.principal, &purpose).await?;
     if leave == Leave::Missing {
         return Err(Problem::new(403, approvals::MISSING));
     }

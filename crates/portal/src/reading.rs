@@ -40,7 +40,7 @@ impl Portal {
         options: Options,
     ) -> Result<Frame, QueryError> {
         let _running = self.begin(asked)?;
-        let leave = self.leave(&asked.caller.principal, asked.purpose);
+        let leave = self.leave_of(asked).await?;
         let options = entitled(asked, &leave, options);
         let result = self.engine.run(asked.query, &options).await;
         let result = result.map_err(|error| told(error, &leave));
@@ -61,7 +61,7 @@ impl Portal {
         format: FileFormat,
     ) -> Result<(Export, OwnedSemaphorePermit), QueryError> {
         let running = self.begin(asked)?;
-        let leave = self.leave(&asked.caller.principal, asked.purpose);
+        let leave = self.leave_of(asked).await?;
         let options = entitled(asked, &leave, options);
         let result = self.engine.export(asked.query, &options, format).await;
         let result = result.map_err(|error| told(error, &leave));
@@ -71,6 +71,15 @@ impl Portal {
         };
         self.note_read(asked, &leave, read).await?;
         Ok((result?, running))
+    }
+
+    /// Whether its content may be read, where that takes an approval.
+    async fn leave_of(&self, asked: &Asked<'_>) -> Result<Leave, QueryError> {
+        let leave = self.leave(&asked.caller.principal, asked.purpose).await;
+        leave.map_err(|error| {
+            let text = format!("whether somebody approved of it cannot be looked up: {error}");
+            QueryError::new(QueryErrorKind::Internal, text)
+        })
     }
 
     /// A place among the queries that may run at once.

@@ -200,11 +200,11 @@ fn record() -> Vec<Route> {
         Route::new("approvals/list", Method::GET, "/admin/v1/approvals", "Who asked to read content, and what was decided, newest first", approvals::list)
             .roles(approvals::APPROVERS).answers::<approvals::ApprovalList>(),
         Route::new("approvals/request", Method::POST, "/admin/v1/approvals", "Ask another person for the approval to read content for a purpose", approvals::request)
-            .roles(approvals::REQUESTERS).takes::<approvals::ApprovalBody>().answers::<approvals::Approval>(),
+            .roles(approvals::REQUESTERS).takes::<approvals::ApprovalBody>().answers::<control::Approval>(),
         Route::new("approvals/approve", Method::POST, "/admin/v1/approvals/{id}/approve", "Somebody else may read content, for the purpose and for a while", approvals::approve)
-            .roles(approvals::APPROVERS).query::<state::ChangeQuery>().answers::<approvals::Approval>(),
+            .roles(approvals::APPROVERS).query::<state::ChangeQuery>().answers::<control::Approval>(),
         Route::new("approvals/deny", Method::POST, "/admin/v1/approvals/{id}/deny", "Somebody else may not read content for that purpose", approvals::deny)
-            .roles(approvals::APPROVERS).query::<state::ChangeQuery>().answers::<approvals::Approval>(),
+            .roles(approvals::APPROVERS).query::<state::ChangeQuery>().answers::<control::Approval>(),
         Route::new("ledger/verify", Method::POST, "/admin/v1/ledger/verify", "Prove the record, whole or a part: gaps, checksums, chain, interactions without an end", interactions::verify)
             .roles(OVERSEERS).query::<interactions::Part>().answers::<interactions::Proof>(),
         Route::new("query/run", Method::POST, "/v1/rest/query", "Run a KQL query, in Kusto's protocol version 1", kusto::query_v1)

@@ -73,8 +73,7 @@ pub(crate) async fn list(
     caller: Caller,
     Parameters(query): Parameters<PageQuery>,
 ) -> Result<Json<SubscriptionPage>, Problem> {
-    let mut all = portal.control.effective().subscriptions;
-    all.retain(|subscription| sees(&caller, subscription));
+    let mut all = portal.control.subscriptions(|subscription| sees(&caller, subscription));
     all.sort_by(|a, b| a.id.cmp(&b.id));
     let (items, next) = query.page(all, |subscription| &subscription.id)?;
     Ok(Json(SubscriptionPage { items: items.iter().map(shown).collect(), next }))
@@ -85,11 +84,10 @@ pub(crate) async fn one(
     caller: Caller,
     Segment(id): Segment,
 ) -> Result<Response, Problem> {
-    let decree = portal.control.effective();
-    let subscription = find(&caller, &decree, &id)?;
+    let subscription = find(&portal, &caller, &id)?;
     // The tag is of what is kept: expiry alone makes no other version.
     let kept = portal.control.live();
-    Ok(tagged(&kept.decree.subscription(&id).ok(), shown(subscription)))
+    Ok(tagged(&kept.decree.subscription(&id).ok(), shown(&subscription)))
 }
 
 pub(crate) async fn create(
@@ -222,8 +220,7 @@ pub(crate) async fn usage(
     Segment(id): Segment,
     Parameters(query): Parameters<UsageQuery>,
 ) -> Result<Json<Usage>, Problem> {
-    let decree = portal.control.effective();
-    let id = &find(&caller, &decree, &id)?.id;
+    let id = &find(&portal, &caller, &id)?.id;
     let days = query.days.unwrap_or(30);
     if !(1..=366).contains(&days) {
         return Err(Problem::new(400, "`days` may be 1 to 366"));
@@ -263,12 +260,9 @@ fn owns_or_administers(caller: &Caller, subscription: &SubscriptionConfig) -> bo
 }
 
 /// The subscription, if it is there for this caller; otherwise the same answer as if there were none.
-fn find<'a>(
-    caller: &Caller,
-    decree: &'a Decree,
-    id: &str,
-) -> Result<&'a SubscriptionConfig, Problem> {
-    let found = decree.subscription(id).ok().filter(|subscription| sees(caller, subscription));
+fn find(portal: &Portal, caller: &Caller, id: &str) -> Result<SubscriptionConfig, Problem> {
+    let is_it = |one: &SubscriptionConfig| one.id == id && sees(caller, one);
+    let found = portal.control.subscriptions(is_it).pop();
     found.ok_or_else(|| Error::no_such_subscription(id).into())
 }
 

@@ -1,13 +1,12 @@
 //! Both query APIs as their clients meet them, over an engine that answers from memory.
 
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::request::Parts;
 use axum::http::{Method, Request, Response, StatusCode};
-use control::Decree;
+use control::{Control, Decree, Place};
 use event::Note;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
@@ -19,15 +18,10 @@ use policy::{Principal, PrincipalKind, Role};
 use serde_json::{Value, json};
 
 use crate::access::{Access, Authenticator};
-use crate::admin::{BackendList, CounterList, Operations, ReloadReport};
-use crate::alerts::{AlertList, AlertTest};
 use crate::config::PortalConfig;
-use crate::cost::{BudgetList, RerateBody, RerateReport};
-use crate::interactions::Records;
 use crate::problem::Problem;
 use crate::record::Record;
-use crate::reports::{ReportList, ReportRun};
-use crate::routes::tests::control;
+use crate::routes::tests::{Nothing, control, control_in};
 use crate::server::{Portal, Wiring};
 use crate::sign_in::{SignIn, SignInSettings, SignInWiring};
 
@@ -125,65 +119,6 @@ impl Record for Desk {
     }
 }
 
-impl Records for Desk {
-    fn read(
-        &self,
-        _: u64,
-        _: u64,
-        _: &mut dyn FnMut(u64, event::Frame) -> ControlFlow<()>,
-    ) -> Result<(), Problem> {
-        unreachable!("no test asks for it")
-    }
-
-    fn verify(&self, _: &crate::Part) -> Result<Value, Problem> {
-        unreachable!("no test asks for it")
-    }
-}
-
-#[async_trait]
-impl Operations for Desk {
-    async fn reload(&self) -> Result<ReloadReport, Problem> {
-        unreachable!("no test asks for it")
-    }
-    fn backends(&self) -> BackendList {
-        unreachable!("no test asks for it")
-    }
-    fn limits(&self) -> CounterList {
-        unreachable!("no test asks for it")
-    }
-    async fn settings(&self) -> crate::SettingList {
-        unreachable!("no test asks for it")
-    }
-    async fn budgets(&self) -> BudgetList {
-        BudgetList::default()
-    }
-
-    async fn rerate(&self, _: &RerateBody) -> Result<RerateReport, Problem> {
-        Ok(RerateReport::default())
-    }
-
-    async fn reports(&self) -> ReportList {
-        ReportList::default()
-    }
-
-    async fn run_report(&self, _: &str) -> Result<ReportRun, Problem> {
-        Ok(ReportRun::default())
-    }
-
-    async fn alerts(&self) -> AlertList {
-        unreachable!("no test asks for it")
-    }
-    async fn test_alert(&self, _: &str) -> Result<AlertTest, Problem> {
-        unreachable!("no test asks for it")
-    }
-    fn drain(&self, _: &str, _: bool) -> Result<BackendList, Problem> {
-        unreachable!("no test asks for it")
-    }
-    fn undrain(&self, _: &str) -> Result<BackendList, Problem> {
-        unreachable!("no test asks for it")
-    }
-}
-
 /// Holds this role.
 struct Holder(Role);
 
@@ -217,17 +152,21 @@ async fn send(
 }
 
 async fn portal(desk: &Arc<Desk>, role: Role, config: &PortalConfig) -> Portal {
+    portal_over(desk, role, config, control(Decree::default()).await)
+}
+
+fn portal_over(desk: &Arc<Desk>, role: Role, config: &PortalConfig, control: Control) -> Portal {
     Portal::new(
         config,
         Wiring {
             engine: Arc::clone(desk) as Arc<dyn kql::Engine>,
-            operations: Arc::clone(desk) as Arc<dyn Operations>,
+            operations: Arc::new(Nothing),
             access: Access::new(vec![Box::new(Holder(role))]),
-            records: Arc::clone(desk) as Arc<dyn Records>,
+            records: Arc::new(Nothing),
             sign_in: SignIn::new(SignInSettings::default(), SignInWiring::default())
                 .expect("valid"),
             record: Arc::clone(desk) as Arc<dyn Record>,
-            control: control(Decree::default()).await,
+            control,
             watch: Arc::new(|_| {}),
             vouch: Arc::new(|peer, _| peer),
         },
@@ -302,10 +241,17 @@ async fn with_a_second_approver_content_is_read_once_another_person_has_agreed()
         second_approver: Some(crate::SecondApproverConfig::default()),
         ..PortalConfig::default()
     };
-    let desk = Arc::new(Desk::default());
-    let portal = portal(&desk, Role::ContentReader, &config).await;
+    let (desk, folder) = (Arc::new(Desk::default()), tempfile::TempDir::new().unwrap());
+    let started = async |ledger: &str| {
+        let own = folder.path().join(ledger);
+        std::fs::create_dir(&own).unwrap();
+        let place = Place::Sqlite(folder.path().join("control.sqlite"));
+        let control = control_in(&own, Some(place), Decree::default()).await;
+        portal_over(&desk, Role::ContentReader, &config, control)
+    };
+    let before = started("first").await;
     let call = async |target: &str, headers: &[(&str, &str)], body: &Value| {
-        read(send_to(&portal, target, headers, body).await).await
+        read(send_to(&before, target, headers, body).await).await
     };
     let purpose = ("x-gatehouse-purpose", "case 7");
     let (kusto, logs) = (json!({ "csl": "secret" }), json!({ "query": "secret" }));
@@ -334,6 +280,11 @@ async fn with_a_second_approver_content_is_read_once_another_person_has_agreed()
     assert_eq!((status, &given["state"]), (StatusCode::OK, &json!("approved")), "{given}");
     let (_, listed) = call("/admin/v1/approvals", &[], &Value::Null).await;
     assert_eq!((&listed["is_needed"], &listed["items"][0]), (&json!(true), &given));
+    drop(before);
+    let after = started("second").await;
+    let call = async |target: &str, headers: &[(&str, &str)], body: &Value| {
+        read(send_to(&after, target, headers, body).await).await
+    };
     for (target, body) in &reads[..4] {
         let (status, answer) = call(target, &[purpose], body).await;
         assert_eq!(status, StatusCode::OK, "{target}: {answer}");
@@ -451,21 +402,7 @@ async fn commands_that_change_or_are_not_known_are_refused_by_name() {
 #[tokio::test]
 async fn where_to_sign_in_is_told_to_everybody_and_nothing_else() {
     let desk = Arc::new(Desk::default());
-    let portal = Portal::new(
-        &PortalConfig::default(),
-        Wiring {
-            engine: Arc::clone(&desk) as Arc<dyn kql::Engine>,
-            operations: Arc::clone(&desk) as Arc<dyn Operations>,
-            access: Access::new(vec![Box::new(Holder(Role::UsageReader))]),
-            records: Arc::clone(&desk) as Arc<dyn Records>,
-            sign_in: SignIn::new(SignInSettings::default(), SignInWiring::default())
-                .expect("valid"),
-            record: desk,
-            control: control(Decree::default()).await,
-            watch: Arc::new(|_| {}),
-            vouch: Arc::new(|peer, _| peer),
-        },
-    );
+    let portal = portal(&desk, Role::UsageReader, &PortalConfig::default()).await;
     let service = TowerToHyperService::new(portal.router());
     let get = |path: &str| Request::builder().uri(path).body(Body::empty()).unwrap();
     let (status, told) = read(service.call(get("/v1/rest/auth/metadata")).await.unwrap()).await;

@@ -8,6 +8,29 @@ fn place(server: &Server) -> Place {
     Place::postgres(&server.url(), None).expect("a URL")
 }
 
+#[test]
+fn a_password_in_the_url_is_refused_and_its_place_is_named() {
+    for url in [
+        "postgres://gatehouse:canary@db.internal/gatehouse",
+        "postgres://gatehouse:canary@/gatehouse",
+        "postgres://gatehouse@db.internal/gatehouse?password=canary",
+        "postgres://gatehouse@db.internal/gatehouse?sslmode=require&Password=canary",
+        "gatehouse:canary@db.internal",
+    ] {
+        let refused = Place::postgres(url, None).expect_err(url);
+        assert!(refused.contains("a field of its own: `password`"), "{url}: {refused}");
+        assert!(!refused.contains("canary"), "{refused}");
+    }
+    for url in [
+        "postgres://gatehouse@db.internal:5432/gatehouse",
+        "postgres://[::1]:5432/gatehouse?sslmode=verify-full",
+    ] {
+        Place::postgres(url, Some("of its own")).expect(url);
+    }
+    let wrong = Place::postgres("https://db.internal", None).expect_err("another scheme");
+    assert!(wrong.contains("postgres://user@host:5432/database"), "{wrong}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn gateways_share_a_state_through_postgresql() {
     let Some(server) = Server::start() else { return };

@@ -76,6 +76,7 @@ impl Config {
         };
         Ok(control::Settings {
             place,
+            approvals_file: self.data_dir.join("control.sqlite"),
             cache_file: self.data_dir.join("control.json"),
             versions_max: *versions_max,
             poll: Duration::from_millis(*poll_ms),

@@ -65,6 +65,7 @@ impl House {
         let (ledger, _) = Ledger::open(&folder.path().join("ledger"), config, now).expect("opens");
         let settings = Settings {
             place: Some(Place::Sqlite(folder.path().join("control.sqlite"))),
+            approvals_file: folder.path().join("approvals.sqlite"),
             cache_file: folder.path().join("control.json"),
             versions_max: 5,
             poll: Duration::from_secs(1),

@@ -36,7 +36,8 @@ use crate::reports::{ReportList, ReportRun};
 use crate::server::{Portal, Wiring};
 use crate::sign_in::{SignIn, SignInSettings, SignInWiring};
 
-struct Nothing;
+/// Administers nothing and has no rows.
+pub(crate) struct Nothing;
 
 #[async_trait]
 impl kql::Engine for Nothing {
@@ -163,13 +164,18 @@ pub(crate) async fn control(decree: Decree) -> Control {
     control_in(folder.path(), None, decree).await
 }
 
-async fn control_in(folder: &Path, place: Option<control::Place>, decree: Decree) -> Control {
+pub(crate) async fn control_in(
+    folder: &Path,
+    place: Option<control::Place>,
+    decree: Decree,
+) -> Control {
     let config = ledger::LedgerConfig { segment_bytes: 1 << 20, ..Default::default() };
     let now = || event::Timestamp::from_unix_micros(1);
     // What was opened stays open when its folder goes.
     let (ledger, _) = ledger::Ledger::open(folder, config, now).expect("a ledger");
     let settings = control::Settings {
         place,
+        approvals_file: folder.join("approvals.sqlite"),
         cache_file: folder.join("control.json"),
         versions_max: 1,
         poll: std::time::Duration::from_secs(1),
