@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use net::{EgressConfig, EgressRules};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -16,13 +16,24 @@ use super::vault;
 
 /// A mail server that keeps what it is told; it refuses recipients at `refused`.
 pub(crate) async fn server() -> (u16, Arc<Mutex<Vec<String>>>) {
+    serve(|stream| async { stream }).await
+}
+
+/// The same behind a handshake.
+async fn serve<S, F>(
+    shake: impl Fn(TcpStream) -> F + Send + 'static,
+) -> (u16, Arc<Mutex<Vec<String>>>)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+    F: Future<Output = S> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let keeping = heard.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            converse(stream, &keeping).await;
+            converse(shake(stream).await, &keeping).await;
         }
     });
     (port, heard)
@@ -139,15 +150,11 @@ async fn the_password_comes_from_its_home_and_goes_out_over_tls_only() {
     let config =
         ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let keeping = heard.clone();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            converse(acceptor.accept(stream).await.unwrap(), &keeping).await;
-        }
-    });
+    let (port, heard) = serve(move |stream| {
+        let acceptor = acceptor.clone();
+        async move { acceptor.accept(stream).await.unwrap() }
+    })
+    .await;
     let config = MailConfig {
         host: "127.0.0.1".into(),
         port,
