@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Products of a running gateway.
     #[command(subcommand)]
     Product(state::ProductCommand),
+    /// Budgets of a running gateway.
+    #[command(subcommand)]
+    Budget(state::BudgetCommand),
     /// Who holds which role.
     #[command(subcommand)]
     Role(state::RoleCommand),

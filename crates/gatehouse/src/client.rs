@@ -134,8 +134,10 @@ impl Client {
     }
 
     fn read(&self, response: &http::Response) -> anyhow::Result<Value> {
-        let answer: Value = serde_json::from_slice(&response.body)
-            .with_context(|| format!("{} does not answer as a gateway does", self.address))?;
+        let answer: Value = serde_json::from_slice(&response.body).with_context(|| {
+            let address = self.address;
+            format!("what listens on {address} is no gateway: check `admin.listen`")
+        })?;
         match response.status {
             200 => Ok(answer),
             401 | 403 => Err(ExitWith::error(Exit::Denied, message(&answer))),

@@ -165,10 +165,18 @@ fn reconcile(arguments: &ReconcileArguments) -> anyhow::Result<()> {
     };
     let (date, cost) = (column(&arguments.date_column)?, column(&arguments.cost_column)?);
     for (line, row) in reader.records().enumerate() {
-        let row = row?;
-        let day = day(&row[date])
-            .with_context(|| format!("line {}: `{}` is no date", line + 2, &row[date]))?;
-        let cost: f64 = row[cost].parse().with_context(|| format!("line {}: no cost", line + 2))?;
+        let row = row.with_context(|| format!("{file} is no CSV with a header line"))?;
+        let wrong = |what: &str, cell: &str, fix: &str| {
+            format!("{file}, line {}: `{cell}` is no {what}: {fix}", line + 2)
+        };
+        let day = day(&row[date]).with_context(|| {
+            let fix = "it is read as 2026-11-28 or 11/28/2026, or name another by --date-column";
+            wrong("date", &row[date], fix)
+        })?;
+        let cost: f64 = row[cost].trim().parse().map_err(|_| {
+            let fix = "it is read as 1234.56, or name another column by --cost-column";
+            anyhow::anyhow!(wrong("cost", &row[cost], fix))
+        })?;
         if day.starts_with(&arguments.month) {
             days.entry(day).or_default().1 += cost;
         }
@@ -221,7 +229,11 @@ fn instant(text: &str) -> anyhow::Result<String> {
         return Ok(format!("ago({text})"));
     }
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"-:.TZ".contains(&byte));
-    if text.len() >= 10 && is_plain {
+    let is_time = match text.ends_with('Z') {
+        true => text.parse::<jiff::Timestamp>().is_ok(),
+        false => text.parse::<jiff::civil::DateTime>().is_ok(),
+    };
+    if is_plain && is_time && text.get(4..5) == Some("-") {
         return Ok(format!("datetime({text})"));
     }
     bail!("`{text}` is no time: write 2026-11-01, 2026-11-01T12:00:00Z, or 30d for a time ago")
@@ -265,6 +277,14 @@ mod tests {
         assert_eq!(day("yesterday"), None);
         assert_eq!(instant("30d").expect("a time"), "ago(30d)");
         assert_eq!(instant("2026-11-01").expect("a day"), "datetime(2026-11-01)");
-        instant("now()); drop").expect_err("no time");
+        assert_eq!(
+            instant("2026-11-01T12:30:00Z").expect("an instant"),
+            "datetime(2026-11-01T12:30:00Z)"
+        );
+        for wrong in
+            ["now()); drop", "2026-13-01", "2026-11-31", "yesterday", "2026-11-01Z", "20261101"]
+        {
+            instant(wrong).expect_err(wrong);
+        }
     }
 }

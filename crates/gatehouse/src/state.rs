@@ -1,5 +1,5 @@
-//! `gatehouse apply`, `export`, `subscription`, `product`, `history` and `role`: the desired state of a
-//! running gateway, through its admin API; and `approval`.
+//! `gatehouse apply`, `export`, `subscription`, `product`, `budget`, `history` and `role`: the desired state of
+//! a running gateway, through its admin API; and `approval`.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::arguments::ConfigFile;
 use crate::arguments::state::{
-    ApplyArguments, ApprovalCommand, Decision, HistoryCommand, ProductCommand, RoleCommand,
-    SubscriptionCommand, SubscriptionCreateArguments,
+    ApplyArguments, ApprovalCommand, BudgetCommand, BudgetSetArguments, Decision, HistoryCommand,
+    ProductCommand, RoleCommand, SubscriptionCommand, SubscriptionCreateArguments,
 };
 use crate::client::Client;
 use crate::exit::{Exit, ExitWith};
@@ -84,6 +84,40 @@ pub(crate) fn product(command: &ProductCommand) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Runs `gatehouse budget`.
+pub(crate) fn budget(command: &BudgetCommand) -> anyhow::Result<()> {
+    match command {
+        BudgetCommand::List(file) => {
+            let answer = Client::open(&file.config)?.admin("GET", "/admin/v1/budgets")?;
+            for budget in answer["budgets"].as_array().into_iter().flatten() {
+                print(&format!("{budget}\n"));
+            }
+            Ok(())
+        }
+        BudgetCommand::Set(arguments) => {
+            let BudgetSetArguments { decision, usd, period, .. } = arguments;
+            let body = json!({
+                "amount_usd": usd, "period": period, "subscription": arguments.subscription,
+                "product": arguments.product, "user": arguments.user,
+                "deployment": arguments.deployment, "model": arguments.model,
+            });
+            let client = Client::open(&decision.one.file.config)?;
+            show(&client.send("PUT", &of_budget(decision), &body)?)
+        }
+        BudgetCommand::Remove(decision) => {
+            let client = Client::open(&decision.one.file.config)?;
+            client.admin("DELETE", &of_budget(decision))?;
+            say(&format!("budget {} is gone", decision.one.id));
+            Ok(())
+        }
+    }
+}
+
+fn of_budget(decision: &Decision) -> String {
+    let target = format!("/admin/v1/budgets/{}", segment(&decision.one.id));
+    with_reason(&target, &decision.reason)
 }
 
 /// Runs `gatehouse role`.
@@ -210,7 +244,8 @@ fn document(file: &Path) -> anyhow::Result<Value> {
         true => std::io::read_to_string(std::io::stdin()),
         false => std::fs::read_to_string(file),
     };
-    let text = text.map_err(|error| bad(error.to_string()))?;
+    let text =
+        text.map_err(|error| bad(format!("{error}: name a file, or - for standard input")))?;
     serde_saphyr::from_str(&text).map_err(|error| bad(error.to_string()))
 }
 

@@ -131,6 +131,43 @@ pub(crate) struct ProductPutArguments {
 }
 
 #[derive(Subcommand, Debug)]
+pub(crate) enum BudgetCommand {
+    /// Every budget with what is spent and forecast of it, an object a line.
+    List(ConfigFile),
+    /// Make one, or put another in the place of the one with this id.
+    Set(BudgetSetArguments),
+    /// Remove one.
+    Remove(Decision),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BudgetSetArguments {
+    #[command(flatten)]
+    pub(crate) decision: Decision,
+    /// US dollars in each period.
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) usd: f64,
+    /// The period, in UTC.
+    #[arg(long, default_value = "month", value_parser = ["day", "week", "month", "year"])]
+    pub(crate) period: String,
+    /// Only what this subscription spends.
+    #[arg(long, default_value = "")]
+    pub(crate) subscription: String,
+    /// Only what this product spends.
+    #[arg(long, default_value = "")]
+    pub(crate) product: String,
+    /// Only what this user spends.
+    #[arg(long, default_value = "")]
+    pub(crate) user: String,
+    /// Only what is spent on this deployment.
+    #[arg(long, default_value = "")]
+    pub(crate) deployment: String,
+    /// Only what is spent on this model.
+    #[arg(long, default_value = "")]
+    pub(crate) model: String,
+}
+
+#[derive(Subcommand, Debug)]
 pub(crate) enum RoleCommand {
     /// Who holds which role.
     List(ConfigFile),

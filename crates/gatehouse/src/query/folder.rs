@@ -48,7 +48,10 @@ impl Folder {
         }
         let config = Config { data_dir: folder.to_owned(), ..config };
         if !config.ledger_dir().is_dir() || !config.store_dir().is_dir() {
-            bail!("{} is no data folder: it holds no `ledger` and `tables`", folder.display());
+            bail!(
+                "{} is no data folder: it holds no `ledger` and `tables`; give the `data_dir` of a gateway",
+                folder.display()
+            );
         }
         let runtime = Runtime::new()?;
         let (ledger, _) = runtime

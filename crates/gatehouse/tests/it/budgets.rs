@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Backend, Gateway, eventually};
+use crate::support::{Backend, Gateway, eventually, gatehouse, run};
 
 const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
 const BODY: &[u8] = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
@@ -77,4 +77,49 @@ fn a_budget_is_made_changed_and_removed_while_the_gateway_serves() {
     let amounts: Vec<_> =
         rows.iter().map(|row| (amount(row, "Before"), amount(row, "After"))).collect();
     assert_eq!(amounts, [(None, Some(1.0)), (Some(1.0), Some(2.0)), (Some(2.0), None)]);
+}
+
+#[test]
+fn the_command_line_makes_changes_lists_and_removes_budgets() {
+    let backend = Backend::start();
+    let mut gateway = Gateway::new(&backend, &[]);
+    gateway.start();
+    let budget = |arguments: &[&str]| {
+        let mut command = gatehouse();
+        command.arg("budget").args(arguments).arg("--config").arg(&gateway.config);
+        let output = run(command.envs(gateway.environment()));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let reason = ["--reason", "ticket 4711"];
+    let (status, shown, said) =
+        budget(&[&["set", "team a", "--usd", "2.5", "--model", "gpt-4o"][..], &reason].concat());
+    assert_eq!(status, Some(0), "{said}");
+    let made: Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!((&made["id"], &made["period"]), (&json!("team a"), &json!("month")), "{shown}");
+    let (status, _, said) = budget(&["set", "team a", "--usd", "3", "--period", "day"]);
+    assert_eq!(status, Some(0), "{said}");
+    let (_, listed, _) = budget(&["list"]);
+    let lines: Vec<Value> =
+        listed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let [line] = &lines[..] else { panic!("{listed}") };
+    let replaced = json!({ "id": "team a", "amount_usd": 3.0, "period": "day", "subscription": "",
+        "product": "", "user": "", "deployment": "", "model": "" });
+    assert_eq!((&line["budget"], &line["spent_usd"]), (&replaced, &json!(0.0)), "{listed}");
+    for (wrong, code, words) in [
+        (&["set", "b", "--usd", "0"][..], 78, "above 0"),
+        (&["set", "b", "--usd", "1", "--period", "fortnight"], 2, "day, week, month, year"),
+        (&["set", "b"], 2, "--usd"),
+        (&["remove", "b"], 1, "no budget `b`: list them"),
+    ] {
+        let (status, _, said) = budget(wrong);
+        assert_eq!(status, Some(code), "{wrong:?}: {said}");
+        assert!(said.contains(words), "{wrong:?}: {said}");
+    }
+    assert_eq!(budget(&[&["remove", "team a"][..], &reason].concat()).0, Some(0));
+    assert_eq!(budget(&["list"]).1, "");
+    let query = "AdminActions | where TargetId == 'team a' and Message == 'ticket 4711'";
+    eventually("both are on record with their reason", || {
+        (gateway.query(query).len() == 2).then_some(())
+    });
 }

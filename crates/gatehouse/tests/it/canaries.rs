@@ -1,5 +1,5 @@
-//! A canary in every kind of secret, in files, environment, embedded vault and OpenBao: all are used or read,
-//! none is seen anywhere.
+//! A canary in every kind of secret, in files, environment, embedded vault, OpenBao and Azure Key Vault: all are
+//! used or read, none is seen anywhere.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -17,9 +17,8 @@ use crate::support::{
 const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
 const HELLO: &[u8] = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
 /// Files that hold one canary each.
-const FILES: [&str; 8] = [
+const FILES: [&str; 7] = [
     "bao-token",
-    "client-secret",
     "sign-in-secret",
     "redis-password",
     "smtp-password",
@@ -41,7 +40,7 @@ const TABLES: [&str; 9] = [
     "Alerts",
 ];
 
-/// OpenBao, a token endpoint and an identity provider in one.
+/// OpenBao, Azure Key Vault, a token endpoint and an identity provider in one.
 fn everything(port: u16, head: &str) -> String {
     let issuer = format!("http://127.0.0.1:{port}");
     if head.contains("/oauth2/") {
@@ -53,8 +52,16 @@ fn everything(port: u16, head: &str) -> String {
     if head.starts_with("GET /v1/auth/token/lookup-self ") {
         return json!({ "data": { "ttl": 0, "renewable": false } }).to_string();
     }
+    if head.starts_with("GET /secrets/") {
+        assert!(head.contains("authorization: Bearer canary-access-token"), "{head}");
+        let is_key = head.starts_with("GET /secrets/third-key?");
+        let value = if is_key { "canary-backend-key" } else { "canary-of-key-vault" };
+        return json!({ "value": value, "attributes": { "enabled": true } }).to_string();
+    }
     if head.starts_with("GET /v1/") {
-        let data = json!({ "value": "canary-backend-key" });
+        let is_login = head.starts_with("GET /v1/secret/data/key-vault-login ");
+        let value = if is_login { "canary-key-vault-login" } else { "canary-backend-key" };
+        let data = json!({ "value": value });
         return json!({ "data": { "data": data, "metadata": { "version": 1 } } }).to_string();
     }
     json!({ "issuer": issuer, "jwks_uri": format!("{issuer}/keys"), "keys": [],
@@ -68,7 +75,9 @@ fn settings(stand: u16, closed: u16, secrets: &Path) -> String {
     let file = |name: &str| format!("{{ file: {}/{name} }}", secrets.display());
     format!(
         "vault:\n  refresh_s: 1\n  egress: {{ allow: [127.0.0.0/8] }}\n  openbao:\n    \
-         address: http://127.0.0.1:{stand}\n    token: {bao}\n\
+         address: http://127.0.0.1:{stand}\n    token: {bao}\n  key_vault:\n    auth:\n      \
+         client_secret: {{ tenant: t, client_id: c, secret: {{ openbao: {{ path: key-vault-login }} }}, \
+         authority: 'http://127.0.0.1:{stand}' }}\n\
          identity:\n  egress: {{ allow: [127.0.0.0/8] }}\n  providers:\n    - id: staff\n      \
          issuer: http://127.0.0.1:{stand}\n      audiences: [gatehouse]\n\
          sign_in:\n  public_url: http://127.0.0.1:{closed}\n  clients:\n    - provider: staff\n      \
@@ -122,17 +131,22 @@ fn a_canary_in_every_kind_of_secret_is_nowhere_to_be_seen() {
         fs::write(secrets.path().join(name), text).expect("writable");
     }
     let text = fs::read_to_string(&gateway.config).expect("a configuration");
-    let second = format!(
+    let key_vault = |name: &str| {
+        format!("{{ key_vault: {{ vault: 'http://127.0.0.1:{}', name: {name} }} }}", stand.port)
+    };
+    let more = format!(
         "backends:\n  - id: second\n    base_url: http://127.0.0.1:{port}\n    priority: 9\n    \
-         auth:\n      client_secret: {{ tenant: t, client_id: c, secret: {{ file: {}/client-secret }}, \
-         authority: 'http://127.0.0.1:{}' }}\n",
-        secrets.path().display(),
-        stand.port
+         auth:\n      client_secret: {{ tenant: t, client_id: c, secret: {}, \
+         authority: 'http://127.0.0.1:{}' }}\n  \
+         - id: third\n    base_url: http://127.0.0.1:{port}\n    api_key: {}\n",
+        key_vault("client-secret"),
+        stand.port,
+        key_vault("third-key"),
     );
     let text = text
         .replace(&format!("http://127.0.0.1:{}", backend.port), &format!("http://127.0.0.1:{port}"))
         .replace("env: AZURE_OPENAI_API_KEY", "openbao: { path: gatehouse/east }")
-        .replace("backends:\n", &second);
+        .replace("backends:\n", &more);
     let text = format!("{text}{}", settings(stand.port, closed, secrets.path()));
     fs::write(&gateway.config, text).expect("writable");
     set(&gateway, "sink-header", "canary-sink-header");
