@@ -1,7 +1,7 @@
 //! The engine: compiles, prepares, runs and cuts results at their limits.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
@@ -18,7 +18,6 @@ use kql::{
 };
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinError, JoinHandle};
 
 use crate::QueryConfig;
 use crate::cell::{Cell, Reader};
@@ -28,6 +27,7 @@ use crate::export::{Begun, FileWriter};
 use crate::guard::Guard;
 use crate::lower::{Query, Surroundings};
 use crate::tables::{TableCatalogue, Tables};
+use crate::task::{AbortOnDrop, broken, timed_out};
 
 /// Rows of one batch. Small, because a row may carry bodies.
 const BATCH_ROWS: usize = 4096;
@@ -179,31 +179,6 @@ fn session(config: &QueryConfig, environment: Arc<RuntimeEnv>) -> SessionContext
 
 fn catalogue(config: &QueryConfig, access: &Access) -> Arc<TableCatalogue> {
     Arc::new(TableCatalogue::new(config.database.clone(), access))
-}
-
-pub(crate) fn timed_out(timeout: Duration) -> QueryError {
-    let text = format!(
-        "Request timed out: the query took longer than the {} seconds allowed (E_QUERY_TIMEOUT)",
-        timeout.as_secs_f64()
-    );
-    QueryError::new(QueryErrorKind::Timeout, text)
-}
-
-/// Of a task that did not come to its end.
-pub(crate) fn broken(failed: &JoinError) -> QueryError {
-    if failed.is_panic() {
-        return QueryError::new(QueryErrorKind::Internal, "the query failed unexpectedly");
-    }
-    QueryError::new(QueryErrorKind::Cancelled, "the query was cancelled")
-}
-
-/// A caller that goes away takes its query along.
-pub(crate) struct AbortOnDrop<T>(pub(crate) JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Shared {

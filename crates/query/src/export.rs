@@ -19,8 +19,8 @@ use parquet::file::properties::WriterProperties;
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::engine::{AbortOnDrop, broken, timed_out};
 use crate::error::{IntoOutcome, Outcome};
+use crate::task::{AbortOnDrop, broken, timed_out};
 
 /// Pieces that wait for a slow reader.
 const PIECES_MAX: usize = 2;

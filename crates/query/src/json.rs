@@ -84,6 +84,19 @@ pub(crate) fn unquote(text: &str) -> Cow<'_, str> {
     Cow::Owned(unescape(inner))
 }
 
+/// An array of strings.
+pub(crate) fn strings<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
+    let mut out = String::from("[");
+    for (position, text) in texts.into_iter().enumerate() {
+        if position > 0 {
+            out.push(',');
+        }
+        push_quoted(&mut out, text);
+    }
+    out.push(']');
+    out
+}
+
 /// Appends `text` as a JSON string.
 pub(crate) fn push_quoted(out: &mut String, text: &str) {
     out.push('"');

@@ -35,6 +35,7 @@ mod special;
 mod strings;
 mod time;
 pub(crate) mod units;
+mod url;
 mod xml;
 mod zone;
 

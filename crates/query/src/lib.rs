@@ -23,6 +23,7 @@ mod scan;
 mod schema;
 mod search;
 mod tables;
+mod task;
 mod text;
 mod time;
 

@@ -15,6 +15,7 @@ mod newest;
 mod prepare;
 mod range;
 mod text;
+mod walk;
 mod window;
 
 use std::collections::HashMap;

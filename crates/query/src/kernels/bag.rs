@@ -3,7 +3,6 @@
 use kql::Function;
 
 use super::array::{array, elements};
-use super::strings::{strings, url_decode};
 use super::{Kernel, Scratch, text_at};
 use crate::cell::Cell;
 use crate::convert::{parse_json, to_json, to_text};
@@ -106,7 +105,7 @@ fn canonical(text: &str) -> String {
 fn keys<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
     let Some(bag) = object(&args[0]) else { return Cell::Null };
     let names: Vec<_> = json::entries(bag).map(|(name, _)| name).collect();
-    strings(names.iter().map(|name| &**name))
+    Cell::dynamic(json::strings(names.iter().map(|name| &**name)))
 }
 
 fn pack<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
@@ -206,7 +205,7 @@ fn tree_path<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
     if let Cell::Dynamic(json) = &args[0] {
         walk(json, String::new(), &mut paths);
     }
-    strings(paths.iter().map(String::as_str))
+    Cell::dynamic(json::strings(paths.iter().map(String::as_str)))
 }
 
 fn walk(text: &str, path: String, paths: &mut Vec<String>) {
@@ -255,54 +254,6 @@ fn parse_path<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
         bag.set(key, &json::quoted(value));
     }
     Cell::dynamic(bag.json())
-}
-
-/// The parts of a URL, as `parse_url` names them.
-pub(super) fn parse_url(url: &str) -> String {
-    let (url, fragment) = url.split_once('#').unwrap_or((url, ""));
-    let (url, query) = url.split_once('?').unwrap_or((url, ""));
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (authority, path) = match rest.find('/') {
-        Some(at) => (&rest[..at], &rest[at..]),
-        None => (rest, ""),
-    };
-    let (login, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    let (host, port) = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, port),
-        _ => (host, ""),
-    };
-    let mut bag = Bag::default();
-    for (key, value) in [
-        ("Scheme", scheme),
-        ("Host", host),
-        ("Port", port),
-        ("Path", path),
-        ("Username", user),
-        ("Password", password),
-    ] {
-        bag.set(key, &json::quoted(value));
-    }
-    bag.set("Query Parameters", &parameters(query));
-    bag.set("Fragment", &json::quoted(fragment));
-    bag.json()
-}
-
-/// The parameters of a query, under the name `parse_urlquery` gives them.
-pub(super) fn parse_url_query(query: &str) -> String {
-    let query = query.split_once('?').map_or(query, |(_, query)| query);
-    let mut bag = Bag::default();
-    bag.set("Query Parameters", &parameters(query));
-    bag.json()
-}
-
-fn parameters(query: &str) -> String {
-    let mut bag = Bag::default();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        bag.set(&url_decode(key), &json::quoted(&url_decode(value)));
-    }
-    bag.json()
 }
 
 /// An array of `[key, value]` for each member, or a bag of one member each.

@@ -3,7 +3,7 @@
 
 use kql::Function;
 
-use super::strings::{Window, strings};
+use super::strings::Window;
 use super::{Kernel, Scratch, long_at, text_at};
 use crate::cell::Cell;
 use crate::json;
@@ -72,7 +72,7 @@ fn extract_all<'a>(args: &[Cell<'a>], scratch: &Scratch) -> Cell<'a> {
             .collect();
         rows.push(match texts.as_slice() {
             [single] => json::quoted(single),
-            many => strings(many.iter().copied()).str().to_owned(),
+            many => json::strings(many.iter().copied()),
         });
     }
     if rows.is_empty() { Cell::Null } else { Cell::dynamic(format!("[{}]", rows.join(","))) }

@@ -44,16 +44,16 @@ pub(super) fn kernel(function: Function) -> Option<Kernel> {
         Function::Base64DecodeToGuid => base64_to_guid,
         Function::UrlEncode => |args, _| Cell::text(url_encode(text_at(args, 0), true)),
         Function::UrlEncodeComponent => |args, _| Cell::text(url_encode(text_at(args, 0), false)),
-        Function::UrlDecode => |args, _| Cell::text(url_decode(text_at(args, 0))),
+        Function::UrlDecode => |args, _| Cell::text(super::url::decode(text_at(args, 0))),
         Function::UnicodeFromString => unicode_from,
         Function::UnicodeToString => unicode_to,
         Function::FormatBytes => format_bytes,
         Function::HasAnyIndex => has_any_index,
         Function::ParseCsv => parse_csv,
         Function::ParseVersion => parse_version,
-        Function::ParseUrl => |args, _| Cell::dynamic(super::bag::parse_url(text_at(args, 0))),
+        Function::ParseUrl => |args, _| Cell::dynamic(super::url::parse(text_at(args, 0))),
         Function::ParseUrlQuery => {
-            |args, _| Cell::dynamic(super::bag::parse_url_query(text_at(args, 0)))
+            |args, _| Cell::dynamic(super::url::parse_query(text_at(args, 0)))
         }
     })
 }
@@ -184,22 +184,9 @@ fn split<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
     let (text, delimiter) = (text_at(args, 0), text_at(args, 1));
     let parts: Vec<&str> =
         if delimiter.is_empty() { vec![text] } else { text.split(delimiter).collect() };
-    let Some(index) = args.get(2) else { return strings(parts.into_iter()) };
+    let Some(index) = args.get(2) else { return Cell::dynamic(json::strings(parts)) };
     let wanted = index.as_long().and_then(|index| usize::try_from(index).ok());
-    strings(wanted.and_then(|index| parts.get(index).copied()).into_iter())
-}
-
-/// A dynamic array of strings.
-pub(super) fn strings<'a, 't>(texts: impl Iterator<Item = &'t str>) -> Cell<'a> {
-    let mut out = String::from("[");
-    for (position, text) in texts.enumerate() {
-        if position > 0 {
-            out.push(',');
-        }
-        json::push_quoted(&mut out, text);
-    }
-    out.push(']');
-    Cell::dynamic(out)
+    Cell::dynamic(json::strings(wanted.and_then(|index| parts.get(index).copied())))
 }
 
 fn replace_string<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
@@ -322,30 +309,6 @@ fn url_encode(text: &str, is_blank_plus: bool) -> String {
     out
 }
 
-pub(super) fn url_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let source = text.as_bytes();
-    let mut at = 0;
-    while let Some(byte) = source.get(at) {
-        let escaped = (*byte == b'%')
-            .then(|| source.get(at + 1..at + 3))
-            .flatten()
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match escaped {
-            Some(decoded) => {
-                bytes.push(decoded);
-                at += 3;
-            }
-            None => {
-                bytes.push(if *byte == b'+' { b' ' } else { *byte });
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 fn unicode_from<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
     let points: Vec<String> =
         text_at(args, 0).chars().map(|character| u32::from(character).to_string()).collect();
@@ -415,7 +378,7 @@ fn parse_csv<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
             other => field.push(other),
         }
     }
-    strings(fields.iter().map(String::as_str))
+    Cell::dynamic(json::strings(fields.iter().map(String::as_str)))
 }
 
 /// `a.b.c.d` as one number: eight digits for each part.

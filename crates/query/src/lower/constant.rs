@@ -8,7 +8,7 @@ use datafusion::common::DFSchema;
 use kql::{ExprKind, Function, QueryError, QueryErrorKind};
 
 use super::Query;
-use super::prepare::children;
+use super::walk::children;
 use crate::cell::{Cell, Reader};
 use crate::error::{IntoOutcome, Outcome, from_datafusion};
 

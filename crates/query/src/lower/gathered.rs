@@ -23,8 +23,8 @@ use abandon::Abandoned;
 
 use super::{Query, Rows, column, project, schema_of, types};
 use crate::cell::{Cell, Reader, Writer};
-use crate::engine::broken;
 use crate::error::{IntoOutcome, Outcome, from_datafusion};
+use crate::task::broken;
 
 /// A row held in memory.
 type Row = Vec<Cell<'static>>;

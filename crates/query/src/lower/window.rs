@@ -8,7 +8,7 @@ use arrow::datatypes::{Field, Schema};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use kql::{ExprKind, Function, QueryError, Relation, Type};
 
-use super::prepare::children;
+use super::walk::children;
 use super::{Query, Rows, address, column, name, project, rows_plan, types};
 use crate::cell::{Cell, Reader, Writer, arrow_type};
 use crate::error::{IntoOutcome, Outcome, from_datafusion};
