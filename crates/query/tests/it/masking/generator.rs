@@ -406,7 +406,7 @@ impl Generator {
         let filter = self.condition(&own);
         let (a, b, c) = (self.name(), self.name(), self.name());
         let graph = format!(
-            "extend {extra} = {edge_text} | make-graph {from} --> {to} with_node_id={node}"
+            "take 8 | extend {extra} = {edge_text} | make-graph {from} --> {to} with_node_id={node}"
         );
         *columns = Columns { texts: vec![a.clone(), b.clone()], ..Columns::default() };
         let ends = format!("project {a} = x.{node}, {b} = y.{node}");
