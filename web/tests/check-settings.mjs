@@ -1,7 +1,7 @@
 // What is in force with who set it; a product from its first version to its rollback; a part of the ledger.
 import assert from 'node:assert/strict';
 
-export async function checkSettings(browser, { check }) {
+export async function checkSettings(browser, { admin, check }) {
   const page = await browser.page();
   await check('settings: each value with who set it, secrets as references', async () => {
     await browser.open(page, '/settings?set=file');
@@ -60,10 +60,51 @@ export async function checkSettings(browser, { check }) {
     await page.getByLabel('Each').selectOption('day');
     await page.getByRole('button', { name: 'Save' }).click();
     await row.getByRole('cell', { name: 'day', exact: true }).waitFor();
+    await page.getByRole('button', { name: 'New budget' }).click();
+    await page.getByLabel('Id').fill('from-the-portal');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('alert').getByText('there is one with this id already').waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
     await page.getByRole('button', { name: 'Change from-the-portal' }).click();
     await page.getByRole('button', { name: 'Remove' }).click();
     await row.waitFor({ state: 'detached' });
     await budgets.getByRole('cell', { name: 'demo', exact: true }).waitFor();
+  });
+  await check('changes: what somebody else changed meanwhile is not overwritten', async () => {
+    const meanwhile = async (path, body) => {
+      const response = await fetch(`${admin.base}/admin/v1/${path}`, {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${admin.token}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      assert.equal(response.status, 200, await response.text());
+    };
+    await meanwhile('budgets/raced', { amount_usd: 10 });
+    await browser.open(page, '/cost');
+    await page.getByRole('button', { name: 'Change raced' }).click();
+    await page.getByLabel('US dollars').fill('20');
+    await meanwhile('budgets/raced', { amount_usd: 30 });
+    const told = page.getByRole('alert').getByText('Somebody else changed it meanwhile');
+    for (const name of ['Save', 'Remove']) {
+      await page.getByRole('button', { name }).click();
+      await told.waitFor();
+    }
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('button', { name: 'Change raced' }).click();
+    assert.equal(await page.getByLabel('US dollars').inputValue(), '30');
+    await page.getByRole('button', { name: 'Remove' }).click();
+    await page.getByRole('button', { name: 'Change raced' }).waitFor({ state: 'detached' });
+    await browser.open(page, '/access?tab=products');
+    await page.getByRole('button', { name: 'Change from-the-portal' }).click();
+    const editor = page.getByLabel('Product as JSON');
+    await editor.fill('{ "id": "from-the-portal", "deployments": ["mine"] }');
+    await meanwhile('products/from-the-portal', { deployments: ['theirs'] });
+    await page.getByRole('button', { name: 'Save' }).click();
+    await told.waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('button', { name: 'Change from-the-portal' }).click();
+    assert.match(await editor.inputValue(), /theirs/);
+    await page.getByRole('button', { name: 'Cancel' }).click();
   });
   await check('audit: a part of the ledger is proved', async () => {
     await browser.open(page, '/audit?from_place=1&to_place=10');
@@ -73,7 +114,7 @@ export async function checkSettings(browser, { check }) {
     await page.getByRole('button', { name: 'Verify now' }).click();
     await page.getByText('neither a sequence nor a time').waitFor();
     // That refusal is a 400, which the browser notes by itself.
-    page.bad = page.bad.filter((what) => !/40[0-9]|422/.test(what));
+    page.bad = page.bad.filter((what) => !/40[0-9]|412|422/.test(what));
     assert.deepEqual(page.bad, []);
   });
   await page.context().close();

@@ -44,6 +44,14 @@ impl Error {
         )
     }
 
+    /// `If-None-Match: *` wants a new one, and there is one.
+    pub fn taken() -> Self {
+        Self::new(
+            ErrorKind::Stale,
+            "there is one with this id already: choose another id, or change that one",
+        )
+    }
+
     /// There is no such subscription, or not for whoever asks.
     pub fn no_such_subscription(id: &str) -> Self {
         Self::missing("subscription", id)

@@ -10,8 +10,7 @@ pub(crate) fn print(text: &str) {
     }
 }
 
-/// Says something beside the result.
-#[expect(clippy::print_stderr, reason = "a command line tool speaks here and nowhere else")]
+/// Says something beside the result; nobody may be listening any more.
 pub(crate) fn say(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -345,8 +345,13 @@ pub(crate) fn action(
     }
 }
 
-/// `If-Match` must name the content that is there; `*` names any.
+/// `If-Match` must name the content that is there; `*` names any. `If-None-Match: *` wants none there
+/// (RFC 9110, section 13.1.2).
 pub(crate) fn check(headers: &HeaderMap, current: Option<&impl Serialize>) -> Result<(), Error> {
+    let is_for_new = headers.get(header::IF_NONE_MATCH).is_some_and(|wanted| wanted == "*");
+    if is_for_new && current.is_some() {
+        return Err(Error::taken());
+    }
     let Some(wanted) = headers.get(header::IF_MATCH) else { return Ok(()) };
     let wanted = wanted.to_str().unwrap_or_default();
     let matches = current.is_some_and(|current| {

@@ -1,10 +1,12 @@
 /** Products: what subscriptions give access to, and their limits. Written as the API takes them. */
 import { useState } from 'preact/hooks';
 import { asFailure } from '../api/failure';
-import { deleteProduct, type Product, putProduct, readProducts } from '../api/state';
+import type { Tagged } from '../api/http';
+import { deleteProduct, type Product, putProduct, readProduct, readProducts } from '../api/state';
 import { useLoad } from '../load';
 import { line } from '../text';
 import { Button } from '../ui/button';
+import { Current } from '../ui/current';
 import { Dialog } from '../ui/dialog';
 import { Empty, Failed } from '../ui/empty';
 import { TextArea } from '../ui/field';
@@ -20,7 +22,7 @@ const NEW: Product = {
 
 export function Products() {
   const found = useLoad('products', readProducts);
-  const [editing, setEditing] = useState<Product | null>(null);
+  const [editing, setEditing] = useState<string | null>(null);
   const done = () => {
     setEditing(null);
     found.again();
@@ -29,7 +31,7 @@ export function Products() {
     <Panel
       title="Products"
       actions={
-        <Button look="main" onClick={() => setEditing(NEW)}>
+        <Button look="main" onClick={() => setEditing('')}>
           New product
         </Button>
       }
@@ -62,7 +64,7 @@ export function Products() {
             {
               name: 'Actions',
               show: (row) => (
-                <Button aria-label={`Change ${row.id}`} onClick={() => setEditing(row)}>
+                <Button aria-label={`Change ${row.id}`} onClick={() => setEditing(row.id)}>
                   Change
                 </Button>
               ),
@@ -70,7 +72,7 @@ export function Products() {
           ]}
         />
       )}
-      {editing && <Edit product={editing} onClose={() => setEditing(null)} onDone={done} />}
+      {editing !== null && <Edit id={editing} onClose={() => setEditing(null)} onDone={done} />}
     </Panel>
   );
 }
@@ -99,13 +101,36 @@ function plain(value: unknown): unknown {
 }
 
 interface EditProps {
-  product: Product;
+  /** Id of the one that is changed; empty for a new one. */
+  id: string;
   onClose: () => void;
   onDone: () => void;
 }
 
-function Edit({ product, onClose, onDone }: EditProps) {
-  const isNew = product === NEW;
+function Edit({ id, ...ends }: EditProps) {
+  if (!id) return <Form title="New product" found={{ value: NEW, etag: null }} {...ends} />;
+  const title = `Product ${id}`;
+  return (
+    <Current
+      title={title}
+      read={(signal: AbortSignal) => readProduct(id, signal)}
+      onClose={ends.onClose}
+    >
+      {(found: Tagged<Product>) => <Form title={title} found={found} {...ends} />}
+    </Current>
+  );
+}
+
+interface FormProps {
+  title: string;
+  /** There is no tag of a new one. */
+  found: { value: Product; etag: string | null };
+  onClose: () => void;
+  onDone: () => void;
+}
+
+function Form({ title, found: { value: product, etag }, onClose, onDone }: FormProps) {
+  const isNew = etag === null;
   const [text, setText] = useState(JSON.stringify(isNew ? NEW : plain(product), null, 2));
   const [trouble, setTrouble] = useState('');
   const run = async (work: () => Promise<unknown>) => {
@@ -121,10 +146,11 @@ function Edit({ product, onClose, onDone }: EditProps) {
     run(() => {
       const body: Product = JSON.parse(text);
       if (!body.id) throw new SyntaxError('it needs an id');
-      return putProduct(body.id, body);
+      // Under another id it is another product, and a new one.
+      return putProduct(body.id, body, body.id === product.id ? etag : null);
     });
   return (
-    <Dialog title={isNew ? 'New product' : `Product ${product.id}`} onClose={onClose}>
+    <Dialog title={title} onClose={onClose}>
       <form
         class="dialog-body"
         onSubmit={(event) => {
@@ -145,8 +171,8 @@ function Edit({ product, onClose, onDone }: EditProps) {
           </p>
         )}
         <div class="dialog-foot">
-          {!isNew && (
-            <Button look="danger" onClick={() => run(() => deleteProduct(product.id))}>
+          {etag !== null && (
+            <Button look="danger" onClick={() => run(() => deleteProduct(product.id, etag))}>
               Remove
             </Button>
           )}

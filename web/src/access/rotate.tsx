@@ -1,8 +1,10 @@
 /** Another key in the place of one; the one before may work on for a while. */
 import { useState } from 'preact/hooks';
-import { type Keyed, rotateKey, type Subscription } from '../api/access';
+import { type Keyed, readSubscription, rotateKey, type Subscription } from '../api/access';
 import { asFailure } from '../api/failure';
+import type { Tagged } from '../api/http';
 import { Button } from '../ui/button';
+import { Current } from '../ui/current';
 import { Dialog } from '../ui/dialog';
 import { Select } from '../ui/field';
 
@@ -13,13 +15,30 @@ const GRACES: readonly [string, string][] = [
   ['604800', 'works for another week'],
 ];
 
-interface Props {
-  subscription: Subscription;
+interface Ends {
   onClose: () => void;
   onMade: (keyed: Keyed) => void;
 }
 
-export function Rotate({ subscription, onClose, onMade }: Props) {
+export function Rotate({ id, ...ends }: { id: string } & Ends) {
+  const title = `Rotate a key of ${id}`;
+  return (
+    <Current
+      title={title}
+      read={(signal: AbortSignal) => readSubscription(id, signal)}
+      onClose={ends.onClose}
+    >
+      {(found: Tagged<Subscription>) => <Form title={title} found={found} {...ends} />}
+    </Current>
+  );
+}
+
+interface FormProps extends Ends {
+  title: string;
+  found: Tagged<Subscription>;
+}
+
+function Form({ title, found, onClose, onMade }: FormProps) {
   const [key, setKey] = useState('primary');
   const [grace, setGrace] = useState('86400');
   const [trouble, setTrouble] = useState('');
@@ -27,13 +46,13 @@ export function Rotate({ subscription, onClose, onMade }: Props) {
     event.preventDefault();
     try {
       const slot = key === 'secondary' ? 'secondary' : 'primary';
-      onMade(await rotateKey(subscription.id, slot, Number(grace)));
+      onMade(await rotateKey(found, slot, Number(grace)));
     } catch (error) {
       setTrouble(asFailure(error).message);
     }
   };
   return (
-    <Dialog title={`Rotate a key of ${subscription.id}`} onClose={onClose}>
+    <Dialog title={title} onClose={onClose}>
       <form class="dialog-body" onSubmit={submit}>
         <Select
           label="Key"

@@ -93,4 +93,4 @@ const On = ({ rule }: { rule: AlertRule['rule'] }) =>
   );
 
 const lookText = ({ frequency_s, window_s }: AlertRule['rule']): string =>
-  `every ${format.duration(frequency_s * 1000)} at ${format.duration(window_s * 1000)}`;
+  `every ${format.duration(frequency_s * 1000)}, over the last ${format.duration(window_s * 1000)}`;

@@ -1,5 +1,5 @@
 /** Subscriptions and roles: the desired state. Keys come once, when they are made. */
-import { getJson } from './http';
+import { getJson, getTagged, type Tagged, unchanged } from './http';
 
 export interface Subscription {
   id: string;
@@ -55,11 +55,19 @@ export interface NewSubscription {
 export const createSubscription = (body: NewSubscription): Promise<Keyed> =>
   getJson('/admin/v1/subscriptions', { method: 'POST', body });
 
+export const readSubscription = (id: string, signal: AbortSignal): Promise<Tagged<Subscription>> =>
+  getTagged(at(id), { signal });
+
 export const rotateKey = (
-  id: string,
+  { value: { id }, etag }: Tagged<Subscription>,
   key: 'primary' | 'secondary',
   grace_s: number,
-): Promise<Keyed> => getJson(at(id, 'rotate'), { method: 'POST', body: { key, grace_s } });
+): Promise<Keyed> =>
+  getJson(at(id, 'rotate'), {
+    method: 'POST',
+    body: { key, grace_s },
+    headers: unchanged(etag),
+  });
 
 export type SubscriptionStep = 'suspend' | 'activate' | 'approve' | 'reject' | 'cancel';
 

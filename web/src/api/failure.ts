@@ -3,6 +3,7 @@ export type FailureKind =
   | 'signed-out'
   | 'no-permission'
   | 'expired'
+  | 'stale'
   | 'busy'
   | 'unreachable'
   | 'failed';

@@ -33,6 +33,12 @@ export async function send(path: string, call: Call = {}): Promise<Response> {
     throw new Failure('unreachable', 'the gateway does not answer: is it running?');
   }
   if (response.ok) return response;
+  if (response.status === 412 && headers['if-match']) {
+    throw new Failure(
+      'stale',
+      'Somebody else changed it meanwhile: close this and open it again to change what is there now.',
+    );
+  }
   const failure = await failureOf(response);
   if (failure.kind === 'signed-out' && call.token === undefined) {
     forget('Your session has ended. Sign in again.');
@@ -48,3 +54,18 @@ export function headerText(text: string): string {
 export async function getJson<T>(path: string, call: Call = {}): Promise<T> {
   return (await send(path, call)).json();
 }
+
+/** What is there, with the tag that a change of it names. */
+export interface Tagged<T> {
+  value: T;
+  etag: string;
+}
+
+export async function getTagged<T>(path: string, call: Call = {}): Promise<Tagged<T>> {
+  const response = await send(path, call);
+  return { value: await response.json(), etag: response.headers.get('etag') ?? '' };
+}
+
+/** A change holds only while what was read is still there; without a tag, only where nothing is yet. */
+export const unchanged = (etag: string | null): Record<string, string> =>
+  etag === null ? { 'if-none-match': '*' } : { 'if-match': etag };

@@ -1,5 +1,5 @@
 /** The configuration in force, and the desired state: products, budgets and versions. */
-import { getJson } from './http';
+import { getJson, getTagged, type Tagged, unchanged } from './http';
 
 export type Origin = 'default' | 'file' | 'environment' | 'database';
 
@@ -76,11 +76,17 @@ export async function readProducts(signal: AbortSignal): Promise<Product[]> {
   return items;
 }
 
-export const putProduct = (id: string, body: unknown): Promise<Product> =>
-  getJson(`/admin/v1/products/${encodeURIComponent(id)}`, { method: 'PUT', body });
+const product = (id: string): string => `/admin/v1/products/${encodeURIComponent(id)}`;
 
-export const deleteProduct = (id: string): Promise<unknown> =>
-  getJson(`/admin/v1/products/${encodeURIComponent(id)}`, { method: 'DELETE' });
+export const readProduct = (id: string, signal: AbortSignal): Promise<Tagged<Product>> =>
+  getTagged(product(id), { signal });
+
+/** `etag` is null for a new one. */
+export const putProduct = (id: string, body: unknown, etag: string | null): Promise<Product> =>
+  getJson(product(id), { method: 'PUT', body, headers: unchanged(etag) });
+
+export const deleteProduct = (id: string, etag: string): Promise<unknown> =>
+  getJson(product(id), { method: 'DELETE', headers: unchanged(etag) });
 
 /** Money that shall not be exceeded in a period; empty scopes are for all. */
 export interface BudgetConfig {
@@ -94,8 +100,14 @@ export interface BudgetConfig {
   model: string;
 }
 
-export const putBudget = (body: BudgetConfig): Promise<BudgetConfig> =>
-  getJson(`/admin/v1/budgets/${encodeURIComponent(body.id)}`, { method: 'PUT', body });
+const budget = (id: string): string => `/admin/v1/budgets/${encodeURIComponent(id)}`;
 
-export const deleteBudget = (id: string): Promise<unknown> =>
-  getJson(`/admin/v1/budgets/${encodeURIComponent(id)}`, { method: 'DELETE' });
+export const readBudget = (id: string, signal: AbortSignal): Promise<Tagged<BudgetConfig>> =>
+  getTagged(budget(id), { signal });
+
+/** `etag` is null for a new one. */
+export const putBudget = (body: BudgetConfig, etag: string | null): Promise<BudgetConfig> =>
+  getJson(budget(body.id), { method: 'PUT', body, headers: unchanged(etag) });
+
+export const deleteBudget = (id: string, etag: string): Promise<unknown> =>
+  getJson(budget(id), { method: 'DELETE', headers: unchanged(etag) });

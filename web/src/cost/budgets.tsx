@@ -10,7 +10,7 @@ import { Button } from '../ui/button';
 import { Empty, Failed } from '../ui/empty';
 import { Loading, Panel } from '../ui/panel';
 import { Table, type TableColumn } from '../ui/table';
-import { EditBudget, NEW_BUDGET } from './edit-budget';
+import { EditBudget } from './edit-budget';
 
 /** The part from which the built-in alert “budget-80” fires. */
 const NEAR = 0.8;
@@ -18,7 +18,7 @@ const NEAR = 0.8;
 export function Budgets() {
   const found = useLoad('budgets', readBudgets);
   const me = useLoad('me', readMe);
-  const [editing, setEditing] = useState<BudgetConfig | null>(null);
+  const [editing, setEditing] = useState<string | null>(null);
   const mayChange = me.value?.roles.includes('administrator') ?? false;
   const done = () => {
     setEditing(null);
@@ -28,7 +28,7 @@ export function Budgets() {
     <Panel
       title="Budgets"
       note="they refuse nothing"
-      actions={mayChange && <Button onClick={() => setEditing(NEW_BUDGET)}>New budget</Button>}
+      actions={mayChange && <Button onClick={() => setEditing('')}>New budget</Button>}
     >
       {found.failure && <Failed failure={found.failure} again={found.again} />}
       {!found.value && !found.failure && <Loading />}
@@ -41,13 +41,8 @@ export function Budgets() {
           columns={mayChange ? [...COLUMNS, changing(setEditing)] : COLUMNS}
         />
       )}
-      {editing && (
-        <EditBudget
-          budget={editing}
-          taken={(found.value ?? []).map(({ budget }) => budget.id)}
-          onClose={() => setEditing(null)}
-          onDone={done}
-        />
+      {editing !== null && (
+        <EditBudget id={editing} onClose={() => setEditing(null)} onDone={done} />
       )}
     </Panel>
   );
@@ -81,10 +76,10 @@ const COLUMNS: readonly TableColumn<Budget>[] = [
   { name: 'Period over', isNumber: true, show: (row) => format.percent(row.elapsed_ratio, 1) },
 ];
 
-const changing = (edit: (budget: BudgetConfig) => void): TableColumn<Budget> => ({
+const changing = (edit: (id: string) => void): TableColumn<Budget> => ({
   name: 'Actions',
   show: ({ budget }) => (
-    <Button aria-label={`Change ${budget.id}`} onClick={() => edit(budget)}>
+    <Button aria-label={`Change ${budget.id}`} onClick={() => edit(budget.id)}>
       Change
     </Button>
   ),

@@ -1,12 +1,14 @@
 /** A budget, made, changed or removed: a part of the desired state. */
 import { useState } from 'preact/hooks';
 import { asFailure } from '../api/failure';
-import { type BudgetConfig, deleteBudget, putBudget } from '../api/state';
+import type { Tagged } from '../api/http';
+import { type BudgetConfig, deleteBudget, putBudget, readBudget } from '../api/state';
 import { Button } from '../ui/button';
+import { Current } from '../ui/current';
 import { Dialog } from '../ui/dialog';
 import { Input, Select } from '../ui/field';
 
-export const NEW_BUDGET: BudgetConfig = {
+const NEW: BudgetConfig = {
   id: '',
   amount_usd: 100,
   period: 'month',
@@ -32,15 +34,36 @@ const SCOPES = [
 ] as const;
 
 interface Props {
-  budget: BudgetConfig;
-  /** Ids that a new one cannot have. */
-  taken: readonly string[];
+  /** Id of the one that is changed; empty for a new one. */
+  id: string;
   onClose: () => void;
   onDone: () => void;
 }
 
-export function EditBudget({ budget, taken, onClose, onDone }: Props) {
-  const isNew = budget === NEW_BUDGET;
+export function EditBudget({ id, ...ends }: Props) {
+  if (!id) return <Form title="New budget" found={{ value: NEW, etag: null }} {...ends} />;
+  const title = `Budget ${id}`;
+  return (
+    <Current
+      title={title}
+      read={(signal: AbortSignal) => readBudget(id, signal)}
+      onClose={ends.onClose}
+    >
+      {(found: Tagged<BudgetConfig>) => <Form title={title} found={found} {...ends} />}
+    </Current>
+  );
+}
+
+interface FormProps {
+  title: string;
+  /** There is no tag of a new one. */
+  found: { value: BudgetConfig; etag: string | null };
+  onClose: () => void;
+  onDone: () => void;
+}
+
+function Form({ title, found: { value: budget, etag }, onClose, onDone }: FormProps) {
+  const isNew = etag === null;
   const [draft, setDraft] = useState(budget);
   const [amount, setAmount] = useState(String(budget.amount_usd));
   const [trouble, setTrouble] = useState('');
@@ -58,11 +81,10 @@ export function EditBudget({ budget, taken, onClose, onDone }: Props) {
     event.preventDefault();
     const amount_usd = Number(amount);
     if (!(amount_usd > 0)) return setTrouble('The amount is a number above 0, such as 250.50.');
-    if (isNew && taken.includes(id)) return setTrouble(`There is a budget ${id} already.`);
-    return run(() => putBudget({ ...draft, id, amount_usd }));
+    return run(() => putBudget({ ...draft, id, amount_usd }, etag));
   };
   return (
-    <Dialog title={isNew ? 'New budget' : `Budget ${budget.id}`} onClose={onClose}>
+    <Dialog title={title} onClose={onClose}>
       <form class="dialog-body" onSubmit={save}>
         {isNew && (
           <Input
@@ -98,8 +120,8 @@ export function EditBudget({ budget, taken, onClose, onDone }: Props) {
           </p>
         )}
         <div class="dialog-foot">
-          {!isNew && (
-            <Button look="danger" onClick={() => run(() => deleteBudget(budget.id))}>
+          {etag !== null && (
+            <Button look="danger" onClick={() => run(() => deleteBudget(budget.id, etag))}>
               Remove
             </Button>
           )}

@@ -145,9 +145,7 @@ function Subscriptions() {
         />
       )}
       {isCreating && <Create onClose={() => setCreating(false)} onMade={show} />}
-      {rotating && (
-        <Rotate subscription={rotating} onClose={() => setRotating(null)} onMade={show} />
-      )}
+      {rotating && <Rotate id={rotating.id} onClose={() => setRotating(null)} onMade={show} />}
       {keyed && <Keys keyed={keyed} onClose={() => setKeyed(null)} />}
     </Panel>
   );
