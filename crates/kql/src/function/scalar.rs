@@ -289,9 +289,10 @@ functions! {
             Always(Real), Pure;
         SeriesDecompose "series_decompose" ("dynamic, long?, string?, long?, real?")
             Always(Dynamic), Pure;
-        SeriesDecomposeAnomalies "series_decompose_anomalies" ("dynamic, any*")
+        SeriesDecomposeAnomalies "series_decompose_anomalies"
+            ("dynamic, real?, long?, string?, long?, string?, real?") Always(Dynamic), Pure;
+        SeriesDecomposeForecast "series_decompose_forecast" ("dynamic, long, long?, string?, real?")
             Always(Dynamic), Pure;
-        SeriesDecomposeForecast "series_decompose_forecast" ("dynamic, any*") Always(Dynamic), Pure;
         SeriesDotProduct "series_dot_product" ("any, any") Always(Real), Pure;
         SeriesFft "series_fft" ("dynamic, dynamic?") Always(Dynamic), Pure;
         SeriesFillBackward "series_fill_backward" ("dynamic, any?") Always(Dynamic), SeesNulls;
@@ -307,7 +308,8 @@ functions! {
         SeriesIfft "series_ifft" ("dynamic, dynamic?") Always(Dynamic), Pure;
         SeriesIir "series_iir" ("dynamic, dynamic, dynamic") Always(Dynamic), Pure;
         SeriesMagnitude "series_magnitude" ("dynamic") Always(Real), Pure;
-        SeriesOutliers "series_outliers" ("dynamic, any*") Always(Dynamic), Pure;
+        SeriesOutliers "series_outliers" ("dynamic, string?, any?, real?, real?")
+            Always(Dynamic), SeesNulls;
         SeriesPearsonCorrelation "series_pearson_correlation" ("dynamic, dynamic")
             Always(Real), Pure;
         SeriesPeriodsDetect "series_periods_detect" ("dynamic, real, real, long")

@@ -49,7 +49,7 @@ fn of_beta<'a>(args: &[Cell<'a>], apply: impl Fn(f64, f64, f64) -> f64) -> Cell<
 }
 
 /// The complementary error function: the series near zero, a continued fraction further out.
-fn erfc(x: f64) -> f64 {
+pub(super) fn erfc(x: f64) -> f64 {
     if x < 0.0 {
         return 2.0 - erfc(-x);
     }

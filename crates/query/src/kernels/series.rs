@@ -1,6 +1,8 @@
 //! Series: dynamic arrays of numbers, taken element by element, filtered, filled and fitted.
 
 mod fit;
+mod outliers;
+mod periods;
 mod poly;
 mod seasonal;
 
@@ -20,6 +22,8 @@ pub(super) fn kernel(function: Function) -> Option<Kernel> {
         .or_else(|| fit::kernel(function))
         .or_else(|| poly::kernel(function))
         .or_else(|| seasonal::kernel(function))
+        .or_else(|| periods::kernel(function))
+        .or_else(|| outliers::kernel(function))
 }
 
 fn elementwise(function: Function) -> Option<Kernel> {

@@ -38,29 +38,32 @@ impl Query {
         Err(QueryError::new(QueryErrorKind::Semantic, text))
     }
 
-    /// Of functions that take a series apart: the query must say the period.
-    pub(super) fn check_period(&self, function: Function, args: &[kql::Expr]) -> Outcome<()> {
-        if !matches!(function, Function::SeriesSeasonal | Function::SeriesDecompose) {
-            return Ok(());
-        }
-        let name = function.name();
-        let period = args.get(1).map(|period| self.constant(period)).transpose()?.flatten();
-        if period.as_ref().and_then(Cell::as_long).is_none_or(|period| period == -1) {
-            let what = format!(
-                "{name}() that looks for the period itself (say it as a constant: {name}(series, 7))"
-            );
-            return Err(QueryError::unsupported(what));
-        }
-        let trend = args.get(2).map(|trend| self.constant(trend)).transpose()?;
-        match trend {
-            Some(Some(trend)) if !matches!(trend.str(), "avg" | "linefit" | "none") => {
-                let text = format!("{name}(): a trend is 'avg', 'linefit' or 'none'");
-                Err(QueryError::new(QueryErrorKind::Semantic, text))
+    /// Of functions over series: arguments that choose by a word.
+    pub(super) fn check_words(&self, function: Function, args: &[kql::Expr]) -> Outcome<()> {
+        let choices: &[(usize, Words)] = match function {
+            Function::SeriesDecompose => &[(2, TREND)],
+            Function::SeriesDecomposeForecast => &[(3, TREND)],
+            Function::SeriesDecomposeAnomalies => &[(3, TREND), (5, KIND)],
+            Function::SeriesOutliers => &[(1, KIND)],
+            _ => &[],
+        };
+        for (place, (what, words)) in choices {
+            let Some(word) = args.get(*place) else { continue };
+            if self.constant(word)?.is_some_and(|word| !words.contains(&word.str())) {
+                let words = words.join("', '");
+                let text = format!("{}(): {what} is one of '{words}'", function.name());
+                return Err(QueryError::new(QueryErrorKind::Semantic, text));
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 }
+
+/// What is chosen, and by which words.
+type Words = (&'static str, &'static [&'static str]);
+
+const TREND: Words = ("a trend", &["avg", "linefit", "none"]);
+const KIND: Words = ("a kind", &["ctukey", "tukey"]);
 
 fn names_column(expr: &kql::Expr) -> bool {
     matches!(expr.kind, ExprKind::Column(_)) || children(expr).into_iter().any(names_column)

@@ -339,7 +339,7 @@ impl Query {
         {
             check_regex(text)?;
         }
-        self.check_period(function, args)?;
+        self.check_words(function, args)?;
         let named = args.iter().skip(1).filter_map(|arg| arg.as_literal().and_then(Value::as_str));
         if let Some(unit) = named.into_iter().find(|unit| !kernels::units::knows(function, unit)) {
             let what = format!("the unit '{unit}' of {}()", function.name());

@@ -17,13 +17,19 @@ pub(super) fn kernel(function: Function) -> Option<Kernel> {
 
 /// A line through the points (0, y₀), (1, y₁) ….
 pub(super) struct Line {
-    pub(super) slope: f64,
-    pub(super) interception: f64,
+    slope: f64,
+    interception: f64,
     /// Of the values, and of what the line leaves.
     variance: f64,
     rvariance: f64,
     rsquare: f64,
     fitted: Vec<f64>,
+}
+
+impl Line {
+    pub(super) fn at(&self, x: f64) -> f64 {
+        self.interception + self.slope * x
+    }
 }
 
 pub(super) fn line(values: &[f64]) -> Line {
