@@ -44,8 +44,17 @@ const DETAIL: Screen = {
 /** The screen at a path, and the id in it; none if there is no such screen. */
 export function screenAt(path: string): { screen: Screen; id: string } | null {
   if (path.startsWith(DETAIL.path) && path.length > DETAIL.path.length) {
-    return { screen: DETAIL, id: decodeURIComponent(path.slice(DETAIL.path.length)) };
+    return { screen: DETAIL, id: decoded(path.slice(DETAIL.path.length)) };
   }
   const screen = SCREENS.find((known) => known.path === path);
   return screen ? { screen, id: '' } : null;
+}
+
+/** What somebody typed may be no escape sequence; then it is taken as it is. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Browser } from './browser.mjs';
 import { checkAccess } from './check-access.mjs';
+import { checkFrames } from './check-frames.mjs';
 import { checkHostile } from './check-hostile.mjs';
 import { checkKeyboard } from './check-keyboard.mjs';
 import { checkLive } from './check-live.mjs';
@@ -81,6 +82,7 @@ try {
     settings: checkSettings,
     live: checkLive,
     logs: checkLogs,
+    frames: checkFrames,
     hostile: checkHostile,
   };
   for (const [name, part] of Object.entries(parts)) {

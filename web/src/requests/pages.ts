@@ -2,7 +2,7 @@
  * Pages of the list, newest first. They are asked for by time, as tables lie in its order: the next page
  * begins in the instant in which the last one ended, and what of it is held already is left out.
  */
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { useCallback, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { asFailure, type Failure } from '../api/failure';
 import { rows as queryRows } from '../api/kusto';
 import { PROJECTION, type Request } from './columns';
@@ -64,7 +64,8 @@ export function usePages(source: string, round: number): Pages {
     [source],
   );
 
-  useEffect(() => {
+  // Asked before the frame around them is painted, not after.
+  useLayoutEffect(() => {
     const own = new AbortController();
     control.current = own;
     setState((before) => ({ ...before, isLoading: true }));
