@@ -14,7 +14,9 @@ mod time;
 
 pub use headers::HeaderList;
 pub use id::InteractionId;
-pub use note::{AdminAction, Alert, ContentRead, CostAdjustment, Note, SecurityEvent};
+pub use note::{
+    AdminAction, Alert, ContentRead, CostAdjustment, LedgerCheckpoint, Note, SecurityEvent,
+};
 pub use record::{
     Answered, BackendState, BodyChunk, CallerAddress, Charge, ChargeStep, Charges, Closed,
     DecodeError, Dispatched, ErrorDetail, Frame, Kind, MessageChunk, Object, Objects, Opcode,

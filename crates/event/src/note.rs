@@ -1,5 +1,5 @@
 //! What is recorded beside interactions: what administrators do, who reads content, what endangers
-//! the gateway, what alerts say, what a re-rating changed.
+//! the gateway, what alerts say, what a re-rating changed, what the ledger's signer vouches for.
 //!
 //! The record is the row: its frame holds the row as JSON, without `LedgerSequence`, which the
 //! pipeline fills in. Fields may be added; a changed meaning takes a new `Kind`.
@@ -22,6 +22,8 @@ pub enum Note {
     Alert(Alert),
     /// Row of `CostAdjustments`.
     CostAdjustment(CostAdjustment),
+    /// Row of `LedgerCheckpoints`.
+    LedgerCheckpoint(LedgerCheckpoint),
 }
 
 note_row! {
@@ -196,6 +198,26 @@ note_row! {
     }
 }
 
+note_row! {
+    /// One row per signature under the ledger. It vouches for every record up to SignedSequence: `gatehouse audit verify` holds it against the chain. Rows kept elsewhere prove that nothing before them was changed or cut off.
+    LedgerCheckpoint in "LedgerCheckpoints" {
+        /// UTC instant of the signature.
+        time_generated: Timestamp => "TimeGenerated",
+        /// Identity of the ledger, 32 hexadecimal digits.
+        ledger_id: String => "LedgerId",
+        /// Sequence number of the last frame it vouches for.
+        signed_sequence: i64 => "SignedSequence",
+        /// SHA-256 of the chain there, in hexadecimal digits.
+        digest: String => "Digest",
+        /// Ed25519 public key, in base64. Whether it is the organisation's own, only a copy kept elsewhere tells.
+        public_key: String => "PublicKey",
+        /// Ed25519 signature, in base64.
+        signature: String => "Signature",
+        /// Sequence number of its frame in the ledger.
+        ledger_sequence: i64 => "LedgerSequence",
+    }
+}
+
 impl Note {
     /// The kind of its frame.
     pub const fn kind(&self) -> Kind {
@@ -205,6 +227,7 @@ impl Note {
             Self::SecurityEvent(_) => Kind::SecurityEvent,
             Self::Alert(_) => Kind::Alert,
             Self::CostAdjustment(_) => Kind::CostAdjustment,
+            Self::LedgerCheckpoint(_) => Kind::LedgerCheckpoint,
         }
     }
 
@@ -216,6 +239,7 @@ impl Note {
             Self::SecurityEvent(note) => note.time_generated,
             Self::Alert(note) => note.time_generated,
             Self::CostAdjustment(note) => note.adjusted_at,
+            Self::LedgerCheckpoint(note) => note.time_generated,
         }
     }
 
@@ -227,6 +251,7 @@ impl Note {
             Self::SecurityEvent(note) => note.ledger_sequence = sequence,
             Self::Alert(note) => note.ledger_sequence = sequence,
             Self::CostAdjustment(note) => note.ledger_sequence = sequence,
+            Self::LedgerCheckpoint(note) => note.ledger_sequence = sequence,
         }
         self
     }

@@ -53,6 +53,8 @@ pub enum Kind {
     Alert = 16,
     /// [`CostAdjustment`](crate::CostAdjustment).
     CostAdjustment = 17,
+    /// [`LedgerCheckpoint`](crate::LedgerCheckpoint).
+    LedgerCheckpoint = 18,
 }
 
 impl Kind {
@@ -76,6 +78,7 @@ impl Kind {
             15 => Self::SecurityEvent,
             16 => Self::Alert,
             17 => Self::CostAdjustment,
+            18 => Self::LedgerCheckpoint,
             _ => return None,
         })
     }
@@ -622,6 +625,7 @@ impl Record {
                 Note::SecurityEvent(note) => json(&note).into(),
                 Note::Alert(note) => json(&note).into(),
                 Note::CostAdjustment(note) => json(&note).into(),
+                Note::LedgerCheckpoint(note) => json(&note).into(),
             },
         };
         Frame { interaction, kind, payload }
@@ -654,6 +658,7 @@ impl Record {
             Kind::SecurityEvent => note(Note::SecurityEvent, payload).map_err(wrong)?,
             Kind::Alert => note(Note::Alert, payload).map_err(wrong)?,
             Kind::CostAdjustment => note(Note::CostAdjustment, payload).map_err(wrong)?,
+            Kind::LedgerCheckpoint => note(Note::LedgerCheckpoint, payload).map_err(wrong)?,
         })
     }
 }

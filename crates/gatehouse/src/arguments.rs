@@ -285,6 +285,11 @@ pub(crate) enum AuditCommand {
     /// Walk the ledger, whole or from one place to another: gaps, checksums, chain, interactions without
     /// an end. Works offline and on a running gateway's folder. Exit status 3 if anything is wrong.
     Verify(VerifyArguments),
+    /// Print the public key that the ledger is signed under, in PEM, for `audit verify --public-key`.
+    PublicKey(ConfigFile),
+    /// Print a new Ed25519 private key in PEM, for `checkpoints.signing_key`: pipe it into
+    /// `gatehouse vault set NAME`.
+    Key,
 }
 
 #[derive(Args, Debug)]
@@ -301,6 +306,13 @@ pub(crate) struct VerifyArguments {
     /// Ledger folder, instead of the one in the configuration.
     #[arg(long)]
     pub(crate) ledger_dir: Option<PathBuf>,
+    /// A public key (PEM file, not from the machine that is audited) that may have signed the ledger; once for
+    /// each. A signature by another key, and an end without signature, is then a finding.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) public_key: Vec<PathBuf>,
+    /// A copy of `checkpoint.txt` that was kept elsewhere: the ledger must go through it.
+    #[arg(long, value_name = "FILE", requires = "public_key")]
+    pub(crate) checkpoint: Vec<PathBuf>,
     /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,23 +1,39 @@
-//! `gatehouse audit verify`: prove the record, offline.
+//! `gatehouse audit`: prove the record, offline, and the keys that sign it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use ledger::Span;
+use anyhow::Context;
+use ledger::{Checkpoint, PublicKey, SigningKey, Span, Trust};
 
-use crate::arguments::VerifyArguments;
+use crate::arguments::{AuditCommand, VerifyArguments};
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
 use crate::terminal::print;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Runs the command.
-pub(crate) fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
+pub(crate) fn run(command: &AuditCommand) -> anyhow::Result<()> {
+    match command {
+        AuditCommand::Verify(arguments) => verify(arguments),
+        AuditCommand::PublicKey(file) => {
+            let key = Config::load_whole(&file.config)?.signing_key()?;
+            print(&key.public_key().to_pem());
+            Ok(())
+        }
+        AuditCommand::Key => {
+            print(&SigningKey::generate()?.to_pem()?);
+            Ok(())
+        }
+    }
+}
+
+fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
     let folder = match &arguments.ledger_dir {
         Some(folder) => folder.clone(),
         None => Config::load(&arguments.file.config)?.ledger_dir(),
     };
     let span = Span { from: arguments.from, to: arguments.to };
-    let report = walk(&folder, &span)?;
+    let report = walk(&folder, &span, &trust(arguments)?)?;
     print(&if arguments.json {
         format!("{}\n", as_json(&report)?)
     } else {
@@ -31,12 +47,32 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
     Err(ExitWith::error(Exit::CheckFailed, message))
 }
 
+/// What is known from elsewhere.
+fn trust(arguments: &VerifyArguments) -> anyhow::Result<Trust> {
+    let keys: Vec<PublicKey> = read(&arguments.public_key, PublicKey::from_pem)?;
+    let checkpoints = read(&arguments.checkpoint, |note| Checkpoint::from_note(note, &keys))?;
+    Ok(Trust { keys, checkpoints })
+}
+
+fn read<T>(
+    files: &[PathBuf],
+    parse: impl Fn(&str) -> Result<T, ledger::Error>,
+) -> anyhow::Result<Vec<T>> {
+    let one = |file: &PathBuf| {
+        let text = std::fs::read_to_string(file);
+        let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+        parse(&text)
+            .map_err(|error| ExitWith::error(Exit::Failed, format!("{}: {error}", file.display())))
+    };
+    files.iter().map(one).collect()
+}
+
 /// Walks the ledger with a progress bar on standard error, if that is a terminal.
-pub(crate) fn walk(folder: &Path, span: &Span) -> anyhow::Result<ledger::Report> {
+pub(crate) fn walk(folder: &Path, span: &Span, trust: &Trust) -> anyhow::Result<ledger::Report> {
     let bar = ProgressBar::new(0);
     let style = "{bar:40} {pos} of {len} segments, {elapsed}";
     bar.set_style(ProgressStyle::with_template(style)?);
-    let report = ledger::verify_span(folder, span, |progress| {
+    let report = ledger::verify_span(folder, span, trust, |progress| {
         bar.set_length(progress.segments);
         bar.set_position(progress.segments_done);
     });
@@ -58,7 +94,7 @@ pub(crate) fn as_text(folder: &Path, report: &ledger::Report) -> String {
     let mut text = format!(
         "ledger        {}\nsegments      {}\ncommits       {}\nframes        {} (sequence {} to {})\n\
          interactions  {} opened, {} closed, {} in flight, {} refused\nerased        {} payloads\n\
-         last digest   {}\n",
+         last digest   {}\nsigned        {}\n",
         folder.display(),
         report.segments,
         report.commits,
@@ -71,6 +107,7 @@ pub(crate) fn as_text(folder: &Path, report: &ledger::Report) -> String {
         report.refused,
         report.erased,
         hexadecimal(&report.last_digest),
+        signed(report),
     );
     if report.is_part {
         text.push_str("part          only the segments that hold what was asked for\n");
@@ -90,6 +127,14 @@ pub(crate) fn as_text(folder: &Path, report: &ledger::Report) -> String {
     };
     text.push_str(&format!("verdict       {verdict}\n"));
     text
+}
+
+fn signed(report: &ledger::Report) -> String {
+    if report.checkpoints == 0 {
+        return "by nobody".into();
+    }
+    let (last, checkpoints) = (report.signed_sequence, report.checkpoints);
+    format!("up to sequence {last}, {checkpoints} times, by {}", report.signed_by.join(", "))
 }
 
 fn hexadecimal(digest: &[u8]) -> String {

@@ -1,5 +1,6 @@
 //! The configuration file: composed of what each crate owns, checked as a whole.
 
+mod checkpoints;
 mod control;
 mod delivery;
 mod environment;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use shared::SecurityLog;
 use vault::{Secret, SecretRef, Vault, VaultConfig};
 
+use self::checkpoints::CheckpointsConfig;
 use self::control::ControlConfig;
 pub(crate) use self::control::StateSource;
 pub(crate) use self::environment::Override;
@@ -82,6 +84,8 @@ pub(crate) struct Config {
     pub(crate) redis: RedisConfig,
     /// The log of everything, and when a record counts as kept.
     pub(crate) ledger: ledger::LedgerConfig,
+    /// Signatures under the ledger.
+    pub(crate) checkpoints: CheckpointsConfig,
     /// How interactions become rows.
     pub(crate) pipeline: pipeline::PipelineConfig,
     /// The tables: when they are written, merged and given up.
@@ -164,6 +168,7 @@ impl Default for Config {
             control: ControlConfig::default(),
             redis: RedisConfig::default(),
             ledger: ledger::LedgerConfig::default(),
+            checkpoints: CheckpointsConfig::default(),
             pipeline: pipeline::PipelineConfig::default(),
             store: store::StoreConfig::default(),
             query: query::QueryConfig::default(),
@@ -244,6 +249,7 @@ impl Config {
         let vault = Vault::new(&self.vault, |_| {}).map_err(|error| bad(error.story()))?;
         self.check_homes(&vault)?;
         self.control()?;
+        self.check_checkpoints()?;
         self.check_delivery(&vault)
     }
 
@@ -350,6 +356,9 @@ impl Config {
         self.reports.iter_mut().for_each(|report| resolve(&mut report.folder));
         self.vault.resolve_paths(folder);
         self.key_hash_secret.resolve_path(folder);
+        if let Some(key) = &mut self.checkpoints.signing_key {
+            key.resolve_path(folder);
+        }
         let passwords =
             [&mut self.redis.password, &mut self.control.password, &mut self.proxy.password];
         passwords.into_iter().flatten().for_each(|reference| reference.resolve_path(folder));

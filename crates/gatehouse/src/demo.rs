@@ -247,7 +247,7 @@ fn report(config: &Config) -> anyhow::Result<u64> {
     let prompts = client.query(prompts)?.render(OutputFormat::Table)?;
     print(&format!("\n── every prompt, of every kind\n{prompts}"));
     let folder = config.ledger_dir();
-    let proof = audit::walk(&folder, &ledger::Span::default())?;
+    let proof = audit::walk(&folder, &ledger::Span::default(), &ledger::Trust::default())?;
     print(&format!("\n── audit verify\n{}", audit::as_text(&folder, &proof)));
     ensure!(proof.is_clean(), "the record is not clean");
     let count = client.query("Interactions | count")?.objects()?;

@@ -3,6 +3,7 @@
 mod admin;
 mod arguments;
 mod audit;
+mod checkpoints;
 mod client;
 mod clock;
 mod config;
@@ -40,7 +41,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use arguments::{Arguments, AuditCommand, Command, ConfigCommand, KeysCommand, KqlCommand};
+use arguments::{Arguments, Command, ConfigCommand, KeysCommand, KqlCommand};
 use terminal::{print, say};
 
 /// Many small, short-lived buffers on several threads: what mimalloc is made for.
@@ -77,7 +78,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Query(arguments) => query::run(&arguments),
         Command::Kql(KqlCommand::Lsp) => lsp::run(),
         Command::Tail(arguments) => tail::run(&arguments),
-        Command::Audit(AuditCommand::Verify(arguments)) => audit::verify(&arguments),
+        Command::Audit(command) => audit::run(&command),
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(&arguments),
         Command::Keys(KeysCommand::Password) => secrets::password(),
         Command::SetUp(file) => secrets::set_up(&file),

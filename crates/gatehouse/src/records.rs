@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event::{Frame, InteractionId, Note, Record};
-use ledger::{ErrorKind, Ledger, Span};
+use ledger::{ErrorKind, Ledger, Span, Trust};
 use portal::{Part, Problem, Records};
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ impl Records for LedgerRecords {
             text.map(place::parse).transpose().map_err(|why| Problem::new(422, why))
         };
         let span = Span { from: place(&part.from)?, to: place(&part.to)? };
-        let report = ledger::verify_span(&self.folder, &span, |_| {});
+        let report = ledger::verify_span(&self.folder, &span, &Trust::default(), |_| {});
         let report = report.map_err(|error| unreadable(&error))?;
         audit::as_json(&report).map_err(|error| Problem::new(500, format!("{error:#}")))
     }

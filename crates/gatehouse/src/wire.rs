@@ -32,6 +32,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
 
+use crate::checkpoints::Signer;
 use crate::clock::{now, unix_seconds};
 use crate::config::{Config, Fetched};
 use crate::exit::{Exit, ExitWith};
@@ -73,6 +74,7 @@ pub(crate) struct Parts {
     pub(crate) vault: Vault,
     admin_tls: Option<Arc<ServerTls>>,
     pub(crate) security: SecurityLog,
+    signer: Signer,
     log: LogLevel,
 }
 
@@ -140,6 +142,7 @@ impl Running {
             vault: vault.clone(),
             admin_tls,
             security: security.clone(),
+            signer: Signer::new(&config, &ledger)?,
             log,
         });
         let file = (file.to_owned(), contents);
@@ -156,8 +159,7 @@ impl Running {
         });
         let sign_in = SignInWiring::new(&identity, &vault, watch(&config, &security));
         let portal = portal(&config, administration, &ledger, (token, sign_in))?;
-        let pages = health_pages(&config, &parts, &ledger, &limiter);
-        let pages = pages.telling("control", told(&control)).telling("vault", homes(&vault));
+        let pages = health_pages(&config, &parts, (&ledger, &limiter), &control);
         let listeners = vec![
             tokio::spawn(serve_portal(portal, admin, parts.admin_tls.clone(), stop.clone())),
             tokio::spawn(pages.serve(health, stop.clone())),
@@ -191,6 +193,7 @@ impl Running {
         for listener in self.listeners {
             listener.await.context("a listener panicked")?;
         }
+        self.parts.signer.sign().await;
         let (parts, follower) = (self.parts, self.follower);
         tokio::task::spawn_blocking(move || {
             if !parts.pipeline.settle(SETTLE_WAIT) {
@@ -222,6 +225,7 @@ impl Parts {
         let rules = next.rules()?;
         let courier = next.courier(&self.security, &self.vault)?;
         let mailer = next.mailer(&self.security, &self.vault)?;
+        self.signer.reconfigure(next)?;
         self.gateway.reload(next.settings(&self.vault)?)?;
         if next.identity != current.identity {
             self.identity.reconfigure(&next.identity)?;
@@ -543,10 +547,11 @@ fn watching(
     Ok(Watching { watcher, reporter, rerater })
 }
 
-/// Looks at alert rules and at budgets, and makes reports.
+/// Looks at alert rules and at budgets, makes reports, and signs the ledger.
 async fn watch_over(parts: Arc<Parts>, watch: Watching, stop: CancellationToken) {
     let budgets = parts.monitoring.tend_budgets(parts.engine.clone(), stop.clone());
-    tokio::join!(watch.watcher.run(stop.clone()), watch.reporter.run(stop), budgets);
+    let signer = parts.signer.run(stop.clone());
+    tokio::join!(watch.watcher.run(stop.clone()), watch.reporter.run(stop), budgets, signer);
 }
 
 async fn serve_portal(
@@ -603,10 +608,11 @@ fn portal(
 fn health_pages(
     config: &Config,
     parts: &Arc<Parts>,
-    ledger: &Ledger,
-    limiter: &Limiter,
+    (ledger, limiter): (&Ledger, &Limiter),
+    control: &Control,
 ) -> gateway::Health {
-    let health = parts.gateway.health();
+    let health = parts.gateway.health().telling("control", told(control));
+    let health = health.telling("vault", homes(&parts.vault));
     if !config.metrics.enabled {
         return health;
     }

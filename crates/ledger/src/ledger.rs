@@ -7,18 +7,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use event::{Frame, Timestamp};
+use event::{Frame, InteractionId, LedgerCheckpoint, Note, Record, Timestamp};
 use tokio::sync::watch;
 
 use crate::appender::Appender;
+use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, RealDisk};
 use crate::folder::{self, Files, FolderLock};
 use crate::keeper;
 use crate::locks::LOCK;
 use crate::queue::{Commit, Frames, Queue};
+use crate::random;
 use crate::reader::Reader;
 use crate::recovery::{self, Found, Recovery};
 use crate::shared::{Bell, Counters, KindMarks, Progress, Shared};
+use crate::signing::SigningKey;
 use crate::spares::Spares;
 use crate::writer::Writer;
 use crate::{Durability, Error, ErrorKind, LedgerConfig};
@@ -122,6 +125,7 @@ impl Ledger {
             spares,
             head: Mutex::new(head),
             released: Mutex::default(),
+            checkpointed: AtomicU64::new(0),
             keeper: Bell::default(),
             counters: Counters::default(),
             config,
@@ -198,6 +202,24 @@ impl Ledger {
         *own = below.max(*own);
         drop(released);
         self.shared().keeper.ring();
+    }
+
+    /// Signs how far the ledger is on disk, and records that. There is nothing to be done, and no row, if only
+    /// an earlier checkpoint has come since.
+    pub async fn checkpoint(&self, key: &SigningKey) -> Result<Option<LedgerCheckpoint>, Error> {
+        let shared = self.shared();
+        let position = shared.progress.position();
+        if position.sequence <= shared.checkpointed.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let signed_at = (shared.now)();
+        let row = Checkpoint { ledger: shared.ledger, position, signed_at }.sign(key);
+        let id =
+            InteractionId::mint(signed_at, random::identity()[..10].try_into().expect("10 of 16"));
+        let frame = Record::Note(Box::new(Note::LedgerCheckpoint(row.clone()))).encode(id);
+        let sequence = self.append([frame]).await?.durable().await?;
+        shared.checkpointed.store(sequence, Ordering::Relaxed);
+        Ok(Some(row))
     }
 
     /// Figures for metrics.

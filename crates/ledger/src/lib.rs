@@ -10,6 +10,7 @@
 //! no process is alive to close.
 
 mod appender;
+mod checkpoint;
 mod config;
 mod disk;
 mod error;
@@ -26,11 +27,13 @@ mod random;
 mod reader;
 mod recovery;
 mod shared;
+mod signing;
 mod spares;
 mod verify;
 mod walk;
 mod writer;
 
+pub use checkpoint::Checkpoint;
 pub use config::{Durability, LedgerConfig};
 pub use disk::{Disk, DiskFile, RealDisk, Source};
 pub use error::{Error, ErrorKind};
@@ -38,7 +41,8 @@ pub use ledger::{Ledger, State, Stats};
 pub use queue::Commit;
 pub use reader::{Entry, Reader};
 pub use recovery::Recovery;
-pub use verify::{Finding, FindingKind, Place, Progress, Report, Span, verify, verify_span};
+pub use signing::{PublicKey, SigningKey};
+pub use verify::{Finding, FindingKind, Place, Progress, Report, Span, Trust, verify, verify_span};
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) head: Mutex<HeadFile>,
     /// First sequence that each consumer still needs.
     pub(crate) released: Mutex<BTreeMap<&'static str, u64>>,
+    /// Sequence of the last checkpoint's own frame.
+    pub(crate) checkpointed: AtomicU64,
     pub(crate) keeper: Bell,
     pub(crate) counters: Counters,
 }

@@ -5,4 +5,5 @@ mod failure;
 mod fixture;
 mod proof;
 mod serving;
+mod signed;
 mod support;

@@ -5,16 +5,17 @@
 //! by the digest that the first kept segment begins with; and commits younger than the last note in
 //! the head file (at most a few seconds in a live or crashed folder, none after a clean close) can
 //! be cut off the end without trace. Whoever can write the folder could also make it anew from the
-//! start: against that, keep digests elsewhere ([`Report::last_digest`]).
+//! start. Against both, keep public keys and checkpoints elsewhere ([`Trust`]).
 
 mod outcomes;
 mod report;
+mod signatures;
 mod span;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use event::{Kind, Record};
+use event::{Kind, LedgerCheckpoint, Note, Record};
 
 use crate::folder::{Files, FolderLock, segment_path};
 use crate::format::{Defect, GENESIS, Position, SegmentHeader, Stored, StoredFrame};
@@ -24,6 +25,8 @@ use crate::{Error, ErrorKind};
 
 use outcomes::Outcomes;
 pub use report::{Finding, FindingKind, Progress, Report};
+use signatures::Signatures;
+pub use signatures::Trust;
 pub use span::{Place, Span};
 
 /// Times a verification starts again because a live writer recycled what it was about to read.
@@ -33,14 +36,16 @@ const TRIES: u32 = 100;
 ///
 /// An error means that the folder could not be read; what is wrong in it is in the report.
 pub fn verify(dir: &Path, progress: impl FnMut(Progress)) -> Result<Report, Error> {
-    verify_span(dir, &Span::default(), progress)
+    verify_span(dir, &Span::default(), &Trust::default(), progress)
 }
 
 /// Walks the segments that hold a part of the ledger in `dir`. The chain is followed from the digest that
-/// the first of them begins with to the one that the segment behind them does.
+/// the first of them begins with to the one that the segment behind them does. Signatures are held against it,
+/// and what is trusted from elsewhere.
 pub fn verify_span(
     dir: &Path,
     span: &Span,
+    trust: &Trust,
     progress: impl FnMut(Progress),
 ) -> Result<Report, Error> {
     let mut progress = progress;
@@ -50,7 +55,9 @@ pub fn verify_span(
             dir,
             report: Report { is_live, ..Report::default() },
             head: None,
+            ledger: [0; 16],
             outcomes: Outcomes::default(),
+            signatures: Signatures::new(trust),
             reached: None,
             overtaken: false,
         };
@@ -69,7 +76,10 @@ struct Verifier<'a> {
     dir: &'a Path,
     report: Report,
     head: Option<Head>,
+    /// Identity of the ledger, by the segment at hand.
+    ledger: [u8; 16],
     outcomes: Outcomes,
+    signatures: Signatures<'a>,
     /// Where the chain stands, as far as it could be followed.
     reached: Option<Position>,
     /// A live writer recycled a segment before it could be read: start again.
@@ -212,6 +222,7 @@ impl Verifier<'_> {
     ) -> Result<(), Error> {
         let Opened { path, file, header } = segment;
         self.report.segments += 1;
+        self.ledger = header.ledger;
         self.check_begin(segment, first);
         let length = file.metadata().map_err(|error| Error::io("read", path, error))?.len();
         if length != header.segment_bytes {
@@ -265,6 +276,9 @@ impl Verifier<'_> {
             let text =
                 "its list of open interactions is not what the segments before it leave open";
             self.find(FindingKind::Damaged, path, 128, sequence, text);
+        }
+        if first || self.reached.is_none() {
+            self.signatures.begin(header.previous);
         }
         self.outcomes.restart(&header.open);
     }
@@ -357,6 +371,10 @@ impl Verifier<'_> {
         for frame in &commit.frames {
             self.frame(path, commit.offset, frame);
         }
+        if let Some(sequence) = self.signatures.commit(header.end(), header.written_at) {
+            let text = "the chain does not go through a checkpoint from elsewhere";
+            self.find(FindingKind::BadSignature, path, commit.offset, sequence, text);
+        }
         if let Some(head) = self.head
             && (header.first_sequence..=header.last_sequence()).contains(&head.durable.sequence)
             && header.end() != head.durable
@@ -372,8 +390,14 @@ impl Verifier<'_> {
         if frame.is_erased() {
             self.report.erased += 1;
         } else if let Some(known) = frame.frame() {
-            if let Err(error) = Record::decode(known.kind, &known.payload) {
-                self.find(FindingKind::Undecodable, path, offset, sequence, error);
+            match Record::decode(known.kind, &known.payload) {
+                Ok(Record::Note(note)) => {
+                    if let Note::LedgerCheckpoint(row) = &*note {
+                        self.checkpoint(path, offset, sequence, row);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => self.find(FindingKind::Undecodable, path, offset, sequence, error),
             }
         } else {
             let text = format!("kind {} is unknown to this version", frame.kind);
@@ -399,6 +423,16 @@ impl Verifier<'_> {
         }
     }
 
+    fn checkpoint(&mut self, path: &Path, offset: u64, sequence: u64, row: &LedgerCheckpoint) {
+        match self.signatures.checkpoint(row, self.ledger) {
+            Ok(signed) => self.report.signed(&signed),
+            Err(why) => {
+                let text = format!("the checkpoint does not hold: {why}");
+                self.find(FindingKind::BadSignature, path, offset, sequence, text);
+            }
+        }
+    }
+
     /// Whether the end is where the head has noted it, and what has no outcome there.
     fn check_end(&mut self, files: &[PathBuf]) {
         let path = files.last().expect("an empty folder was dealt with").clone();
@@ -420,6 +454,9 @@ impl Verifier<'_> {
                 let text = "the last digest is not the one that the head has noted";
                 self.find(FindingKind::Damaged, &path, 0, noted, text);
             }
+        }
+        if let Some(text) = self.signatures.end() {
+            self.find(FindingKind::Unsigned, &path, 0, reached.sequence, text);
         }
         let open = self.outcomes.remaining();
         self.report.open = open.len() as u64;

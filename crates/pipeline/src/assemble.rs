@@ -287,7 +287,8 @@ impl Assembler {
             | Kind::ContentRead
             | Kind::SecurityEvent
             | Kind::Alert
-            | Kind::CostAdjustment => {
+            | Kind::CostAdjustment
+            | Kind::LedgerCheckpoint => {
                 if let Some(open) = self.find(id, sequence) {
                     open.damage.push(damage);
                 }

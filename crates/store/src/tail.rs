@@ -69,6 +69,7 @@ fn note_bytes(note: &Note) -> usize {
         Note::SecurityEvent(row) => row_bytes(row),
         Note::Alert(row) => row_bytes(row),
         Note::CostAdjustment(row) => row_bytes(row),
+        Note::LedgerCheckpoint(row) => row_bytes(row),
     }
 }
 
@@ -152,6 +153,7 @@ impl Tail {
                 Note::SecurityEvent(row) => self.add(row, "", now),
                 Note::Alert(row) => self.add(row, "", now),
                 Note::CostAdjustment(row) => self.add(row, "", now),
+                Note::LedgerCheckpoint(row) => self.add(row, "", now),
             }
         }
         self.bytes += rows.bytes;

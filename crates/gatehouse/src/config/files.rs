@@ -13,7 +13,8 @@ impl Config {
         let keys = self.backends.iter().filter_map(|backend| backend.api_key.as_ref());
         let identities = self.backends.iter().filter_map(|backend| backend.auth.as_ref());
         let keys = keys.chain(identities.filter_map(Identity::secret));
-        let mut files = self.files_of(keys.chain([&self.key_hash_secret]));
+        let mut files =
+            self.files_of(keys.chain([&self.key_hash_secret]).chain(&self.checkpoints.signing_key));
         files.extend(named(&self.prices_file));
         let tls = self.edge.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         files.extend(tls.chain(&self.admin_tls).flat_map(TlsConfig::files));

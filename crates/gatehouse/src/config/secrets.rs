@@ -92,6 +92,9 @@ impl Config {
     /// The secrets without which nothing starts, by their fields.
     fn needed_at_start(&self) -> Vec<(&'static str, &SecretRef)> {
         let mut needed = vec![("key_hash_secret", &self.key_hash_secret)];
+        if let Some(key) = &self.checkpoints.signing_key {
+            needed.push(("checkpoints.signing_key", key));
+        }
         let has_database =
             self.control.source == StateSource::Database && !self.control.url.is_empty();
         if let Some(password) = self.control.password.as_ref().filter(|_| has_database) {

@@ -30,6 +30,7 @@ mod reports;
 mod rerate;
 mod secrets;
 mod seed_table;
+mod signed;
 mod size;
 mod stand;
 mod support;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use event::{Frame, Kind};
 
 use super::support::*;
-use crate::{FindingKind, Report, verify};
+use crate::{FindingKind, Report, Trust, verify};
 
 fn check(dir: &Path) -> Report {
     verify(dir, |_| {}).unwrap()
@@ -57,7 +57,7 @@ async fn a_part_is_proved_in_whole_segments_and_damage_elsewhere_is_not_its_own(
     let part = |from, to| {
         let sequence = |at: Option<u64>| at.map(crate::Place::Sequence);
         let span = crate::Span { from: sequence(from), to: sequence(to) };
-        crate::verify_span(dir.path(), &span, |_| {}).unwrap()
+        crate::verify_span(dir.path(), &span, &Trust::default(), |_| {}).unwrap()
     };
     let begins: Vec<u64> = (0..=whole.last_sequence)
         .map(|sequence| part(Some(sequence), Some(sequence)).first_sequence)
@@ -76,7 +76,7 @@ async fn a_part_is_proved_in_whole_segments_and_damage_elsewhere_is_not_its_own(
         from: whole.first_at.map(crate::Place::Time),
         to: whole.last_at.map(crate::Place::Time),
     };
-    let all = crate::verify_span(dir.path(), &times, |_| {}).unwrap();
+    let all = crate::verify_span(dir.path(), &times, &Trust::default(), |_| {}).unwrap();
     assert_eq!(all, whole);
 
     let damaged = &segments(dir.path())[1];

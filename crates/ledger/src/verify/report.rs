@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use event::Timestamp;
 use serde::Serialize;
 
+use super::signatures::Signed;
+
 /// Findings kept in full; more are only counted.
 const FINDINGS_MAX: usize = 1_000;
+/// Keys that are named.
+const KEYS_MAX: usize = 100;
 
 /// How far a verification has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,10 @@ pub enum FindingKind {
     TwoStarts,
     /// A payload is not what its kind says.
     Undecodable,
+    /// What a key vouched for is not what is here, or the wrong key did.
+    BadSignature,
+    /// The end is signed by none of the public keys given, or is not there.
+    Unsigned,
 }
 
 /// One thing that is wrong.
@@ -77,6 +85,14 @@ pub struct Report {
     pub refused: u64,
     /// Interactions open at the end; in a live folder that is no fault.
     pub open: u64,
+    /// Checkpoints whose signature holds and whose place the chain goes through.
+    pub checkpoints: u64,
+    /// The last of them vouches for everything up to this sequence; 0 without any.
+    pub signed_sequence: u64,
+    /// When that was signed.
+    pub signed_at: Option<Timestamp>,
+    /// Public keys that signed, in base64.
+    pub signed_by: Vec<String>,
     /// First sequence kept.
     pub first_sequence: u64,
     /// Last sequence reached.
@@ -105,6 +121,16 @@ impl Report {
     /// Nothing is wrong.
     pub fn is_clean(&self) -> bool {
         self.findings_total == 0
+    }
+
+    pub(super) fn signed(&mut self, signed: &Signed) {
+        self.checkpoints += 1;
+        self.signed_sequence = signed.sequence;
+        self.signed_at = Some(signed.at);
+        let key = signed.key.to_string();
+        if !self.signed_by.contains(&key) && self.signed_by.len() < KEYS_MAX {
+            self.signed_by.push(key);
+        }
     }
 
     pub(super) fn add(&mut self, finding: Finding) {

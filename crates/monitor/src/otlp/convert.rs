@@ -112,6 +112,14 @@ pub(super) fn log_record(note: &Note) -> LogRecord {
             SeverityNumber::Info,
             vec![attribute("gatehouse.price.version", &note.price_version)],
         ),
+        Note::LedgerCheckpoint(note) => (
+            "the ledger was signed".to_owned(),
+            SeverityNumber::Info,
+            vec![
+                attribute("gatehouse.ledger.id", &note.ledger_id),
+                attribute("gatehouse.ledger.digest", &note.digest),
+            ],
+        ),
     };
     LogRecord {
         time_unix_nano: nanos(note.at()),
