@@ -1,8 +1,8 @@
 //! A request that was let in.
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, Uri};
 use policy::Grant;
 
 use crate::asked::Asked;
@@ -27,7 +27,9 @@ impl Admitted {
     /// The request has been answered and will not be sent again: what it took is not needed while
     /// the answer passes, which may be long.
     pub(crate) fn forget_request(&mut self) {
+        // Each of them holds the whole buffer that the head was read into.
         self.parts.headers = HeaderMap::new();
+        self.parts.uri = Uri::default();
         // Of any other, a part may still have to be recorded.
         if self.upload.unrecorded_from().is_none() {
             self.upload.stored = Stored::Memory(Bytes::new());

@@ -69,7 +69,7 @@ impl Exchange {
     /// Passes the answer on, up to its end.
     pub(crate) async fn answer(
         &mut self,
-        admitted: &Admitted,
+        admitted: &mut Admitted,
         begun: Begun,
     ) -> Result<Ending, Refusal> {
         let Begun { answer, mut upload, number, chosen, adds_usage, is_client_gone } = begun;
@@ -92,6 +92,9 @@ impl Exchange {
             _ => {
                 // What the head tells, before it goes out.
                 self.keep_learnt(&Bytes::new()).await?;
+                if is_event_stream(&parts.headers) {
+                    admitted.forget_request();
+                }
                 let answer = (answered, parts, body, length);
                 let filter = adds_usage.then(UsageFilter::default);
                 let _open = self.gateway.counters.open_stream();

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -246,17 +246,18 @@ impl Door {
         };
         let counted = gateway.counters.in_flight();
         let session = if parts.headers.contains_key(UPGRADE) { watch.clone() } else { None };
-        // Boxed at once: a task's future is else copied several times, and this one is large.
-        gateway.tasks.spawn(Box::pin(async move {
-            match checked {
-                Ok(()) => exchange.run(Request::from_parts(parts, body)).await,
-                Err(refusal) => Box::pin(exchange.decline(refusal)).await,
-            }
+        // Boxed at once: it is large, and would else be copied several times.
+        let exchange: Pin<Box<dyn Future<Output = ()> + Send>> = match checked {
+            Ok(()) => Box::pin(exchange.run(Request::from_parts(parts, body))),
+            Err(refusal) => Box::pin(exchange.decline(refusal)),
+        };
+        gateway.tasks.spawn(async move {
+            exchange.await;
             if let Some(watch) = session {
                 watch.session_ended();
             }
             drop((counted, stream));
-        }));
+        });
         async move {
             let answer = answer.await.map_err(|_| Aborted)?;
             if let Some(watch) =

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt;
 
 use crate::admitted::Admitted;
-use crate::answer::is_event_stream;
 use crate::attempt::{Attempt, Begun, Failed};
 use crate::course::Course;
 use crate::exchange::{Ending, Exchange};
@@ -21,8 +20,22 @@ const EXCERPT_BYTES_MAX: usize = 2 << 10;
 /// How long they may take to come.
 const EXCERPT_WAIT: Duration = Duration::from_millis(250);
 
+/// What became of a request.
+pub(crate) enum Served {
+    /// It has ended, but for its end record.
+    Ended(Ending),
+    /// A backend has begun to answer it.
+    Answered(Box<Admitted>, Begun),
+}
+
+/// How the attempts ended.
+enum Tried {
+    Ended(Ending),
+    Answered(Begun),
+}
+
 impl Exchange {
-    pub(crate) async fn forward(&mut self, mut admitted: Admitted) -> Result<Ending, Refusal> {
+    pub(crate) async fn forward(&mut self, mut admitted: Box<Admitted>) -> Result<Served, Refusal> {
         headers::towards_backend(&mut admitted.parts.headers);
         if admitted.asked.named.teaches() {
             // What is read must not be compressed.
@@ -33,13 +46,27 @@ impl Exchange {
         let chosen = match self.choose(&admitted, &mut course).await {
             Ok(chosen) => chosen,
             Err(refusal) => {
-                return Box::pin(self.refuse_body(refusal, admitted.upload.stored)).await;
+                let refused = self.refuse_body(refusal, admitted.upload.stored);
+                return Box::pin(refused).await.map(Served::Ended);
             }
         };
-        let ended = self.attempts(&mut admitted, course, chosen).await;
-        if let Some(from) = admitted.upload.unrecorded_from() {
-            Box::pin(self.record_unread(&admitted.upload.stored, from)).await;
-        }
+        let ended = match self.attempts(&mut admitted, course, chosen).await {
+            Ok(Tried::Answered(begun)) => return Ok(Served::Answered(admitted, begun)),
+            Ok(Tried::Ended(ending)) => Ok(Served::Ended(ending)),
+            Err(refusal) => Err(refusal),
+        };
+        self.record_unread(&admitted).await;
+        ended
+    }
+
+    /// Passes the answer on, up to its end.
+    pub(crate) async fn pass_on(
+        &mut self,
+        mut admitted: Box<Admitted>,
+        begun: Begun,
+    ) -> Result<Ending, Refusal> {
+        let ended = self.answer(&mut admitted, begun).await;
+        self.record_unread(&admitted).await;
         ended
     }
 
@@ -49,7 +76,7 @@ impl Exchange {
         admitted: &mut Admitted,
         mut course: Course,
         mut chosen: Chosen,
-    ) -> Result<Ending, Refusal> {
+    ) -> Result<Tried, Refusal> {
         loop {
             let attempt = self.begin(chosen, admitted, &mut course).await?;
             let attempted = match self.hedge_after(admitted, &course) {
@@ -63,17 +90,12 @@ impl Exchange {
                         chosen = other;
                     }
                     None if begun.is_websocket() => {
-                        return Box::pin(self.relay(admitted, begun)).await;
+                        return Box::pin(self.relay(admitted, begun)).await.map(Tried::Ended);
                     }
                     None if self.early.is_some() => {
                         return Err(Box::pin(self.no_session(begun)).await);
                     }
-                    None => {
-                        if is_event_stream(begun.answer.headers()) {
-                            admitted.forget_request();
-                        }
-                        return self.answer(admitted, begun).await;
-                    }
+                    None => return Ok(Tried::Answered(begun)),
                 },
                 Err(failed) => {
                     let failed_at = self.tally.started.elapsed();
@@ -88,7 +110,13 @@ impl Exchange {
     }
 
     /// What came from the client stands in the record, though no backend has read so far.
-    async fn record_unread(&mut self, stored: &Stored, from: u64) {
+    async fn record_unread(&mut self, admitted: &Admitted) {
+        if let Some(from) = admitted.upload.unrecorded_from() {
+            Box::pin(self.record_rest(&admitted.upload.stored, from)).await;
+        }
+    }
+
+    async fn record_rest(&mut self, stored: &Stored, from: u64) {
         let recorded = match self.record_stored(stored, from).await {
             Ok(frames) if frames.is_empty() => return,
             Ok(frames) => self.recorder.append(frames).await.map(drop),

@@ -25,7 +25,7 @@ use page::{Page, Wanted, id_of};
 
 use crate::admitted::Admitted;
 use crate::exchange::{Ending, Exchange};
-use crate::forward::unavailable;
+use crate::forward::{Served, unavailable};
 use crate::headers;
 use crate::home::Home;
 use crate::learner::Learner;
@@ -77,8 +77,8 @@ impl Exchange {
     pub(crate) async fn list(
         &mut self,
         kind: ObjectKind,
-        mut admitted: Admitted,
-    ) -> Result<Ending, Refusal> {
+        mut admitted: Box<Admitted>,
+    ) -> Result<Served, Refusal> {
         let query = admitted.parts.uri.query().unwrap_or_default();
         let Some(wanted) = Wanted::read(kind, query) else { return self.forward(admitted).await };
         headers::towards_backend(&mut admitted.parts.headers);
@@ -92,7 +92,7 @@ impl Exchange {
             _ => self.list_owned(kind, &admitted, &wanted).await,
         };
         self.tally.backend += began.elapsed();
-        Ok(self.listed(body?))
+        Ok(Served::Ended(self.listed(body?)))
     }
 
     async fn list_owned(

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -22,7 +22,12 @@ const PIECES_MAX: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Aborted;
 
-type Piece = Result<Frame<Bytes>, Aborted>;
+/// A piece on its way. It is small: a channel has room for many from its beginning, and every open stream has one.
+enum Piece {
+    Data(Bytes),
+    Trailers(Box<HeaderMap>),
+    Aborted,
+}
 
 /// Where an exchange puts its answer.
 pub(crate) struct Reply {
@@ -83,7 +88,7 @@ impl Reply {
 impl Pieces {
     /// Hands a piece on; false if the client has gone.
     pub(crate) async fn send(&self, frame: Frame<Bytes>) -> bool {
-        match self.sender.try_send(Ok(frame)) {
+        match self.sender.try_send(Piece::of(frame)) {
             Ok(()) => true,
             Err(TrySendError::Closed(_)) => false,
             Err(TrySendError::Full(piece)) => {
@@ -102,8 +107,25 @@ impl Pieces {
     /// Breaks the answer off.
     pub(crate) async fn abort(self) {
         // An error means that the client has gone already.
-        let sending = tokio::time::timeout(self.stall, self.sender.send(Err(Aborted))).await;
+        let sending = tokio::time::timeout(self.stall, self.sender.send(Piece::Aborted)).await;
         self.is_left.store(sending.is_err(), Ordering::Release);
+    }
+}
+
+impl Piece {
+    fn of(frame: Frame<Bytes>) -> Self {
+        match frame.into_data() {
+            Ok(data) => Self::Data(data),
+            Err(frame) => Self::Trailers(frame.into_trailers().map(Box::new).unwrap_or_default()),
+        }
+    }
+
+    fn into_frame(self) -> Result<Frame<Bytes>, Aborted> {
+        match self {
+            Self::Data(data) => Ok(Frame::data(data)),
+            Self::Trailers(trailers) => Ok(Frame::trailers(*trailers)),
+            Self::Aborted => Err(Aborted),
+        }
     }
 }
 
@@ -130,12 +152,15 @@ impl http_body::Body for ReplyBody {
     type Data = Bytes;
     type Error = Aborted;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         match &mut self.get_mut().source {
             Source::Whole(data) => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
             Source::Pieces(pieces, is_left) => match ready!(pieces.poll_recv(cx)) {
                 None if is_left.load(Ordering::Acquire) => Poll::Ready(Some(Err(Aborted))),
-                piece => Poll::Ready(piece),
+                piece => Poll::Ready(piece.map(Piece::into_frame)),
             },
         }
     }

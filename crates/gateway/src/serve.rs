@@ -9,18 +9,23 @@ use crate::account::Call;
 use crate::admitted::Admitted;
 use crate::asked::Asked;
 use crate::exchange::{Ending, Exchange, Release};
+use crate::forward::Served;
 use crate::headers;
 use crate::home::Home;
 use crate::refusal::{Kind, Refusal};
+use crate::spool::Stored;
 use crate::websocket::client;
 
 impl Exchange {
     /// Serves the request and records how it ended, whatever that was.
     pub(crate) async fn run(mut self, request: Request<Incoming>) {
-        let ending = match self.serve(request).await {
-            Ok(ending) => ending,
-            Err(refusal) => self.refuse(refusal, Vec::new()),
+        // What it takes to serve is given back before the answer passes, which may be long.
+        let ended = match Box::pin(self.serve(request)).await {
+            Ok(Served::Answered(admitted, begun)) => self.pass_on(admitted, begun).await,
+            Ok(Served::Ended(ending)) => Ok(ending),
+            Err(refusal) => Err(refusal),
         };
+        let ending = ended.unwrap_or_else(|refusal| self.refuse(refusal, Vec::new()));
         self.close(ending).await;
     }
 
@@ -30,7 +35,7 @@ impl Exchange {
         self.close(ending).await;
     }
 
-    async fn serve(&mut self, mut request: Request<Incoming>) -> Result<Ending, Refusal> {
+    async fn serve(&mut self, mut request: Request<Incoming>) -> Result<Served, Refusal> {
         let upgrade = client::upgrade(&mut request);
         let (mut parts, body) = request.into_parts();
         self.check_ledger()?;
@@ -48,13 +53,13 @@ impl Exchange {
         }
         let upload = match self.take_in(&parts, &mut asked, body).await {
             Ok(upload) => upload,
-            Err((refusal, stored)) => return Box::pin(self.refuse_body(refusal, stored)).await,
+            Err((refusal, stored)) => return self.turn_away(refusal, stored).await,
         };
         self.note_body(&asked);
         let checked = self.check_deployment(&parts, &asked, grant);
         let grant = match checked {
             Ok(grant) => grant,
-            Err(refusal) => return Box::pin(self.refuse_body(refusal, upload.stored)).await,
+            Err(refusal) => return self.turn_away(refusal, upload.stored).await,
         };
         // Seldom needed: kept out of the future of every exchange, as elsewhere here.
         let home = match self.may_have_home(&asked) {
@@ -63,24 +68,29 @@ impl Exchange {
         };
         let home = match home {
             Ok(home) => home,
-            Err(refusal) => return Box::pin(self.refuse_body(refusal, upload.stored)).await,
+            Err(refusal) => return self.turn_away(refusal, upload.stored).await,
         };
         let call = Call { parts: &parts, asked: &asked, stored: &upload.stored };
         if grant.allowance.is_limited()
             && let Err(refusal) = Box::pin(self.reserve(call, &grant)).await
         {
-            return Box::pin(self.refuse_body(refusal, upload.stored)).await;
+            return self.turn_away(refusal, upload.stored).await;
         }
         let lists = asked.named.role.lists;
-        let admitted = Admitted { parts, asked, grant, home, upload, opening };
+        let admitted = Box::new(Admitted { parts, asked, grant, home, upload, opening });
         match lists {
             Some(kind) => Box::pin(self.list(kind, admitted)).await,
             None => self.forward(admitted).await,
         }
     }
 
+    /// Refuses a request whose body has come, or has begun to.
+    async fn turn_away(&mut self, refusal: Refusal, stored: Stored) -> Result<Served, Refusal> {
+        Box::pin(self.refuse_body(refusal, stored)).await.map(Served::Ended)
+    }
+
     /// The last phase: the end record is kept, and only then the client gets the end of its answer.
-    async fn close(mut self, mut ending: Ending) {
+    async fn close(&mut self, mut ending: Ending) {
         let mut frames = std::mem::take(&mut ending.frames);
         self.account.settle(&self.live.rules, &mut HeaderMap::new(), ending.outcome);
         let charges = self.account.settled();
@@ -114,7 +124,7 @@ impl Exchange {
     }
 
     /// The end record could not be written: the client must not take the answer for complete.
-    async fn close_late(mut self, mut ending: Ending, mut frames: Vec<Frame>, failed: &Refusal) {
+    async fn close_late(&mut self, mut ending: Ending, mut frames: Vec<Frame>, failed: &Refusal) {
         self.errors.push(failed.record(self.tally.started.elapsed()));
         ending.outcome = Outcome::GatewayFailed;
         match std::mem::replace(&mut ending.release, Release::Nothing) {
