@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{Caller, Me};
 use crate::break_glass::LocalSignIn;
-use crate::entrance::Visit;
 use crate::extract::{Document, Parameters};
+use crate::inner::Portal;
 use crate::problem::Problem;
-use crate::server::Portal;
 use crate::sign_in::{Onward, Returned};
 use crate::turned_away;
+use crate::visit::Visit;
 
 /// Who is signed in, and how to.
 #[derive(Debug, Serialize, JsonSchema)]

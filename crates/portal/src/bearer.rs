@@ -1,18 +1,18 @@
 //! Access tokens of identity providers on the admin listener.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use axum::http::request::Parts;
 use event::SecurityEvent;
-use identity::{Reason, Rejection, Verifier, looks_like_jwt};
+use identity::{Reason, Verifier, looks_like_jwt};
 use policy::Principal;
 
 use crate::access::{Authenticator, bearer};
-use crate::entrance::{Visit, Watch};
+use crate::clock::unix_seconds;
 use crate::problem::Problem;
 use crate::roles::{RoleConfig, principal};
+use crate::visit::{Visit, Watch, refused};
 
 /// Takes tokens that the verifier accepts; roles come from the mapping.
 pub struct AccessToken {
@@ -45,16 +45,4 @@ impl Authenticator for AccessToken {
         })?;
         Ok(Some(principal(&identity, &self.roles)))
     }
-}
-
-/// 401, or 503 where it is not the token's fault.
-pub(crate) fn refused(why: &Rejection) -> Problem {
-    let status = if why.reason == Reason::IdentityProviderUnavailable { 503 } else { 401 };
-    Problem::new(status, why.to_string())
-}
-
-/// The wall clock in seconds since 1970, as tokens count.
-pub(crate) fn unix_seconds() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -7,8 +7,8 @@ use tokio::sync::Semaphore;
 use vault::{Secret, SecretRef, Vault};
 
 use crate::attempts::{Attempts, WINDOW_S};
-use crate::entrance::Refusal;
 use crate::problem::Problem;
+use crate::visit::Refusal;
 
 /// Hashes worked out at once: each takes 19 MiB and tens of milliseconds.
 const HASHES_MAX: usize = 2;

@@ -5,23 +5,13 @@ use axum::http::HeaderMap;
 use axum::response::{Json, Response};
 use control::Decree;
 use policy::BudgetConfig;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::access::Caller;
 use crate::extract::{Document, Parameters, Segment};
+use crate::inner::Portal;
+use crate::operations::{BudgetList, RerateBody, RerateReport};
 use crate::problem::Problem;
-use crate::server::Portal;
 use crate::state::{ApplyReport, ChangeQuery, action, check, tagged};
-
-/// Budgets.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-pub struct BudgetList {
-    /// One object each: the budget, dollars spent in its period so far and forecast for its end, which part of
-    /// the period is over, and why it could not be asked for. They are a minute old at most.
-    pub budgets: Vec<Value>,
-}
 
 pub(crate) async fn budgets(State(portal): State<Portal>) -> Json<BudgetList> {
     Json(portal.operations.budgets().await)
@@ -77,38 +67,6 @@ pub(crate) async fn delete_budget(
     };
     let applied = portal.control.change(&caller.author(), &action, edit).await?;
     Ok(Json(ApplyReport { version: applied.version.number, changes: applied.changes }))
-}
-
-/// Which days are rated anew.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RerateBody {
-    /// The first day, in UTC, such as `2026-11-01`.
-    pub from: String,
-    /// The day after the last one.
-    pub to: String,
-    /// Only tell what would change.
-    #[serde(default)]
-    pub dry_run: bool,
-    /// Why, for the record.
-    #[serde(default)]
-    #[schemars(length(max = 1000))]
-    pub reason: String,
-}
-
-/// What a re-rating changed, or would.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-pub struct RerateReport {
-    /// Version of the prices that hold now.
-    pub price_version: String,
-    /// US dollars that the calls cost so far.
-    pub before_usd: String,
-    /// US dollars that they cost by these prices.
-    pub after_usd: String,
-    /// Rows of `CostAdjustments` that it made, or would.
-    pub adjustments: usize,
-    /// The same by subscription and model, with how many calls there are and how many have no price.
-    pub differences: Vec<Value>,
 }
 
 pub(crate) async fn rerate(

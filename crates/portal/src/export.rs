@@ -16,10 +16,10 @@ use serde::Deserialize;
 
 use crate::access::Caller;
 use crate::extract::Parameters;
+use crate::inner::Portal;
 use crate::kusto::{self, TIMEOUT_MAX};
 use crate::problem::Problem;
 use crate::reading::Asked;
-use crate::server::Portal;
 
 /// Most bytes of a file.
 const FILE_BYTES_MAX: u64 = 16 << 30;

@@ -12,23 +12,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::extract::Parameters;
+use crate::inner::Portal;
 use crate::problem::Problem;
-use crate::server::Portal;
-
-/// The ledger as far as this listener reads it; the wiring implements it. Calls block.
-pub trait Records: Send + Sync {
-    /// Hands over the frames from one sequence to another, both included, as far as they are kept and
-    /// until `visit` breaks off.
-    fn read(
-        &self,
-        from: u64,
-        to: u64,
-        visit: &mut dyn FnMut(u64, Frame) -> ControlFlow<()>,
-    ) -> Result<(), Problem>;
-    /// Walks the ledger, or a part of it, and answers what it found, as `gatehouse audit verify --json`
-    /// does.
-    fn verify(&self, part: &Part) -> Result<Value, Problem>;
-}
+use crate::records::{Part, Records};
 
 /// How many frames before the last one are searched for the first, one try after the other: a long
 /// stream lies between many others.
@@ -65,16 +51,6 @@ pub(crate) struct Trail {
     request: BodySum,
     /// What the backend answered.
     response: BodySum,
-}
-
-/// A part of the ledger, walked in whole segments; all of it if neither is given.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Part {
-    /// Where it begins: a sequence, or a time such as 2026-11-01T12:00:00Z.
-    pub from: Option<String>,
-    /// Where it ends.
-    pub to: Option<String>,
 }
 
 /// What a verification of the ledger found.

@@ -9,7 +9,6 @@ mod commands;
 mod error;
 mod pieces;
 mod request;
-mod running;
 mod schema;
 
 use axum::Json;
@@ -23,19 +22,17 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::access::Caller;
+use crate::inner::Portal;
 use crate::problem::Problem;
-use crate::routes::{Dialect, deny};
-use crate::server::Portal;
 
 use answer::About;
 
 pub(crate) use answer::{Pieces, now_ticks};
 pub use cells::json_value;
 pub(crate) use cells::{json_text_value, row_pieces, visualization};
-pub(crate) use error::{body, error};
+pub(crate) use error::{denied, error};
 pub(crate) use pieces::stream;
 pub(crate) use request::{Asked, TIMEOUT_MAX, header, purpose};
-pub(crate) use running::Running;
 pub(crate) use schema::Catalogued;
 
 /// A query or a command.
@@ -188,7 +185,7 @@ fn failed(failure: &kql::QueryError, id: &str) -> Response {
 
 fn read(portal: &Portal, headers: &HeaderMap, body: &[u8]) -> Result<Asked, Box<Response>> {
     Asked::read(headers, body, portal.query_bytes_max)
-        .map_err(|detail| Box::new(deny(&Problem::new(400, detail), Dialect::Kusto, headers)))
+        .map_err(|detail| Box::new(denied(&Problem::new(400, detail), headers)))
 }
 
 /// The ids by which client and server speak of the request.

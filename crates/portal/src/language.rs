@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::Caller;
 use crate::extract::Document;
+use crate::inner::Portal;
 use crate::problem::Problem;
 use crate::reading::access;
-use crate::server::Portal;
 
 /// A text and a place in it.
 #[derive(Debug, Deserialize, JsonSchema)]

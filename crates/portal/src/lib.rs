@@ -1,7 +1,8 @@
 //! The admin listener: what people and their tools ask of a running gateway.
 //!
 //! One table (`routes.rs`) states every route and who may call it. It asks a [`kql::Engine`] and
-//! names no table of its own.
+//! names no table of its own. Below it are the handlers, below them what they share (`inner.rs`); `server.rs`
+//! stands on top.
 
 mod access;
 mod admin;
@@ -11,23 +12,30 @@ mod attempts;
 mod auth;
 mod bearer;
 mod break_glass;
+mod clock;
 mod config;
 mod cost;
 mod entrance;
 mod export;
 mod extract;
+mod idempotency;
+mod inner;
 mod interactions;
 mod kusto;
 mod language;
+mod leave;
 mod live;
 mod logs;
+mod operations;
 mod problem;
 mod raw;
 mod reading;
 mod record;
+mod records;
 mod reports;
 mod roles;
 mod routes;
+mod running;
 mod scim;
 mod server;
 mod session;
@@ -38,26 +46,26 @@ mod state;
 mod subscriptions;
 mod turned_away;
 mod ui;
+mod visit;
 
 pub use access::{Access, Authenticator, Caller, Token};
-pub use admin::{BackendList, CounterList, Operations, ReloadReport};
-pub use alerts::{AlertList, AlertTest};
 pub use bearer::AccessToken;
 pub use break_glass::BreakGlassAccount;
 pub use config::{KustoSignIn, PortalConfig, SecondApproverConfig};
-pub use cost::{BudgetList, RerateBody, RerateReport};
-pub use entrance::Watch;
-pub use interactions::{Part, Records};
+pub use inner::{Portal, Vouch, Wiring};
 pub use kusto::{json_value, results, rows_as_objects, whole_answer};
+pub use operations::{
+    AlertList, AlertTest, BackendList, BudgetList, CounterList, Operations, Origin, ReloadReport,
+    ReportList, ReportRun, RerateBody, RerateReport, Setting, SettingList,
+};
 pub use problem::Problem;
 pub use record::Record;
-pub use reports::{ReportList, ReportRun};
+pub use records::{Part, Records};
 pub use roles::{RoleConfig, has_administrator};
 pub use scim::ScimToken;
-pub use server::{Portal, Vouch, Wiring};
 pub use set_up::SetUp;
-pub use settings::{Origin, Setting, SettingList};
 pub use sign_in::{SignIn, SignInClient, SignInSettings, SignInWiring};
+pub use visit::Watch;
 
 #[cfg(test)]
 mod tests;

@@ -19,12 +19,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::extract::Parameters;
+use crate::inner::{LISTENERS_MAX, Portal};
 use crate::kusto::json_value;
 use crate::problem::Problem;
-use crate::server::Portal;
 
-/// Listeners at once; further ones get 429.
-pub(crate) const LISTENERS_MAX: usize = 64;
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(300);
 /// So long a silence is broken by a comment, so that proxies keep the connection.

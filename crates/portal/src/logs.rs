@@ -22,10 +22,10 @@ use serde_json::{Value, json};
 
 use crate::access::Caller;
 use crate::extract::Parameters;
+use crate::inner::Portal;
 use crate::kusto::{Catalogued, header, now_ticks, purpose, stream};
 use crate::problem::Problem;
 use crate::reading::{Asked, access};
-use crate::server::Portal;
 
 /// Longest wait that a client may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(600);

@@ -16,13 +16,13 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::access::Caller;
-use crate::approvals::{self, Leave};
 use crate::extract::Parameters;
-use crate::interactions::{FRAMES_BACK, Records};
+use crate::inner::Portal;
+use crate::interactions::FRAMES_BACK;
 use crate::kusto::purpose;
+use crate::leave::{Leave, MISSING, PURPOSE_CHARS_MAX};
 use crate::problem::Problem;
-use crate::reading::PURPOSE_CHARS_MAX;
-use crate::server::Portal;
+use crate::records::Records;
 
 /// Who may read bodies.
 pub(crate) const CONTENT_READERS: &[Role] = &[Role::ContentReader];
@@ -75,7 +75,7 @@ pub(crate) async fn body(
     }
     let leave = portal.leave(&caller.principal, &purpose).await?;
     if leave == Leave::Missing {
-        return Err(Problem::new(403, approvals::MISSING));
+        return Err(Problem::new(403, MISSING));
     }
     let (records, side) = (Arc::clone(&portal.records), wanted.side);
     let found = tokio::task::spawn_blocking(move || search(&*records, interaction, &wanted));

@@ -11,13 +11,12 @@ use policy::{Principal, Role};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::access::Caller;
-use crate::approvals::{self, Leave};
-use crate::server::Portal;
+use crate::clock::unix_seconds;
+use crate::inner::Portal;
+use crate::leave::{Leave, MISSING, PURPOSE_CHARS_MAX, leave};
 
 /// The header, and the request property, that says what content is read for.
 pub(crate) const PURPOSE: &str = "x-gatehouse-purpose";
-/// Longest purpose, in characters.
-pub(crate) const PURPOSE_CHARS_MAX: usize = 1_000;
 
 /// A query and what it is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +70,19 @@ impl Portal {
         };
         self.note_read(asked, &leave, read).await?;
         Ok((result?, running))
+    }
+
+    /// Whether this person may read content for this purpose now.
+    pub(crate) async fn leave(
+        &self,
+        principal: &Principal,
+        purpose: &str,
+    ) -> Result<Leave, control::Error> {
+        let is_free = !self.approvals.is_needed();
+        if is_free || !sees_content(principal) || purpose.trim().is_empty() {
+            return Ok(Leave::Free);
+        }
+        Ok(leave(&self.control.approvals(unix_seconds()).await?, principal, purpose))
     }
 
     /// Whether its content may be read, where that takes an approval.
@@ -143,7 +155,7 @@ fn entitled(asked: &Asked<'_>, leave: &Leave, options: Options) -> Options {
 /// Who lacks an approval only is told so.
 fn told(error: QueryError, leave: &Leave) -> QueryError {
     let is_missing = *leave == Leave::Missing && error.kind() == QueryErrorKind::Forbidden;
-    if is_missing { QueryError::new(error.kind(), approvals::MISSING) } else { error }
+    if is_missing { QueryError::new(error.kind(), MISSING) } else { error }
 }
 
 /// Content may be shown to this person at all.

@@ -5,7 +5,6 @@
 //! live in files of their own.
 
 mod guard;
-mod idempotency;
 mod matrix;
 mod openapi;
 #[cfg(test)]
@@ -20,14 +19,13 @@ use policy::{BudgetConfig, ProductConfig, Role, RoleConfig, SubscriptionConfig};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::break_glass::LocalSignIn;
-use crate::server::Portal;
+use crate::inner::Portal;
 use crate::{
     access, admin, alerts, approvals, auth, cost, export, interactions, kusto, language, live,
-    logs, raw, reports, scim, settings, sign_in, state, subscriptions,
+    logs, operations, raw, records, reports, scim, settings, sign_in, state, subscriptions,
 };
 
 pub(crate) use guard::deny;
-pub(crate) use idempotency::Answers;
 
 /// Who changes the desired state.
 pub(crate) const ADMINISTRATORS: &[Role] = &[Role::Administrator];
@@ -79,35 +77,35 @@ fn gateway() -> Vec<Route> {
 
         // The running gateway.
         Route::new("configuration/get", Method::GET, "/admin/v1/configuration", "The configuration in force: each value with where it comes from", settings::list)
-            .roles(OPERATORS).answers::<settings::SettingList>(),
+            .roles(OPERATORS).answers::<operations::SettingList>(),
         Route::new("configuration/reload", Method::POST, "/admin/v1/reload", "Read the configuration file again; it is taken as a whole or not at all", admin::reload)
-            .roles(OPERATORS).answers::<admin::ReloadReport>(),
+            .roles(OPERATORS).answers::<operations::ReloadReport>(),
         Route::new("backends/list", Method::GET, "/admin/v1/backends", "The backends and how they fare", admin::backends)
-            .roles(OPERATORS).answers::<admin::BackendList>(),
+            .roles(OPERATORS).answers::<operations::BackendList>(),
         Route::new("backends/drain", Method::POST, "/admin/v1/backends/{id}/drain", "Send a backend no new calls; those in flight finish", admin::drain)
-            .roles(OPERATORS).query::<admin::DrainQuery>().answers::<admin::BackendList>(),
+            .roles(OPERATORS).query::<admin::DrainQuery>().answers::<operations::BackendList>(),
         Route::new("backends/undrain", Method::POST, "/admin/v1/backends/{id}/undrain", "Send a backend calls again", admin::undrain)
-            .roles(OPERATORS).answers::<admin::BackendList>(),
+            .roles(OPERATORS).answers::<operations::BackendList>(),
         Route::new("limits/list", Method::GET, "/admin/v1/limits", "What has been used of limits", admin::limits)
-            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<admin::CounterList>(),
+            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<operations::CounterList>(),
 
         // Alerts.
         Route::new("alerts/list", Method::GET, "/admin/v1/alerts", "The alert rules, what fires, and what could not be looked at", alerts::list)
-            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<alerts::AlertList>(),
+            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<operations::AlertList>(),
         Route::new("alerts/test", Method::POST, "/admin/v1/alerts/{rule}/test", "Look at a rule now and send a test alert to its sinks", alerts::test)
-            .roles(OPERATORS).answers::<alerts::AlertTest>(),
+            .roles(OPERATORS).answers::<operations::AlertTest>(),
 
         // Scheduled reports.
         Route::new("reports/list", Method::GET, "/admin/v1/reports", "The scheduled reports, when they are made next, and what became of the last ones", reports::list)
-            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<reports::ReportList>(),
+            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<operations::ReportList>(),
         Route::new("reports/run", Method::POST, "/admin/v1/reports/{report}/run", "Make the report that was due last, and deliver it now", reports::run)
-            .roles(OPERATORS).answers::<reports::ReportRun>(),
+            .roles(OPERATORS).answers::<operations::ReportRun>(),
 
         // Cost.
         Route::new("budgets/list", Method::GET, "/admin/v1/budgets", "The budgets: what is spent of each, and what will be at the end of its period", cost::budgets)
-            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<cost::BudgetList>(),
+            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<operations::BudgetList>(),
         Route::new("cost/rerate", Method::POST, "/admin/v1/cost/rerate", "Rate the calls of past days anew by the prices that hold now, or tell what that would change", cost::rerate)
-            .roles(ADMINISTRATORS).takes::<cost::RerateBody>().answers::<cost::RerateReport>(),
+            .roles(ADMINISTRATORS).takes::<operations::RerateBody>().answers::<operations::RerateReport>(),
     ]
 }
 
@@ -206,7 +204,7 @@ fn record() -> Vec<Route> {
         Route::new("approvals/deny", Method::POST, "/admin/v1/approvals/{id}/deny", "Somebody else may not read content for that purpose", approvals::deny)
             .roles(approvals::APPROVERS).query::<state::ChangeQuery>().answers::<control::Approval>(),
         Route::new("ledger/verify", Method::POST, "/admin/v1/ledger/verify", "Prove the record, whole or a part: gaps, checksums, chain, interactions without an end", interactions::verify)
-            .roles(OVERSEERS).query::<interactions::Part>().answers::<interactions::Proof>(),
+            .roles(OVERSEERS).query::<records::Part>().answers::<interactions::Proof>(),
         Route::new("query/run", Method::POST, "/v1/rest/query", "Run a KQL query, in Kusto's protocol version 1", kusto::query_v1)
             .roles(READERS).takes::<kusto::QueryBody>().answers::<kusto::QueryAnswer>().errors(Dialect::Kusto),
         Route::new("query/frames", Method::POST, "/v2/rest/query", "Run a KQL query, in Kusto's protocol version 2", kusto::query_v2)

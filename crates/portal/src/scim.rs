@@ -32,8 +32,8 @@ use self::filter::Filter;
 pub(crate) use self::patch::PatchBody;
 use crate::access::{Authenticator, Caller, bearer};
 use crate::extract::{Document, Parameters, Segment};
+use crate::inner::Portal;
 use crate::problem::Problem;
-use crate::server::Portal;
 
 /// Most resources in one answer.
 const RESULTS_MAX: usize = 1_000;

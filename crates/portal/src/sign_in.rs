@@ -21,13 +21,13 @@ use subtle::ConstantTimeEq;
 use vault::{SecretRef, Vault, VaultConfig};
 
 use crate::access::Authenticator;
-use crate::bearer::{refused, unix_seconds};
 use crate::break_glass::{self, BreakGlass, BreakGlassAccount, LocalSignIn};
-use crate::entrance::{Refusal, Visit, Watch};
+use crate::clock::unix_seconds;
 use crate::problem::Problem;
 use crate::roles::{self, RoleConfig};
 use crate::session::{Session, Sessions, Who, cookie, random};
 use crate::set_up::SetUp;
+use crate::visit::{Refusal, Visit, Watch, refused};
 
 /// Time to sign in at the provider, in seconds.
 const PATIENCE_S: i64 = 600;

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::access::Caller;
 use crate::extract::{Document, Parameters, Segment};
+use crate::inner::Portal;
 use crate::problem::Problem;
-use crate::server::Portal;
 
 /// Items on a page unless the request says otherwise.
 const PAGE: usize = 100;

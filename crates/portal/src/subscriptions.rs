@@ -13,9 +13,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::access::Caller;
 use crate::extract::{Document, Parameters, Segment};
+use crate::inner::Portal;
 use crate::kusto;
 use crate::problem::Problem;
-use crate::server::Portal;
 use crate::state::{ChangeQuery, PageQuery, action, check, tagged};
 
 /// Subscriptions.

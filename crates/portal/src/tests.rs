@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 
 use crate::access::{Access, Authenticator};
 use crate::config::PortalConfig;
+use crate::inner::{Portal, Wiring};
 use crate::problem::Problem;
 use crate::record::Record;
 use crate::routes::tests::{Nothing, control, control_in};
-use crate::server::{Portal, Wiring};
 use crate::sign_in::{SignIn, SignInSettings, SignInWiring};
 
 /// Answers one row that tells what it was asked with; `secret` reads content, `long` is cut.

@@ -140,7 +140,7 @@ impl House {
     }
 
     fn link(&self) -> String {
-        let path = self.set_up.issue(crate::bearer::unix_seconds()).expect("writes");
+        let path = self.set_up.issue(crate::clock::unix_seconds()).expect("writes");
         path.strip_prefix("/?set_up=").expect("a path").to_owned()
     }
 }

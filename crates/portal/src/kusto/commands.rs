@@ -8,8 +8,8 @@ use super::cells::columns;
 use super::request::Asked;
 use super::schema::{self, Catalogued};
 use crate::access::Caller;
+use crate::inner::Portal;
 use crate::reading::{self, access};
-use crate::server::Portal;
 
 /// Words of a command that are looked at.
 const WORDS_MAX: usize = 8;

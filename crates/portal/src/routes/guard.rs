@@ -8,13 +8,14 @@ use axum::response::{IntoResponse, Json, Response};
 use control::{Action, Control};
 use policy::{Principal, Role};
 
-use super::{Allow, Answers, Dialect, Route};
+use super::{Allow, Dialect, Route};
 use crate::access::{Access, Caller};
+use crate::idempotency::Answers;
+use crate::inner::Portal;
 use crate::kusto;
 use crate::logs;
 use crate::problem::Problem;
 use crate::scim::ScimError;
-use crate::server::Portal;
 
 /// Most characters of a path that a record of a denied attempt holds.
 const PATH_CHARS_MAX: usize = 200;
@@ -115,21 +116,9 @@ pub(crate) fn deny(problem: &Problem, dialect: Dialect, headers: &HeaderMap) -> 
     match dialect {
         Dialect::Problem => return problem.clone().into_response(),
         Dialect::Scim => return ScimError::from(problem.clone()).into_response(),
-        Dialect::Kusto | Dialect::Logs => {}
+        Dialect::Kusto => return kusto::denied(problem, headers),
+        Dialect::Logs => {}
     }
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if dialect == Dialect::Logs {
-        return (status, Json(logs::denied(problem))).into_response();
-    }
-    let code = match problem.status {
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "NotFound",
-        429 => "TooManyRequests",
-        _ => "General_BadRequest",
-    };
-    let kind = "Kusto.Data.Exceptions.KustoBadRequestException";
-    let id = headers.get("x-ms-client-request-id").and_then(|id| id.to_str().ok()).unwrap_or("");
-    let is_permanent = status != StatusCode::TOO_MANY_REQUESTS;
-    (status, Json(kusto::body(code, kind, &problem.detail, is_permanent, id))).into_response()
+    (status, Json(logs::denied(problem))).into_response()
 }

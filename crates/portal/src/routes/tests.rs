@@ -24,17 +24,17 @@ use serde_json::Value;
 
 use super::{Allow, Route, matrix, openapi, table};
 use crate::access::{Access, Authenticator};
-use crate::admin::{BackendList, CounterList, Operations, ReloadReport};
-use crate::alerts::{AlertList, AlertTest};
 use crate::config::PortalConfig;
-use crate::cost::{BudgetList, RerateBody, RerateReport};
-use crate::entrance::Watch;
-use crate::interactions::Records;
+use crate::inner::{Portal, Wiring};
+use crate::operations::{
+    AlertList, AlertTest, BackendList, BudgetList, CounterList, Operations, ReloadReport,
+    ReportList, ReportRun, RerateBody, RerateReport,
+};
 use crate::problem::Problem;
 use crate::record::Record;
-use crate::reports::{ReportList, ReportRun};
-use crate::server::{Portal, Wiring};
+use crate::records::Records;
 use crate::sign_in::{SignIn, SignInSettings, SignInWiring};
+use crate::visit::Watch;
 
 /// Administers nothing and has no rows.
 pub(crate) struct Nothing;
