@@ -19,7 +19,7 @@ interface Props<T> {
 }
 
 /** Rows drawn beyond each edge of the view. */
-const OVERSCAN = 6;
+const OVERSCAN = 3;
 /** Rows kept ready at most. */
 const DRAWN_MAX = 500;
 
