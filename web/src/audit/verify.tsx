@@ -42,13 +42,13 @@ export function Verify() {
           label="From"
           value={param('from_place')}
           onChange={(text) => setParams({ from_place: text })}
-          placeholder="sequence or time; its beginning"
+          placeholder="its beginning"
         />
         <Input
           label="To"
           value={param('to_place')}
           onChange={(text) => setParams({ to_place: text })}
-          placeholder="sequence or time; its end"
+          placeholder="its end"
         />
       </div>
       {failure && <Failed failure={failure} again={run} />}

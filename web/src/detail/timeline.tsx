@@ -47,7 +47,7 @@ export function Timeline({ interaction }: { interaction: Interaction }) {
                 <span
                   class="span-bar"
                   style={{
-                    left: `${(100 * span.from) / total}%`,
+                    left: `${Math.min(99.6, (100 * span.from) / total)}%`,
                     width: `${Math.max(0.4, (100 * (span.to - span.from)) / total)}%`,
                     background: `var(--${span.tone})`,
                   }}

@@ -79,7 +79,7 @@ function BackendPanel({ backend, onChanged }: { backend: Backend; onChanged: () 
           ['Calls in flight', format.number(backend.in_flight)],
           ['Failures in a row', format.number(backend.failures)],
           [
-            'Connections',
+            'Circuit of its connections',
             <Badge tone={CIRCUIT_TONES[connections.state] ?? 'bad'} text={connections.state} />,
           ],
           ['Last failure', line(backend.last_failure)],

@@ -86,7 +86,7 @@ const whole = (wanted: string): string =>
 function Count(props: { rows: number; hasMore: boolean; isLoading: boolean }) {
   const text = props.isLoading
     ? 'Loading'
-    : `${format.number(props.rows)}${props.hasMore ? '+' : ''} rows`;
+    : `${format.number(props.rows)}${props.hasMore ? '+' : ''} ${props.rows === 1 ? 'row' : 'rows'}`;
   return (
     <span class="muted" role="status">
       {text}

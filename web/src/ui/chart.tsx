@@ -100,7 +100,7 @@ function options(props: Props, element: HTMLElement): uPlot.Options {
     grid: { stroke: colour('line'), width: 1 },
     ticks: { show: false },
   };
-  const x: uPlot.Axis = { ...axis, grid: { show: false } };
+  const x: uPlot.Axis = { ...axis, size: 28, grid: { show: false } };
   if (props.isTime ?? true) {
     x.values = (_, splits, __, ___, increment) =>
       splits.map((seconds) => format.tick(seconds, increment));

@@ -45,8 +45,9 @@ export function Empty({ kind, text, children }: Props) {
   return (
     <div class={`empty empty-${kind}`} role={kind === 'failed' ? 'alert' : 'status'}>
       <Icon name={known.icon} />
-      <p class="empty-title">{known.title}</p>
-      <p class="muted">{text || known.text}</p>
+      {/* Not every list has a range: what says why it is empty is all there is to say. */}
+      <p class="empty-title">{kind === 'no-traffic' ? text || known.title : known.title}</p>
+      {(kind !== 'no-traffic' || !text) && <p class="muted">{text || known.text}</p>}
       {children}
     </div>
   );
