@@ -41,6 +41,7 @@ pub(crate) fn build_and_run() -> anyhow::Result<()> {
 pub(crate) fn run() -> anyhow::Result<Tally> {
     let root = shell::root();
     let mut tally = Tally::default();
+    shell::run(&mut shell::cargo(&["build", "--package", "kql", "--example", "bind"]))?;
     for (what, program, script) in [
         ("the first ten minutes", "python3", "conformance/walk/run.sh"),
         ("Python SDKs", "python3", "conformance/python/run.sh"),
@@ -50,6 +51,7 @@ pub(crate) fn run() -> anyhow::Result<Tally> {
         ("Identity", "node", "conformance/identity/run.sh"),
         ("query APIs", "python3", "conformance/kusto/run.sh"),
         ("the admin API", "python3", "conformance/admin/run.sh"),
+        ("Kusto's language service", "npm", "conformance/language-service/run.sh"),
         ("TLS", "python3", "conformance/tls/run.sh"),
         ("signing in", "npm", "conformance/sign-in/run.sh"),
         ("the portal", "npm", "web/tests/run.sh"),

@@ -57,6 +57,7 @@ pub(crate) fn bind(
         options,
         found,
         asked: 0,
+        is_partial: false,
         open: None,
         settings: HashMap::new(),
         scope: Rc::new(Scope::default()),
@@ -205,6 +206,8 @@ pub(crate) struct Binder<'a> {
     found: Option<&'a [Vec<FoundColumn>]>,
     /// How many plugins have asked.
     asked: usize,
+    /// Whether a table lacks columns that nobody could ask for: any name may then be one of them.
+    is_partial: bool,
     /// What tells the columns of the first plugin that has no answer yet.
     open: Option<Arc<Relation>>,
     /// `set query_bin_auto_…`.

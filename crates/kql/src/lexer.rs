@@ -175,7 +175,11 @@ impl Lexer<'_> {
         let start = self.at;
         self.at += first.len_utf8();
         let message = format!("Unexpected character {first:?}");
-        self.diagnostics.push(Diagnostic::error(codes::SYNTAX, self.span_from(start), message));
+        self.diagnostics.push(Diagnostic::error(
+            codes::UNEXPECTED_CHARACTER,
+            self.span_from(start),
+            message,
+        ));
         Token::Error
     }
 
@@ -192,8 +196,7 @@ impl Lexer<'_> {
         if !closed {
             let (span, message) = (self.span_from(start), "The string is not closed");
             let fix = "close it with the quote it begins with";
-            self.diagnostics
-                .push(Diagnostic::error(codes::INVALID_LITERAL, span, message).with_fix(fix));
+            self.diagnostics.push(Diagnostic::error(codes::UNCLOSED, span, message).with_fix(fix));
         }
         Token::Text
     }

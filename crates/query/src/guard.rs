@@ -30,9 +30,8 @@ use futures_util::StreamExt;
 use kql::{Access, Content, QueryError, QueryErrorKind, Rows, Type};
 
 use crate::cell::{Cell, Reader};
+use crate::columns::{kusto_type, literal};
 use crate::error::Outcome;
-use crate::lower::literal;
-use crate::scan::kusto_type;
 
 /// The column that says whose a row is.
 pub(crate) const OWNER: &str = "ApimSubscriptionId";

@@ -562,6 +562,29 @@ fn member_node<'n>(node: &'n Node, key: &[u8]) -> Option<&'n Node> {
         .map(|(_, child)| child)
 }
 
+/// Steps of a JSON path; none if it is malformed.
+pub(crate) fn path(path: &str) -> Option<Vec<Step>> {
+    let mut rest = path.strip_prefix('$')?;
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix('.') {
+            let end = after.find(['.', '[']).unwrap_or(after.len());
+            steps.push(Step::Member(after[..end].to_owned()));
+            rest = &after[end..];
+            continue;
+        }
+        let (inside, after) = rest.strip_prefix('[')?.split_once(']')?;
+        let quoted =
+            inside.strip_prefix(['\'', '"']).and_then(|text| text.strip_suffix(['\'', '"']));
+        steps.push(match quoted {
+            Some(name) => Step::Member(name.to_owned()),
+            None => Step::Element(inside.parse().ok()?),
+        });
+        rest = after;
+    }
+    Some(steps)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,8 +4,10 @@
 //! A query is translated faithfully or rejected by name, never approximated. Parsing and binding
 //! are in `kql`; files and snapshots in `store`.
 
+mod body;
 mod call;
 mod cell;
+mod columns;
 mod config;
 mod convert;
 mod decimal;
@@ -27,7 +29,8 @@ mod task;
 mod text;
 mod time;
 
+pub use body::BODY_BYTES_MAX;
 pub use config::{Identity, QueryConfig};
 pub use engine::Engine;
 pub use reference::{is_exact_here, runs};
-pub use tables::{BODY_BYTES_MAX, ColumnInfo, TableInfo, catalogue, tables};
+pub use tables::{ColumnInfo, TableInfo, catalogue, tables};

@@ -22,16 +22,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::common::{Column, ScalarValue};
-use datafusion::datasource::{MemTable, provider_as_source};
+use arrow::datatypes::SchemaRef;
+use datafusion::datasource::MemTable;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr};
 use datafusion::prelude::SessionContext;
 use kql::{QueryError, RelKind, Relation, SortKey, Type, Value};
 
 use crate::call::Call;
-use crate::cell::{Cell, Writer, arrow_type};
+use crate::cell::{Cell, Writer};
+use crate::columns::{column, literal, name, project, scan_plan, schema_of};
 use crate::error::{IntoOutcome, Outcome};
 use crate::paths::PathGroup;
 use crate::tables::Tables;
@@ -75,31 +75,6 @@ pub(crate) struct Rows {
     pub(crate) batches: Vec<RecordBatch>,
     /// Given back when the rows are let go.
     reservation: Option<MemoryReservation>,
-}
-
-/// The column at a position.
-pub(crate) fn column(position: usize) -> Expr {
-    Expr::Column(Column::new_unqualified(name(position)))
-}
-
-/// The name of the column at a position.
-pub(crate) fn name(position: usize) -> String {
-    format!("c{position}")
-}
-
-/// The Arrow schema of a relation.
-pub(crate) fn schema_of(types: impl IntoIterator<Item = Type>) -> SchemaRef {
-    let fields: Vec<Field> = types
-        .into_iter()
-        .enumerate()
-        .map(|(position, kusto)| Field::new(name(position), arrow_type(kusto), true))
-        .collect();
-    Arc::new(Schema::new(fields))
-}
-
-/// A plan's columns under our names.
-pub(crate) fn renamed(exprs: Vec<Expr>) -> Vec<Expr> {
-    exprs.into_iter().enumerate().map(|(position, expr)| expr.alias(name(position))).collect()
 }
 
 fn address(relation: &Arc<Relation>) -> usize {
@@ -304,36 +279,11 @@ fn lost(what: &str) -> QueryError {
     QueryError::new(kql::QueryErrorKind::Internal, what)
 }
 
-/// Projects expressions under our names.
-pub(crate) fn project(input: LogicalPlan, exprs: Vec<Expr>) -> Outcome<LogicalPlan> {
-    LogicalPlanBuilder::new(input)
-        .project(renamed(exprs))
-        .and_then(LogicalPlanBuilder::build)
-        .outcome()
-}
-
 /// A scan of rows in memory, in their order.
 fn rows_plan(rows: &Rows) -> Outcome<LogicalPlan> {
     let table =
         MemTable::try_new(Arc::clone(&rows.schema), vec![rows.batches.clone()]).outcome()?;
     scan_plan(Arc::new(table), rows.schema.fields().len())
-}
-
-/// A scan of a provider whose columns already have our names.
-pub(crate) fn scan_plan(
-    provider: Arc<dyn datafusion::catalog::TableProvider>,
-    columns: usize,
-) -> Outcome<LogicalPlan> {
-    let names: Vec<String> =
-        provider.schema().fields().iter().take(columns).map(|field| field.name().clone()).collect();
-    let exprs: Vec<Expr> = names
-        .iter()
-        .map(|name| Expr::Column(Column::new(Some("rows"), name)).alias(name))
-        .collect();
-    LogicalPlanBuilder::scan("rows", provider_as_source(provider), None)
-        .and_then(|scan| scan.project(exprs))
-        .and_then(LogicalPlanBuilder::build)
-        .outcome()
 }
 
 fn values(types: &[Type], rows: &[Vec<Value>]) -> Outcome<LogicalPlan> {
@@ -352,11 +302,4 @@ fn values(types: &[Type], rows: &[Vec<Value>]) -> Outcome<LogicalPlan> {
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)
         .map_err(|error| QueryError::new(kql::QueryErrorKind::Internal, error.to_string()))?;
     rows_plan(&Rows { schema, batches: vec![batch], reservation: None })
-}
-
-/// A constant of a Kusto type.
-pub(crate) fn literal(cell: &Cell<'_>, kusto: Type) -> Outcome<Expr> {
-    let mut writer = Writer::new(kusto, 1);
-    writer.push(cell);
-    Ok(Expr::Literal(ScalarValue::try_from_array(&writer.finish(), 0).outcome()?, None))
 }

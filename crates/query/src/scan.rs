@@ -17,27 +17,14 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use event::ColumnType;
 use kql::{Type, UNIX_EPOCH_TICKS};
 
+use crate::body::is_body_text;
 use crate::call::any_arguments;
 use crate::cell::arrow_type;
+use crate::columns::kusto_type;
 use crate::guard::{Guard, OWNER, OwnRows, stored_owner_filter};
 use crate::search::Search;
-use crate::tables::is_body_text;
 
 const TICKS_PER_MICROSECOND: i64 = 10;
-
-/// Kusto's type of a stored column.
-pub(crate) fn kusto_type(stored: ColumnType) -> Type {
-    match stored {
-        ColumnType::Bool => Type::Bool,
-        ColumnType::Int => Type::Int,
-        ColumnType::Long => Type::Long,
-        ColumnType::Real => Type::Real,
-        ColumnType::Decimal => Type::Decimal,
-        ColumnType::Datetime => Type::Datetime,
-        ColumnType::String => Type::String,
-        ColumnType::Dynamic => Type::Dynamic,
-    }
-}
 
 /// A stored table whose columns have the arrays of Kusto's types. Bodies are still as stored.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! The tables queries may name: the stored ones, and Azure's as views of `Interactions`.
 
 mod azure;
-mod body;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,16 +13,13 @@ use event::ColumnType;
 use kql::{Access, Catalogue, QueryError, QueryErrorKind, Schema, Type};
 
 use crate::Identity;
+use crate::body::Bodies;
 use crate::call::Call;
 use crate::cell::Cell;
+use crate::columns::{kusto_type, literal, project, stored};
 use crate::error::{IntoOutcome, Outcome};
 use crate::guard::{Guard, masked};
-use crate::lower::{literal, project};
-use crate::scan::{StoredTable, kusto_type, ticks_of_micros};
-
-pub use body::BODY_BYTES_MAX;
-use body::Bodies;
-pub(crate) use body::is_body_text;
+use crate::scan::{StoredTable, ticks_of_micros};
 
 /// The table that Azure's tables are views of.
 const VIEWED: &str = "Interactions";
@@ -254,11 +250,6 @@ impl Tables {
 fn stored_table(name: &str) -> Option<event::Table> {
     let is_view = azure::VIEWS.iter().any(|view| view.name == name);
     event::table(if is_view { VIEWED } else { name })
-}
-
-/// A stored column below the projection that gives it our name.
-fn stored(name: &str) -> Expr {
-    Expr::Column(Column::new_unqualified(name))
 }
 
 fn unknown(name: &str) -> QueryError {

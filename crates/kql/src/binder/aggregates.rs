@@ -7,8 +7,8 @@ use super::naming::{Names, implicit};
 use super::{Aggregation, Binder, Bound, Reported, Row, Table};
 use crate::syntax::{Expression, ExpressionKind, Item, Name};
 use crate::{
-    Aggregate, AggregateCall, Column, Expr, ExprKind, RelKind, Returns, Schema, Span, Type, Value,
-    codes,
+    Aggregate, AggregateCall, Column, Diagnostic, Expr, ExprKind, RelKind, Returns, Schema, Span,
+    Type, Value, codes,
 };
 
 /// A column of the result: its name and where it comes from.
@@ -25,6 +25,7 @@ impl Binder<'_> {
     ) -> Bound<Table> {
         let mut names = Names::default();
         let keys = self.keys(input, by, &mut names)?;
+        self.no_dynamic(keys.iter().map(|(_, key)| key))?;
         self.grouped(input, keys, aggregates, &mut names, span)
     }
 
@@ -41,6 +42,18 @@ impl Binder<'_> {
             keys.push((self.single_name(item, names)?, expr));
         }
         Ok(keys)
+    }
+
+    /// Kusto compares no dynamic values with each other.
+    pub(super) fn no_dynamic<'k>(&mut self, keys: impl IntoIterator<Item = &'k Expr>) -> Bound<()> {
+        match keys.into_iter().find(|key| key.expr_type == Type::Dynamic) {
+            Some(key) if !self.is_partial => {
+                let message = "A value of type dynamic cannot tell rows apart";
+                let error = Diagnostic::error(codes::TYPE_NOT_ALLOWED, key.span, message);
+                self.report(error.with_fix("convert it, e.g. with tostring()"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Aggregates by keys that are bound already.
@@ -130,16 +143,28 @@ impl Binder<'_> {
             [] if is_covariance(&item.expression) => {
                 Ok(names.unique(&covariance_name(&item.expression)))
             }
-            [] => match percentile_suffix(&item.expression) {
-                Some(name) => Ok(names.unique(&name)),
-                None => Ok(names.implicit(&item.expression)),
+            [] => match (percentile_suffix(&item.expression), &item.expression.kind) {
+                (Some(name), _) => Ok(names.unique(&name)),
+                (None, ExpressionKind::Name(name)) => self.given(name, item.expression.span, names),
+                (None, _) => Ok(names.implicit(&item.expression)),
             },
-            [name] => Ok(names.unique(&name.text)),
+            [name] => self.given(&name.text, name.span, names),
             [_, second, ..] => {
                 let message = "The expression has one value, not several";
                 self.error(codes::SYNTAX, second.span, message)
             }
         }
+    }
+
+    /// A name that the query itself gives a column.
+    fn given(&mut self, name: &str, span: Span, names: &mut Names) -> Bound<Arc<str>> {
+        names.given(name).map_or_else(
+            || {
+                let message = format!("A column with the name '{name}' is already declared");
+                self.error(codes::DUPLICATE_COLUMN, span, message)
+            },
+            Ok,
+        )
     }
 
     /// An aggregate within an expression of `summarize`: the column it will have.

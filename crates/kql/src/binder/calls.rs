@@ -81,8 +81,11 @@ impl Binder<'_> {
     fn scalar_call(&mut self, name: &Name, arguments: &[Item], span: Span) -> Bound<Expr> {
         if let Some(to) = conversion(&name.text) {
             let inner = match arguments {
+                [one] => self.scalar(&one.expression)?,
                 // `toint(x, typeof(int))` is read too.
-                [one] | [one, _] => self.scalar(&one.expression)?,
+                [one, of] if matches!(of.expression.kind, ExpressionKind::TypeOf(_)) => {
+                    self.scalar(&one.expression)?
+                }
                 _ => return self.wrong_count(&name.text, (1, 1), arguments.len(), span),
             };
             return Ok(Expr { span, ..convert(inner, to) });
@@ -183,7 +186,7 @@ impl Binder<'_> {
                     None => {
                         let message =
                             format!("The values have different types: {so_far} and {next}");
-                        return self.error(codes::WRONG_TYPE, span, message);
+                        return self.error(codes::NO_COMMON_TYPE, span, message);
                     }
                 },
             };
@@ -300,6 +303,10 @@ impl Binder<'_> {
             args.push(self.scalar(&argument.expression)?);
         }
         let args = self.arguments(signature, args, span)?;
+        if function == Function::BagPack && !args.len().is_multiple_of(2) {
+            let message = format!("{}(): each key needs a value", signature.name);
+            return self.error(codes::ARGUMENT_PAIRS, span, message);
+        }
         if let (Function::Assert, [condition, _]) = (function, &args[..])
             && names_columns(condition)
         {
@@ -369,14 +376,25 @@ impl Binder<'_> {
         let fits = actual == wanted
             || actual == Type::Dynamic
             || numbers && !narrowing
-            || wanted == Type::Bool && actual.is_integer()
             || is_untyped_null(&arg);
         if fits {
             return Ok(convert(arg, wanted));
         }
         let message =
             format!("{function}(): an argument of type {wanted} is expected, not {actual}");
-        let mut diagnostic = Diagnostic::error(codes::WRONG_TYPE, arg.span, message);
+        let code = match (parameter.accepts, wanted) {
+            ("summable", _) => codes::SUMMABLE_EXPECTED,
+            ("number", _) if Aggregate::from_name(function).is_some() => codes::SUMMABLE_EXPECTED,
+            ("number" | "real", _) => codes::NUMBER_EXPECTED,
+            ("integer" | "int" | "long", _) => codes::INTEGER_EXPECTED,
+            (_, Type::String) => codes::OTHER_TYPE,
+            ("dynamic", _) if function.contains("bag") => codes::BAG_EXPECTED,
+            ("dynamic", _) if OF_ARRAYS.iter().any(|of| function.starts_with(of)) => {
+                codes::ARRAY_EXPECTED
+            }
+            _ => codes::WRONG_TYPE,
+        };
+        let mut diagnostic = Diagnostic::error(code, arg.span, message);
         diagnostic = match wanted {
             Type::Dynamic if actual == Type::String => {
                 diagnostic.with_fix("parse it with parse_json()")
@@ -468,15 +486,18 @@ impl Binder<'_> {
         given: usize,
         span: Span,
     ) -> Bound<T> {
-        let expected = match most {
-            usize::MAX => format!("at least {least}"),
-            most if most == least => least.to_string(),
-            most => format!("{least} to {most}"),
+        let (code, expected) = match most {
+            usize::MAX => (codes::ARGUMENT_RANGE, format!("at least {least}")),
+            most if most == least => (codes::ARGUMENT_COUNT, least.to_string()),
+            most => (codes::ARGUMENT_COUNT, format!("{least} to {most}")),
         };
         let message = format!("{function}(): {expected} argument(s) expected, not {given}");
-        self.error(codes::ARGUMENT_COUNT, span, message)
+        self.error(code, span, message)
     }
 }
+
+/// How functions begin that take arrays.
+const OF_ARRAYS: [&str; 4] = ["array_", "series_", "set_", "strcat_"];
 
 /// `null` or `dynamic(null)`: fits everywhere.
 fn is_untyped_null(expr: &Expr) -> bool {

@@ -141,7 +141,13 @@ impl Binder<'_> {
         }
     }
 
-    fn cannot_apply(&mut self, op: BinaryOp, left: Type, right: Type, span: Span) -> Bound<Expr> {
+    pub(super) fn cannot_apply(
+        &mut self,
+        op: BinaryOp,
+        left: Type,
+        right: Type,
+        span: Span,
+    ) -> Bound<Expr> {
         let message = format!(
             "The operator '{}' cannot be applied to values of types {left} and {right}",
             symbol(op)
@@ -159,7 +165,8 @@ impl Binder<'_> {
             other => {
                 let message = format!("A value of type string is expected, not {other}");
                 let fix = "convert it with tostring()";
-                let diagnostic = crate::Diagnostic::error(codes::WRONG_TYPE, expr.span, message);
+                let code = codes::OPERATOR_TYPES;
+                let diagnostic = crate::Diagnostic::error(code, expr.span, message);
                 self.report(diagnostic.with_fix(fix))
             }
         }
@@ -169,10 +176,10 @@ impl Binder<'_> {
     pub(super) fn as_bool(&mut self, expr: Expr) -> Bound<Expr> {
         match expr.expr_type {
             Type::Bool => Ok(expr),
-            Type::Dynamic | Type::Int | Type::Long => Ok(convert(expr, Type::Bool)),
+            Type::Dynamic => Ok(convert(expr, Type::Bool)),
             other => {
                 let message = format!("An expression of type bool is expected, not {other}");
-                self.error(codes::WRONG_TYPE, expr.span, message)
+                self.error(codes::OTHER_TYPE, expr.span, message)
             }
         }
     }

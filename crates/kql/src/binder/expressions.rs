@@ -126,6 +126,16 @@ impl Binder<'_> {
     }
 
     fn unknown_name(&mut self, name: &Name) -> Bound<Entity> {
+        if self.is_partial && !self.rows.is_empty() {
+            return Ok(Entity::Scalar(Expr::literal(Value::Null, Type::Dynamic, name.span)));
+        }
+        let grouped = self.rows.last().and_then(|row| row.aggregation.as_ref());
+        if grouped.is_some_and(|grouped| grouped.input.position(&name.text).is_some()) {
+            let message = format!("The column '{}' is neither a key nor aggregated", name.text);
+            let fix = format!("group by it, or aggregate it, e.g. take_any({})", name.text);
+            let error = crate::Diagnostic::error(codes::AGGREGATE_EXPECTED, name.span, message);
+            return self.report(error.with_fix(fix));
+        }
         let row = self.rows.last().filter(|row| !row.schema.is_empty());
         let (what, mut known): (_, Vec<String>) = match row {
             Some(row) => {
@@ -225,7 +235,11 @@ impl Binder<'_> {
                 "Members can only be taken of a dynamic value, not of type {}",
                 object.expr_type
             );
-            let mut diagnostic = crate::Diagnostic::error(codes::WRONG_TYPE, span, message);
+            let code = match step {
+                PathStep::Key(_) => codes::UNKNOWN_NAME,
+                _ => codes::WRONG_TYPE,
+            };
+            let mut diagnostic = crate::Diagnostic::error(code, span, message);
             if object.expr_type == Type::String {
                 diagnostic = diagnostic.with_fix("parse the text first: parse_json(…)");
             }
@@ -271,6 +285,10 @@ impl Binder<'_> {
         let op = match operation.0 {
             "and" | "or" => {
                 let op = if operation.0 == "and" { BinaryOp::And } else { BinaryOp::Or };
+                let types = (left.expr_type, right.expr_type);
+                if [types.0, types.1].iter().any(|of| !matches!(of, Type::Bool | Type::Dynamic)) {
+                    return self.cannot_apply(op, types.0, types.1, span);
+                }
                 let (left, right) = (self.as_bool(left)?, self.as_bool(right)?);
                 return Ok(super::coerce::binary(op, left, right, Type::Bool, span));
             }

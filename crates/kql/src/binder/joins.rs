@@ -134,7 +134,7 @@ impl Binder<'_> {
                 let name = Name { text: name.clone(), span };
                 let left = self.side_column(left.schema(), &name)?;
                 let right = self.side_column(right.schema(), &name)?;
-                return self.equality(left, right, span, conditions);
+                return self.equality((left, right), codes::COMMON_KEY_TYPES, span, conditions);
             }
             ExpressionKind::Binary(Operation("=="), first, second) => {
                 let row = Row {
@@ -147,10 +147,13 @@ impl Binder<'_> {
                     Ok((first, binder.side(second)?))
                 });
                 let ((first, first_is_right), (second, second_is_right)) = sides?;
-                match (first_is_right, second_is_right) {
-                    (false, true) => return self.equality(first, second, span, conditions),
-                    (true, false) => return self.equality(second, first, span, conditions),
-                    _ => {}
+                let sides = match (first_is_right, second_is_right) {
+                    (false, true) => Some((first, second)),
+                    (true, false) => Some((second, first)),
+                    _ => None,
+                };
+                if let Some(sides) = sides {
+                    return self.equality(sides, codes::KEY_TYPES, span, conditions);
                 }
             }
             _ => {}
@@ -190,8 +193,8 @@ impl Binder<'_> {
 
     fn equality(
         &mut self,
-        left: Expr,
-        right: Expr,
+        (left, right): (Expr, Expr),
+        wrong: &'static str,
         span: Span,
         conditions: &mut Vec<JoinCondition>,
     ) -> Bound<()> {
@@ -206,7 +209,7 @@ impl Binder<'_> {
         };
         let Some((left, right)) = aligned else {
             let message = format!("Columns of types {} and {} cannot be joined", types.0, types.1);
-            return self.error(codes::OPERATOR_TYPES, span, message);
+            return self.error(wrong, span, message);
         };
         conditions.push(JoinCondition { left, right });
         Ok(())

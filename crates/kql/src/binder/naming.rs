@@ -164,6 +164,7 @@ pub(super) fn conversion(function: &str) -> Option<Type> {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     taken: HashSet<Arc<str>>,
+    given: HashSet<Arc<str>>,
     unnamed: u32,
 }
 
@@ -171,6 +172,11 @@ impl Names {
     /// Marks names as given.
     pub(super) fn reserve(&mut self, name: &Arc<str>) {
         self.taken.insert(name.clone());
+    }
+
+    /// The name that a query itself gives a column: none if it gave it before.
+    pub(super) fn given(&mut self, name: &str) -> Option<Arc<str>> {
+        self.given.insert(name.into()).then(|| self.unique(name))
     }
 
     /// This name, or it with the first free number behind it.

@@ -217,11 +217,15 @@ impl Binder<'_> {
                 [name] => Some(name.text.clone()),
                 _ => None,
             };
-            let replaced = given.and_then(|given| {
-                columns
-                    .iter()
-                    .position(|(name, _)| **name == *given && assigned.insert(given.clone()))
-            });
+            let is_new = given.as_ref().is_none_or(|given| assigned.insert(given.clone()));
+            if !is_new && !item.names.is_empty() {
+                let name = given.unwrap_or_default();
+                let message = format!("A column with the name '{name}' is already declared");
+                return self.error(codes::DUPLICATE_COLUMN, item.expression.span, message);
+            }
+            let replaced = given
+                .filter(|_| is_new)
+                .and_then(|given| columns.iter().position(|(name, _)| **name == *given));
             match replaced {
                 Some(at) => columns[at].1 = expr,
                 None => self.assign(item, expr, &mut names, &mut columns)?,
@@ -232,6 +236,8 @@ impl Binder<'_> {
 
     fn distinct(&mut self, input: &Table, items: &[Item], span: Span) -> Bound<Table> {
         let chosen = self.project_items(input, items, span)?;
+        let columns = Self::columns_of(&chosen, span);
+        self.no_dynamic(columns.iter().map(|(_, expr)| expr))?;
         let kind = RelKind::Distinct { input: chosen.relation.clone() };
         self.relation(kind, chosen.schema().clone(), chosen.depth, span)
     }
@@ -246,7 +252,7 @@ impl Binder<'_> {
             };
             let Some(at) = input.schema().position(old) else {
                 let name = Name { text: old.clone(), span: item.expression.span };
-                return self.unknown_column(&name, input.schema());
+                return self.no_column(&name, input.schema());
             };
             columns[at].0 = new.text.as_str().into();
         }
@@ -267,7 +273,7 @@ impl Binder<'_> {
             ExpressionKind::Wildcard(pattern) => {
                 let columns = schema.columns.iter().enumerate();
                 let found =
-                    columns.filter(|(_, column)| super::sources::matches(pattern, &column.name));
+                    columns.filter(|(_, column)| crate::names::matches(pattern, &column.name));
                 return Ok(found.map(|(at, _)| at).collect());
             }
             _ => {
@@ -277,11 +283,18 @@ impl Binder<'_> {
         };
         match schema.position(name) {
             Some(at) => Ok(vec![at]),
+            None if self.is_partial => Ok(Vec::new()),
             None => {
                 let name = Name { text: name.clone(), span: expression.span };
-                self.unknown_column(&name, schema)
+                self.no_column(&name, schema)
             }
         }
+    }
+
+    /// Where only the name of a column may stand.
+    fn no_column<T>(&mut self, name: &Name, schema: &Schema) -> Bound<T> {
+        let known = schema.columns.iter().map(|column| &*column.name);
+        self.unknown(codes::COLUMN_EXPECTED, name, "column", known)
     }
 
     /// `project-keep` and `project-away`.
@@ -349,7 +362,7 @@ impl Binder<'_> {
             Some(count) => Ok(count),
             None => {
                 let message = "A constant whole number, not negative, is expected";
-                self.error(codes::CONSTANT_EXPECTED, count.span, message)
+                self.error(codes::INTEGER_EXPECTED, count.span, message)
             }
         }
     }
@@ -439,7 +452,7 @@ impl Binder<'_> {
                     "mv-expand: a value of type dynamic is expected, not {}",
                     expr.expr_type
                 );
-                return self.error(codes::WRONG_TYPE, item.expression.span, message);
+                return self.error(codes::OTHER_TYPE, item.expression.span, message);
             }
             let own = match &item.names[..] {
                 [] => implicit(&item.expression),
@@ -582,7 +595,10 @@ pub(super) fn tuple_values(item: &Item, expr: &Expr) -> Option<(Vec<String>, Vec
             return None;
         }
         let labels =
-            arguments.iter().take(arrays).map(|argument| format!("{}_sorted", of(argument)));
+            arguments.iter().take(arrays).enumerate().map(|(at, argument)| match of(argument) {
+                name if name.is_empty() => format!("array{at}_sorted"),
+                name => format!("{name}_sorted"),
+            });
         let values = (0i64..).take(arrays).map(|at| element(expr, at, Type::Dynamic, span));
         return Some((labels.collect(), values.collect()));
     }

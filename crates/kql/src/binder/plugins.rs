@@ -171,7 +171,10 @@ impl Binder<'_> {
         &mut self,
         question: impl FnOnce(&mut Self) -> Bound<Table>,
     ) -> Bound<Option<Vec<FoundColumn>>> {
-        let Some(found) = self.found else { return Ok(None) };
+        let Some(found) = self.found else {
+            self.is_partial = true;
+            return Ok(None);
+        };
         let at = self.asked;
         self.asked += 1;
         if let Some(columns) = found.get(at) {

@@ -65,7 +65,7 @@ impl Binder<'_> {
             }
             (a, b, c) => {
                 let message = format!("range: {a}, {b} and {c} do not make a range");
-                return self.error(codes::WRONG_TYPE, span, message);
+                return self.error(codes::SUMMABLE_EXPECTED, span, message);
             }
         };
         let step_type = if column == Type::Datetime { Type::Timespan } else { column };
@@ -91,7 +91,7 @@ impl Binder<'_> {
                 values.len(),
                 columns.len()
             );
-            return self.error(codes::ARGUMENT_COUNT, span, message);
+            return self.error(codes::ROW_VALUES, span, message);
         }
         let mut rows = Vec::with_capacity(values.len() / columns.len());
         for chunk in values.chunks(columns.len()) {
@@ -198,7 +198,7 @@ impl Binder<'_> {
         known.sort();
         known.extend(self.catalogue.table_names());
         for name in known {
-            if matches(pattern, &name) {
+            if names::matches(pattern, &name) {
                 let kind = ExpressionKind::Name(name.clone());
                 let table = self.table(&Expression::new(kind, source.span))?;
                 tables.push((name, table));
@@ -301,11 +301,6 @@ impl Binder<'_> {
             );
         if same { Ok(table) } else { self.project(&table, columns, span) }
     }
-}
-
-/// Whether a name matches a pattern with stars.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    names::matches(pattern, name)
 }
 
 fn undynamic(expr: Expr) -> Expr {

@@ -1,5 +1,6 @@
 //! Statements and lambdas.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ impl Binder<'_> {
     pub(super) fn query(&mut self, statements: &[Statement]) -> Bound<Plan> {
         let mut results = Vec::new();
         let mut failed = false;
+        let mut declared = HashSet::new();
         for (at, statement) in statements.iter().enumerate() {
             if self.open.is_some() {
                 return Err(Reported);
@@ -27,7 +29,15 @@ impl Binder<'_> {
                     Ok((more, _)) => results.extend(more),
                     Err(Reported) => failed = true,
                 },
-                other => failed |= self.declaration(other).is_err(),
+                other => {
+                    if let Statement::Let { name, .. } = other
+                        && !declared.insert(&*name.text)
+                    {
+                        let message = format!("A variable '{}' is already declared", name.text);
+                        return self.error(codes::DUPLICATE_VARIABLE, name.span, message);
+                    }
+                    failed |= self.declaration(other).is_err();
+                }
             }
         }
         if failed {
@@ -178,7 +188,8 @@ impl Binder<'_> {
         if tables.is_empty() {
             tables.push((name, self.pipeline_with(pipeline, operators)?));
         }
-        if tables.iter().any(|(_, table)| table.schema().is_empty()) {
+        let is_empty = tables.iter().any(|(_, table)| table.schema().is_empty());
+        if is_empty && !self.is_partial {
             return self.error(codes::WRONG_TYPE, pipeline.span, "The result has no columns");
         }
         let result = |(name, table): (Option<String>, Table)| PlannedResult {
@@ -317,10 +328,21 @@ impl Binder<'_> {
 
     /// An expression that must be a table.
     pub(super) fn table(&mut self, expression: &Expression) -> Bound<Table> {
-        match self.over_nothing(|binder| binder.entity(expression))? {
-            Entity::Table(table) => Ok(table),
-            Entity::Scalar(_) => {
-                self.error(codes::WRONG_TYPE, expression.span, "A tabular expression is expected")
+        let told = self.diagnostics.len();
+        match self.over_nothing(|binder| binder.entity(expression)) {
+            Ok(Entity::Table(table)) => Ok(table),
+            Ok(Entity::Scalar(_)) => {
+                let message = "A tabular expression is expected";
+                self.error(codes::TABLE_EXPECTED, expression.span, message)
+            }
+            Err(Reported) => {
+                let own = self.diagnostics.get_mut(told);
+                if let Some(own) = own.filter(|own| own.span == expression.span)
+                    && own.code == codes::UNKNOWN_NAME
+                {
+                    own.code = codes::UNKNOWN_TABLE;
+                }
+                Err(Reported)
             }
         }
     }
@@ -463,13 +485,13 @@ impl Binder<'_> {
             let found = table.schema().position(&name.text);
             let Some(at) = found else {
                 let message = format!("The table lacks the column '{}'", name.text);
-                return self.error(codes::UNKNOWN_NAME, span, message);
+                return self.error(codes::TABLE_COLUMNS, span, message);
             };
             let actual = table.schema().columns[at].column_type;
             if actual != *expected {
                 let message =
                     format!("The column '{}' has type {actual}, not {expected}", name.text);
-                return self.error(codes::WRONG_TYPE, span, message);
+                return self.error(codes::TABLE_COLUMNS, span, message);
             }
         }
         Ok(table)

@@ -49,8 +49,8 @@ functions! {
         Log10 "log10" ("real") Always(Real), Pure;
         Log2 "log2" ("real") Always(Real), Pure;
         LogGamma "loggamma" ("real") Always(Real), Pure;
-        MaxOf "max_of" ("common, common*") Common, SeesNulls;
-        MinOf "min_of" ("common, common*") Common, SeesNulls;
+        MaxOf "max_of" ("common, common, common*") Common, SeesNulls;
+        MinOf "min_of" ("common, common, common*") Common, SeesNulls;
         Not "not" ("bool") Always(Bool), Pure;
         Pi "pi" ("") Always(Real), Pure;
         Pow "pow" ("real, real") Always(Real), Pure;
@@ -69,7 +69,7 @@ functions! {
         BinAuto "bin_auto" ("any") Argument(0), Pure;
 
         // nulls, emptiness
-        Coalesce "coalesce" ("common, common*") Common, SeesNulls;
+        Coalesce "coalesce" ("common, common, common*") Common, SeesNulls;
         GetType "gettype" ("any") Always(String), SeesNulls;
         IsAscii "isascii" ("string") Always(Bool), Pure;
         IsEmpty "isempty" ("any") Always(Bool), SeesNulls;
@@ -122,7 +122,7 @@ functions! {
         Base64EncodeFromGuid "base64_encode_fromguid" ("guid") Always(String), Pure;
         Base64EncodeToString "base64_encode_tostring" ("string") Always(String), Pure;
         CountOf "countof" ("string, string, string?") Always(Long), Pure;
-        Extract "extract" ("string, any, string, any?") Special, Pure;
+        Extract "extract" ("string, long, string, any?") Special, Pure;
         ExtractAll "extract_all" ("string, any, string?") Always(Dynamic), Pure;
         ExtractJson "extract_json" ("string, string, any?") Special, Pure;
         FormatBytes "format_bytes" ("number, long?, string?") Always(String), Pure;

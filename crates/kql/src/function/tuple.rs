@@ -63,7 +63,7 @@ pub(crate) fn values(function: Function) -> Option<&'static [TupleValue]> {
             &[("ad_flag", Dynamic), ("ad_score", Dynamic), ("baseline", Dynamic)]
         }
         Function::SeriesDecomposeForecast => &[
-            ("forecast", Dynamic),
+            ("baseline", Dynamic),
             ("seasonal", Dynamic),
             ("trend", Dynamic),
             ("residual", Dynamic),

@@ -118,9 +118,14 @@ impl Parser<'_> {
     fn operator_body(&mut self, name: &Name) -> Body {
         match &*name.text {
             "where" | "filter" => Body::Predicate(self.expression()),
-            "project" | "extend" | "distinct" | "project-rename" | "serialize" => {
-                Body::Items(self.items(&[]))
+            "project" | "extend" | "distinct" | "project-rename" => {
+                let items = self.items(&[]);
+                if items.is_empty() {
+                    self.report(codes::MISSING_EXPRESSION, "Expected: expression".to_owned());
+                }
+                Body::Items(items)
             }
+            "serialize" => Body::Items(self.items(&[])),
             "project-by-names" => Body::Items(self.column_patterns()),
             "project-away" | "project-keep" | "project-reorder" => {
                 Body::Columns(self.ordered(Self::column_item))
@@ -142,7 +147,13 @@ impl Parser<'_> {
                 Body::SampleDistinct { count, of: self.expression() }
             }
             "count" | "getschema" | "consume" => self.nothing(),
-            "union" => Body::Union(self.sources()),
+            "union" => {
+                let sources = self.sources();
+                if sources.is_empty() {
+                    self.report(codes::MISSING_EXPRESSION, "Expected: table".to_owned());
+                }
+                Body::Union(sources)
+            }
             "join" | "lookup" => self.join(),
             "mv-expand" | "mvexpand" => {
                 let (items, limit) = self.expanded();
@@ -204,8 +215,11 @@ impl Parser<'_> {
         while !self.at_boundary() && !ends.iter().any(|end| self.is_word(end)) {
             items.push(self.item());
             if !self.eat_symbol(",") {
-                break;
+                return items;
             }
+        }
+        if !items.is_empty() {
+            self.report(codes::MISSING_EXPRESSION, "Expected: expression".to_owned());
         }
         items
     }

@@ -218,7 +218,9 @@ impl Parser<'_> {
         let quoted = self.token() == Token::Text;
         let text = if quoted { decode(self.text(0)) } else { self.text(0).to_owned() };
         let Some(found) = Type::from_name(&text) else {
-            self.report(codes::SYNTAX, "Expected: type name".to_owned());
+            let code =
+                if self.token() == Token::Name { codes::UNKNOWN_TYPE } else { codes::SYNTAX };
+            self.report(code, "Expected: type name".to_owned());
             if self.token() == Token::Name {
                 self.advance();
             }

@@ -76,7 +76,7 @@ fn object<'s>(cell: &'s Cell<'_>) -> Option<&'s str> {
 }
 
 fn extract_json<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
-    let Some(steps) = super::pattern::json_path(text_at(args, 0)) else { return Cell::Null };
+    let Some(steps) = json::path(text_at(args, 0)) else { return Cell::Null };
     let Some(json) = json::compact(text_at(args, 1)) else { return Cell::Null };
     let found = json::follow(&json, &steps).map(|found| Cell::dynamic(found.to_owned()));
     found.map_or(Cell::Null, |found| Cell::text(to_text(&found).into_owned()))
@@ -133,7 +133,7 @@ fn has_key<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
     let Some(bag) = object(&args[0]) else { return Cell::Null };
     let key = text_at(args, 1);
     let has_path = key.starts_with("$.") || key.starts_with("$[");
-    let found = match super::pattern::json_path(key) {
+    let found = match json::path(key) {
         Some(steps) if has_path => json::follow(bag, &steps),
         _ => json::member(bag, key),
     };
@@ -146,7 +146,7 @@ fn remove_keys<'a>(args: &[Cell<'a>], _: &Scratch) -> Cell<'a> {
     let doomed: Vec<_> = doomed.into_iter().map(json::unquote).collect();
     let paths: Vec<Vec<json::Step>> = doomed
         .iter()
-        .map(|key| match super::pattern::json_path(key) {
+        .map(|key| match json::path(key) {
             Some(steps) if key.starts_with("$.") || key.starts_with("$[") => steps,
             _ => vec![json::Step::Member(key.to_string())],
         })

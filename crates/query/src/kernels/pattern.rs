@@ -145,26 +145,3 @@ fn trim<'a>(args: &[Cell<'a>], scratch: &Scratch, start: bool, end: bool) -> Cel
     }
     Cell::text(text.to_owned())
 }
-
-/// Steps of a JSON path; none if it is malformed.
-pub(crate) fn json_path(path: &str) -> Option<Vec<json::Step>> {
-    let mut rest = path.strip_prefix('$')?;
-    let mut steps = Vec::new();
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix('.') {
-            let end = after.find(['.', '[']).unwrap_or(after.len());
-            steps.push(json::Step::Member(after[..end].to_owned()));
-            rest = &after[end..];
-            continue;
-        }
-        let (inside, after) = rest.strip_prefix('[')?.split_once(']')?;
-        let quoted =
-            inside.strip_prefix(['\'', '"']).and_then(|text| text.strip_suffix(['\'', '"']));
-        steps.push(match quoted {
-            Some(name) => json::Step::Member(name.to_owned()),
-            None => json::Step::Element(inside.parse().ok()?),
-        });
-        rest = after;
-    }
-    Some(steps)
-}

@@ -5,10 +5,9 @@ use std::fmt;
 use datafusion::logical_expr::{Expr, cast, lit};
 use kql::Type;
 
-use super::stored;
 use crate::Identity;
 use crate::cell::arrow_type;
-use crate::lower::literal;
+use crate::columns::{literal, stored};
 
 /// A view of `Interactions`.
 #[derive(Debug)]

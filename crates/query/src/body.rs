@@ -13,9 +13,9 @@ use datafusion::logical_expr::{
 use event::BodyText;
 use kql::Type;
 
-use super::stored;
 use crate::call::any_arguments;
 use crate::cell::Reader;
+use crate::columns::stored;
 
 /// Longest body a query sees; what is longer is cut there.
 pub const BODY_BYTES_MAX: usize = 64 << 20;
