@@ -14,7 +14,7 @@ mod sign_in;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use gateway::{
@@ -119,6 +119,9 @@ pub(crate) struct Config {
     /// Which of the list's prices hold for which deployments; the first entry that fits. Without one,
     /// the global or default price.
     pub(crate) price_scopes: Vec<PriceScopeConfig>,
+    /// The price list that these two make, once somebody has asked for it.
+    #[serde(skip)]
+    pub(crate) price_list: OnceLock<Arc<Prices>>,
     /// What the gateway says of itself.
     pub(crate) log: LogConfig,
     /// What the serving process may do on its machine.
@@ -185,6 +188,7 @@ impl Default for Config {
             cost: monitor::CostConfig::default(),
             prices_file: PathBuf::new(),
             price_scopes: Vec::new(),
+            price_list: OnceLock::new(),
             log: LogConfig::default(),
             process: ProcessConfig::default(),
             fetched: Fetched::default(),
@@ -280,18 +284,25 @@ impl Config {
         u64::from_str_radix(digits, 16).context("a key hash ends in hexadecimal digits")
     }
 
-    /// The price list.
+    /// The price list, which is read once for as long as this configuration lives.
     pub(crate) fn prices(&self) -> anyhow::Result<Arc<Prices>> {
+        if let Some(prices) = self.price_list.get() {
+            return Ok(prices.clone());
+        }
+        let prices = Arc::new(self.read_prices()?.scoped(&self.price_scopes));
+        Ok(self.price_list.get_or_init(|| prices).clone())
+    }
+
+    fn read_prices(&self) -> anyhow::Result<Prices> {
         if self.prices_file.as_os_str().is_empty() {
-            return Ok(Arc::new(Prices::builtin().scoped(&self.price_scopes)));
+            return Ok(Prices::builtin());
         }
         let file = self.prices_file.display();
         let text = std::fs::read_to_string(&self.prices_file)
             .with_context(|| format!("prices_file: cannot read {file}"))?;
-        let prices = Prices::from_csv(&text).map_err(|error| {
+        Prices::from_csv(&text).map_err(|error| {
             ExitWith::error(Exit::BadConfig, format!("prices_file: {file}: {error}"))
-        })?;
-        Ok(Arc::new(prices.scoped(&self.price_scopes)))
+        })
     }
 
     /// What the backends are shown, each following its secret.
