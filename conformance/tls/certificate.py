@@ -1,6 +1,6 @@
 """An authority and a certificate of localhost from it, as an organisation would issue them: elliptic, 90 days.
 
-Writes `ca.pem`, `chain.pem` and `key.pem` into the folder that is named.
+Writes `ca.pem`, `ca-key.pem`, `chain.pem` and `key.pem` into the folder that is named.
 """
 
 import datetime
@@ -47,7 +47,8 @@ leaf = leaf.sign(ca_key, hashes.SHA256())
 pem = serialization.Encoding.PEM
 (folder / "ca.pem").write_bytes(ca.public_bytes(pem))
 (folder / "chain.pem").write_bytes(leaf.public_bytes(pem) + ca.public_bytes(pem))
-private = key.private_bytes(
-    pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-)
-(folder / "key.pem").write_bytes(private)
+for name, private in (("key.pem", key), ("ca-key.pem", ca_key)):
+    private = private.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / name).write_bytes(private)

@@ -53,6 +53,7 @@ pub(crate) fn run() -> anyhow::Result<Tally> {
         ("the admin API", "python3", "conformance/admin/run.sh"),
         ("Kusto's language service", "npm", "conformance/language-service/run.sh"),
         ("TLS", "python3", "conformance/tls/run.sh"),
+        ("ACME", "python3", "conformance/acme/run.sh"),
         ("signing in", "npm", "conformance/sign-in/run.sh"),
         ("the portal", "npm", "web/tests/run.sh"),
     ] {

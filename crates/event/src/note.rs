@@ -103,7 +103,7 @@ note_row! {
     SecurityEvent in "SecurityEvents" {
         /// UTC instant of the event.
         time_generated: Timestamp => "TimeGenerated",
-        /// What happened: egress_denied, address_denied, sign_in, sign_in_failed, sign_out, token_rejected, access_denied, secret_rotated, secret_unavailable, certificate_reloaded or set_up.
+        /// What happened: egress_denied, address_denied, sign_in, sign_in_failed, sign_out, token_rejected, access_denied, secret_rotated, secret_unavailable, certificate_reloaded, certificate_ordered or set_up.
         kind: String => "Kind",
         /// informational, warning or critical.
         severity: String => "Severity",

@@ -375,6 +375,16 @@ pub(crate) struct KeysCreateArguments {
     #[command(flatten)]
     pub(crate) file: ConfigFile,
     /// Id of the subscription, new or existing.
-    #[arg(long)]
+    #[arg(long, value_parser = subscription_id)]
     pub(crate) subscription: String,
+}
+
+fn subscription_id(text: &str) -> Result<String, String> {
+    if text.starts_with("user:") {
+        return Err("`user:` is for callers with a token: give it another name".to_owned());
+    }
+    match text.trim().is_empty() || text.chars().any(char::is_control) {
+        true => Err("give it a name, such as team-a".to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }

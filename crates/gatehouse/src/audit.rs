@@ -67,8 +67,27 @@ fn read<T>(
     files.iter().map(one).collect()
 }
 
+/// A folder without a ledger is more often the wrong one than a lost record.
+fn check_folder(folder: &Path) -> anyhow::Result<()> {
+    let wrong = |what: String| {
+        let fix = "give the folder `ledger` of a gateway's data folder by --ledger-dir, or the \
+                   gateway's configuration by --config";
+        ExitWith::error(Exit::CheckFailed, format!("{} {what}: {fix}", folder.display()))
+    };
+    let entries =
+        std::fs::read_dir(folder).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let is_of_ledger = |name: &std::ffi::OsStr| {
+        name == "head" || Path::new(name).extension().is_some_and(|kind| kind == "segment")
+    };
+    match entries.flatten().any(|entry| is_of_ledger(&entry.file_name())) {
+        true => Ok(()),
+        false => Err(wrong("holds no ledger".to_owned())),
+    }
+}
+
 /// Walks the ledger with a progress bar on standard error, if that is a terminal.
 pub(crate) fn walk(folder: &Path, span: &Span, trust: &Trust) -> anyhow::Result<ledger::Report> {
+    check_folder(folder)?;
     let bar = ProgressBar::new(0);
     let style = "{bar:40} {pos} of {len} segments, {elapsed}";
     bar.set_style(ProgressStyle::with_template(style)?);

@@ -1,5 +1,6 @@
 //! The configuration file: composed of what each crate owns, checked as a whole.
 
+mod acme;
 mod checkpoints;
 mod control;
 mod delivery;
@@ -18,8 +19,8 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use gateway::{
-    BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig, ObjectsConfig,
-    PoolConfig, Settings, TlsConfig,
+    AcmeConfig, BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig,
+    ObjectsConfig, PoolConfig, Settings, TlsConfig,
 };
 use policy::{
     KeyHasher, LimitConfig, PriceScopeConfig, Prices, ProductConfig, Rules, SubscriptionConfig,
@@ -55,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) vault: VaultConfig,
     /// Where clients connect, and what one of them may use.
     pub(crate) edge: EdgeConfig,
+    /// The authority that issues certificates for `edge.listeners[].tls.acme_hosts`, by ACME.
+    pub(crate) acme: AcmeConfig,
     /// The services that answer.
     pub(crate) backends: Vec<BackendConfig>,
     /// How a backend is chosen, watched and left.
@@ -157,6 +160,7 @@ impl Default for Config {
             key_hash_secret: SecretRef::File("gatehouse.secret".into()),
             vault: VaultConfig::default(),
             edge: EdgeConfig::default(),
+            acme: AcmeConfig::default(),
             backends: Vec::new(),
             pool: PoolConfig::default(),
             egress: net::EgressConfig::default(),
@@ -252,6 +256,7 @@ impl Config {
         self.redis(&SecurityLog::default())?;
         let vault = Vault::new(&self.vault, |_| {}).map_err(|error| bad(error.story()))?;
         self.check_homes(&vault)?;
+        self.check_tls()?;
         self.control()?;
         self.check_checkpoints()?;
         self.check_delivery(&vault)
@@ -366,6 +371,7 @@ impl Config {
         self.alerts.sinks.iter_mut().for_each(|sink| sink.resolve_paths(folder));
         self.reports.iter_mut().for_each(|report| resolve(&mut report.folder));
         self.vault.resolve_paths(folder);
+        self.acme.resolve_paths(folder);
         self.key_hash_secret.resolve_path(folder);
         if let Some(key) = &mut self.checkpoints.signing_key {
             key.resolve_path(folder);

@@ -142,10 +142,13 @@ fn rerate(arguments: &RerateArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Day by day, our sum beside the provider's.
+/// Day by day, our sum beside the provider's. The file is read first: nobody is asked for nothing.
 fn reconcile(arguments: &ReconcileArguments) -> anyhow::Result<()> {
     let (from, to) = month(&arguments.month)?;
     let mut days: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for (day, cost) in exported(arguments)? {
+        days.entry(day).or_default().1 += cost;
+    }
     let answer =
         Client::open(&arguments.file.config)?.query(&report_query(&from, &to, &[CostBy::Day]))?;
     for row in answer.objects()? {
@@ -153,33 +156,6 @@ fn reconcile(arguments: &ReconcileArguments) -> anyhow::Result<()> {
         let cost = &row["CostUsd"];
         let cost = cost.as_f64().or_else(|| cost.as_str()?.parse().ok()).unwrap_or(0.0);
         days.entry(day).or_default().0 += cost;
-    }
-    let file = arguments.export.display();
-    let mut reader =
-        csv::Reader::from_path(&arguments.export).with_context(|| format!("cannot read {file}"))?;
-    let headers = reader.headers()?.clone();
-    let column = |name: &str| {
-        headers.iter().position(|known| known.eq_ignore_ascii_case(name)).with_context(|| {
-            format!("{file} has no column `{name}`: name it by --date-column or --cost-column")
-        })
-    };
-    let (date, cost) = (column(&arguments.date_column)?, column(&arguments.cost_column)?);
-    for (line, row) in reader.records().enumerate() {
-        let row = row.with_context(|| format!("{file} is no CSV with a header line"))?;
-        let wrong = |what: &str, cell: &str, fix: &str| {
-            format!("{file}, line {}: `{cell}` is no {what}: {fix}", line + 2)
-        };
-        let day = day(&row[date]).with_context(|| {
-            let fix = "it is read as 2026-11-28 or 11/28/2026, or name another by --date-column";
-            wrong("date", &row[date], fix)
-        })?;
-        let cost: f64 = row[cost].trim().parse().map_err(|_| {
-            let fix = "it is read as 1234.56, or name another column by --cost-column";
-            anyhow::anyhow!(wrong("cost", &row[cost], fix))
-        })?;
-        if day.starts_with(&arguments.month) {
-            days.entry(day).or_default().1 += cost;
-        }
     }
     let mut table = String::from("Day,GatehouseUsd,ProviderUsd,DifferenceUsd\n");
     let (mut ours, mut theirs) = (0.0, 0.0);
@@ -196,6 +172,40 @@ fn reconcile(arguments: &ReconcileArguments) -> anyhow::Result<()> {
         return Err(ExitWith::error(Exit::CheckFailed, text));
     }
     Ok(())
+}
+
+/// Day and cost of each line of the provider's file that is of the month.
+fn exported(arguments: &ReconcileArguments) -> anyhow::Result<Vec<(String, f64)>> {
+    let file = arguments.export.display();
+    let mut reader = csv::Reader::from_path(&arguments.export).with_context(|| {
+        format!("cannot read {file}: give the CSV file that the provider exported")
+    })?;
+    let headers = reader.headers()?.clone();
+    let column = |name: &str| {
+        headers.iter().position(|known| known.eq_ignore_ascii_case(name)).with_context(|| {
+            format!("{file} has no column `{name}`: name it by --date-column or --cost-column")
+        })
+    };
+    let (date, cost) = (column(&arguments.date_column)?, column(&arguments.cost_column)?);
+    let mut lines = Vec::new();
+    for (line, row) in reader.records().enumerate() {
+        let row = row.with_context(|| format!("{file} is no CSV with a header line"))?;
+        let wrong = |what: &str, cell: &str, fix: &str| {
+            format!("{file}, line {}: `{cell}` is no {what}: {fix}", line + 2)
+        };
+        let day = day(&row[date]).with_context(|| {
+            let fix = "it is read as 2026-11-28 or 11/28/2026, or name another by --date-column";
+            wrong("date", &row[date], fix)
+        })?;
+        let cost: f64 = row[cost].trim().parse().map_err(|_| {
+            let fix = "it is read as 1234.56, or name another column by --cost-column";
+            anyhow::anyhow!(wrong("cost", &row[cost], fix))
+        })?;
+        if day.starts_with(&arguments.month) {
+            lines.push((day, cost));
+        }
+    }
+    Ok(lines)
 }
 
 /// `2026-11-28`, also from `11/28/2026` and from an instant.

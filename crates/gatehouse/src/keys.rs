@@ -29,9 +29,13 @@ pub(crate) fn create(arguments: &KeysCreateArguments) -> anyhow::Result<()> {
     let known = config.subscriptions.iter().find(|subscription| &subscription.id == id);
     let file = arguments.file.config.display();
     match known {
-        None => say(&format!(
-            "add to `subscriptions` in {file}:\n\n  - id: {id}\n    primary_key_hash: {hash}\n"
-        )),
+        None => {
+            // YAML takes text as JSON writes it.
+            let id = serde_json::to_string(id)?;
+            say(&format!(
+                "add to `subscriptions` in {file}:\n\n  - id: {id}\n    primary_key_hash: {hash}\n"
+            ));
+        }
         Some(subscription) => {
             let field = if subscription.secondary_key_hash.is_empty() {
                 "secondary_key_hash"

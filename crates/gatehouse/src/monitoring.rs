@@ -174,6 +174,17 @@ impl Monitoring {
             version: env!("CARGO_PKG_VERSION"),
         });
         self.show_expiries(now());
+        self.show_certificates(parts, now());
+    }
+
+    /// Shows when the certificates of the listeners end.
+    fn show_certificates(&self, parts: &Parts, now: Timestamp) {
+        for (listener, ends_at) in parts.certificates() {
+            if let Some(ends_at) = ends_at.map(Timestamp::from) {
+                let left = (ends_at.unix_micros() - now.unix_micros()) as f64 / 1e6;
+                self.metrics.set(Metric::CertificateExpiry, &[&listener], left);
+            }
+        }
     }
 
     /// Shows which keys expire soon.

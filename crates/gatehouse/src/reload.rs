@@ -24,6 +24,7 @@ const RESTART: &[&str] = &[
     "/data_dir",
     "/vault",
     "/edge/listeners",
+    "/acme",
     "/edge/connections_max",
     "/ledger",
     "/redis",

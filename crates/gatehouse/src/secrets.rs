@@ -4,6 +4,7 @@
 use std::io::Read;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::bail;
 use vault::{Embedded, Secret};
 
 use crate::arguments::{ConfigFile, VaultCommand};
@@ -20,7 +21,8 @@ pub(crate) fn run(command: &VaultCommand) -> anyhow::Result<()> {
         VaultCommand::Set(wanted) | VaultCommand::Remove(wanted) => &wanted.file,
         VaultCommand::List(file) | VaultCommand::RotateKey(file) => file,
     };
-    let embedded = Embedded::new(&Config::load(&file.config)?.vault.embedded);
+    let config = Config::load(&file.config)?;
+    let embedded = Embedded::new(&config.vault.embedded);
     let failed = |error: vault::Error| anyhow::anyhow!(error.story());
     match command {
         VaultCommand::Set(wanted) => {
@@ -34,13 +36,16 @@ pub(crate) fn run(command: &VaultCommand) -> anyhow::Result<()> {
         }
         VaultCommand::Remove(wanted) => {
             if !embedded.remove(&wanted.name).map_err(failed)? {
-                let text = format!("there is no secret `{}`", wanted.name);
+                let name = &wanted.name;
+                let text = format!(
+                    "there is no secret `{name}`: `gatehouse vault list` names those there are"
+                );
                 return Err(ExitWith::error(Exit::Failed, text));
             }
             say(&format!("`{}` is removed", wanted.name));
         }
         VaultCommand::RotateKey(_) => {
-            embedded.rotate_key().map_err(failed)?;
+            embedded.rotate_key(&[config.acme_shelf()]).map_err(failed)?;
             say("everything is sealed under the new master key");
         }
     }
@@ -75,6 +80,11 @@ fn input() -> anyhow::Result<Secret> {
     std::io::stdin().take(INPUT_BYTES_MAX).read_to_string(&mut text)?;
     // The line end is the terminal's or echo's.
     let length = text.trim_end_matches(['\r', '\n']).len();
+    if length == 0 {
+        bail!(
+            "standard input holds no value: pipe it in, as in `printf %s \"$VALUE\" | gatehouse …`"
+        );
+    }
     text.truncate(length);
     Ok(Secret::new(text))
 }

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use control::Control;
-use gateway::{Drain, Gateway, ServerTls, Wiring};
+use gateway::{Acme, Drain, Gateway, OrderedCertificates, ServerTls, Wiring};
 use identity::{DirectoryUser, Verifier};
 use kql::{Frame, Options, QueryError};
 use ledger::Ledger;
@@ -73,6 +73,7 @@ pub(crate) struct Parts {
     pub(crate) engine: Arc<CurrentEngine>,
     pub(crate) vault: Vault,
     admin_tls: Option<Arc<ServerTls>>,
+    acme: Acme,
     pub(crate) security: SecurityLog,
     signer: Signer,
     log: LogLevel,
@@ -109,7 +110,7 @@ impl Running {
         let contents = Contents::of(&config, file);
         let token = admin_token(&config.admin_token_file())?;
         let admin = bind(config.admin.listen, "admin.listen").await?;
-        let admin_tls = config.admin_tls.as_ref().map(ServerTls::new).transpose()?.map(Arc::new);
+        let (admin_tls, ordered) = admin_tls(&config)?;
         let health = bind(config.health.listen, "health.listen").await?;
         let (ledger, store) = open(&config).await?;
         let control = open_control(&config, &ledger).await?;
@@ -128,6 +129,7 @@ impl Running {
             objects: objects.clone(),
             security: security.clone(),
             spool_dir: config.work_dir().join("gateway"),
+            ordered: ordered.clone(),
         };
         let gateway = Gateway::start(wiring).await?;
         let engine = query::Engine::new(store.clone(), config.query.clone())?;
@@ -141,6 +143,7 @@ impl Running {
             engine,
             vault: vault.clone(),
             admin_tls,
+            acme: config.acme(&ordered, &security, &vault)?,
             security: security.clone(),
             signer: Signer::new(&config, &ledger)?,
             log,
@@ -150,13 +153,8 @@ impl Running {
         control.publish_to(reloader.clone());
         let stop = CancellationToken::new();
         let watching = watching(&config, &parts, (&ledger, &limiter, &control), node)?;
-        let administration = Arc::new(Administration {
-            parts: parts.clone(),
-            watch: watching.clone(),
-            control: control.clone(),
-            reloader: reloader.clone(),
-            limiter: limiter.clone(),
-        });
+        let administration =
+            Administration::new(&parts, &watching, &reloader, (&limiter, &control));
         let sign_in = SignInWiring::new(&identity, &vault, watch(&config, &security));
         let portal = portal(&config, administration, &ledger, (token, sign_in))?;
         let pages = health_pages(&config, &parts, (&ledger, &limiter), &control);
@@ -169,6 +167,7 @@ impl Running {
             tokio::spawn(tend_shares(limiter, stop.clone())),
             tokio::spawn(tend_objects(objects, stop.clone())),
             tokio::spawn(identity.run(unix_seconds, stop.clone())),
+            tokio::spawn(parts.acme.clone().run(stop.clone())),
             tokio::spawn(watch_over(parts.clone(), watching, stop.clone())),
             tokio::spawn(follow_secrets(vault, security, ledger.clone(), stop.clone())),
         ];
@@ -212,6 +211,13 @@ impl Running {
 }
 
 impl Parts {
+    /// When the certificate of each listener that speaks TLS ends; none while it has none.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = (String, Option<SystemTime>)> {
+        let admin = self.admin_tls.iter().map(|tls| ("admin".to_owned(), tls.ends_at()));
+        let edge = self.gateway.certificates();
+        edge.map(|(address, ends_at)| (address.to_string(), ends_at)).chain(admin)
+    }
+
     /// Puts a checked configuration in force. What can fail comes first and changes nothing if it does.
     pub(crate) fn apply(&self, current: &Config, next: &Config) -> anyhow::Result<()> {
         let prices = next.prices()?;
@@ -269,6 +275,23 @@ impl identity::Directory for Provisioned {
     fn user(&self, id: &str) -> Option<DirectoryUser> {
         let control::Known { is_active, groups } = self.0.directory().known(id)?;
         Some(DirectoryUser { is_active, groups })
+    }
+}
+
+impl Administration {
+    fn new(
+        parts: &Arc<Parts>,
+        watch: &Watching,
+        reloader: &Arc<Reloader>,
+        (limiter, control): (&Limiter, &Control),
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            parts: parts.clone(),
+            watch: watch.clone(),
+            reloader: reloader.clone(),
+            limiter: limiter.clone(),
+            control: control.clone(),
+        })
     }
 }
 
@@ -460,6 +483,20 @@ fn homes(vault: &Vault) -> gateway::Telling {
     Arc::new(move || json!(vault.status()))
 }
 
+/// TLS of the admin listener, if it has any, and where certificates are found that are ordered for others.
+fn admin_tls(config: &Config) -> anyhow::Result<(Option<Arc<ServerTls>>, OrderedCertificates)> {
+    let ordered = OrderedCertificates::default();
+    let settings = config.admin_tls.as_ref();
+    let tls = settings.map(|settings| ServerTls::new(settings, &ordered)).transpose()?;
+    Ok((tls.map(Arc::new), ordered))
+}
+
+/// How the certificates that are ordered stand, for health questions.
+fn certificates(acme: &Acme) -> gateway::Telling {
+    let acme = acme.clone();
+    Arc::new(move || json!(acme.status()))
+}
+
 /// What requests know together, and the node's name.
 type Followed = (Objects, Limiter, Follower, String);
 
@@ -613,6 +650,7 @@ fn health_pages(
 ) -> gateway::Health {
     let health = parts.gateway.health().telling("control", told(control));
     let health = health.telling("vault", homes(&parts.vault));
+    let health = health.telling("certificates", certificates(&parts.acme));
     if !config.metrics.enabled {
         return health;
     }

@@ -66,6 +66,7 @@ async fn serve(
         objects,
         security: shared::SecurityLog::default(),
         spool_dir: dir.path().join("spool"),
+        ordered: gateway::OrderedCertificates::default(),
     })
     .await?;
     tokio::signal::ctrl_c().await?;

@@ -1,5 +1,10 @@
-//! The subject of a client certificate, as text (RFC 4514). The library has checked the certificate;
-//! here it is only read, and what cannot be read is left out.
+//! The subject of a client certificate, as text (RFC 4514), and how long a certificate holds. The library has
+//! checked it; here it is only read, and what cannot be read is left out.
+
+use std::time::SystemTime;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
 /// Longest subject that is recorded.
 const SUBJECT_BYTES_MAX: usize = 1_024;
@@ -8,6 +13,8 @@ const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const OBJECT_ID: u8 = 0x06;
 const VERSION: u8 = 0xa0;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
 
 /// Attributes that have a short name, by their DER.
 const NAMES: [(&[u8], &str); 10] = [
@@ -36,18 +43,45 @@ pub(crate) fn subject(certificate: &[u8]) -> String {
     text
 }
 
-fn parts(certificate: &[u8]) -> Option<Vec<String>> {
-    let (mut fields, _) = inside(certificate, SEQUENCE)?;
+/// When it begins to hold, and when it ends.
+pub(crate) fn validity(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
+    let (times, _) = inside(from_validity(certificate)?, SEQUENCE)?;
+    let (tag, begin, rest) = take(times)?;
+    let begins_at = time(tag, begin)?;
+    let (tag, end, _) = take(rest)?;
+    Some((begins_at, time(tag, end)?))
+}
+
+/// `YYMMDDHHMMSSZ` until 2049, `YYYYMMDDHHMMSSZ` after (RFC 5280, section 4.1.2.5).
+fn time(tag: u8, digits: &[u8]) -> Option<SystemTime> {
+    let digits = std::str::from_utf8(digits).ok()?.strip_suffix('Z')?;
+    let digits = match tag {
+        UTC_TIME if digits.get(..2)? < "50" => format!("20{digits}"),
+        UTC_TIME => format!("19{digits}"),
+        GENERALIZED_TIME => digits.to_owned(),
+        _ => return None,
+    };
+    let time = DateTime::strptime("%Y%m%d%H%M%S", digits).ok()?;
+    Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().into())
+}
+
+/// What is signed, from the validity on.
+fn from_validity(certificate: &[u8]) -> Option<&[u8]> {
+    let (fields, _) = inside(certificate, SEQUENCE)?;
     let mut signed = inside(fields, SEQUENCE)?.0;
-    fields = signed;
-    if fields.first() == Some(&VERSION) {
+    if signed.first() == Some(&VERSION) {
         signed = take(signed)?.2;
     }
-    // Serial number, algorithm, issuer, validity.
-    for _ in 0..4 {
+    // Serial number, algorithm, issuer.
+    for _ in 0..3 {
         signed = take(signed)?.2;
     }
-    let mut sets = inside(signed, SEQUENCE)?.0;
+    Some(signed)
+}
+
+fn parts(certificate: &[u8]) -> Option<Vec<String>> {
+    let (_, _, subject) = take(from_validity(certificate)?)?;
+    let mut sets = inside(subject, SEQUENCE)?.0;
     let mut parts = Vec::new();
     while !sets.is_empty() {
         let (mut attributes, rest) = inside(sets, SET)?;
@@ -125,5 +159,21 @@ mod tests {
             let _ = subject(&certificate.der()[..end]);
         }
         assert_eq!(subject(b"no certificate"), "");
+    }
+
+    #[test]
+    fn how_long_a_certificate_holds_is_read_on_both_sides_of_2050() {
+        let mut params = rcgen::CertificateParams::new(vec!["host".into()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2026, 11, 29);
+        params.not_after = rcgen::date_time_ymd(2051, 2, 28);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let seconds = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let (begin, end) = validity(certificate.der()).unwrap();
+        assert_eq!((seconds(begin), seconds(end)), (1_795_910_400, 2_561_155_200));
+        for end in 0..certificate.der().len() {
+            let _ = validity(&certificate.der()[..end]);
+        }
+        assert_eq!(time(UTC_TIME, b"261332000000Z"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Settings of the gateway: listeners, limits of a client, what is recorded; backends in a file of
 //! their own.
 
+mod acme;
 mod backends;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use vault::Credential;
 
 use crate::error::Error;
 
+pub use acme::{AcmeConfig, ExternalAccountConfig};
 pub use backends::{
     BackendConfig, BackendKind, Balance, BreakerConfig, PoolConfig, ProbeConfig, Tier,
 };
@@ -199,6 +201,9 @@ pub struct TlsConfig {
     pub certificate_file: PathBuf,
     /// PEM file of the private key.
     pub key_file: PathBuf,
+    /// Names of hosts, for which the authority under `acme` issues the certificate instead: no files are
+    /// given then. Its connections to port 443 of each host must reach this listener.
+    pub acme_hosts: Vec<String>,
     /// Whether clients are asked for a certificate.
     pub client_certificates: ClientCertificates,
     /// PEM file of the authorities that issue client certificates.
@@ -215,9 +220,32 @@ impl TlsConfig {
         }
     }
 
+    /// Checks what fields ask of each other; the text names the fix.
+    pub fn validate(&self) -> Result<(), Error> {
+        let is_given = |file: &Path| !file.as_os_str().is_empty();
+        let has_files = is_given(&self.certificate_file) || is_given(&self.key_file);
+        let is_ordered = !self.acme_hosts.is_empty();
+        let why = if is_ordered && has_files {
+            "acme_hosts stands beside certificate_file or key_file: remove one or the other"
+        } else if is_ordered && self.client_certificates == ClientCertificates::Required {
+            "acme_hosts does not go with client_certificates: required, since the authority shows \
+             none: use optional, or certificate_file"
+        } else if self.client_certificates != ClientCertificates::Ignored
+            && !is_given(&self.client_ca_file)
+        {
+            "client_certificates needs client_ca_file: the authorities that issue them"
+        } else {
+            return Ok(());
+        };
+        Err(Error(format!("tls: {why}")))
+    }
+
     /// Files that it is read from.
     pub fn files(&self) -> Vec<PathBuf> {
-        let mut files = vec![self.certificate_file.clone(), self.key_file.clone()];
+        let mut files = Vec::new();
+        if self.acme_hosts.is_empty() {
+            files.extend([self.certificate_file.clone(), self.key_file.clone()]);
+        }
         if self.client_certificates != ClientCertificates::Ignored {
             files.push(self.client_ca_file.clone());
         }

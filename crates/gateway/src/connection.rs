@@ -13,11 +13,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::acme::PROOF_PROTOCOL;
 use crate::config::ListenerConfig;
 use crate::edge_io::EdgeIo;
 use crate::exchange::Exchange;
@@ -78,8 +79,13 @@ impl Door {
         let greeted = tokio::time::timeout(limit, self.greet(stream, peer));
         let (stream, mut facts) = greeted.await.map_err(late)??;
         let Some(tls) = &self.tls else { return Ok((Begun::Plain(stream), facts)) };
-        let stream =
+        let mut stream =
             tokio::time::timeout(limit, tls.acceptor().accept(stream)).await.map_err(late)??;
+        if stream.get_ref().1.alpn_protocol() == Some(PROOF_PROTOCOL) {
+            // The handshake was all that was asked for (RFC 8737, section 3).
+            tokio::time::timeout(limit, stream.shutdown()).await.map_err(late)??;
+            return Err(invalid("an authority has had its proof"));
+        }
         let session = stream.get_ref().1;
         if let Some(certificate) = session.peer_certificates().and_then(|chain| chain.first()) {
             facts.certificate_subject = certificate::subject(certificate).into();

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::acme::OrderedCertificates;
 use crate::backend::standing::Drain;
 use crate::connection::Door;
 use crate::error::Error;
@@ -48,6 +49,8 @@ pub struct Wiring {
     /// Folder for request bodies too long for memory; made if it is not there. The files have no
     /// names, so nothing stays behind.
     pub spool_dir: PathBuf,
+    /// Certificates that an authority issues while it runs; whoever made it orders them.
+    pub ordered: OrderedCertificates,
 }
 
 /// A running gateway.
@@ -69,7 +72,8 @@ impl Gateway {
         })?;
         let mut doors = Vec::new();
         for listener in &live.config.edge.listeners {
-            let tls = listener.tls.as_ref().map(ServerTls::new).transpose()?.map(Arc::new);
+            let new = |settings| ServerTls::new(settings, &wiring.ordered);
+            let tls = listener.tls.as_ref().map(new).transpose()?.map(Arc::new);
             let bound = TcpListener::bind(listener.address).await.map_err(|error| {
                 let address = listener.address;
                 Error(format!("cannot listen on {address}: {error}; choose another address under edge.listeners"))
@@ -114,6 +118,11 @@ impl Gateway {
     /// The addresses listened on, in the order of the configuration.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// When the certificate of each listener that speaks TLS ends; none while it has none.
+    pub fn certificates(&self) -> impl Iterator<Item = (SocketAddr, Option<SystemTime>)> + '_ {
+        self.certificates.iter().map(|(address, tls)| (*address, tls.ends_at()))
     }
 
     /// How it stands.

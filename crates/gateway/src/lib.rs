@@ -4,6 +4,7 @@
 //! client's connection. Not here: what the record means (pipeline), how it is kept (ledger).
 
 mod account;
+mod acme;
 mod address;
 mod admission;
 mod admitted;
@@ -58,13 +59,15 @@ mod upload;
 mod watch;
 mod websocket;
 
+pub use acme::{Acme, AcmeWiring, CertificateStatus, OrderedCertificates};
 pub use address::caller_ip;
 pub use asked::examine;
 pub use backend::standing::Drain;
 pub use config::{
-    BackendConfig, BackendKeys, BackendKind, Balance, BreakerConfig, CaptureConfig,
-    ClientCertificates, EdgeConfig, ErrorShape, GatewayConfig, ListenerConfig, ObjectsConfig,
-    PoolConfig, ProbeConfig, Tier, TlsConfig, UnknownObjects, UnknownPaths, WebSocketConfig,
+    AcmeConfig, BackendConfig, BackendKeys, BackendKind, Balance, BreakerConfig, CaptureConfig,
+    ClientCertificates, EdgeConfig, ErrorShape, ExternalAccountConfig, GatewayConfig,
+    ListenerConfig, ObjectsConfig, PoolConfig, ProbeConfig, Tier, TlsConfig, UnknownObjects,
+    UnknownPaths, WebSocketConfig,
 };
 pub use error::Error;
 pub use gateway::{Gateway, Wiring};

@@ -2,6 +2,7 @@
 //! listens.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
@@ -11,12 +12,15 @@ use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
 use tokio_rustls::TlsAcceptor;
 
+use crate::acme::{OrderedCertificates, PROOF_PROTOCOL, Resolver};
+use crate::certificate;
 use crate::config::{ClientCertificates, TlsConfig};
 use crate::error::Error;
 
 /// TLS of one listener; connections that have begun keep what they began with.
 pub struct ServerTls {
     current: ArcSwap<Current>,
+    ordered: OrderedCertificates,
 }
 
 struct Current {
@@ -28,9 +32,11 @@ struct Current {
 }
 
 impl ServerTls {
-    /// Reads the certificate and its key. The error names the file and the fix.
-    pub fn new(settings: &TlsConfig) -> Result<Self, Error> {
-        Ok(Self { current: ArcSwap::from_pointee(Current::read(settings)?) })
+    /// Reads the certificate and its key, or takes it from those that are ordered. The error names the file
+    /// and the fix.
+    pub fn new(settings: &TlsConfig, ordered: &OrderedCertificates) -> Result<Self, Error> {
+        let current = ArcSwap::from_pointee(Current::read(settings, ordered)?);
+        Ok(Self { current, ordered: ordered.clone() })
     }
 
     /// What the next connection is accepted with.
@@ -38,10 +44,25 @@ impl ServerTls {
         TlsAcceptor::from(self.current.load().server.clone())
     }
 
+    /// When the certificate that is shown ends; none while there is none.
+    pub fn ends_at(&self) -> Option<SystemTime> {
+        let current = self.current.load();
+        let ordered = self.ordered.certificate(&current.settings.acme_hosts);
+        let leaf = match &ordered {
+            Some(ordered) => ordered.cert.first(),
+            None => current.chain.first(),
+        };
+        certificate::validity(leaf?).map(|(_, ends_at)| ends_at)
+    }
+
     /// What [`take`](Self::take) would put in force; none if nothing changed.
     pub(crate) fn read_again(&self, settings: &TlsConfig) -> Result<Option<Next>, Error> {
-        let next = Current::read(settings)?;
         let current = self.current.load();
+        if settings.acme_hosts != current.settings.acme_hosts {
+            // What is ordered is settled at the start.
+            return Ok(None);
+        }
+        let next = Current::read(settings, &self.ordered)?;
         let is_same = next.settings == current.settings
             && next.chain == current.chain
             && next.authorities == current.authorities;
@@ -66,19 +87,20 @@ impl ServerTls {
 pub(crate) struct Next(Arc<Current>);
 
 impl Current {
-    fn read(settings: &TlsConfig) -> Result<Self, Error> {
+    fn read(settings: &TlsConfig, ordered: &OrderedCertificates) -> Result<Self, Error> {
+        settings.validate()?;
         let read = |file| net::certificates(file).map_err(|error| Error(error.story()));
-        let chain = read(&settings.certificate_file)?;
+        let chain = match settings.acme_hosts.is_empty() {
+            true => read(&settings.certificate_file)?,
+            false => Vec::new(),
+        };
         let wants_clients = settings.client_certificates != ClientCertificates::Ignored;
         let authorities = match wants_clients {
-            true if settings.client_ca_file.as_os_str().is_empty() => {
-                let text = "tls.client_certificates needs tls.client_ca_file: the authorities that issue them";
-                return Err(Error(text.to_owned()));
-            }
             true => read(&settings.client_ca_file)?,
             false => Vec::new(),
         };
-        let server = Arc::new(server_config(settings, chain.clone(), &authorities)?);
+        let resolver = Resolver { hosts: settings.acme_hosts.clone(), ordered: ordered.clone() };
+        let server = Arc::new(server_config(settings, chain.clone(), &authorities, resolver)?);
         Ok(Self { server, settings: settings.clone(), chain, authorities })
     }
 }
@@ -89,8 +111,8 @@ fn server_config(
     settings: &TlsConfig,
     chain: Vec<CertificateDer<'static>>,
     authorities: &[CertificateDer<'static>],
+    resolver: Resolver,
 ) -> Result<ServerConfig, Error> {
-    let key = net::private_key(&settings.key_file).map_err(|error| Error(error.story()))?;
     let provider = Arc::new(CryptoProvider {
         cipher_suites: vec![
             cipher_suite::TLS13_AES_256_GCM_SHA384,
@@ -124,11 +146,18 @@ fn server_config(
             builder.with_client_cert_verifier(verifier.build().map_err(|error| unusable(&error))?)
         }
     };
-    let mut server = builder.with_single_cert(chain, key).map_err(|error| {
-        let file = settings.certificate_file.display();
-        Error(format!("the certificate {file} and its key do not fit: {error}"))
-    })?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let mut protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let mut server = if settings.acme_hosts.is_empty() {
+        let key = net::private_key(&settings.key_file).map_err(|error| Error(error.story()))?;
+        builder.with_single_cert(chain, key).map_err(|error| {
+            let file = settings.certificate_file.display();
+            Error(format!("the certificate {file} and its key do not fit: {error}"))
+        })?
+    } else {
+        protocols.push(PROOF_PROTOCOL.to_vec());
+        builder.with_cert_resolver(Arc::new(resolver))
+    };
+    server.alpn_protocols = protocols;
     // Clients keep their sessions themselves, sealed: here none takes memory.
     server.ticketer =
         Ticketer::new().map_err(|error| Error(format!("no session keys: {error}")))?;

@@ -149,19 +149,31 @@ impl Embedded {
 
     /// Seals everything anew. A master key in a file is replaced by a new random one; elsewhere the new
     /// one stands already as the first of several lines. A crash between the steps loses nothing:
-    /// each key file on the way opens the vault as it is then.
-    pub fn rotate_key(&self) -> Result<(), Error> {
-        let contents = self.read()?.unwrap_or_default();
+    /// each key file on the way opens the vault as it is then. `others` are sealed under the same master
+    /// key; those that are not there are passed over.
+    pub fn rotate_key(&self, others: &[Self]) -> Result<(), Error> {
+        let mut sealed = vec![(self, self.read()?.unwrap_or_default())];
+        for other in others {
+            sealed.extend(other.read()?.map(|contents| (other, contents)));
+        }
+        let seal =
+            |key: &str| sealed.iter().try_for_each(|(vault, contents)| vault.write(contents, key));
         let keys = self.keys()?;
         let MasterKey::File(path) = &self.config.master_key else {
-            return self.write(&contents, &keys[0]);
+            return seal(&keys[0]);
         };
         let new = random_key()?;
         let old: Vec<&str> = keys.iter().take(KEYS_MAX - 1).map(|key| key.as_str()).collect();
         let both = Zeroizing::new(format!("{}\n{}", *new, old.join("\n")));
         replace(path, both.as_bytes())?;
-        self.write(&contents, &new)?;
+        seal(&new)?;
         replace(path, new.as_bytes())
+    }
+
+    /// Makes a master key in a file, if there is none yet; whether one is at hand then.
+    pub fn prepare(&self) -> Result<(), Error> {
+        self.make_key()?;
+        self.keys().map(drop)
     }
 
     /// The files that it depends on.

@@ -40,6 +40,7 @@ impl Config {
             .chain(clients)
             .chain(self.sign_in.break_glass.as_ref().map(|account| &account.password_hash))
             .chain(self.vault.openbao.app_role.as_ref().map(|role| &role.secret_id))
+            .chain(self.acme.external_account.as_ref().map(|account| &account.key))
             .chain(self.alerts.sinks.iter().flat_map(monitor::SinkConfig::secrets))
             .chain(self.otlp.secret_headers.values());
         files.extend(self.files_of(references));
@@ -64,7 +65,11 @@ impl Config {
             authorities.into_iter().chain(self.alerts.sinks.iter().map(|sink| &sink.ca_file));
         files.extend(authorities.flat_map(|file| named(file)));
         let providers = self.identity.providers.iter().map(|provider| &provider.connection);
-        let vaults = [&self.vault.key_vault.connection, &self.vault.openbao.connection];
+        let vaults = [
+            &self.vault.key_vault.connection,
+            &self.vault.openbao.connection,
+            &self.acme.connection,
+        ];
         files.extend(providers.chain(vaults).flat_map(|connection| connection.files()));
         files
     }

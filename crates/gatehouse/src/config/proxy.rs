@@ -7,14 +7,14 @@ use vault::SecretRef;
 use super::Config;
 use crate::exit::{Exit, ExitWith};
 
-/// An HTTP proxy that connections to backends, vaults, token endpoints, identity providers, webhooks and
-/// collectors go out through, each in a tunnel of its own (CONNECT). Redis, databases and mail are dialled
+/// An HTTP proxy that connections to backends, vaults, token endpoints, identity providers, webhooks,
+/// collectors and authorities of certificates go out through, each in a tunnel of its own (CONNECT). Redis, databases and mail are dialled
 /// directly, as are this machine and its metadata service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ProxyConfig {
     /// `http://host:port`; empty for none. Its address must be among those of `egress`, and of
-    /// `vault.egress` and `identity.egress` for what is reached under those.
+    /// `vault.egress`, `identity.egress` and `acme.egress` for what is reached under those.
     pub(crate) url: String,
     /// User name; empty if it asks for none.
     pub(crate) username: String,
@@ -47,7 +47,13 @@ impl Config {
     /// The same configuration with its proxy in force.
     pub(crate) fn proxied(mut self) -> anyhow::Result<Self> {
         let proxy = self.proxy()?;
-        for egress in [&mut self.egress, &mut self.vault.egress, &mut self.identity.egress] {
+        let all = [
+            &mut self.egress,
+            &mut self.vault.egress,
+            &mut self.identity.egress,
+            &mut self.acme.egress,
+        ];
+        for egress in all {
             egress.proxy.clone_from(&proxy);
         }
         Ok(self)

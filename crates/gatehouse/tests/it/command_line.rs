@@ -59,6 +59,37 @@ fn the_schema_is_json_and_names_every_section() {
 }
 
 #[test]
+fn what_is_wrong_on_the_command_line_is_named_with_the_fix_before_anything_is_asked() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("gatehouse.yaml");
+    run(gatehouse().arg("init").arg("--config").arg(&file));
+    let bill = folder.path().join("bill.csv");
+    fs::write(&bill, "Date,Total\n2026-11-01,1.5\n").expect("writable");
+    let (config, bill) = (file.to_str().expect("UTF-8"), bill.to_str().expect("UTF-8"));
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).expect("writable");
+    let (empty, absent) = (empty.to_str().expect("UTF-8"), "/nowhere/at-all");
+    let month = ["cost", "reconcile", "2026-11", "--config", config, "--export"];
+    let with = |file: &'static str| month.iter().copied().chain([file]).collect::<Vec<_>>();
+    let with_bill: Vec<&str> = month.iter().copied().chain([bill]).collect();
+    for (arguments, status, words) in [
+        (vec!["audit", "verify", "--ledger-dir", absent], 3, ["cannot be read", "--ledger-dir"]),
+        (vec!["audit", "verify", "--ledger-dir", empty], 3, ["holds no ledger", "--config"]),
+        (with(absent), 1, ["cannot read /nowhere/at-all", "CSV file"]),
+        (with_bill, 1, ["no column", "--cost-column"]),
+        (vec!["keys", "create", "--subscription", "", "--config", absent], 2, ["name", "team-a"]),
+        (vec!["keys", "create", "--subscription", "user:x"], 2, ["user:x", "another name"]),
+        (vec!["vault", "set", "x", "--config", config], 1, ["standard input", "printf"]),
+        (vec!["vault", "remove", "x", "--config", config], 1, ["`x`", "gatehouse vault list"]),
+    ] {
+        let output = run(gatehouse().args(&arguments));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
 fn without_a_gateway_query_says_how_to_start_one() {
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("gatehouse.yaml");

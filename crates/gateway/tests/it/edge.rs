@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use gateway::{ClientCertificates, TlsConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -93,6 +94,13 @@ async fn a_gateway_that_cannot_start_says_what_to_change() {
         (Setup::before(&["ftp://h".into()]), "neither http nor https"),
     ];
     setups[0].0.config.edge.listeners[0].address = address;
+    let ordered = TlsConfig { acme_hosts: vec!["a.internal".into()], ..TlsConfig::default() };
+    let with_file = TlsConfig { certificate_file: "a.pem".into(), ..ordered.clone() };
+    let with_clients = TlsConfig { client_certificates: ClientCertificates::Required, ..ordered };
+    for (tls, words) in [(with_file, "remove one"), (with_clients, "use optional")] {
+        let setup = Setup::before(&["http://127.0.0.1:1".into()]);
+        setups.push((setup.with(|config| config.edge.listeners[0].tls = Some(tls)), words));
+    }
     for (setup, words) in setups {
         let dir = tempfile::tempdir().unwrap();
         let now = || event::Timestamp::from_unix_micros(0);
@@ -112,6 +120,7 @@ async fn a_gateway_that_cannot_start_says_what_to_change() {
             ),
             security: shared::SecurityLog::default(),
             spool_dir: dir.path().join("spool"),
+            ordered: gateway::OrderedCertificates::default(),
         })
         .await;
         let error = started.err().expect("it does not start").to_string();

@@ -86,6 +86,7 @@ async fn client_certificates_are_wanted_as_set_and_their_subject_is_recorded() {
             key_file: key_file.clone(),
             client_certificates: wanted,
             client_ca_file: known[0].clone(),
+            ..TlsConfig::default()
         };
         let world = Setup::before(&[backend.url()])
             .with(|config| config.edge.listeners[0].tls = Some(tls))

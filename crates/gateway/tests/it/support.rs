@@ -126,6 +126,7 @@ impl Setup {
             objects,
             security,
             spool_dir: dir.path().join("spool"),
+            ordered: gateway::OrderedCertificates::default(),
         })
         .await
         .unwrap();

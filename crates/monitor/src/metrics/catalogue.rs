@@ -183,6 +183,8 @@ catalogue! {
         "Rows that came into the tables";
     Reloads "gatehouse_config_reloads" Counter, ["result"],
         "Reloads of the configuration";
+    CertificateExpiry "gatehouse_certificate_expires_in_seconds" Gauge, ["listener"],
+        "Seconds until the certificate of a listener ends; below 0 it has";
     LimitUsed "gatehouse_limit_used_ratio" Gauge, ["counter"],
         "Part of a limit that is used";
     SecurityEvents "gatehouse_security_events" Counter, ["kind", "severity"],

@@ -60,9 +60,17 @@ fn a_new_master_key_opens_and_the_old_one_no_more() {
     let vault = with_key_file(folder.path());
     vault.set("name", &Secret::new("value"), 5).unwrap();
     let (file, key) = (folder.path().join("a.vault"), folder.path().join("a.key"));
+    let beside = |name: &str| {
+        let file = folder.path().join(name);
+        Embedded::new(&EmbeddedConfig { file, master_key: MasterKey::File(key.clone()) })
+    };
+    let (other, absent) = (beside("b.vault"), beside("c.vault"));
+    other.set("name", &Secret::new("of the other"), 5).unwrap();
     let (old_file, old_key) = (std::fs::read(&file).unwrap(), std::fs::read(&key).unwrap());
-    vault.rotate_key().unwrap();
+    vault.rotate_key(&[other.clone(), absent]).unwrap();
     assert_eq!(vault.get("name").unwrap().expose(), "value");
+    assert_eq!(other.get("name").unwrap().expose(), "of the other", "it is sealed along");
+    assert!(!folder.path().join("c.vault").exists(), "what is not there is not made");
     let new_key = std::fs::read(&key).unwrap();
     assert_ne!(new_key, old_key);
     std::fs::write(&key, &old_key).unwrap();
