@@ -1,5 +1,6 @@
 //! The command line: nouns and verbs, and what each takes.
 
+mod common;
 mod cost;
 pub(crate) mod state;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::common::{ConfigFile, OutputFormat};
 pub(crate) use self::cost::{
     CloseArguments, CostColumn, CostCommand, EstimateArguments, ReconcileArguments,
     ReportArguments, RerateArguments,
@@ -112,14 +114,6 @@ pub(crate) enum ReferencePage {
     Tables,
     /// `docs/configuration.md`.
     Configuration,
-}
-
-/// Which configuration file.
-#[derive(Args, Debug, Clone)]
-pub(crate) struct ConfigFile {
-    /// Configuration file.
-    #[arg(long, short, env = "GATEHOUSE_CONFIG", default_value = "gatehouse.yaml")]
-    pub(crate) config: PathBuf,
 }
 
 #[derive(Subcommand, Debug)]
@@ -250,19 +244,6 @@ pub(crate) enum QueryOutput {
 pub(crate) enum KqlCommand {
     /// Serve an editor over standard input and output: completion, mistakes, meaning, layout.
     Lsp,
-}
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OutputFormat {
-    /// Aligned columns, for people.
-    Table,
-    /// One array of objects.
-    Json,
-    /// One object a line.
-    Ndjson,
-    /// Comma-separated values (RFC 4180) with a header line.
-    Csv,
 }
 
 #[derive(Args, Debug)]

@@ -7,6 +7,7 @@ mod delivery;
 mod environment;
 mod files;
 mod load;
+mod process;
 mod proxy;
 mod redis;
 mod secrets;
@@ -34,13 +35,13 @@ use self::checkpoints::CheckpointsConfig;
 use self::control::ControlConfig;
 pub(crate) use self::control::StateSource;
 pub(crate) use self::environment::Override;
+use self::process::ProcessConfig;
 use self::proxy::ProxyConfig;
 use self::redis::RedisConfig;
 pub(crate) use self::secrets::Fetched;
 pub(crate) use self::sign_in::GraphCredentialConfig;
 use self::sign_in::{ScimConfig, SignInConfig};
 use crate::exit::{Exit, ExitWith};
-use crate::lock_down::ProcessConfig;
 
 /// Everything that a gateway is told.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

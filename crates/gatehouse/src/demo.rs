@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use crate::arguments::{DemoArguments, OutputFormat};
 use crate::client::Client;
 use crate::config::{Config, LogConfig};
+use crate::log::{self, LogLevel};
 use crate::secret_file;
-use crate::serve::LogLevel;
 use crate::terminal::{print, say};
 use crate::wire::Running;
 use crate::{audit, keys, lock_down, serve};
@@ -50,7 +50,7 @@ struct Demo {
 /// Runs the command.
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     let level = if arguments.script { "error" } else { "warn" };
-    let log = serve::start_log(&LogConfig { level: level.into(), json: false })?;
+    let log = log::start(&LogConfig { level: level.into(), json: false })?;
     lock_down::keep_memory_private();
     serve::runtime()?.block_on(async {
         let demo = Demo::start(arguments, log).await?;

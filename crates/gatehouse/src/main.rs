@@ -1,6 +1,7 @@
 //! Gatehouse: the command line, and the wiring of everything behind it.
 
 mod admin;
+mod administration;
 mod arguments;
 mod audit;
 mod checkpoints;
@@ -17,9 +18,11 @@ mod http;
 mod init;
 mod keys;
 mod lock_down;
+mod log;
 mod lsp;
 mod monitoring;
 mod output;
+mod parts;
 mod pinned;
 mod place;
 mod query;

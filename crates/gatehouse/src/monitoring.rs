@@ -1,6 +1,7 @@
 //! Wiring of monitor: how the node stands, for `/metrics` and for alerts on metrics.
 
 pub(crate) mod alerts;
+pub(crate) mod look;
 pub(crate) mod reports;
 pub(crate) mod rerate;
 
@@ -9,11 +10,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use event::Timestamp;
-use gateway::{BackendStatus, Drain, MetricsPage};
-use ledger::Ledger;
 use monitor::{
-    BackendStanding, BudgetStanding, CircuitStanding, Convention, CostConfig, Courier, Exporter,
-    Mailer, Metric, Metrics, ObservedSink, Reporter, Spend, Standing, Watcher,
+    BudgetStanding, Convention, CostConfig, Courier, Exporter, Mailer, Metric, Metrics,
+    ObservedSink, Reporter, Spend, Watcher,
 };
 use policy::{Rules, SubscriptionState};
 use shared::{Limiter, SecurityLog};
@@ -24,7 +23,6 @@ use vault::Vault;
 use crate::clock::now;
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
-use crate::wire::Parts;
 
 /// Limits whose use is shown, those that are used most.
 const LIMITS_MAX: usize = 200;
@@ -152,41 +150,6 @@ impl Monitoring {
         self.metrics.add(Metric::Reloads, &[result], 1.0);
     }
 
-    /// Takes a look at everything.
-    pub(crate) fn look(&self, parts: &Parts, ledger: &Ledger, limiter: &Limiter) {
-        let gateway = parts.gateway.status();
-        let pipeline = parts.pipeline.status();
-        let audit_lag = parts.pipeline.lag();
-        self.metrics.stand(&Standing {
-            in_flight: gateway.in_flight,
-            open_streams: gateway.open_streams,
-            connections: gateway.connections,
-            connections_refused: gateway.connections_refused,
-            received: gateway.received,
-            backends: gateway.backends.iter().map(backend).collect(),
-            ledger_serves: gateway.ledger_serves,
-            ledger: ledger.stats(),
-            audit_lag,
-            audit_lag_s: self.behind_for(audit_lag),
-            pipeline_failures: pipeline.failures,
-            damaged_frames: pipeline.damaged_frames,
-            limits: self.limits(limiter),
-            version: env!("CARGO_PKG_VERSION"),
-        });
-        self.show_expiries(now());
-        self.show_certificates(parts, now());
-    }
-
-    /// Shows when the certificates of the listeners end.
-    fn show_certificates(&self, parts: &Parts, now: Timestamp) {
-        for (listener, ends_at) in parts.certificates() {
-            if let Some(ends_at) = ends_at.map(Timestamp::from) {
-                let left = (ends_at.unix_micros() - now.unix_micros()) as f64 / 1e6;
-                self.metrics.set(Metric::CertificateExpiry, &[&listener], left);
-            }
-        }
-    }
-
     /// Shows which keys expire soon.
     fn show_expiries(&self, now: Timestamp) {
         self.metrics.clear(Metric::KeyExpiry);
@@ -228,45 +191,4 @@ impl Monitoring {
 fn expiries(config: &Config) -> Vec<(String, Timestamp)> {
     let active = config.subscriptions.iter().filter(|one| one.state == SubscriptionState::Active);
     active.filter_map(|one| Some((one.id.clone(), one.expires_at?.timestamp()))).collect()
-}
-
-/// Sends telemetry, if there is a collector, until stopped.
-pub(crate) async fn export(
-    parts: Arc<Parts>,
-    ledger: Ledger,
-    limiter: Limiter,
-    stop: CancellationToken,
-) {
-    if let Some(exporter) = &parts.monitoring.exporter {
-        let look = || parts.monitoring.look(&parts, &ledger, &limiter);
-        exporter.run(look, now, stop).await;
-    }
-}
-
-/// `/metrics`, looked at anew for each scrape.
-pub(crate) fn page(
-    monitoring: Arc<Monitoring>,
-    parts: Arc<Parts>,
-    ledger: Ledger,
-    limiter: Limiter,
-) -> MetricsPage {
-    Arc::new(move || {
-        monitoring.look(&parts, &ledger, &limiter);
-        monitoring.metrics.text()
-    })
-}
-
-fn backend(status: &BackendStatus) -> BackendStanding {
-    let connections = CircuitStanding { deployment: "*".into(), state: status.connections.state };
-    let deployments = status.circuits.iter().map(|circuit| CircuitStanding {
-        deployment: circuit.deployment.clone(),
-        state: circuit.state,
-    });
-    BackendStanding {
-        id: status.id.clone(),
-        is_up: status.is_up,
-        is_drained: status.drain != Drain::Undrained,
-        in_flight: status.in_flight,
-        circuits: deployments.chain([connections]).filter(|c| c.state != "closed").collect(),
-    }
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, StateSource};
 use crate::effective::{self, Sources};
-use crate::wire::Parts;
+use crate::parts::Parts;
 
 /// Time between two looks at the files.
 const LOOK: Duration = Duration::from_millis(500);

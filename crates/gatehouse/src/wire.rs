@@ -3,24 +3,17 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use control::Control;
-use gateway::{Acme, Drain, Gateway, OrderedCertificates, ServerTls, Wiring};
+use gateway::{Acme, Gateway, OrderedCertificates, ServerTls, Wiring};
 use identity::{DirectoryUser, Verifier};
-use kql::{Frame, Options, QueryError};
 use ledger::Ledger;
-use monitor::{ObservedSink, Reporter, Watcher};
+use monitor::ObservedSink;
 use openai::Catalogue;
 use pipeline::Pipeline;
-use portal::{
-    Access, AccessToken, AlertList, AlertTest, BackendList, BudgetList, CounterList, Operations,
-    Portal, Problem, ReloadReport, ReportList, ReportRun, RerateBody, RerateReport, ScimToken,
-    SettingList, SignIn, SignInWiring, Token,
-};
+use portal::{Access, AccessToken, Portal, ScimToken, SignIn, SignInWiring, Token};
 use serde_json::json;
 use shared::{
     Directory, Follower, LimitProjection, Limiter, Objects, SecurityLog, Shares, Snapshot,
@@ -32,24 +25,22 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
 
+use crate::administration::{Administration, Watching};
 use crate::checkpoints::Signer;
 use crate::clock::{now, unix_seconds};
 use crate::config::{Config, Fetched};
 use crate::exit::{Exit, ExitWith};
 use crate::graph::GraphCredentials;
 use crate::keys;
+use crate::log::LogLevel;
 use crate::monitoring::rerate::Rerater;
 use crate::monitoring::{self, Monitoring};
+use crate::parts::{CurrentEngine, Parts, SETTLE_WAIT};
 use crate::records::LedgerRecords;
 use crate::reload::{Contents, Reloader};
 use crate::secret_file;
-use crate::serve::LogLevel;
 use crate::terminal::say;
 use crate::tls_listener::TlsListener;
-
-/// How long the pipeline may take to catch up when the gateway stops; the rest is read again at the
-/// next start.
-pub(crate) const SETTLE_WAIT: Duration = Duration::from_secs(10);
 
 /// How long homes of secrets that are needed at the start may take to answer.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -63,44 +54,8 @@ pub(crate) struct Running {
     listeners: Vec<JoinHandle<()>>,
 }
 
-/// What takes a changed configuration while it runs.
-pub(crate) struct Parts {
-    pub(crate) gateway: Gateway,
-    identity: Verifier,
-    pub(crate) pipeline: Pipeline,
-    pub(crate) monitoring: Arc<Monitoring>,
-    store: Arc<Store>,
-    pub(crate) engine: Arc<CurrentEngine>,
-    pub(crate) vault: Vault,
-    admin_tls: Option<Arc<ServerTls>>,
-    acme: Acme,
-    pub(crate) security: SecurityLog,
-    signer: Signer,
-    log: LogLevel,
-}
-
-/// Queries that run end with the engine they began with; a reload may put another in its place.
-pub(crate) struct CurrentEngine(ArcSwap<query::Engine>);
-
 /// The users and groups that SCIM provisions.
 struct Provisioned(Control);
-
-/// What an administrator asks over HTTP.
-struct Administration {
-    parts: Arc<Parts>,
-    watch: Watching,
-    reloader: Arc<Reloader>,
-    limiter: Limiter,
-    control: Control,
-}
-
-/// Who looks at alert rules, makes reports and rates costs anew.
-#[derive(Clone)]
-struct Watching {
-    watcher: Arc<Watcher>,
-    reporter: Arc<Reporter>,
-    rerater: Arc<Rerater>,
-}
 
 impl Running {
     /// Opens the data folder and starts every part. `file` is what a reload reads.
@@ -133,7 +88,7 @@ impl Running {
         };
         let gateway = Gateway::start(wiring).await?;
         let engine = query::Engine::new(store.clone(), config.query.clone())?;
-        let engine = Arc::new(CurrentEngine(ArcSwap::from_pointee(engine)));
+        let engine = CurrentEngine::new(engine);
         let parts = Arc::new(Parts {
             gateway,
             identity: identity.clone(),
@@ -210,158 +165,11 @@ impl Running {
     }
 }
 
-impl Parts {
-    /// When the certificate of each listener that speaks TLS ends; none while it has none.
-    pub(crate) fn certificates(&self) -> impl Iterator<Item = (String, Option<SystemTime>)> {
-        let admin = self.admin_tls.iter().map(|tls| ("admin".to_owned(), tls.ends_at()));
-        let edge = self.gateway.certificates();
-        edge.map(|(address, ends_at)| (address.to_string(), ends_at)).chain(admin)
-    }
-
-    /// Puts a checked configuration in force. What can fail comes first and changes nothing if it does.
-    pub(crate) fn apply(&self, current: &Config, next: &Config) -> anyhow::Result<()> {
-        let prices = next.prices()?;
-        let engine = match next.query == current.query {
-            true => None,
-            false => Some(query::Engine::new(self.store.clone(), next.query.clone())?),
-        };
-        if next.log.level != current.log.level {
-            self.log.set(&next.log.level)?;
-        }
-        let rules = next.rules()?;
-        let courier = next.courier(&self.security, &self.vault)?;
-        let mailer = next.mailer(&self.security, &self.vault)?;
-        self.signer.reconfigure(next)?;
-        self.gateway.reload(next.settings(&self.vault)?)?;
-        if next.identity != current.identity {
-            self.identity.reconfigure(&next.identity)?;
-        }
-        self.monitoring.set_rules(rules);
-        self.monitoring.reconfigure(next, courier, mailer);
-        if let (Some(tls), Some(settings)) = (&self.admin_tls, &next.admin_tls) {
-            tls.reload(settings)?;
-        }
-        self.vault.look_again();
-        self.store.reconfigure(next.store.clone())?;
-        self.pipeline.set_prices(prices);
-        if let Some(engine) = engine {
-            self.engine.0.store(Arc::new(engine));
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl kql::Engine for CurrentEngine {
-    async fn run(&self, query: &str, options: &Options) -> Result<Frame, QueryError> {
-        kql::Engine::run(&*self.0.load_full(), query, options).await
-    }
-
-    async fn export(
-        &self,
-        query: &str,
-        options: &Options,
-        format: kql::FileFormat,
-    ) -> Result<kql::Export, QueryError> {
-        kql::Engine::export(&*self.0.load_full(), query, options, format).await
-    }
-
-    fn catalogue(&self, access: &kql::Access) -> Arc<dyn kql::Catalogue> {
-        kql::Engine::catalogue(&**self.0.load(), access)
-    }
-}
-
 impl identity::Directory for Provisioned {
     fn user(&self, id: &str) -> Option<DirectoryUser> {
         let control::Known { is_active, groups } = self.0.directory().known(id)?;
         Some(DirectoryUser { is_active, groups })
     }
-}
-
-impl Administration {
-    fn new(
-        parts: &Arc<Parts>,
-        watch: &Watching,
-        reloader: &Arc<Reloader>,
-        (limiter, control): (&Limiter, &Control),
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            parts: parts.clone(),
-            watch: watch.clone(),
-            reloader: reloader.clone(),
-            limiter: limiter.clone(),
-            control: control.clone(),
-        })
-    }
-}
-
-#[async_trait]
-impl Operations for Administration {
-    async fn reload(&self) -> Result<ReloadReport, Problem> {
-        let report = self.reloader.reload().await;
-        report.map_err(|error| {
-            Problem::new(422, format!("{error:#}; the configuration before stays in force"))
-        })
-    }
-
-    fn backends(&self) -> BackendList {
-        let backends = self.parts.gateway.status().backends;
-        BackendList { backends: backends.iter().map(|backend| json!(backend)).collect() }
-    }
-
-    fn limits(&self) -> CounterList {
-        let counters = self.limiter.counters(now());
-        CounterList { counters: counters.iter().map(|counter| json!(counter)).collect() }
-    }
-
-    async fn settings(&self) -> SettingList {
-        self.reloader.settings().await
-    }
-
-    async fn alerts(&self) -> AlertList {
-        let rules = self.watch.watcher.rules().await;
-        AlertList { rules: rules.iter().map(|rule| json!(rule)).collect() }
-    }
-
-    async fn test_alert(&self, rule: &str) -> Result<AlertTest, Problem> {
-        let told = self.watch.watcher.test(rule).await;
-        told.map(AlertTest).map_err(|detail| Problem::new(422, detail))
-    }
-
-    async fn reports(&self) -> ReportList {
-        let reports = self.watch.reporter.reports().await;
-        ReportList { reports: reports.iter().map(|report| json!(report)).collect() }
-    }
-
-    async fn run_report(&self, report: &str) -> Result<ReportRun, Problem> {
-        let made = self.watch.reporter.make_now(report).await;
-        made.map(ReportRun).map_err(|detail| Problem::new(422, detail))
-    }
-
-    async fn budgets(&self) -> BudgetList {
-        let engine: Arc<dyn kql::Engine> = self.parts.engine.clone();
-        let budgets = self.parts.monitoring.budgets(&engine).await;
-        BudgetList { budgets: budgets.iter().map(|budget| json!(budget)).collect() }
-    }
-
-    async fn rerate(&self, body: &RerateBody) -> Result<RerateReport, Problem> {
-        self.watch.rerater.run(body).await
-    }
-
-    fn drain(&self, backend: &str, with_stateful: bool) -> Result<BackendList, Problem> {
-        let drain = if with_stateful { Drain::Everything } else { Drain::Balanced };
-        self.parts.gateway.drain(backend, drain).map_err(no_such)?;
-        Ok(self.backends())
-    }
-
-    fn undrain(&self, backend: &str) -> Result<BackendList, Problem> {
-        self.parts.gateway.undrain(backend).map_err(no_such)?;
-        Ok(self.backends())
-    }
-}
-
-fn no_such(error: gateway::Error) -> Problem {
-    Problem::new(404, error.to_string())
 }
 
 /// Where the command line finds the admin listener of a running gateway.
@@ -563,7 +371,7 @@ fn export(
     limiter: &Limiter,
     stop: &CancellationToken,
 ) -> impl Future<Output = ()> + Send + use<> {
-    monitoring::export(parts.clone(), ledger.clone(), limiter.clone(), stop.clone())
+    monitoring::look::export(parts.clone(), ledger.clone(), limiter.clone(), stop.clone())
 }
 
 /// Who looks at alert rules, makes reports and rates costs anew; reloads tell them of others.
@@ -655,7 +463,7 @@ fn health_pages(
         return health;
     }
     let monitoring = parts.monitoring.clone();
-    health.with_metrics(monitoring::page(
+    health.with_metrics(monitoring::look::page(
         monitoring,
         parts.clone(),
         ledger.clone(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ConfigFile, OutputFormat};
+use super::common::{ConfigFile, OutputFormat};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum CostCommand {

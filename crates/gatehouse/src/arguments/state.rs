@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::ConfigFile;
+use super::common::ConfigFile;
 
 #[derive(Args, Debug)]
 pub(crate) struct ApplyArguments {

@@ -13,7 +13,7 @@ use shared::{LeasedText, Limiter};
 
 use crate::clock::now;
 use crate::config::Config;
-use crate::wire::Parts;
+use crate::parts::Parts;
 
 /// How long another node waits for one that has died. Longer than any evaluation takes.
 const LEASE: Duration = Duration::from_secs(120);

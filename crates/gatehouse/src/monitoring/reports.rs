@@ -12,7 +12,7 @@ use policy::Role;
 use super::alerts::{complete_until, shared_state};
 use crate::clock::now;
 use crate::config::Config;
-use crate::wire::Parts;
+use crate::parts::Parts;
 
 /// How long another node waits for one that has died. Longer than the making of any report takes.
 const LEASE: Duration = Duration::from_secs(300);

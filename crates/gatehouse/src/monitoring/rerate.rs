@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::clock::now;
-use crate::wire::{Parts, SETTLE_WAIT};
+use crate::parts::{Parts, SETTLE_WAIT};
 
 /// Most days of one re-rating.
 const DAYS_MAX: i32 = 400;
