@@ -1,7 +1,8 @@
 //! The command line: nouns and verbs, and what each takes.
 
-mod common;
+mod config_file;
 mod cost;
+mod output_format;
 pub(crate) mod state;
 
 use std::net::SocketAddr;
@@ -9,11 +10,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::common::{ConfigFile, OutputFormat};
+pub(crate) use self::config_file::ConfigFile;
 pub(crate) use self::cost::{
     CloseArguments, CostColumn, CostCommand, EstimateArguments, ReconcileArguments,
     ReportArguments, RerateArguments,
 };
+pub(crate) use self::output_format::OutputFormat;
 
 /// The audited way in to an organisation's Azure OpenAI and OpenAI-compatible models.
 #[derive(Parser, Debug)]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::common::{ConfigFile, OutputFormat};
+use super::config_file::ConfigFile;
+use super::output_format::OutputFormat;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum CostCommand {

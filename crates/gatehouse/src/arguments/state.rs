@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::common::ConfigFile;
+use super::config_file::ConfigFile;
 
 #[derive(Args, Debug)]
 pub(crate) struct ApplyArguments {
