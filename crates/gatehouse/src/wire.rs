@@ -86,9 +86,10 @@ impl Running {
             spool_dir: config.work_dir().join("gateway"),
             ordered: ordered.clone(),
         };
+        // Made before the first call is taken: from then on a full disk stops nobody.
+        let signer = Signer::new(&config, &ledger)?;
         let gateway = Gateway::start(wiring).await?;
-        let engine = query::Engine::new(store.clone(), config.query.clone())?;
-        let engine = CurrentEngine::new(engine);
+        let engine = CurrentEngine::new(query::Engine::new(store.clone(), config.query.clone())?);
         let parts = Arc::new(Parts {
             gateway,
             identity: identity.clone(),
@@ -100,7 +101,7 @@ impl Running {
             admin_tls,
             acme: config.acme(&ordered, &security, &vault)?,
             security: security.clone(),
-            signer: Signer::new(&config, &ledger)?,
+            signer,
             log,
         });
         let file = (file.to_owned(), contents);
