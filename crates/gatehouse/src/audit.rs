@@ -150,10 +150,11 @@ pub(crate) fn as_text(folder: &Path, report: &ledger::Report) -> String {
 
 fn signed(report: &ledger::Report) -> String {
     if report.checkpoints == 0 {
-        return "by nobody".into();
+        return "not yet".into();
     }
     let (last, checkpoints) = (report.signed_sequence, report.checkpoints);
-    format!("up to sequence {last}, {checkpoints} times, by {}", report.signed_by.join(", "))
+    let by = report.signed_by.join(", ");
+    format!("up to sequence {last} (checkpoints: {checkpoints}), by {by}")
 }
 
 fn hexadecimal(digest: &[u8]) -> String {

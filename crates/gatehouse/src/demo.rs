@@ -96,6 +96,7 @@ impl Demo {
     async fn script(&self) -> anyhow::Result<()> {
         let (address, key) = (self.address, self.key.clone());
         let made = blocking(move || script::run(&script::Caller { address, key: &key })).await?;
+        self.running.sign().await;
         ensure!(self.running.settle().await?, "the tables are behind the ledger");
         let config = self.config.clone();
         let found = blocking(move || report(&config)).await?;

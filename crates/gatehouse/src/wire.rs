@@ -141,6 +141,11 @@ impl Running {
         Ok(tokio::task::spawn_blocking(move || parts.pipeline.settle(SETTLE_WAIT)).await?)
     }
 
+    /// Signs what is recorded so far, without waiting for its time.
+    pub(crate) async fn sign(&self) {
+        self.parts.signer.sign().await;
+    }
+
     /// Lets exchanges finish, then closes each part behind the one that feeds it.
     pub(crate) async fn shutdown(self) -> anyhow::Result<()> {
         self.parts.gateway.shutdown().await;
