@@ -75,6 +75,41 @@ fn assistants(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
             store.remove(Kind::Assistant, id)?;
             Ok(Reply::deleted(id, "assistant.deleted"))
         }
+        (method, [id, "files", rest @ ..]) => {
+            store.get(Kind::Assistant, id)?;
+            files(call, method, id, rest)
+        }
+        _ => Err(call.unknown()),
+    }
+}
+
+/// `assistants/{id}/files...` of the first version of the API.
+fn files(
+    call: &Call<'_>,
+    method: &Method,
+    assistant: &str,
+    rest: &[&str],
+) -> Result<Reply, Failure> {
+    let store = &call.instance.store;
+    // A file may be attached to several assistants.
+    let key = |file: &str| format!("{assistant}/{file}");
+    match (method, rest) {
+        (&Method::POST, []) => {
+            let file = call.need_text("file_id")?;
+            store.get(Kind::File, file)?;
+            let value = json!({"id": file, "object": "assistant.file", "created_at": call.now, "assistant_id": assistant});
+            let object = Object::new(value.clone()).under(assistant);
+            call.keep(Kind::AssistantFile, &key(file), object);
+            Ok(Reply::json(&value))
+        }
+        (&Method::GET, []) => page(call, store.list(Kind::AssistantFile, Some(assistant))),
+        (&Method::GET, [file]) => {
+            Ok(Reply::json(&store.get(Kind::AssistantFile, &key(file))?.value))
+        }
+        (&Method::DELETE, [file]) => {
+            store.remove(Kind::AssistantFile, &key(file))?;
+            Ok(Reply::deleted(file, "assistant.file.deleted"))
+        }
         _ => Err(call.unknown()),
     }
 }

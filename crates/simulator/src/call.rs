@@ -148,7 +148,7 @@ impl Call<'_> {
 
     /// The deployment that serves this call, from the path or else from `model`.
     pub(crate) fn deployment(&self, model: Option<&str>) -> Result<Arc<Deployment>, Failure> {
-        let all = &self.instance.deployments;
+        let all = self.instance.deployments();
         if let Some(name) = &self.route.deployment {
             let found = all.iter().find(|deployment| deployment.name == *name);
             return found.cloned().ok_or_else(Failure::deployment_not_found);

@@ -4,10 +4,12 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
+use crate::checkpoints::copy;
 use crate::dialect::Dialect;
 use crate::failure::Failure;
 use crate::files;
 use crate::paging::{page, page_of};
+use crate::script::Script;
 use crate::store::{Kind, Object};
 use crate::text::{hash, hex};
 
@@ -17,7 +19,7 @@ const STEPS: u64 = 30;
 pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
     let store = &call.instance.store;
     match (&call.method, rest) {
-        (&Method::POST, []) => create(call),
+        (&Method::POST, []) => Ok(files::created(call, &create(call)?)),
         (&Method::GET, []) => page(call, store.list(Kind::FineTune, None)),
         (&Method::GET, [id]) => Ok(Reply::json(&advance(call, id)?)),
         (&Method::DELETE, [id]) if call.dialect() == Dialect::AzureDated => {
@@ -40,11 +42,68 @@ pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> 
             let job = store.get(Kind::FineTune, id)?;
             page_of(call, checkpoints(&job.value), (10, 100), "desc")
         }
+        (_, [id, "checkpoints", checkpoint, "copy"]) => copy(call, id, checkpoint),
         _ => Err(call.unknown()),
     }
 }
 
-fn create(call: &Call<'_>) -> Result<Reply, Failure> {
+/// `fine-tunes...`: the same jobs in their oldest shape.
+pub(crate) fn legacy(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
+    let store = &call.instance.store;
+    match (&call.method, rest) {
+        (&Method::POST, []) => Ok(files::created(call, &old(&Object::new(create(call)?)))),
+        (&Method::GET, []) => {
+            let data: Vec<Value> = store.list(Kind::FineTune, None).iter().map(old).collect();
+            Ok(Reply::json(&json!({"object": "list", "data": data})))
+        }
+        (&Method::GET, [id]) => Ok(Reply::json(&old(&Object::new(advance(call, id)?)))),
+        (&Method::GET, [id, "events"]) => {
+            let events = events(&store.get(Kind::FineTune, id)?);
+            if !call.wants_stream_by_query() {
+                return Ok(Reply::json(&json!({"object": "list", "data": events})));
+            }
+            let mut script = Script::default();
+            events.iter().for_each(|event| script.event(None, event));
+            script.push_bytes("data: [DONE]\n\n");
+            Ok(Reply::stream(script))
+        }
+        (&Method::POST, [id, "cancel"]) => {
+            perform(call, rest)?;
+            Ok(Reply::json(&old(&store.get(Kind::FineTune, id)?)))
+        }
+        (&Method::DELETE, [_]) => perform(call, rest),
+        _ => Err(call.unknown()),
+    }
+}
+
+fn old(job: &Object) -> Value {
+    let value = &job.value;
+    let files = |name: &str| -> Vec<Value> {
+        let named = match &value[name] {
+            Value::Array(ids) => ids.as_slice(),
+            id => std::slice::from_ref(id),
+        };
+        let named = named.iter().filter(|id| id.is_string());
+        named.map(|id| json!({"id": id, "object": "file"})).collect()
+    };
+    json!({
+        "id": value["id"],
+        "object": "fine-tune",
+        "model": value["model"],
+        "status": value["status"],
+        "created_at": value["created_at"],
+        "updated_at": value["created_at"],
+        "fine_tuned_model": value["fine_tuned_model"],
+        "organisation_id": value["organization_id"],
+        "hyperparams": value["hyperparameters"],
+        "training_files": files("training_file"),
+        "validation_files": files("validation_file"),
+        "result_files": files("result_files"),
+        "events": events(job),
+    })
+}
+
+fn create(call: &Call<'_>) -> Result<Value, Failure> {
     let training = call.need_text("training_file")?;
     call.instance.store.get(Kind::File, training)?;
     if let Some(validation) = call.text("validation_file") {
@@ -78,7 +137,7 @@ fn create(call: &Call<'_>) -> Result<Reply, Failure> {
         "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
     });
     call.keep(Kind::FineTune, &id, Object::new(value.clone()));
-    Ok(files::created(call, &value))
+    Ok(value)
 }
 
 fn advance(call: &Call<'_>, id: &str) -> Result<Value, Failure> {
@@ -172,7 +231,7 @@ fn events(job: &Object) -> Vec<Value> {
 }
 
 /// Three for a finished job.
-fn checkpoints(job: &Value) -> Vec<Value> {
+pub(crate) fn checkpoints(job: &Value) -> Vec<Value> {
     let Some(model) = job["fine_tuned_model"].as_str() else { return Vec::new() };
     let id = job["id"].as_str().unwrap_or_default();
     (1..=3u64)

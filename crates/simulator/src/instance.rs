@@ -1,7 +1,7 @@
 //! One simulated resource: its settings, what it holds and what it remembers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::HeaderValue;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Deployment, SimulatorConfig};
+use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::limits::Limits;
 use crate::record::Journal;
@@ -21,8 +22,8 @@ use crate::usage::Book;
 /// What every request works with.
 pub(crate) struct Instance {
     pub(crate) config: SimulatorConfig,
-    /// The configured deployments, shared with the calls they serve.
-    pub(crate) deployments: Vec<Arc<Deployment>>,
+    /// The configured deployments and those made since: replaced whole when one changes.
+    deployments: RwLock<Arc<[Arc<Deployment>]>>,
     /// Names the set-up of the models in answers.
     pub(crate) fingerprint: String,
     pub(crate) region: HeaderValue,
@@ -42,7 +43,7 @@ pub(crate) struct Instance {
 impl Instance {
     pub(crate) fn new(config: SimulatorConfig) -> Self {
         Self {
-            deployments: config.deployments.iter().cloned().map(Arc::new).collect(),
+            deployments: RwLock::new(config.deployments.iter().cloned().map(Arc::new).collect()),
             fingerprint: format!("fp_{}", hex(mix(config.seed, 0xF9), 10)),
             region: HeaderValue::from_str(&config.region).unwrap_or(HeaderValue::from_static("?")),
             table: Table::new(config.strictness),
@@ -57,6 +58,34 @@ impl Instance {
             next_id: AtomicU64::new(0),
             config,
         }
+    }
+
+    /// The deployments there are now, shared with the calls they serve.
+    pub(crate) fn deployments(&self) -> Arc<[Arc<Deployment>]> {
+        Arc::clone(&self.deployments.read().expect("no holder of this lock panics"))
+    }
+
+    /// Makes a deployment, or changes the one of its name; whether it is new.
+    pub(crate) fn deploy(&self, deployment: Deployment) -> Result<bool, Failure> {
+        let mut all = self.deployments.write().expect("no holder of this lock panics");
+        let mut next = all.to_vec();
+        let place = next.iter().position(|found| found.name == deployment.name);
+        match place {
+            Some(place) => next[place] = Arc::new(deployment),
+            None if next.len() >= self.config.objects_per_kind_max => {
+                return Err(Failure::conflict("There are as many deployments as fit here."));
+            }
+            None => next.push(Arc::new(deployment)),
+        }
+        *all = next.into();
+        Ok(place.is_none())
+    }
+
+    pub(crate) fn undeploy(&self, name: &str) -> Option<Arc<Deployment>> {
+        let mut all = self.deployments.write().expect("no holder of this lock panics");
+        let removed = all.iter().find(|found| found.name == name).cloned()?;
+        *all = all.iter().filter(|found| found.name != name).cloned().collect();
+        Some(removed)
     }
 
     /// A number that no other call of this method gives, the same in every run.

@@ -1,4 +1,4 @@
-//! What each model can do, and the lists of models and deployments.
+//! What each model can do, and the list of models.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply, model_label};
-use crate::config::{Deployment, DeploymentKind, Strictness};
+use crate::config::{Deployment, Strictness};
 use crate::dialect::Dialect;
 use crate::failure::Failure;
 use crate::limits::{self, Allowance};
@@ -146,7 +146,7 @@ pub(crate) fn models(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
         (&Method::GET, []) => {
             let mut seen = Vec::new();
             let mut data = Vec::new();
-            for deployment in &call.instance.config.deployments {
+            for deployment in call.instance.deployments().iter() {
                 let id = model_id(call, deployment);
                 if !seen.contains(&id) {
                     data.push(model(call, deployment));
@@ -163,7 +163,7 @@ pub(crate) fn models(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
             Ok(Reply::json(&json!({"object": "list", "data": data})))
         }
         (&Method::GET, [id]) => {
-            let deployments = &call.instance.config.deployments;
+            let deployments = call.instance.deployments();
             let found = deployments
                 .iter()
                 .find(|deployment| deployment.model == *id || deployment.name == *id);
@@ -218,8 +218,8 @@ fn model(call: &Call<'_>, deployment: &Deployment) -> Value {
 
 /// `GET /models/info` of Azure AI inference, for the first deployment.
 pub(crate) fn info(call: &Call<'_>) -> Result<Reply, Failure> {
-    let deployment =
-        call.instance.config.deployments.first().ok_or_else(Failure::deployment_not_found)?;
+    let deployments = call.instance.deployments();
+    let deployment = deployments.first().ok_or_else(Failure::deployment_not_found)?;
     let kind = match Task::of(&deployment.model) {
         Task::Embedding => "embeddings",
         Task::Image => "image-generation",
@@ -227,85 +227,4 @@ pub(crate) fn info(call: &Call<'_>) -> Result<Reply, Failure> {
     };
     let value = json!({"model_name": model_label(deployment), "model_type": kind, "model_provider_name": "OpenAI"});
     Ok(Reply::json(&value))
-}
-
-/// The old list of deployments on the data plane.
-pub(crate) fn deployments(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
-    let show = |deployment: &Deployment| {
-        json!({
-            "scale_settings": {"scale_type": "standard"},
-            "model": deployment.model,
-            "owner": "organization-owner",
-            "id": deployment.name,
-            "status": "succeeded",
-            "created_at": 1_715_367_049,
-            "updated_at": 1_715_367_049,
-            "object": "deployment",
-        })
-    };
-    let all = &call.instance.config.deployments;
-    match (&call.method, rest) {
-        (&Method::GET, []) => Ok(Reply::json(
-            &json!({"data": all.iter().map(show).collect::<Vec<_>>(), "object": "list"}),
-        )),
-        (&Method::GET, [id]) => {
-            let found = all.iter().find(|deployment| deployment.name == *id);
-            found
-                .map(|deployment| Reply::json(&show(deployment)))
-                .ok_or_else(Failure::deployment_not_found)
-        }
-        _ => Err(Failure::resource_not_found()),
-    }
-}
-
-/// The management host's list of deployments (read only).
-pub(crate) fn arm(call: &Call<'_>, segments: &[&str]) -> Result<Reply, Failure> {
-    let [
-        subscription,
-        "resourceGroups",
-        group,
-        "providers",
-        "Microsoft.CognitiveServices",
-        "accounts",
-        account,
-        "deployments",
-        rest @ ..,
-    ] = segments
-    else {
-        return Err(Failure::resource_not_found());
-    };
-    if call.query("api-version").is_none() || call.method != Method::GET {
-        return Err(Failure::resource_not_found());
-    }
-    let base = format!(
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{account}/deployments"
-    );
-    let show = |deployment: &Deployment| {
-        let sku = match deployment.kind {
-            DeploymentKind::Standard => "Standard",
-            DeploymentKind::GlobalStandard => "GlobalStandard",
-            DeploymentKind::Provisioned => "ProvisionedManaged",
-        };
-        json!({
-            "id": format!("{base}/{}", deployment.name),
-            "type": "Microsoft.CognitiveServices/accounts/deployments",
-            "name": deployment.name,
-            "sku": {"name": sku, "capacity": deployment.tpm / 1000},
-            "properties": {
-                "model": {"format": "OpenAI", "name": deployment.model, "version": deployment.version},
-                "provisioningState": "Succeeded",
-            },
-        })
-    };
-    let all = &call.instance.config.deployments;
-    match rest {
-        [] => Ok(Reply::json(&json!({"value": all.iter().map(show).collect::<Vec<_>>()}))),
-        [name] => {
-            let found = all.iter().find(|deployment| deployment.name == *name);
-            found
-                .map(|deployment| Reply::json(&show(deployment)))
-                .ok_or_else(Failure::deployment_not_found)
-        }
-        _ => Err(Failure::resource_not_found()),
-    }
 }

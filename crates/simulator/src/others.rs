@@ -1,4 +1,4 @@
-//! The smaller families: stored completions, moderations, containers, evals.
+//! The smaller families: stored completions, moderations, provenance, containers, evals.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -83,6 +83,21 @@ pub(crate) fn moderate(call: &Call<'_>) -> Result<Reply, Failure> {
     let results: Vec<Value> = inputs.iter().map(result).collect();
     let model = call.text("model").unwrap_or("omni-moderation-latest");
     Ok(Reply::json(&json!({"id": call.instance.id("modr-"), "model": model, "results": results})))
+}
+
+/// `POST content_provenance_checks`: a file that carries a C2PA manifest is found by the manifest's label.
+pub(crate) fn check_provenance(call: &Call<'_>) -> Result<Reply, Failure> {
+    let file = call.form()?.file("file").ok_or_else(|| Failure::missing("file"))?;
+    let content = file.content.as_deref().unwrap_or_default();
+    let has_manifest = memchr::memmem::find(content, b"c2pa").is_some();
+    let (outcome, state) =
+        if has_manifest { ("detected", "valid") } else { ("not_detected", "not_present") };
+    let manifest = json!({"type": "c2pa", "outcome": outcome, "validation_state": state, "issuer": null, "model": null, "generated_at": null});
+    let mark =
+        json!({"type": "synthid", "outcome": "not_detected", "model": null, "generated_at": null});
+    Ok(Reply::json(
+        &json!({"object": "content_provenance_check", "created_at": call.now, "results": [manifest, mark]}),
+    ))
 }
 
 /// `POST /models/images/embeddings` of Azure AI inference.

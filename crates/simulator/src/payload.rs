@@ -31,6 +31,8 @@ pub(crate) enum Payload {
     Json(Value),
     /// A form.
     Form(Form),
+    /// An offer of SDP.
+    Text(String),
 }
 
 /// The parts of `multipart/form-data`.
@@ -83,11 +85,14 @@ pub(crate) struct Read {
 pub(crate) async fn read(content_type: &str, body: Incoming, tally: Tally, room: Room) -> Read {
     match multer::parse_boundary(content_type) {
         Ok(boundary) => read_form(boundary, body, tally, room).await,
-        Err(_) => read_json(body, tally, room).await,
+        Err(_) => {
+            let is_text = content_type.starts_with("application/sdp");
+            read_whole(is_text, body, tally, room).await
+        }
     }
 }
 
-async fn read_json(mut body: Incoming, mut tally: Tally, room: Room) -> Read {
+async fn read_whole(is_text: bool, mut body: Incoming, mut tally: Tally, room: Room) -> Read {
     let mut kept = Vec::new();
     let mut complete = true;
     let expected = body.size_hint().exact().unwrap_or(0).min(1 << 20);
@@ -108,6 +113,8 @@ async fn read_json(mut body: Incoming, mut tally: Tally, room: Room) -> Read {
         Err(Failure::too_large(room.json_bytes_max))
     } else if kept.is_empty() {
         Ok(Payload::Empty)
+    } else if is_text {
+        Ok(Payload::Text(String::from_utf8_lossy(&kept).into_owned()))
     } else {
         serde_json::from_slice(&kept).map(Payload::Json).map_err(|_| {
             Failure::bad_request(

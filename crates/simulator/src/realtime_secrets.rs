@@ -9,8 +9,8 @@ use crate::models::{self, Task};
 /// How long a secret lives if the request does not say, in seconds.
 const LIFE_SECONDS: i64 = 600;
 
-/// `POST realtime/client_secrets`, `realtime/sessions`, `realtime/transcription_sessions`, and the
-/// last two below `realtimeapi`.
+/// `POST realtime/client_secrets`, `realtime/translations/client_secrets`, `realtime/sessions`,
+/// `realtime/transcription_sessions`, and the last two below `realtimeapi`.
 pub(crate) fn create(call: &Call<'_>, kind: &str) -> Result<Reply, Failure> {
     let asked = call.field("session").unwrap_or(call.body());
     let model = asked.get("model").and_then(Value::as_str);

@@ -42,6 +42,15 @@ pub(crate) enum Kind {
     SkillVersion,
     Voice,
     VoiceConsent,
+    ChatSession,
+    ChatThread,
+    ChatItem,
+    RealtimeCall,
+    CheckpointPermission,
+    CheckpointCopy,
+    IngestionJob,
+    IngestionRun,
+    AssistantFile,
 }
 
 impl Kind {
@@ -69,7 +78,6 @@ impl Kind {
             Self::ContainerFile => "cfile_",
             Self::Eval => "eval_",
             Self::EvalRun => "evalrun_",
-            Self::ImageOperation => "",
             Self::EvalOutputItem => "outputitem_",
             Self::Video => "video_",
             Self::VideoCharacter => "char_",
@@ -77,6 +85,16 @@ impl Kind {
             Self::SkillVersion => "skillver_",
             Self::Voice => "voice_",
             Self::VoiceConsent => "cons_",
+            Self::ChatSession => "cksess_",
+            Self::ChatThread => "cthr_",
+            Self::ChatItem => "cthi_",
+            Self::RealtimeCall => "rtc_",
+            Self::CheckpointPermission => "cp_",
+            Self::ImageOperation
+            | Self::CheckpointCopy
+            | Self::IngestionJob
+            | Self::IngestionRun
+            | Self::AssistantFile => "",
         }
     }
 
@@ -105,6 +123,15 @@ impl Kind {
             Self::SkillVersion => found("skill version"),
             Self::Voice => found("voice"),
             Self::VoiceConsent => found("voice consent"),
+            Self::ChatSession => found("session"),
+            Self::ChatThread => found("thread"),
+            Self::ChatItem => found("thread item"),
+            Self::RealtimeCall => found("call"),
+            Self::CheckpointPermission => found("checkpoint permission"),
+            Self::CheckpointCopy => found("copy of a checkpoint"),
+            Self::IngestionJob => found("ingestion job"),
+            Self::IngestionRun => found("ingestion job run"),
+            Self::AssistantFile => found("file attached to the assistant"),
             Self::ImageOperation => Failure::resource_not_found(),
             Self::File => Failure::file_not_found(id),
             Self::FineTune => Failure::not_found(

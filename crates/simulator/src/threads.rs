@@ -86,6 +86,25 @@ pub(crate) fn messages(call: &Call<'_>, thread: &str, rest: &[&str]) -> Result<R
             store.remove(Kind::Message, id)?;
             Ok(Reply::deleted(id, "thread.message.deleted"))
         }
+        (&Method::GET, [id, "files", rest @ ..]) => {
+            message_files(call, &store.get_under(Kind::Message, thread, id)?.value, rest)
+        }
+        _ => Err(call.unknown()),
+    }
+}
+
+/// `threads/{thread}/messages/{message}/files...` of the first version of the API.
+fn message_files(call: &Call<'_>, message: &Value, rest: &[&str]) -> Result<Reply, Failure> {
+    let attached = message["attachments"].as_array().into_iter().flatten();
+    let files: Vec<Value> = attached
+        .map(|attached| json!({"id": attached["file_id"], "object": "thread.message.file", "created_at": message["created_at"], "message_id": message["id"]}))
+        .collect();
+    match rest {
+        [] => page(call, files.into_iter().map(Object::new).collect()),
+        [file] => {
+            let found = files.iter().find(|found| found["id"] == *file);
+            found.map(Reply::json).ok_or_else(|| Kind::File.missing(file))
+        }
         _ => Err(call.unknown()),
     }
 }

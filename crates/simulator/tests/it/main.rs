@@ -9,6 +9,8 @@ mod faults;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod operations;
+#[cfg(test)]
 mod sockets;
 #[cfg(test)]
 mod state;

@@ -597,3 +597,176 @@ async fn received_requests_are_remembered_with_their_hash_up_to_the_limit() {
     assert!(last.complete);
     simulator.stop().await;
 }
+
+#[tokio::test]
+async fn deployments_are_made_changed_serve_and_are_removed() {
+    let simulator = start("a").await;
+    let chat = json!({"messages": [{"role": "user", "content": "hi"}]});
+    let serves = async |name: &str| {
+        let target = format!("/openai/deployments/{name}/chat/completions?{DATED}");
+        post(&simulator, &target, chat.clone()).await.status == 200
+    };
+    let old = "/openai/deployments?api-version=2022-12-01";
+    let made = post(&simulator, old, json!({"model": "gpt-4o"})).await;
+    assert_eq!(made.status, 201);
+    let made = made.json();
+    assert!(serves(id(&made)).await, "{made}");
+    let place = format!("/openai/deployments/{}?api-version=2022-12-01", id(&made));
+    let json = [("content-type", "application/json")];
+    let change = json!({"model": "gpt-4o-mini"}).to_string();
+    let changed = send(&simulator, "PATCH", &place, &json, change).await.unwrap();
+    assert_eq!(changed.json()["model"], "gpt-4o-mini");
+    assert_eq!(delete(&simulator, &place).await.status, 204);
+    assert!(!serves(id(&made)).await);
+
+    let arm = "/subscriptions/s/resourceGroups/r/providers/Microsoft.CognitiveServices/accounts/a/deployments";
+    let place = format!("{arm}/mine?api-version=2024-10-01");
+    let body = json!({"sku": {"name": "GlobalStandard", "capacity": 7}, "properties": {"model": {"format": "OpenAI", "name": "gpt-4o", "version": "2024-08-06"}}});
+    for status in [201, 200] {
+        let put = send(&simulator, "PUT", &place, &json, body.to_string()).await.unwrap();
+        assert_eq!(put.status, status);
+        assert_eq!(put.json()["sku"], body["sku"]);
+    }
+    assert!(serves("mine").await);
+    let more = json!({"sku": {"name": "Standard", "capacity": 9}}).to_string();
+    send(&simulator, "PATCH", &place, &json, more).await.unwrap();
+    let got = get(&simulator, &place).await.json();
+    assert_eq!(got["sku"], json!({"name": "Standard", "capacity": 9}));
+    assert_eq!(got["properties"]["model"]["version"], "2024-08-06");
+    assert_eq!(delete(&simulator, &place).await.status, 200);
+    assert_eq!(delete(&simulator, &place).await.status, 204);
+    assert!(!serves("mine").await);
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn graders_compare_texts_and_checkpoints_are_shared_and_copied() {
+    let simulator = start("a").await;
+    let grade = async |operation: &str, sample: &str| {
+        let grader = json!({"type": "string_check", "name": "g", "operation": operation, "input": "{{sample.output_text}}", "reference": "{{item.label}}"});
+        let body = json!({"grader": grader, "item": {"label": "Yes"}, "model_sample": sample});
+        post(&simulator, "/v1/fine_tuning/alpha/graders/run", body).await.json()["reward"].clone()
+    };
+    assert_eq!(grade("eq", "Yes").await, 1.0);
+    assert_eq!(grade("eq", "no").await, 0.0);
+    assert_eq!(grade("ilike", "oh yes!").await, 1.0);
+    let wrong = json!({"grader": {"type": "nonsense"}});
+    let wrong = post(&simulator, "/openai/v1/fine_tuning/alpha/graders/validate", wrong).await;
+    assert_eq!(
+        (wrong.status.as_u16(), &wrong.json()["error"]["param"]),
+        (400, &json!("grader.type"))
+    );
+
+    let file = [("purpose", None, &b"fine-tune"[..]), ("file", Some("x"), &b"{}"[..])];
+    let file = form(&simulator, "/v1/files", &file).await.json();
+    let job = json!({"model": "gpt-4o-mini", "training_file": file["id"]});
+    let job = post(&simulator, "/v1/fine_tuning/jobs", job).await.json();
+    let place = format!("/openai/v1/fine_tuning/jobs/{}", id(&job));
+    for _ in 0..3 {
+        get(&simulator, &place).await;
+    }
+    let checkpoint =
+        get(&simulator, &format!("{place}/checkpoints")).await.json()["data"][0].clone();
+    let copy = format!("{place}/checkpoints/{}/copy", id(&checkpoint));
+    let wanted = json!({"destinationResourceId": "/subscriptions/s", "region": "eastus"});
+    assert_eq!(post(&simulator, &copy, wanted.clone()).await.status, 400, "without its header");
+    let preview = [("aoai-copy-ft-checkpoints", "preview"), ("content-type", "application/json")];
+    for (method, status) in [("POST", "InProgress"), ("GET", "InProgress"), ("GET", "Completed")] {
+        let answer = send(&simulator, method, &copy, &preview, wanted.to_string()).await.unwrap();
+        assert_eq!(answer.json()["status"], status);
+    }
+    let name = checkpoint["fine_tuned_model_checkpoint"].as_str().unwrap();
+    let permissions = format!("/v1/fine_tuning/checkpoints/{name}/permissions");
+    let granted = post(&simulator, &permissions, json!({"project_ids": ["p1", "p2"]})).await.json();
+    let one = format!("{permissions}/{}", id(&granted["data"][0]));
+    assert_eq!(delete(&simulator, &one).await.json()["deleted"], true);
+    let left = get(&simulator, &permissions).await.json();
+    assert_eq!(
+        (left["data"].as_array().unwrap().len(), &left["data"][0]["project_id"]),
+        (1, &json!("p2"))
+    );
+
+    let legacy = "api-version=2023-05-15";
+    let body = json!({"model": "gpt-4o-mini", "training_file": file["id"]});
+    let job = post(&simulator, &format!("/openai/fine-tunes?{legacy}"), body).await;
+    assert_eq!(job.status, 201);
+    let job = job.json();
+    assert_eq!(
+        (&job["object"], &job["training_files"][0]["id"]),
+        (&json!("fine-tune"), &file["id"])
+    );
+    let events = format!("/openai/fine-tunes/{}/events?{legacy}&stream=true", id(&job));
+    assert_eq!(get(&simulator, &events).await.events().last().unwrap().1, "[DONE]");
+    let cancel = format!("/openai/fine-tunes/{}/cancel?{legacy}", id(&job));
+    assert_eq!(post(&simulator, &cancel, json!({})).await.json()["status"], "cancelled");
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn calls_chats_ingestion_and_attached_files_have_their_lives() {
+    let (simulator, other) = (start("a").await, start("b").await);
+    let offer = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\n";
+    let session = br#"{"type": "realtime", "model": "gpt-realtime"}"#;
+    let parts = [("sdp", None, &offer[..]), ("session", None, &session[..])];
+    let answer = form(&simulator, "/v1/realtime/calls", &parts).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (201, "application/sdp"));
+    assert!(answer.text().starts_with("v=0"));
+    let call = answer.header("location").to_owned();
+    assert!(call.contains("/realtime/calls/rtc_"), "{call}");
+    let call = format!("/v1/realtime/calls/{}", call.rsplit('/').next().unwrap());
+    let session = json!({"type": "realtime", "model": "gpt-realtime"});
+    assert_eq!(post(&simulator, &format!("{call}/accept"), session.clone()).await.status, 200);
+    assert_eq!(post(&other, &format!("{call}/accept"), session).await.status, 404);
+    assert_eq!(post(&simulator, &format!("{call}/hangup"), json!({})).await.status, 200);
+    assert_eq!(post(&simulator, &format!("{call}/hangup"), json!({})).await.status, 404);
+    let bare = [("content-type", "application/sdp")];
+    let bare = send(&simulator, "POST", "/v1/realtime/calls", &bare, &offer[..]).await.unwrap();
+    assert_eq!(bare.status, 201);
+
+    let session =
+        json!({"user": "ada", "workflow": {"id": "wf_1"}, "expires_after": {"seconds": 60}});
+    let session = post(&simulator, "/v1/chatkit/sessions", session).await.json();
+    assert_eq!(session["expires_at"], 1_700_000_060);
+    let cancel = format!("/v1/chatkit/sessions/{}/cancel", id(&session));
+    assert_eq!(post(&simulator, &cancel, json!({})).await.json()["status"], "cancelled");
+    let threads = get(&simulator, "/v1/chatkit/threads?user=ada").await.json();
+    let thread = format!("/v1/chatkit/threads/{}", id(&threads["data"][0]));
+    let items = get(&simulator, &format!("{thread}/items?order=asc")).await.json();
+    assert_eq!(items["data"][1]["type"], "chatkit.assistant_message");
+    assert_eq!(delete(&simulator, &thread).await.json()["deleted"], true);
+    assert_eq!(get(&simulator, &thread).await.status, 404);
+
+    let job = format!("/openai/ingestion/jobs/nightly?{NEWEST}");
+    let json = [("content-type", "application/json")];
+    let body = json!({"kind": "SystemCompute"}).to_string();
+    send(&simulator, "PUT", &job, &json, body).await.unwrap();
+    let runs =
+        get(&simulator, &format!("/openai/ingestion/jobs/nightly/runs?{NEWEST}")).await.json();
+    let run = runs["value"][0]["runId"].as_str().unwrap();
+    for status in ["running", "succeeded"] {
+        let run =
+            get(&simulator, &format!("/openai/ingestion/jobs/nightly/runs/{run}?{NEWEST}")).await;
+        assert_eq!(run.json()["status"], status);
+    }
+
+    let first = "api-version=2024-02-15-preview";
+    let file = [("purpose", None, &b"assistants"[..]), ("file", Some("x"), &b"c2pa"[..])];
+    let file = form(&simulator, &format!("/openai/files?{first}"), &file).await.json();
+    let assistant =
+        post(&simulator, &format!("/openai/assistants?{first}"), json!({"model": "gpt-4o"}))
+            .await
+            .json();
+    let files = format!("/openai/assistants/{}/files", id(&assistant));
+    post(&simulator, &format!("{files}?{first}"), json!({"file_id": file["id"]})).await;
+    let place = format!("{files}/{}?{first}", id(&file));
+    assert_eq!(get(&simulator, &place).await.json()["object"], "assistant.file");
+    assert_eq!(delete(&simulator, &place).await.json()["deleted"], true);
+    assert_eq!(get(&simulator, &place).await.status, 404);
+    for (content, outcome) in [(&b"jumb c2pa"[..], "detected"), (b"plain", "not_detected")] {
+        let parts = [("file", Some("a.png"), content)];
+        let check = form(&simulator, "/v1/content_provenance_checks", &parts).await.json();
+        assert_eq!(check["results"][0]["outcome"], outcome);
+    }
+    simulator.stop().await;
+    other.stop().await;
+}
