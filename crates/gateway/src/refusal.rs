@@ -108,7 +108,7 @@ const TABLE: &[Row] = &[
         "IdentityProviderUnavailable",
         "authenticate",
         5,
-        "The identity provider cannot be reached, and its keys are not known or too old. Try again.",
+        "The identity provider cannot be reached, and its keys are not known, too old or lack the token's. Try again.",
     ),
     row(
         Kind::ProductNotGranted,

@@ -48,6 +48,10 @@ struct Held {
 #[derive(Default)]
 struct Tries {
     last_at: Option<i64>,
+    /// The last one because of a token signed by an unknown key. Regular ones do not count: the
+    /// provider may change its key right after one.
+    last_for_unknown_at: Option<i64>,
+    /// Why the last one failed; empty if it did not.
     error: String,
 }
 
@@ -139,7 +143,8 @@ impl Provider {
     }
 
     /// The keys by which this token is to be judged; fetches them if they are not there or lack the
-    /// token's key, as often as the pace allows.
+    /// token's key, as often as the pace allows. Without an answer of the provider nobody knows
+    /// whether it has a new key, so the token is not refused for its key then.
     pub(crate) async fn keys(
         &self,
         token: &Token<'_>,
@@ -152,17 +157,20 @@ impl Provider {
         }
         let mut tries = self.tries.lock().await;
         // Somebody else may have fetched them meanwhile.
-        let known = self.trusted(now).is_some_and(|known| known.0.knows(token.key_id.as_deref()));
-        if !known && tries.may_try(self.pace.unknown_key_refresh_s, now) {
+        let known = |keys: &KeySet| keys.knows(token.key_id.as_deref());
+        if !self.trusted(now).is_some_and(|held| known(&held.0))
+            && may_try(tries.last_for_unknown_at, self.pace.unknown_key_refresh_s, now)
+        {
+            tries.last_for_unknown_at = Some(now);
             self.fetch(&mut tries, now).await;
         }
-        drop(tries);
-        self.trusted(now).ok_or_else(|| self.unavailable())
+        let held = self.trusted(now).filter(|held| known(&held.0) || tries.error.is_empty());
+        held.ok_or_else(|| self.unavailable())
     }
 
     fn unavailable(&self) -> Rejection {
         let message = format!(
-            "The identity provider `{}` cannot be reached, and its keys are not known or too old. Try again.",
+            "The identity provider `{}` cannot be reached, and its keys are not known, too old or lack the token's. Try again.",
             self.settings.id
         );
         Rejection::new(Reason::IdentityProviderUnavailable, message)
@@ -179,7 +187,7 @@ impl Provider {
     pub(crate) async fn endpoints(&self, now: i64) -> Result<Arc<Endpoints>, Rejection> {
         if self.held.load().is_none() {
             let mut tries = self.tries.lock().await;
-            if self.held.load().is_none() && tries.may_try(1, now) {
+            if self.held.load().is_none() && may_try(tries.last_at, 1, now) {
                 self.fetch(&mut tries, now).await;
             }
         }
@@ -194,7 +202,7 @@ impl Provider {
             return;
         }
         let mut tries = self.tries.lock().await;
-        if tries.may_try(RETRY_S.min(self.pace.refresh_s), now) {
+        if may_try(tries.last_at, RETRY_S.min(self.pace.refresh_s), now) {
             self.fetch(&mut tries, now).await;
         }
     }
@@ -286,8 +294,6 @@ impl Provider {
     }
 }
 
-impl Tries {
-    fn may_try(&self, pause_s: i64, now: i64) -> bool {
-        self.last_at.is_none_or(|last| now.saturating_sub(last) >= pause_s || now < last)
-    }
+fn may_try(last_at: Option<i64>, pause_s: i64, now: i64) -> bool {
+    last_at.is_none_or(|last| now.saturating_sub(last) >= pause_s || now < last)
 }

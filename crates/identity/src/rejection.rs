@@ -23,7 +23,8 @@ pub enum Reason {
     TokenClaimValueNotAllowed,
     /// The organisation's directory has deactivated or deleted the user.
     UserDeactivated,
-    /// The provider cannot be reached, and what is known of its keys is too old: no fault of the token.
+    /// The provider cannot be reached, and what is known of its keys is too old or lacks the token's:
+    /// no fault of the token.
     IdentityProviderUnavailable,
 }
 

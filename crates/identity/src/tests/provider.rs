@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::signer::{self, HEADER, JWKS, NOW};
 use crate::{
@@ -121,6 +123,40 @@ async fn a_flood_of_unknown_keys_asks_the_provider_once_and_a_new_key_is_found()
     // What the key signed that is gone is refused, though it had been accepted.
     let gone = verifier.verify(&good, NOW + 131).await.expect_err("the key is gone");
     assert_eq!(gone.reason, Reason::TokenSignatureKeyNotFound);
+}
+
+#[tokio::test]
+async fn a_key_that_is_new_right_after_a_regular_fetch_is_found_at_once() {
+    let server = Server::start().await;
+    let verifier = Verifier::new(&server.config(), None).expect("valid");
+    let stop = CancellationToken::new();
+    tokio::spawn(verifier.clone().run(|| NOW, stop.clone()));
+    while verifier.status(NOW)[0].state != ProviderState::Up {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stop.cancel();
+    server.set("/keys", Some(JWKS.replace("\"key-1\"", "\"key-next\"")));
+    let next = server.token(r#"{"alg":"RS256","kid":"key-next"}"#, "rs256", NOW + 3_600);
+    verifier.verify(&next, NOW).await.expect("found in the same second");
+}
+
+#[tokio::test]
+async fn a_token_of_an_unknown_key_is_not_refused_for_it_while_nobody_can_be_asked() {
+    let server = Server::start().await;
+    let verifier = Verifier::new(&server.config(), None).expect("valid");
+    let good = server.token(HEADER, "rs256", NOW + 3_600);
+    verifier.verify(&good, NOW).await.expect("accepted");
+    server.set("/keys", None);
+    let next = server.token(r#"{"alg":"RS256","kid":"key-next"}"#, "rs256", NOW + 3_600);
+    for now in [NOW + 61, NOW + 62] {
+        let refused = verifier.verify(&next, now).await.expect_err("nobody knows");
+        assert_eq!(refused.reason, Reason::IdentityProviderUnavailable);
+    }
+    verifier.verify(&good, NOW + 62).await.expect("known keys go on");
+    server.set("/keys", Some(JWKS.to_owned()));
+    let refused =
+        verifier.verify(&next, NOW + 130).await.expect_err("the provider has no such key");
+    assert_eq!(refused.reason, Reason::TokenSignatureKeyNotFound);
 }
 
 #[tokio::test]
