@@ -23,10 +23,15 @@ export async function exportFile(
     body: { db: 'gatehouse', csl },
     headers,
   });
-  const url = URL.createObjectURL(await response.blob());
+  download(await response.blob(), `${name}.${kind}`);
+}
+
+/** Hands a file to the browser. */
+export function download(content: Blob, name: string): void {
+  const url = URL.createObjectURL(content);
   const link = document.createElement('a');
   link.href = url;
-  link.download = `${name}.${kind}`;
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

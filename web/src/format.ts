@@ -49,7 +49,10 @@ export function time(value: unknown): string {
   return `${year}-${pad(month)}-${pad(day)} ${pad(hour)}:${pad(minute)}:${pad(second)}.${pad(milli, 3)}`;
 }
 
-/** The same with its zone. */
+/** `2026-11-28 14:03:27`, where many stand below each other. */
+export const second = (value: unknown): string => time(value).replace(/\.\d{3}$/, '');
+
+/** A time with its zone. */
 export const timeInZone = (value: unknown): string => {
   const text = time(value);
   return text === '–' ? text : `${text} ${zoneName(instant(value) ?? new Date())}`;
@@ -70,6 +73,10 @@ const isNumber = (value: unknown): value is number =>
   typeof value === 'number' && Number.isFinite(value);
 
 export const number = (value: unknown): string => (isNumber(value) ? plain.format(value) : '–');
+/** `1 attempt`, `2 attempts`. */
+export const counted = (value: unknown, one: string, many = `${one}s`): string =>
+  `${number(value)} ${value === 1 ? one : many}`;
+
 export const compact = (value: unknown): string => (isNumber(value) ? short.format(value) : '–');
 
 export function duration(milliseconds: unknown): string {

@@ -1,4 +1,4 @@
-/** What a reader prefers, kept in this browser: colours and the zone of times. */
+/** What a reader prefers, kept in this browser: colours and the zone of times; and how wide the window is. */
 import { effect, type Signal, signal } from '@preact/signals';
 
 export const THEMES = ['auto', 'light', 'dark', 'contrast'] as const;
@@ -18,4 +18,11 @@ export const zone = stored<Zone>('zone', ZONES, 'utc');
 
 effect(() => {
   document.documentElement.dataset.theme = theme.value;
+});
+
+const narrow = window.matchMedia('(max-width: 600px)');
+/** The window is as narrow as a telephone's. */
+export const isNarrow = signal(narrow.matches);
+narrow.addEventListener('change', () => {
+  isNarrow.value = narrow.matches;
 });

@@ -1,5 +1,8 @@
 // What ends appears by itself, and stays away while the tail is paused.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { reveal } from './browser.mjs';
 
 const SECOND = 1000;
@@ -67,5 +70,40 @@ export async function checkLive(browser, { caller, check, ask, visible }) {
     await browser.screenshot(page, 'audit-verified');
     assert.deepEqual(page.bad, []);
   });
+  await check('audit: what is saved there proves the ledger offline', () =>
+    proveOffline(page, browser, visible),
+  );
   await page.context().close();
+}
+
+/** Saves key and checkpoint as an auditor does, and hands them to the command line. */
+async function proveOffline(page, browser, visible) {
+  const { GATEHOUSE, GATEHOUSE_CONFIG, PORTAL_ARTEFACTS } = process.env;
+  await visible('LedgerCheckpoints | count', ([[count]]) => count > 0);
+  await browser.open(page, '/audit');
+  const save = async (name) => {
+    const [file] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name }).click(),
+    ]);
+    const path = join(PORTAL_ARTEFACTS, file.suggestedFilename());
+    await file.saveAs(path);
+    return path;
+  };
+  const [key, checkpoint] = [await save('Save public key'), await save('Save checkpoint')];
+  const verify = (...files) => {
+    const known = ['--public-key', files[0], '--checkpoint', files[1]];
+    const run = spawnSync(GATEHOUSE, ['audit', 'verify', '--config', GATEHOUSE_CONFIG, ...known], {
+      encoding: 'utf8',
+    });
+    return [run.status, run.stdout + run.stderr];
+  };
+  const [status, said] = verify(key, checkpoint);
+  assert.equal(status, 0, said);
+  assert.match(said, /^signed {8}up to sequence \d+/m);
+  // A checkpoint that says something else is none that the key has signed.
+  const text = readFileSync(checkpoint, 'utf8').split('\n');
+  writeFileSync(checkpoint, [text[0], Number(text[1]) + 1, ...text.slice(2)].join('\n'));
+  assert.match(verify(key, checkpoint)[1], /none of the public keys has signed it/);
+  assert.deepEqual(page.bad, []);
 }

@@ -12,6 +12,8 @@ if [ -z "$GATEHOUSE_CHROMIUM" ]; then
     exit 0
 fi
 export GATEHOUSE_CHROMIUM
+# Signs often enough for a check to see it.
+export GATEHOUSE__CHECKPOINTS__INTERVAL_S=5
 . "$here/../../conformance/start.sh"
 if [ ! -d "$here/../node_modules/dejavu-fonts-ttf" ]; then
     (cd "$here/.." && npm install --no-save --silent >&2)

@@ -79,7 +79,7 @@ export function Reports() {
           trouble={made.trouble}
           note={
             made.result
-              ? `${made.result.period}: ${format.number(made.result.rows)} rows, ${format.bytes(made.result.bytes)}`
+              ? `${made.result.period}: ${format.counted(made.result.rows, 'row')}, ${format.bytes(made.result.bytes)}`
               : ''
           }
           places={made.result?.places ?? {}}

@@ -66,6 +66,9 @@ export interface Report {
   first_sequence: number;
   last_sequence: number;
   last_digest: string;
+  checkpoints: number;
+  signed_sequence: number;
+  signed_by: string[];
   findings: Finding[];
   findings_total: number;
 }

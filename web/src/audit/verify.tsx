@@ -67,6 +67,11 @@ export function Verify() {
 const verdict = ({ is_clean, is_part }: Report): string =>
   is_clean ? (is_part ? 'this part is clean' : 'clean') : 'not clean';
 
+const signatures = ({ checkpoints, signed_sequence, signed_by }: Report): string =>
+  checkpoints === 0
+    ? 'none in this part'
+    : `${format.number(checkpoints)}, up to sequence ${signed_sequence}, by ${signed_by.join(', ')}`;
+
 function Found({ report }: { report: Report }) {
   return (
     <>
@@ -85,6 +90,7 @@ function Found({ report }: { report: Report }) {
           ['in flight', format.number(report.open)],
           ['refused', format.number(report.refused)],
           ['Erased payloads', format.number(report.erased)],
+          ['Signatures', signatures(report)],
           [
             'Last digest',
             <span key="digest" class="mono">

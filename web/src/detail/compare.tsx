@@ -73,7 +73,7 @@ function FactsDiffer({ left, right }: { left: Interaction; right: Interaction })
     .map((name) => ({ name, left: shown(left[name]), right: shown(right[name]) }))
     .filter((row) => row.left !== row.right);
   return (
-    <Panel title="Facts" note={`${format.number(rows.length)} differ`}>
+    <Panel title="Facts" note={format.counted(rows.length, 'differs', 'differ')}>
       <Table<Differing>
         label="Facts that differ"
         rows={rows}
@@ -109,7 +109,10 @@ function Lines({ title, left, right }: { title: string; left: string; right: str
   const lines = useMemo(() => difference(pretty(left), pretty(right)), [left, right]);
   const count = lines.filter(({ kind }) => kind !== 'same').length;
   return (
-    <Panel title={title} note={count === 0 ? 'the same' : `${format.number(count)} lines differ`}>
+    <Panel
+      title={title}
+      note={count === 0 ? 'the same' : format.counted(count, 'line differs', 'lines differ')}
+    >
       <pre class="diff" role="group" tabIndex={0} aria-label={title}>
         {lines.map(({ kind, text }, at) => (
           <span key={at} class={`diff-${kind}`}>

@@ -31,7 +31,7 @@ export function Route({ interaction }: { interaction: Interaction }) {
         />
         {(interaction.Errors ?? []).length > 0 && <Errors errors={interaction.Errors ?? []} />}
       </Panel>
-      <Panel title="Backend" note={`${format.number(interaction.Attempts)} attempts`}>
+      <Panel title="Backend" note={format.counted(interaction.Attempts, 'attempt')}>
         <Facts
           facts={[
             ['Backend used last', interaction.BackendId],

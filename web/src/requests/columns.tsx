@@ -1,6 +1,10 @@
-/** Columns of the list of requests. None holds content. */
+/**
+ * Columns of the list of requests. None holds content. Those shown at first stand side by side in a window of
+ * 1280 pixels, and fewer in that of a telephone.
+ */
 import type { ComponentChildren } from 'preact';
 import * as format from '../format';
+import { isNarrow } from '../preferences';
 import { line } from '../text';
 import { Outcome, Status } from '../ui/badge';
 
@@ -39,6 +43,8 @@ export interface RequestColumn {
   width: string;
   isNumber?: boolean;
   isFirst?: boolean;
+  /** Shown at first where the window is narrow. */
+  isNarrow?: boolean;
   show: (row: Request) => ComponentChildren;
 }
 
@@ -54,11 +60,12 @@ const figure = (
   id: keyof Request,
   name: string,
   show: (value: unknown) => string,
+  width = '100px',
   isFirst = false,
 ): RequestColumn => ({
   id,
   name,
-  width: '100px',
+  width,
   isNumber: true,
   isFirst,
   show: (row) => show(row[id]),
@@ -66,28 +73,34 @@ const figure = (
 
 export const COLUMNS: readonly RequestColumn[] = [
   {
-    ...text('TimeGenerated', 'Time', '194px', true),
-    show: (row) => <span class="mono">{format.time(row.TimeGenerated)}</span>,
+    ...text('TimeGenerated', 'Time', '156px', true),
+    isNarrow: true,
+    show: (row) => (
+      <span class="mono" title={format.timeInZone(row.TimeGenerated)}>
+        {format.second(row.TimeGenerated)}
+      </span>
+    ),
   },
   {
-    ...text('ResponseCode', 'Status', '74px', true),
+    ...text('ResponseCode', 'Status', '64px', true),
+    isNarrow: true,
     show: (row) => <Status code={row.ResponseCode} />,
   },
-  text('Kind', 'Kind', '120px', true),
-  text('OperationId', 'Operation', 'minmax(190px, 1fr)', true),
-  text('DeploymentName', 'Deployment', 'minmax(140px, 0.7fr)', true),
+  text('Kind', 'Kind', 'minmax(92px, 0.6fr)', true),
+  text('OperationId', 'Operation', 'minmax(190px, 1fr)'),
+  { ...text('DeploymentName', 'Deployment', 'minmax(108px, 1fr)', true), isNarrow: true },
   text('ModelName', 'Model', '160px'),
-  text('ApimSubscriptionId', 'Subscription', 'minmax(110px, 0.5fr)', true),
+  text('ApimSubscriptionId', 'Subscription', 'minmax(104px, 0.6fr)', true),
   text('ProductId', 'Product', '110px'),
   text('UserId', 'User', '140px'),
-  text('CallerIpAddress', 'Caller', '130px', true),
+  text('CallerIpAddress', 'Caller', 'minmax(118px, 0.4fr)', true),
   text('BackendId', 'Backend', '110px'),
   figure('Attempts', 'Attempts', format.number),
-  figure('TotalTokens', 'Tokens', format.number, true),
+  figure('TotalTokens', 'Tokens', format.number, '72px', true),
   figure('PromptTokens', 'Prompt', format.number),
   figure('CompletionTokens', 'Completion', format.number),
-  figure('CostUsd', 'Cost', format.money, true),
-  figure('TotalTime', 'Duration', format.duration, true),
+  figure('CostUsd', 'Cost', format.money, '92px', true),
+  figure('TotalTime', 'Duration', format.duration, '84px', true),
   figure('TimeToFirstByte', 'First byte', format.duration),
   figure('GatewayOverhead', 'Overhead', format.duration),
   {
@@ -95,7 +108,7 @@ export const COLUMNS: readonly RequestColumn[] = [
     show: (row) => (row.IsStreamCompletion ? 'yes' : 'no'),
   },
   {
-    ...text('Outcome', 'Outcome', '124px', true),
+    ...text('Outcome', 'Outcome', '122px', true),
     show: (row) => <Outcome name={row.Outcome} />,
   },
   text('UserAgent', 'User agent', '220px'),
@@ -113,5 +126,6 @@ export const PROJECTION = [
 export function chosenColumns(param: string): RequestColumn[] {
   const names = new Set(param.split(','));
   const chosen = COLUMNS.filter((column) => names.has(column.id));
-  return chosen.length > 0 ? chosen : COLUMNS.filter((column) => column.isFirst);
+  if (chosen.length > 0) return chosen;
+  return COLUMNS.filter((column) => (isNarrow.value ? column.isNarrow : column.isFirst));
 }

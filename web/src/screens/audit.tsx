@@ -1,6 +1,7 @@
 /** Who changed what, who read what people wrote, and what security should know. */
 
 import { Approvals } from '../audit/approvals';
+import { Signatures } from '../audit/signatures';
 import { Verify } from '../audit/verify';
 import * as format from '../format';
 import { inRange, rangeOf } from '../kql/text';
@@ -30,7 +31,12 @@ export default function Audit() {
           if (tab === 'approvals') return <Approvals />;
           if (tab === 'security') return <Security within={within} />;
           if (tab === 'actions') return <Actions within={within} />;
-          return <Verify />;
+          return (
+            <div class="stack">
+              <Signatures />
+              <Verify />
+            </div>
+          );
         }}
       </Tabs>
     </>

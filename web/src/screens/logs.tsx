@@ -116,7 +116,7 @@ function Shown({ answer, milliseconds, text, purpose }: ShownProps) {
     <>
       <div class="result-note">
         <p class="muted" role="status">
-          {format.number(count)} rows in {format.duration(Math.round(milliseconds))}
+          {format.counted(count, 'row')} in {format.duration(Math.round(milliseconds))}
           {answer.truncated && <strong class="tone-warn"> {answer.truncated}</strong>}
         </p>
         {count > 0 && <ExportMenu name="result" csl={text} purpose={purpose} />}

@@ -123,7 +123,7 @@ function TotalFigures({ totals }: { totals: Totals }) {
       <Figure
         name="Failed"
         value={failed}
-        note={`${format.number(totals.Failed)} calls`}
+        note={format.counted(totals.Failed, 'call')}
         {...(totals.Failed > 0 && { tone: 'bad' })}
       />
       <Figure
@@ -136,7 +136,7 @@ function TotalFigures({ totals }: { totals: Totals }) {
         name="Cost"
         value={format.money(totals.Cost)}
         note={
-          totals.Unpriced > 0 ? `${format.number(totals.Unpriced)} calls unpriced` : 'all priced'
+          totals.Unpriced > 0 ? `${format.counted(totals.Unpriced, 'call')} unpriced` : 'all priced'
         }
       />
       <Figure

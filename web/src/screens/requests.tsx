@@ -86,7 +86,9 @@ const whole = (wanted: string): string =>
 function Count(props: { rows: number; hasMore: boolean; isLoading: boolean }) {
   const text = props.isLoading
     ? 'Loading'
-    : `${format.number(props.rows)}${props.hasMore ? '+' : ''} ${props.rows === 1 ? 'row' : 'rows'}`;
+    : props.hasMore
+      ? `${format.number(props.rows)}+ rows`
+      : format.counted(props.rows, 'row');
   return (
     <span class="muted" role="status">
       {text}
@@ -171,10 +173,9 @@ function Columns({ chosen }: { chosen: RequestColumn[] }) {
   const ids = useMemo(() => new Set(chosen.map((column) => column.id)), [chosen]);
   const toggle = (id: RequestColumn['id']) => {
     const next = COLUMNS.filter((column) => (column.id === id) !== ids.has(column.id));
-    const isFirst =
-      next.every((column) => column.isFirst) &&
-      next.length === COLUMNS.filter((column) => column.isFirst).length;
-    setParams({ cols: isFirst ? null : next.map((column) => column.id).join(',') });
+    const wanted = next.map((column) => column.id).join(',');
+    const first = chosenColumns('').map((column) => column.id);
+    setParams({ cols: wanted === first.join(',') ? null : wanted });
   };
   return (
     <details class="menu">
