@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event::{Frame, InteractionId, Note, Record};
-use ledger::{ErrorKind, Ledger, Span, Trust};
-use portal::{Part, Problem, Records};
+use event::{InteractionId, Note, Record};
+use ledger::{Entry, ErrorKind, Ledger, Span, Trust};
+use portal::{Kept, Part, Problem, Records};
 use serde_json::Value;
 
 use crate::audit;
@@ -30,7 +30,7 @@ impl Records for LedgerRecords {
         &self,
         from: u64,
         to: u64,
-        visit: &mut dyn FnMut(u64, Frame) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(Kept) -> ControlFlow<()>,
     ) -> Result<(), Problem> {
         let mut reader = match self.ledger.reader(from) {
             // What lies before the first that is kept is not there to be read.
@@ -41,7 +41,8 @@ impl Records for LedgerRecords {
         while reader.position() <= to {
             let entry = reader.next(Duration::ZERO).map_err(|error| unreadable(&error))?;
             let Some(entry) = entry else { break };
-            if visit(entry.sequence, entry.frame).is_break() {
+            let Entry { sequence, frame } = entry;
+            if visit(Kept { sequence, written_at: reader.written_at(), frame }).is_break() {
                 break;
             }
         }

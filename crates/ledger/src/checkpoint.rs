@@ -77,7 +77,9 @@ impl Checkpoint {
     pub fn from_note(note: &str, keys: &[PublicKey]) -> Result<Self, Error> {
         let wrong = |why: &str| Err(Error::new(ErrorKind::Invalid, why));
         let Some((text, signatures)) = note.split_once("\n\n") else {
-            return wrong("it is no signed note: `gatehouse audit checkpoint` prints one");
+            return wrong(
+                "it is no signed note: give it a copy of `checkpoint.txt` from the gateway's data folder",
+            );
         };
         let text = format!("{text}\n");
         let Some(checkpoint) = Self::from_text(&text) else {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::{Frame, Kind};
+use event::{Frame, Kind, Timestamp};
 
 use crate::format::{COMMIT_HEADER_BYTES, CommitHeader, Defect, StoredFrame, decode_body};
 use crate::locks::LOCK;
@@ -34,6 +34,8 @@ pub struct Reader {
     place: Option<Place>,
     /// What is left of the commit at hand.
     frames: std::vec::IntoIter<StoredFrame>,
+    /// When that commit was written.
+    written_at: Timestamp,
 }
 
 /// Where the next commit is to be read.
@@ -53,6 +55,7 @@ impl Reader {
             only: Vec::new(),
             place: None,
             frames: Vec::new().into_iter(),
+            written_at: Timestamp::default(),
         };
         if from_sequence == 0 {
             reader.next = reader.shared.segments.lock().expect(LOCK)[0].first_sequence;
@@ -77,6 +80,11 @@ impl Reader {
     /// The sequence at which [`Reader::next`] goes on.
     pub fn position(&self) -> u64 {
         self.next
+    }
+
+    /// When the commit was written that the frame answered last stands in: a moment after it was appended.
+    pub fn written_at(&self) -> Timestamp {
+        self.written_at
     }
 
     /// The next durable frame; waits up to `wait` for one, then answers none. None at once if the
@@ -138,6 +146,7 @@ impl Reader {
             let header = place.header(&self.shared)?;
             if self.next <= header.last_sequence() {
                 self.frames = place.frames(&header, &self.shared)?.into_iter();
+                self.written_at = header.written_at;
                 place.skip(&header);
                 self.place = Some(place);
                 return Ok(());

@@ -13,6 +13,7 @@ mod identify;
 mod kind;
 mod multipart;
 mod object;
+mod output;
 mod peek;
 mod sse;
 mod tokens;
@@ -29,6 +30,7 @@ pub use identify::{Finding, Hint, Identified, PathIds, Problem};
 pub use kind::{DeploymentSource, Family, Kind, Multipart, Pin, Statefulness, Streaming, Surface};
 pub use multipart::{FormPart, FormReader};
 pub use object::{ObjectKind, ObjectRole, is_fine_tuned};
+pub use output::FirstOutput;
 pub use peek::{
     AnswerPeek, AnswerPeeker, IdFinder, IdPlace, Malformed, ModelPlace, PEEK_DEPTH_MAX,
     PEEK_VALUE_BYTES_MAX, Peek, PeekFormat, Peeker, Splice,

@@ -1,20 +1,23 @@
-//! One interaction as it stands in the ledger: its steps, and sums over its bodies. No content.
+//! One interaction as it stands in the ledger: its steps, when its answer came, and sums over its bodies. No
+//! content.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Json;
-use event::{Frame, InteractionId, Kind, Record, Side};
+use event::{HeaderList, InteractionId, Kind, Record, Side, Timestamp};
+use openai::FirstOutput;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::course::Course;
 use crate::extract::Parameters;
 use crate::inner::Portal;
 use crate::problem::Problem;
-use crate::records::{Part, Records};
+use crate::records::{Kept, Part, Records};
 
 /// How many frames before the last one are searched for the first, one try after the other: a long
 /// stream lies between many others.
@@ -51,6 +54,8 @@ pub(crate) struct Trail {
     request: BodySum,
     /// What the backend answered.
     response: BodySum,
+    /// When that came.
+    course: Course,
 }
 
 /// What a verification of the ledger found.
@@ -128,6 +133,8 @@ struct Tracker {
     trail: Trail,
     request: Sha256,
     response: Sha256,
+    /// Looks for output, where the answer is a stream of events.
+    output: Option<FirstOutput>,
 }
 
 impl Tracker {
@@ -138,9 +145,9 @@ impl Tracker {
         last: u64,
         back: u64,
     ) -> Result<Trail, Problem> {
-        records.read(last.saturating_sub(back), last, &mut |sequence, frame| {
-            if frame.interaction == id {
-                self.take(sequence, frame);
+        records.read(last.saturating_sub(back), last, &mut |kept| {
+            if kept.frame.interaction == id {
+                self.take(kept);
             }
             ControlFlow::Continue(())
         })?;
@@ -149,7 +156,7 @@ impl Tracker {
         Ok(self.trail)
     }
 
-    fn take(&mut self, sequence: u64, frame: Frame) {
+    fn take(&mut self, Kept { sequence, written_at, frame }: Kept) {
         let trail = &mut self.trail;
         if trail.frames == 0 {
             trail.first_sequence = sequence;
@@ -159,15 +166,15 @@ impl Tracker {
         let is_start = matches!(frame.kind, Kind::Opened | Kind::Refused);
         trail.is_whole |= is_start;
         match Record::decode(frame.kind, &frame.payload) {
-            Ok(Record::BodyChunk(chunk)) => self.add(chunk.side, &chunk.data),
-            Ok(Record::MessageChunk(chunk)) => self.add(chunk.side, &chunk.data),
+            Ok(Record::BodyChunk(chunk)) => self.add(chunk.side, written_at, &chunk.data),
+            Ok(Record::MessageChunk(chunk)) => self.add(chunk.side, chunk.at, &chunk.data),
             Ok(record) => self.step(sequence, frame.kind, &record),
             // An erased payload: the frame is there, what it said is not.
             Err(_) => self.push(sequence, frame.kind, Map::new()),
         }
     }
 
-    fn add(&mut self, side: Side, data: &[u8]) {
+    fn add(&mut self, side: Side, at: Timestamp, data: &[u8]) {
         let (sum, digest) = match side {
             Side::Request => (&mut self.trail.request, &mut self.request),
             Side::Response => (&mut self.trail.response, &mut self.response),
@@ -175,9 +182,18 @@ impl Tracker {
         sum.pieces += 1;
         sum.bytes += data.len() as u64;
         digest.update(data);
+        if side == Side::Response {
+            self.trail.course.push(at, data.len() as u64);
+            if self.output.as_mut().is_some_and(|output| output.push(data)) {
+                self.trail.course.note_output(at);
+            }
+        }
     }
 
     fn step(&mut self, sequence: u64, kind: Kind, record: &Record) {
+        if let Record::Answered(answered) = record {
+            self.output = is_event_stream(&answered.headers).then(FirstOutput::default);
+        }
         let facts = match record {
             Record::Opened(opened) => json!({
                 "received_at": opened.received_at,
@@ -213,27 +229,39 @@ impl Tracker {
     }
 }
 
+/// A stream of events, and its bytes are those of the events.
+fn is_event_stream(headers: &HeaderList) -> bool {
+    let pairs = headers.pairs();
+    let value = |name: &str| pairs.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
+    let is_events =
+        |text: &str| text.trim_start().to_ascii_lowercase().starts_with("text/event-stream");
+    value("content-type").is_some_and(|(_, text)| is_events(text))
+        && value("content-encoding").is_none()
+}
+
 fn hexadecimal(digest: Sha256) -> String {
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use event::{Answered, BodyChunk, Timestamp};
+    use event::{Answered, BodyChunk, Frame};
 
     use super::*;
 
-    struct Kept(Vec<Frame>);
+    struct Written(Vec<Frame>);
 
-    impl Records for Kept {
+    impl Records for Written {
         fn read(
             &self,
             from: u64,
             to: u64,
-            visit: &mut dyn FnMut(u64, Frame) -> ControlFlow<()>,
+            visit: &mut dyn FnMut(Kept) -> ControlFlow<()>,
         ) -> Result<(), Problem> {
             for (sequence, frame) in (1..).zip(&self.0) {
-                if (from..=to).contains(&sequence) && visit(sequence, frame.clone()).is_break() {
+                let written_at = Timestamp::from_unix_micros(sequence as i64 * 1_000);
+                let kept = Kept { sequence, written_at, frame: frame.clone() };
+                if (from..=to).contains(&sequence) && visit(kept).is_break() {
                     break;
                 }
             }
@@ -251,7 +279,7 @@ mod tests {
         let (id, other) = (mint(1), mint(2));
         let chunk =
             |side, data: &'static [u8]| Record::BodyChunk(BodyChunk { side, data: data.into() });
-        let kept = Kept(vec![
+        let kept = Written(vec![
             Record::Opened(Box::default()).encode(other),
             Record::Opened(Box::default()).encode(id),
             chunk(Side::Request, b"hel").encode(id),
@@ -268,5 +296,31 @@ mod tests {
         assert_eq!((trail.request.bytes, trail.request.sha256.as_str()), (5, hello));
         let too_short = Tracker::default().follow(&kept, id, 7, 3).expect("readable");
         assert!(!too_short.is_whole);
+    }
+
+    #[test]
+    fn a_trail_tells_when_a_stream_came_and_when_it_began_to_say_something() {
+        let id = InteractionId::mint(Timestamp::default(), [1; 10]);
+        let piece = |data: &'static [u8]| BodyChunk { side: Side::Response, data: data.into() };
+        let said = |content_type: &str| {
+            let headers = [("Content-Type", content_type)].into_iter().collect();
+            let answered = Answered { status: 200, headers, ..Answered::default() };
+            let kept = Written(vec![
+                Record::Opened(Box::default()).encode(id),
+                Record::Answered(Box::new(answered)).encode(id),
+                Record::BodyChunk(piece(b"data: {\"choices\":[]}\n\n")).encode(id),
+                Record::BodyChunk(piece(
+                    b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n",
+                ))
+                .encode(id),
+                Record::Closed(Box::default()).encode(id),
+            ]);
+            json!(Tracker::default().follow(&kept, id, 5, 100).expect("readable").course)
+        };
+        let course = said("text/event-stream; charset=utf-8");
+        assert_eq!(course["first_output_at_us"], 4_000);
+        assert_eq!(course["moments"][0], json!({ "at_us": 3_000, "pieces": 1, "bytes": 22 }));
+        assert_eq!(course["gaps"], json!([{ "from_us": 3_000, "to_us": 4_000 }]));
+        assert_eq!(said("application/json")["first_output_at_us"], Value::Null);
     }
 }

@@ -15,6 +15,7 @@ mod break_glass;
 mod clock;
 mod config;
 mod cost;
+mod course;
 mod entrance;
 mod export;
 mod extract;
@@ -60,7 +61,7 @@ pub use operations::{
 };
 pub use problem::Problem;
 pub use record::Record;
-pub use records::{Part, Records};
+pub use records::{Kept, Part, Records};
 pub use roles::{RoleConfig, has_administrator};
 pub use scim::ScimToken;
 pub use set_up::SetUp;

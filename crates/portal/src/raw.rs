@@ -22,7 +22,7 @@ use crate::interactions::FRAMES_BACK;
 use crate::kusto::purpose;
 use crate::leave::{Leave, MISSING, PURPOSE_CHARS_MAX};
 use crate::problem::Problem;
-use crate::records::Records;
+use crate::records::{Kept, Records};
 
 /// Who may read bodies.
 pub(crate) const CONTENT_READERS: &[Role] = &[Role::ContentReader];
@@ -105,17 +105,25 @@ fn search(
     let mut found = Found::default();
     for back in FRAMES_BACK {
         found = Found::default();
-        records.read(wanted.last.saturating_sub(back), wanted.last, &mut |_, frame| {
-            if frame.interaction == interaction {
-                found.is_whole |= matches!(frame.kind, Kind::Opened | Kind::Refused);
-                match Record::decode(frame.kind, &frame.payload) {
-                    Ok(Record::BodyChunk(chunk)) if chunk.side == side => found.add(&chunk.data),
-                    Ok(Record::MessageChunk(chunk)) if chunk.side == side => found.add(&chunk.data),
-                    _ => {}
+        records.read(
+            wanted.last.saturating_sub(back),
+            wanted.last,
+            &mut |Kept { frame, .. }| {
+                if frame.interaction == interaction {
+                    found.is_whole |= matches!(frame.kind, Kind::Opened | Kind::Refused);
+                    match Record::decode(frame.kind, &frame.payload) {
+                        Ok(Record::BodyChunk(chunk)) if chunk.side == side => {
+                            found.add(&chunk.data)
+                        }
+                        Ok(Record::MessageChunk(chunk)) if chunk.side == side => {
+                            found.add(&chunk.data)
+                        }
+                        _ => {}
+                    }
                 }
-            }
-            ControlFlow::Continue(())
-        })?;
+                ControlFlow::Continue(())
+            },
+        )?;
         if found.is_whole || back >= wanted.last {
             break;
         }

@@ -2,12 +2,22 @@
 
 use std::ops::ControlFlow;
 
-use event::Frame;
+use event::{Frame, Timestamp};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::problem::Problem;
+
+/// A frame as the ledger keeps it.
+pub struct Kept {
+    /// Its sequence.
+    pub sequence: u64,
+    /// When it was written: a moment after what it tells.
+    pub written_at: Timestamp,
+    /// What it is.
+    pub frame: Frame,
+}
 
 /// The ledger as far as this listener reads it; the wiring implements it. Calls block.
 pub trait Records: Send + Sync {
@@ -17,7 +27,7 @@ pub trait Records: Send + Sync {
         &self,
         from: u64,
         to: u64,
-        visit: &mut dyn FnMut(u64, Frame) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(Kept) -> ControlFlow<()>,
     ) -> Result<(), Problem>;
     /// Walks the ledger, or a part of it, and answers what it found, as `gatehouse audit verify --json`
     /// does.

@@ -13,6 +13,14 @@ export interface BodySum {
   sha256: string;
 }
 
+/** When an answer came; times are microseconds since 1970. */
+export interface Course {
+  first_output_at_us: number | null;
+  grain_us: number;
+  moments: { at_us: number; pieces: number; bytes: number }[];
+  gaps: { from_us: number; to_us: number }[];
+}
+
 export interface Trail {
   is_whole: boolean;
   first_sequence: number;
@@ -22,6 +30,7 @@ export interface Trail {
   is_cut: boolean;
   request: BodySum;
   response: BodySum;
+  course: Course;
 }
 
 export const readTrail = (id: string, last: number, signal: AbortSignal): Promise<Trail> =>

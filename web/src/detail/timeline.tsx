@@ -1,6 +1,11 @@
 /** How the time of an interaction was spent. */
+import type { Failure } from '../api/failure';
+import { readTrail } from '../api/ledger';
 import * as format from '../format';
-import { Facts, Panel } from '../ui/panel';
+import { useLoad } from '../load';
+import { Empty, Failed } from '../ui/empty';
+import { Facts, Loading, Panel } from '../ui/panel';
+import { CoursePanel, type Told, told } from './course';
 import type { Interaction } from './interaction';
 
 interface Span {
@@ -27,6 +32,9 @@ function spans(interaction: Interaction): Span[] {
 }
 
 export function Timeline({ interaction }: { interaction: Interaction }) {
+  const { CorrelationId: id, LedgerSequence: last } = interaction;
+  const trail = useLoad(id, (signal) => readTrail(id, last, signal));
+  const course = trail.value && told(trail.value, interaction.TotalTime ?? 0);
   const total = Math.max(interaction.TotalTime ?? 0, 1);
   const streaming = (interaction.TotalTime ?? 0) - (interaction.TimeToFirstByte ?? 0);
   const chunks = interaction.Chunks ?? 0;
@@ -57,10 +65,14 @@ export function Timeline({ interaction }: { interaction: Interaction }) {
           ))}
         </ol>
       </Panel>
+      {course && course.moments.length > 0 && <CoursePanel told={course} />}
+      {trail.isLoading && <Loading />}
+      {trail.failure && <NoPieces failure={trail.failure} again={trail.again} />}
       <Panel title="Answer">
         <Facts
           facts={[
             ['First byte', format.duration(interaction.TimeToFirstByte)],
+            ['First token', firstToken(course)],
             ['Pieces', format.number(chunks)],
             ['Longest gap between pieces', format.duration(interaction.ChunkGapMax)],
             ['Output tokens a second', rate === null ? '–' : format.number(rate)],
@@ -72,5 +84,26 @@ export function Timeline({ interaction }: { interaction: Interaction }) {
         />
       </Panel>
     </div>
+  );
+}
+
+function firstToken(course: Told | null): string {
+  const at = course?.firstOutput ?? null;
+  return at === null ? '–' : format.duration(Math.round(at));
+}
+
+/** The ledger keeps single pieces for a shorter time than the tables keep their sums. */
+function NoPieces({ failure, again }: { failure: Failure; again: () => void }) {
+  return (
+    <Panel title="Pieces of the answer">
+      {failure.kind === 'expired' ? (
+        <Empty
+          kind="expired"
+          text="The ledger no longer keeps the single pieces of this request. Their number and the longest gap stand below."
+        />
+      ) : (
+        <Failed failure={failure} again={again} />
+      )}
+    </Panel>
   );
 }

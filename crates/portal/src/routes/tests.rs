@@ -132,7 +132,7 @@ impl Records for Nothing {
         &self,
         _: u64,
         _: u64,
-        _: &mut dyn FnMut(u64, event::Frame) -> ControlFlow<()>,
+        _: &mut dyn FnMut(crate::Kept) -> ControlFlow<()>,
     ) -> Result<(), Problem> {
         Ok(())
     }
