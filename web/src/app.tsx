@@ -62,12 +62,24 @@ function Shell() {
         {found ? (
           <Outlet key={found.screen.path} screen={found.screen} id={found.id} />
         ) : (
-          <Empty kind="failed" text={`There is no screen at ${path.value}.`} />
+          <NoScreen />
         )}
       </main>
     </div>
   );
 }
+
+/** The navigation beside it leads to those that there are. */
+const NoScreen = () => (
+  <Empty
+    kind="failed"
+    text={`There is no screen at ${line(path.value)}. The navigation lists those that there are.`}
+  >
+    <a class="button" href="/">
+      Overview
+    </a>
+  </Empty>
+);
 
 /** The parameters that go along from screen to screen: the time range. */
 function rangeParams(): Record<string, string | null> {

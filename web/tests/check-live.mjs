@@ -63,6 +63,25 @@ export async function checkLive(browser, { caller, check, ask, visible }) {
       ([[reads]]) => reads > 0,
     );
   });
+  await check('timeline: the first token, and the gap in which nothing came', async () => {
+    await caller.chat('Take your time', { stream: true, agent: 'patient', fault: 'stall=900' });
+    const [[id]] = await visible(
+      "Interactions | where UserAgent == 'patient' | project CorrelationId",
+      (rows) => rows.length > 0,
+    );
+    await browser.open(page, `/requests/${id}?tab=timeline`);
+    const told = await page.getByText(/^\d+ pieces from/).textContent();
+    const [, gap] = /longest gap ([\d.]+) ms/.exec(told) ?? [];
+    assert.ok(gap > 850 && gap < 5 * SECOND, told);
+    // It pauses after its first event, which says no word yet.
+    const [, first] = /first token after ([\d.,]+) m?s/.exec(told) ?? [];
+    assert.ok(first > 850 || told.includes('first token after 1'), told);
+    await page.getByText('Every moment in which pieces came').click();
+    const moments = page.getByRole('group', { name: 'Moments' }).getByRole('row');
+    assert.ok((await moments.count()) >= 3, 'a heading and two moments at least');
+    await browser.screenshot(page, 'timeline-of-a-pause');
+    assert.deepEqual(page.bad, []);
+  });
   await check('audit: the ledger is proved on demand', async () => {
     await browser.open(page, '/audit');
     await page.getByRole('button', { name: 'Verify now' }).click();

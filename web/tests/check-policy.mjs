@@ -51,6 +51,18 @@ export async function checkPolicy(browser, { check, admin }) {
     await page.context().close();
   });
 
+  await check('an address without a screen says so, and what there is', async () => {
+    const page = await browser.page();
+    await browser.open(page, '/overvieuw');
+    await page.getByText('There is no screen at /overvieuw.').waitFor();
+    await page.getByRole('main').getByRole('link', { name: 'Overview' }).click();
+    await page.getByRole('heading', { name: 'Overview' }).waitFor();
+    await page.context().close();
+    const lost = await fetch(`${admin.base}/admin/v1/backend`);
+    assert.equal(lost.status, 404);
+    assert.match((await lost.json()).detail, /nothing at \/admin\/v1\/backend: GET /);
+  });
+
   await check('without a token there is a form and no answer', async () => {
     const page = await browser.page({ isSignedIn: false });
     await browser.open(page, '/requests');

@@ -50,6 +50,7 @@ async function screens(ask) {
     ['clients-setup', '/clients?tab=setup'],
     ['settings', '/settings?set=set'],
     ['settings-versions', '/settings?tab=versions&version=1'],
+    ['settings-certificates', '/settings?tab=certificates'],
   ];
 }
 

@@ -22,12 +22,17 @@ export class Caller {
   async call(
     path,
     body,
-    { key = this.key, agent = 'AzureOpenAI/Python 2.8.1', method = 'POST' } = {},
+    { key = this.key, agent = 'AzureOpenAI/Python 2.8.1', method = 'POST', fault } = {},
   ) {
     const target = `${this.endpoint}${path}${path.includes('?') ? '&' : '?'}${VERSION}`;
     const response = await fetch(target, {
       method,
-      headers: { 'api-key': key, 'content-type': 'application/json', 'user-agent': agent },
+      headers: {
+        'api-key': key,
+        'content-type': 'application/json',
+        'user-agent': agent,
+        ...(fault && { 'x-sim-fault': fault }),
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     const bytes = Buffer.from(await response.arrayBuffer());

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use control::Control;
+use event::Timestamp;
 use gateway::Drain;
 use monitor::{Reporter, Watcher};
 use portal::{
-    AlertList, AlertTest, BackendList, BudgetList, CounterList, Operations, Problem, ReloadReport,
-    ReportList, ReportRun, RerateBody, RerateReport, SettingList,
+    AlertList, AlertTest, BackendList, BudgetList, CertificateList, CounterList,
+    ListenerCertificate, Operations, Problem, ReloadReport, ReportList, ReportRun, RerateBody,
+    RerateReport, SettingList,
 };
 use serde_json::json;
 use shared::Limiter;
@@ -64,6 +66,14 @@ impl Operations for Administration {
     fn backends(&self) -> BackendList {
         let backends = self.parts.gateway.status().backends;
         BackendList { backends: backends.iter().map(|backend| json!(backend)).collect() }
+    }
+
+    fn certificates(&self) -> CertificateList {
+        let certificates = self.parts.certificates().map(|(listener, ends_at)| {
+            let ends_at_s = ends_at.map(|at| Timestamp::from(at).unix_micros() / 1_000_000);
+            ListenerCertificate { listener, ends_at_s }
+        });
+        CertificateList { certificates: certificates.collect() }
     }
 
     fn limits(&self) -> CounterList {

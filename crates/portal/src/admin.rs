@@ -1,4 +1,4 @@
-//! Administration of a running gateway: reload, backends, drain, counters of limits.
+//! Administration of a running gateway: reload, backends, drain, certificates, counters of limits.
 
 use axum::extract::State;
 use axum::response::Json;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::access::Caller;
 use crate::extract::{Parameters, Segment};
 use crate::inner::Portal;
-use crate::operations::{BackendList, CounterList, ReloadReport};
+use crate::operations::{BackendList, CertificateList, CounterList, ReloadReport};
 use crate::problem::Problem;
 use crate::state::action;
 
@@ -30,6 +30,10 @@ pub(crate) async fn reload(
 
 pub(crate) async fn backends(State(portal): State<Portal>) -> Json<BackendList> {
     Json(portal.operations.backends())
+}
+
+pub(crate) async fn certificates(State(portal): State<Portal>) -> Json<CertificateList> {
+    Json(portal.operations.certificates())
 }
 
 pub(crate) async fn limits(State(portal): State<Portal>) -> Json<CounterList> {

@@ -56,8 +56,9 @@ pub use config::{KustoSignIn, PortalConfig, SecondApproverConfig};
 pub use inner::{Portal, Vouch, Wiring};
 pub use kusto::{json_value, results, rows_as_objects, whole_answer};
 pub use operations::{
-    AlertList, AlertTest, BackendList, BudgetList, CounterList, Operations, Origin, ReloadReport,
-    ReportList, ReportRun, RerateBody, RerateReport, Setting, SettingList,
+    AlertList, AlertTest, BackendList, BudgetList, CertificateList, CounterList,
+    ListenerCertificate, Operations, Origin, ReloadReport, ReportList, ReportRun, RerateBody,
+    RerateReport, Setting, SettingList,
 };
 pub use problem::Problem;
 pub use record::Record;

@@ -14,6 +14,8 @@ pub trait Operations: Send + Sync {
     async fn reload(&self) -> Result<ReloadReport, Problem>;
     /// The backends and how they fare.
     fn backends(&self) -> BackendList;
+    /// The certificates that listeners show.
+    fn certificates(&self) -> CertificateList;
     /// The counters of limits of which something counts.
     fn limits(&self) -> CounterList;
     /// The configuration in force.
@@ -52,6 +54,22 @@ pub struct ReloadReport {
 pub struct BackendList {
     /// One object each: whether it takes calls, its circuits, its calls in flight.
     pub backends: Vec<Value>,
+}
+
+/// The certificates of the listeners that speak TLS.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct CertificateList {
+    /// One for each such listener.
+    pub certificates: Vec<ListenerCertificate>,
+}
+
+/// The certificate that a listener shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ListenerCertificate {
+    /// Address of the listener, as it stands in the configuration, or `admin`.
+    pub listener: String,
+    /// When the certificate ends, in seconds since 1970; null while there is none yet.
+    pub ends_at_s: Option<i64>,
 }
 
 /// Counters of limits.

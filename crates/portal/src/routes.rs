@@ -86,6 +86,8 @@ fn gateway() -> Vec<Route> {
             .roles(OPERATORS).query::<admin::DrainQuery>().answers::<operations::BackendList>(),
         Route::new("backends/undrain", Method::POST, "/admin/v1/backends/{id}/undrain", "Send a backend calls again", admin::undrain)
             .roles(OPERATORS).answers::<operations::BackendList>(),
+        Route::new("certificates/list", Method::GET, "/admin/v1/certificates", "When the certificate of each listener ends", admin::certificates)
+            .roles(OPERATORS).answers::<operations::CertificateList>(),
         Route::new("limits/list", Method::GET, "/admin/v1/limits", "What has been used of limits", admin::limits)
             .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<operations::CounterList>(),
 

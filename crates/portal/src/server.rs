@@ -55,17 +55,50 @@ async fn known_by_its_caller(
     next.run(request).await
 }
 
-/// What stands in no line of the table: a page or file of the portal, or nothing.
+/// What stands in no line of the table: a page or file of the portal, or nothing. A browser is told by the
+/// portal itself that there is nothing.
 async fn elsewhere(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    ui::answer(&method, &uri, &headers).unwrap_or_else(|| unknown(&headers))
+    let found = ui::answer(&method, &uri, &headers);
+    let found = found.or_else(|| ui::nowhere(&method, &uri, &headers));
+    found.unwrap_or_else(|| {
+        deny(&Problem::new(404, unknown(uri.path())), Dialect::Problem, &headers)
+    })
 }
 
-fn unknown(headers: &HeaderMap) -> Response {
-    let detail = "this listener holds what GET /admin/v1/openapi.json describes";
-    deny(&Problem::new(404, detail), Dialect::Problem, headers)
+/// Characters of a path that are said again.
+const PATH_CHARS_MAX: usize = 200;
+/// What paths of calls to models begin with.
+const OF_MODELS: [&str; 4] = ["/openai/", "/models", "/v1/chat/", "/v1/responses"];
+
+fn unknown(path: &str) -> String {
+    let fix = match OF_MODELS.iter().any(|start| path.starts_with(start)) {
+        true => "calls to models go to a listener under `edge.listeners`, not to that of administration",
+        false => "GET /admin/v1/openapi.json lists what there is; the portal is at /",
+    };
+    format!("there is nothing at {}: {fix}", shortened(path))
 }
 
-async fn wrong_method(headers: HeaderMap) -> Response {
-    let detail = "this path takes other methods: GET /admin/v1/openapi.json names them";
+async fn wrong_method(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let path = shortened(uri.path());
+    let detail =
+        format!("{path} takes no {method}: GET /admin/v1/openapi.json names the methods it takes");
     deny(&Problem::new(405, detail), Dialect::Problem, &headers)
+}
+
+fn shortened(path: &str) -> String {
+    path.chars().take(PATH_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_named_with_the_way_to_what_is() {
+        let said = unknown("/admin/v1/backend");
+        assert!(said.starts_with("there is nothing at /admin/v1/backend: GET /admin/v1/openapi.json"));
+        let said = unknown("/openai/deployments/gpt-4o/chat/completions");
+        assert!(said.contains("edge.listeners"), "{said}");
+        assert!(unknown(&"/a".repeat(9_000)).len() < 400);
+    }
 }

@@ -38,6 +38,9 @@ const SCREENS: [&str; 13] = [
     "sign-in",
 ];
 
+/// What paths that programs call begin with.
+const PROGRAMS: [&str; 6] = ["/admin/", "/auth/", "/scim/", "/v1/", "/v2/", "/openai/"];
+
 /// Headers that every answer of this listener carries.
 const EVERYWHERE: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
@@ -57,6 +60,15 @@ pub(crate) fn answer(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<
     }
     let first = uri.path().trim_start_matches('/').split('/').next().unwrap_or_default();
     SCREENS.contains(&first).then(page)
+}
+
+/// The page for an address at which there is no screen, where a person asks for one: it says so, and what
+/// there is. Programs are told in their own words.
+pub(crate) fn nowhere(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let is_person = method == Method::GET && accepted?.contains("text/html");
+    let is_of_programs = PROGRAMS.iter().any(|start| uri.path().starts_with(start));
+    (is_person && !is_of_programs).then(|| (StatusCode::NOT_FOUND, page()).into_response())
 }
 
 /// Adds the headers that every answer carries.
@@ -181,5 +193,19 @@ mod tests {
         assert!(get("/v1/rest/query", "br").is_none());
         assert!(get("/assets/nothing.js", "br").is_none());
         assert!(answer(&Method::POST, &"/".parse().expect("a path"), &HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn a_person_who_is_lost_gets_a_page_and_a_program_does_not() {
+        let nowhere = |path: &str, accept: &str| {
+            let accept = accept.parse().expect("a header");
+            let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
+            super::nowhere(&Method::GET, &path.parse().expect("a path"), &headers)
+        };
+        let page = nowhere("/overview", "text/html,application/xhtml+xml").expect("a page");
+        assert_eq!(page.status(), StatusCode::NOT_FOUND);
+        assert!(value(&page, header::CONTENT_SECURITY_POLICY).contains("nonce-"));
+        assert!(nowhere("/overview", "application/json").is_none());
+        assert!(nowhere("/admin/v1/nothing", "text/html").is_none());
     }
 }

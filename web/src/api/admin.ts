@@ -35,6 +35,17 @@ export async function readBackends(signal: AbortSignal): Promise<Backend[]> {
   return backends;
 }
 
+export interface Certificate {
+  listener: string;
+  /** Seconds since 1970; null while there is none yet. */
+  ends_at_s: number | null;
+}
+
+export async function readCertificates(signal: AbortSignal): Promise<Certificate[]> {
+  const path = '/admin/v1/certificates';
+  return (await getJson<{ certificates: Certificate[] }>(path, { signal })).certificates;
+}
+
 export async function drain(id: string, withStateful: boolean): Promise<void> {
   const path = `/admin/v1/backends/${encodeURIComponent(id)}/drain?stateful=${withStateful}`;
   await getJson(path, { method: 'POST' });

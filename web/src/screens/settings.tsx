@@ -3,6 +3,7 @@ import '../style/detail.css';
 import { type Origin, readSettings, type Setting } from '../api/state';
 import { useLoad } from '../load';
 import { param, setParams } from '../location';
+import { Certificates } from '../settings/certificates';
 import { Versions } from '../settings/versions';
 import { line } from '../text';
 import { Badge, type Tone } from '../ui/badge';
@@ -15,6 +16,7 @@ import { Tabs } from '../ui/tabs';
 const TABS = [
   { id: 'configuration', name: 'Configuration' },
   { id: 'versions', name: 'Versions of the desired state' },
+  { id: 'certificates', name: 'Certificates' },
 ] as const;
 
 export default function Settings() {
@@ -22,7 +24,10 @@ export default function Settings() {
     <>
       <Head title="Settings" />
       <Tabs tabs={TABS} label="Settings">
-        {(tab) => (tab === 'versions' ? <Versions /> : <Configuration />)}
+        {(tab) => {
+          if (tab === 'versions') return <Versions />;
+          return tab === 'certificates' ? <Certificates /> : <Configuration />;
+        }}
       </Tabs>
     </>
   );

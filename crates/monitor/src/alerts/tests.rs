@@ -347,6 +347,8 @@ fn built_in_rules_are_valid_and_have_what_was_asked_for() {
         "backend-down",
         "audit-stopped",
         "unusual-spend",
+        "key-expiry",
+        "certificate-expiry",
         "refused-callers",
     ] {
         assert!(rules.iter().any(|rule| rule.id == id), "no rule {id}");

@@ -86,6 +86,10 @@ impl Operations for Nothing {
         BackendList::default()
     }
 
+    fn certificates(&self) -> crate::CertificateList {
+        crate::CertificateList::default()
+    }
+
     fn limits(&self) -> CounterList {
         CounterList::default()
     }
