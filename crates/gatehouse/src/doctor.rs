@@ -57,7 +57,11 @@ pub(crate) fn run(file: &ConfigFile) -> anyhow::Result<()> {
     if findings.wrong == 0 {
         return Ok(());
     }
-    Err(ExitWith::error(Exit::CheckFailed, format!("{} findings, listed above", findings.wrong)))
+    let said = match findings.wrong {
+        1 => "1 finding, listed above".to_owned(),
+        many => format!("{many} findings, listed above"),
+    };
+    Err(ExitWith::error(Exit::CheckFailed, said))
 }
 
 /// Writes and flushes a small file as the ledger would.

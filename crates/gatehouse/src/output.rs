@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde_json::{Map, Value};
 
 use crate::arguments::OutputFormat;
+use crate::terminal::plain;
 
 /// Longest cell of a table for people; longer ones end in `…`. The other formats cut nothing.
 const CELL_CHARS_MAX: usize = 60;
@@ -140,8 +141,7 @@ fn text(cell: &Value) -> String {
 
 /// One line, at most so many characters.
 fn shorten(cell: &str) -> String {
-    let line: String =
-        cell.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+    let line = plain(cell);
     if line.chars().count() <= CELL_CHARS_MAX {
         return line;
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::arguments::TailArguments;
 use crate::client::Client;
-use crate::terminal::print;
+use crate::terminal::{plain, print};
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -53,7 +53,7 @@ fn line(row: &Map<String, Value>) -> String {
     let text = |name: &str| match &row[name] {
         Value::Null => "-".to_owned(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => plain(text),
         other => other.to_string(),
     };
     format!(
@@ -69,4 +69,17 @@ fn line(row: &Map<String, Value>) -> String {
         text("Outcome"),
         text("CorrelationId"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_somebody_made_up_drives_no_terminal() {
+        let row = serde_json::json!({ "DeploymentName": "gpt\u{1b}]0;owned\u{7}\n200 forged" });
+        let line = line(row.as_object().expect("an object"));
+        assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+        assert!(line.contains("gpt‹U+001B›]0;owned‹U+0007› 200 forged"), "{line:?}");
+    }
 }

@@ -14,3 +14,45 @@ pub(crate) fn print(text: &str) {
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
+
+/// Stored text on one line of a terminal. It may drive the terminal, turn the line around or hide itself: what
+/// does not show is written out, as in the portal. The joiners U+200C and U+200D stay: scripts and emoji need them.
+pub(crate) fn plain(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' | '\r' | '\t' => line.push(' '),
+            hidden if is_hidden(hidden) => line.push_str(&format!("‹U+{:04X}›", u32::from(hidden))),
+            shown => line.push(shown),
+        }
+    }
+    line
+}
+
+fn is_hidden(char: char) -> bool {
+    char.is_control()
+        || matches!(
+            char,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{200b}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn what_drives_a_terminal_or_hides_is_written_out() {
+        assert_eq!(plain("gpt\u{1b}[31m red\u{202e}gnp.exe"), "gpt‹U+001B›[31m red‹U+202E›gnp.exe");
+        assert_eq!(plain("a\tb\r\nc\u{9b}2J"), "a b  c‹U+009B›2J");
+        assert_eq!(plain("Grüße 👩\u{200d}💻 مرحبا"), "Grüße 👩\u{200d}💻 مرحبا");
+    }
+}

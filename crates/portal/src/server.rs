@@ -72,7 +72,9 @@ const OF_MODELS: [&str; 4] = ["/openai/", "/models", "/v1/chat/", "/v1/responses
 
 fn unknown(path: &str) -> String {
     let fix = match OF_MODELS.iter().any(|start| path.starts_with(start)) {
-        true => "calls to models go to a listener under `edge.listeners`, not to that of administration",
+        true => {
+            "calls to models go to a listener under `edge.listeners`, not to that of administration"
+        }
         false => "GET /admin/v1/openapi.json lists what there is; the portal is at /",
     };
     format!("there is nothing at {}: {fix}", shortened(path))
@@ -96,7 +98,9 @@ mod tests {
     #[test]
     fn what_is_not_there_is_named_with_the_way_to_what_is() {
         let said = unknown("/admin/v1/backend");
-        assert!(said.starts_with("there is nothing at /admin/v1/backend: GET /admin/v1/openapi.json"));
+        assert!(
+            said.starts_with("there is nothing at /admin/v1/backend: GET /admin/v1/openapi.json")
+        );
         let said = unknown("/openai/deployments/gpt-4o/chat/completions");
         assert!(said.contains("edge.listeners"), "{said}");
         assert!(unknown(&"/a".repeat(9_000)).len() < 400);

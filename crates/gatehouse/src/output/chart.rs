@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Table;
+use crate::terminal::plain;
 
 /// Bars shown; what follows is counted.
 const BARS_MAX: usize = 40;
@@ -56,8 +57,7 @@ fn number(cell: &Value) -> Option<f64> {
 }
 
 fn text(cell: &Value) -> String {
-    let text = cell.as_str().map_or_else(|| cell.to_string(), str::to_owned);
-    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+    plain(&cell.as_str().map_or_else(|| cell.to_string(), str::to_owned))
 }
 
 /// A bar for each row and value; of a pie also its share.

@@ -146,6 +146,27 @@ async fn a_reader_follows_a_live_writer_across_segments() {
 }
 
 #[tokio::test]
+async fn a_reader_says_when_what_it_answers_was_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path(), &small());
+    let mut reader = ledger.reader(1).unwrap();
+    let now = || Timestamp::from(std::time::SystemTime::now());
+    let mut before = now();
+    for number in 0..3 {
+        keep(&ledger, [opened(number), closed(number)]).await;
+        let mut written = Vec::new();
+        while written.len() < 2 {
+            reader.next(SOON).unwrap().expect("a frame");
+            written.push(reader.written_at());
+        }
+        assert_eq!(written[0], written[1], "one commit");
+        assert!(before <= written[0] && written[0] <= now(), "{before:?} {written:?}");
+        before = written[0];
+    }
+    ledger.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn relaxed_acknowledges_before_the_flush_and_readers_see_only_what_is_flushed() {
     let dir = tempfile::tempdir().unwrap();
     let (ledger, _) = open(dir.path(), &relaxed());

@@ -87,6 +87,12 @@ struct Made {
     rows: usize,
 }
 
+impl Made {
+    fn size(&self) -> String {
+        format!("{} {}", self.rows, if self.rows == 1 { "row" } else { "rows" })
+    }
+}
+
 impl Reporter {
     /// Goes on where the state file stops.
     pub fn open(
@@ -294,7 +300,7 @@ impl Reporter {
             return (arrived, Err(failures.join("; ")));
         }
         let name = schedule.name(period);
-        let told = format!("{name}: {} rows to {}", made.rows, arrived.join(" and "));
+        let told = format!("{name}: {} to {}", made.size(), arrived.join(" and "));
         let noted = self.note(report, "succeeded", &told, (self.parts.now)()).await;
         (arrived, noted)
     }
@@ -383,10 +389,10 @@ impl Reporter {
         let (start, end) = schedule.bounds(period);
         let subject = format!("{}: {}", report.title(), schedule.name(period));
         let text = format!(
-            "{subject}\r\n\r\nFrom {} to {}: {} rows, attached.\r\nAsked by Gatehouse as {}.\r\n",
+            "{subject}\r\n\r\nFrom {} to {}: {}, attached.\r\nAsked by Gatehouse as {}.\r\n",
             iso(start),
             iso(end),
-            made.rows,
+            made.size(),
             report.identity()
         );
         let kind = match report.format {

@@ -337,7 +337,7 @@ async fn a_folder_that_is_not_there_is_tried_again_and_the_mail_goes_once() {
     assert!(notes[0][2].ends_with("it is tried again"), "{notes:?}");
     assert_eq!(
         notes[1],
-        ["succeeded", "report:usage", "2026-11-23_2026-11-29: 1 rows to mail and folder"]
+        ["succeeded", "report:usage", "2026-11-23_2026-11-29: 1 row to mail and folder"]
     );
     assert_eq!(reporter.reports().await[0].next_at, "2026-12-07T06:00:00.0000000Z");
 }
