@@ -53,5 +53,36 @@ export async function checkLogs(browser, { check }) {
     }
     assert.deepEqual(page.bad, []);
   });
+  await check('logs: a selection is run by itself', async () => {
+    await write('Interactions | count; print answer = 42 ');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Control+Home');
+    for (let at = 0; at < 'Interactions | count'.length; at += 1) {
+      await page.keyboard.press('Shift+ArrowRight');
+    }
+    await page.keyboard.press('Control+Enter');
+    await page.getByText(/^1 row in /).waitFor();
+    assert.equal(await page.getByText('42', { exact: true }).count(), 0);
+  });
+  await check(
+    'logs: simple mode makes queries by clicks, and its clicks are in the address',
+    async () => {
+      page.bad = [];
+      await browser.open(page, '/logs?mode=simple');
+      await page.getByRole('button', { name: 'Add a condition' }).click();
+      await page.getByLabel('Column').selectOption('DeploymentName');
+      await page.getByLabel('Test').selectOption('contains');
+      await page.getByLabel('Value').fill('mini "quoted"');
+      await page.getByLabel('Value').fill('mini');
+      await page.getByLabel('By', { exact: true }).selectOption('ModelName');
+      await page.locator('.simple').getByRole('button', { name: 'Run' }).click();
+      await page.getByText(/^1 row in /).waitFor();
+      await page.reload();
+      await page.getByText(/^1 row in /).waitFor();
+      assert.equal(await page.getByLabel('Value').inputValue(), 'mini');
+      assert.equal(await page.getByLabel('By', { exact: true }).inputValue(), 'ModelName');
+      assert.deepEqual(page.bad, []);
+    },
+  );
   await page.context().close();
 }

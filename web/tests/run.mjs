@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Browser } from './browser.mjs';
 import { checkAccess } from './check-access.mjs';
+import { checkDashboards } from './check-dashboards.mjs';
+import { checkDetail } from './check-detail.mjs';
 import { checkFrames } from './check-frames.mjs';
 import { checkHostile } from './check-hostile.mjs';
 import { checkKeyboard } from './check-keyboard.mjs';
@@ -82,6 +84,8 @@ try {
     settings: checkSettings,
     live: checkLive,
     logs: checkLogs,
+    detail: checkDetail,
+    dashboards: checkDashboards,
     frames: checkFrames,
     hostile: checkHostile,
   };

@@ -12,6 +12,16 @@ export interface ErrorDetail {
   elapsed?: number;
 }
 
+/** An attempt at a backend, of a call that took several. */
+export interface Attempt {
+  Attempt: number;
+  BackendId: string;
+  /** Milliseconds from the first byte in. */
+  SentAfter: number;
+  /** Null if it was not answered. */
+  Status: number | null;
+}
+
 /** The columns of `Interactions` but for those with content. */
 export interface Interaction {
   TimeGenerated: string;
@@ -37,6 +47,8 @@ export interface Interaction {
   ProductId: string;
   ApimSubscriptionId: string;
   UserId: string;
+  CallerApplicationId: string;
+  CallerGroups: string[] | null;
   RequestBodyBytes: number;
   RequestSize: number;
   ResponseCode: number;
@@ -49,6 +61,7 @@ export interface Interaction {
   BackendRequestChanges: string;
   BackendResponseCode: number | null;
   Attempts: number;
+  BackendAttempts: Attempt[] | null;
   TotalTime: number | null;
   BackendTime: number | null;
   ClientTime: number | null;

@@ -1,6 +1,6 @@
 /** Queries by clicks. What they amount to is KQL, which the editor shows. */
-import { useState } from 'preact/hooks';
 import { literal } from '../kql/text';
+import { param, setParams } from '../location';
 import { Button } from '../ui/button';
 import { Input, Select } from '../ui/field';
 
@@ -105,9 +105,40 @@ const FIRST: Wish = {
   by: 'DeploymentName',
 };
 
+/** The wish in the address; what is not one there is the first one's. */
+function wishOf(text: string): Wish {
+  const search = new URLSearchParams(text);
+  const of = (name: string, first: string) => search.get(name) ?? first;
+  const table = of('table', FIRST.table);
+  if (text === '' || !Object.hasOwn(TABLES, table)) return FIRST;
+  const isMeasure = MEASURES.some(([name]) => name === search.get('measure'));
+  const conditions = search.getAll('where').map((one): Condition => {
+    const [column = '', test = '', ...value] = one.split(' ');
+    return { column, test, value: value.join(' ') };
+  });
+  const columns = TABLES[table] ?? [];
+  return {
+    table,
+    span: SPANS.find((span) => span === search.get('span')) ?? FIRST.span,
+    conditions: conditions.filter(
+      ({ column, test }) => columns.includes(column) && TESTS.some(([name]) => name === test),
+    ),
+    measure: isMeasure ? of('measure', '') : FIRST.measure,
+    by: ['', 'time', ...columns].includes(of('by', '')) ? of('by', '') : '',
+  };
+}
+
+function toText({ conditions, ...wish }: Wish): string {
+  const search = new URLSearchParams(wish);
+  for (const { column, test, value } of conditions)
+    search.append('where', `${column} ${test} ${value}`);
+  return search.toString();
+}
+
 export function Simple({ onRun }: { onRun: (kql: string) => void }) {
-  const [wish, setWish] = useState(FIRST);
+  const wish = wishOf(param('wish'));
   const columns = TABLES[wish.table] ?? [];
+  const setWish = (next: Wish) => setParams({ wish: toText(next) });
   const change = (part: Partial<Wish>) => setWish({ ...wish, ...part });
   const setCondition = (at: number, part: Partial<Condition>) =>
     change({

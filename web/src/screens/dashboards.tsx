@@ -13,6 +13,7 @@ import {
 } from '../dashboards/model';
 import { TilePanel } from '../dashboards/tile';
 import { param, setParams } from '../location';
+import { line } from '../text';
 import { Button } from '../ui/button';
 import { Dialog } from '../ui/dialog';
 import { Input, Select } from '../ui/field';
@@ -40,6 +41,12 @@ export default function Dashboards() {
           <ParameterField key={`${shown.name} ${name}`} name={name} first={first} />
         ))}
       </div>
+      {param('name') && shown.name !== param('name') && (
+        <p class="trouble" role="status">
+          This browser holds no dashboard named “{line(param('name'))}”: have its JSON sent, and
+          import it. Below is “{shown.name}”.
+        </p>
+      )}
       <div class="tiles">
         {shown.tiles.map((tile, at) => (
           <TilePanel

@@ -53,7 +53,7 @@ export default function Logs() {
   };
   const pick = (text: string) => {
     editor.current?.setText(text);
-    setParams({ mode: null });
+    setParams({ mode: null, wish: null });
     run(text);
   };
   return (
@@ -62,7 +62,7 @@ export default function Logs() {
         <Shelf onPick={(saved) => pick(saved.text)} current={() => editor.current?.text() ?? ''} />
         <Button
           aria-pressed={isSimple}
-          onClick={() => setParams({ mode: isSimple ? null : 'simple' })}
+          onClick={() => setParams({ mode: isSimple ? null : 'simple', wish: null })}
         >
           Simple mode
         </Button>

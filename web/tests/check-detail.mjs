@@ -1,0 +1,54 @@
+// One request in full: which way it went, and what it differs in from another.
+import assert from 'node:assert/strict';
+import { reveal } from './browser.mjs';
+
+export async function checkDetail(browser, { ask, caller, check, visible }) {
+  const page = await browser.page();
+  const idOf = async (agent) => {
+    const [[id]] = await visible(
+      `Interactions | where UserAgent == '${agent}' | project CorrelationId`,
+      (rows) => rows.length > 0,
+    );
+    return id;
+  };
+  await check('route: each attempt at a backend, and its answer', async () => {
+    await caller.chat('Is anybody there?', { agent: 'twice', fault: 'status=503' });
+    await browser.open(page, `/requests/${await idOf('twice')}?tab=route`);
+    const rows = page.getByRole('group', { name: 'Attempts' }).getByRole('row');
+    assert.ok((await rows.count()) >= 3, 'a heading and two attempts');
+    assert.match(await rows.nth(1).textContent(), /none that was passed on/);
+    assert.match(await rows.nth(2).textContent(), /503/);
+    await browser.screenshot(page, 'route-of-attempts');
+    assert.deepEqual(page.bad, []);
+  });
+  await check('compare: facts and bodies that differ stand side by side', async () => {
+    await caller.chat('The first of two', { agent: 'first of two' });
+    await caller.chat('The second of two', { agent: 'second of two' });
+    const [first, second] = [await idOf('first of two'), await idOf('second of two')];
+    await browser.open(page, `/requests/${first}?tab=compare`);
+    await page.getByLabel('Other request').fill(second);
+    await page.getByRole('button', { name: 'Compare' }).click();
+    await page.getByRole('group', { name: 'Facts that differ' }).waitFor();
+    assert.ok(page.url().includes(second), 'the other one stands in the address');
+    await reveal(page);
+    const body = page.getByRole('group', { name: 'Request body' });
+    await body.waitFor();
+    const lines = await body.locator('span').allTextContents();
+    assert.ok(lines.some((text) => text.startsWith('- ') && text.includes('The first of two')));
+    assert.ok(lines.some((text) => text.startsWith('+ ') && text.includes('The second of two')));
+    assert.deepEqual(page.bad, []);
+  });
+  await check('conversation: images are drawn and audio can be heard', async () => {
+    const [[image]] = await ask(
+      "Interactions | where Kind == 'image' | take 1 | project CorrelationId",
+    );
+    await browser.open(page, `/requests/${image}`);
+    await reveal(page);
+    const drawn = page.locator('.medium img').first();
+    await drawn.waitFor();
+    await page.waitForFunction(() => document.querySelector('.medium img').naturalWidth > 0);
+    assert.match(await drawn.getAttribute('src'), /^blob:/);
+    assert.deepEqual(page.bad, []);
+  });
+  await page.context().close();
+}
