@@ -51,4 +51,49 @@ export async function checkDetail(browser, { ask, caller, check, visible }) {
     assert.deepEqual(page.bad, []);
   });
   await page.context().close();
+  await checkEmptyStates(browser, { ask, check });
+}
+
+const QUERIES = '**/v1/rest/query';
+
+/** What a screen looks like where the gateway answers otherwise than it does in a demo. */
+async function checkEmptyStates(browser, { ask, check }) {
+  const [[id]] = await ask("Interactions | where Kind == 'chat' | take 1 | project CorrelationId");
+  const refuse = (status, detail) => async (route) => {
+    const body = JSON.stringify({ error: { code: 'x', message: detail, '@message': detail } });
+    await route.fulfill({ status, contentType: 'application/json', body });
+  };
+  const without = async (route) => {
+    const response = await route.fetch();
+    const wire = await response.json();
+    const [table] = wire.Tables ?? [];
+    const at = table?.Columns.findIndex(({ ColumnName }) => ColumnName === 'RequestBody') ?? -1;
+    if (at >= 0) for (const row of table.Rows) row[at] = '';
+    await route.fulfill({ response, json: wire });
+  };
+  const states = {
+    'no-traffic': ['/requests?kind=nothing', null],
+    'capture-off': [`/requests/${id}?tab=request`, without],
+    'no-permission': ['/requests', refuse(403, 'one of the roles is needed')],
+    expired: ['/requests/01900000-0000-7000-8000-000000000000', null],
+    failed: ['/requests', refuse(500, 'the disk is gone')],
+  };
+  await check('empty states: five reasons look and read differently', async () => {
+    const titles = new Set();
+    const icons = new Set();
+    for (const [kind, [path, answer]] of Object.entries(states)) {
+      const page = await browser.page();
+      if (answer) await page.route(QUERIES, answer);
+      await browser.open(page, path);
+      await reveal(page);
+      const empty = page.locator(`.empty-${kind}`).first();
+      await empty.waitFor();
+      titles.add(await empty.locator('.empty-title').textContent());
+      icons.add(await empty.locator('> .icon').innerHTML());
+      await browser.screenshot(page, `empty-${kind}`);
+      await page.context().close();
+    }
+    assert.equal(titles.size, 5, [...titles].join(', '));
+    assert.ok(icons.size >= 4);
+  });
 }

@@ -15,7 +15,7 @@ const TEXTS: Record<EmptyKind, { icon: IconName; title: string; text: string }> 
   'capture-off': {
     icon: 'eye',
     title: 'Content was not captured',
-    text: 'The interaction is on record, its prompts and answers are not: capture was switched off for it.',
+    text: 'The interaction is on record, this content of it is not: it was never captured, or it was erased.',
   },
   'no-permission': {
     icon: 'access',
