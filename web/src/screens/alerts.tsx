@@ -59,8 +59,9 @@ const dimensions = (row: Firing): string =>
 export default function Alerts() {
   const within = inRange(rangeOf(place.value.params));
   const state = STATES.find(([name]) => name === param('state'))?.[0] ?? '';
+  // Whatever the range: one that fired long ago and is still open is what one wants to see first.
   const open = `Alerts
-| where ${within} and State in ('Fired', 'Resolved')
+| where State in ('Fired', 'Resolved')
 | summarize arg_max(LedgerSequence, RuleName, Severity, State, FiredAt, Value, Threshold, Dimensions, Message), LastAt = max(TimeGenerated) by AlertId
 | where State == 'Fired'
 | sort by Severity asc, FiredAt desc`;
@@ -81,11 +82,11 @@ export default function Alerts() {
       <QueryTable<Firing>
         title="Firing now"
         csl={open}
-        none="No alert that fired in this time range is still open."
+        none="No alert fires."
         columns={[
           { name: 'Severity', show: (row) => <Severity level={row.Severity} /> },
           { name: 'Rule', show: (row) => line(row.RuleName) },
-          { name: 'Since', show: (row) => format.timeInZone(row.FiredAt) },
+          { name: `Since (${format.zoneName()})`, show: (row) => format.second(row.FiredAt) },
           { name: 'For', show: (row) => line(dimensions(row)) },
           { name: 'Value', isNumber: true, show: (row) => format.number(row.Value) },
           { name: 'Threshold', isNumber: true, show: (row) => format.number(row.Threshold) },
