@@ -43,7 +43,10 @@ export function told({ course, steps }: Trail, total: number): Told {
 /** Shorter ones are how the ledger writes, not how the model answers. */
 const GAP_MIN = 10;
 
-export function CoursePanel({ told }: { told: Told }) {
+const WRITTEN =
+  'Times are those at which the ledger wrote a piece: a few milliseconds after it came, and what came within 5 ms is written together.';
+
+export function CoursePanel({ told, isSession }: { told: Told; isSession: boolean }) {
   const { moments, gaps, grain } = told;
   const pieces = moments.reduce((sum, moment) => sum + moment.pieces, 0);
   const long = gaps.filter((gap) => gap.to - gap.from >= GAP_MIN);
@@ -80,8 +83,7 @@ export function CoursePanel({ told }: { told: Told }) {
         />
       </details>
       <p class="panel-body muted">
-        Times are those at which the ledger wrote a piece: a few milliseconds after it came, and
-        what came within 5 ms is written together.
+        {isSession ? 'Times are those at which a message passed.' : WRITTEN}
         {grain > 0 && ` Pieces within ${format.duration(grain)} are shown as one.`}
       </p>
     </Panel>

@@ -65,7 +65,10 @@ export function Timeline({ interaction }: { interaction: Interaction }) {
           ))}
         </ol>
       </Panel>
-      {course && course.moments.length > 0 && <CoursePanel told={course} />}
+      {course && course.moments.length > 0 && (
+        // A WebSocket session: each message says itself when it passed.
+        <CoursePanel told={course} isSession={interaction.ResponseCode === 101} />
+      )}
       {trail.isLoading && <Loading />}
       {trail.failure && <NoPieces failure={trail.failure} again={trail.again} />}
       <Panel title="Answer">
