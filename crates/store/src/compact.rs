@@ -1,8 +1,9 @@
 //! Merging small extents of a day into larger ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::SchemaRef;
@@ -19,22 +20,64 @@ use crate::{Error, ErrorKind};
 /// Rows copied at once: few, as bodies may be long.
 const ROWS_AT_ONCE: usize = 256;
 
+/// Which days that are over are put together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Merge {
+    All,
+    /// Those that got nothing since the last round.
+    AtRest,
+}
+
+/// What rounds of merging remember. Nothing of it outlives the process.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    /// Extents from this id on have come since the last round.
+    first_new: u64,
+    /// Extents that could not be merged; there are never more of them than extents.
+    unmergeable: BTreeSet<u64>,
+}
+
+impl Remembered {
+    /// At the start, all that is there has been there for long.
+    pub(crate) fn new(next_extent_id: u64) -> Self {
+        Self { first_new: next_extent_id, unmergeable: BTreeSet::new() }
+    }
+}
+
 /// Extents to be merged into one.
 type Group = Vec<Arc<Extent>>;
 
 impl Shared {
     /// Merges what is worth merging, oldest days first. Readers go on; a file that was merged goes
     /// when its last reader does. Answers how many extents were merged.
-    pub(crate) fn compact(&self, now: Timestamp) -> Result<u64, Error> {
+    pub(crate) fn compact(
+        &self,
+        now: Timestamp,
+        wanted: Merge,
+        remembered: &mut Remembered,
+    ) -> Result<u64, Error> {
         let today = Day::of_micros(now.unix_micros());
+        let last_round = std::mem::replace(
+            &mut remembered.first_new,
+            self.next_extent_id.load(Ordering::Relaxed),
+        );
+        let first_new = match wanted {
+            Merge::All => u64::MAX,
+            Merge::AtRest => last_round,
+        };
         let extents = lock(&self.state).extents.clone();
         let mut merged = 0;
         for (table, extents) in TABLES.iter().zip(&extents.tables) {
-            for group in self.groups(extents, today) {
+            let mergeable: Vec<_> = extents
+                .iter()
+                .filter(|extent| !remembered.unmergeable.contains(&extent.record.id))
+                .cloned()
+                .collect();
+            for group in self.groups(&mergeable, today, first_new) {
                 if self.is_stopping() {
                     return Ok(merged);
                 }
-                merged += self.merge_or_report(table, &group)?;
+                merged += self.merge_or_leave(table, &group, remembered)?;
                 if self.is_seal_due() {
                     self.seal()?;
                 }
@@ -43,9 +86,10 @@ impl Shared {
         Ok(merged)
     }
 
-    /// What to merge of a table. A day that is over is put together as far as sizes allow; of today,
-    /// only extents of about one size are, when there are enough, so that a row is copied few times.
-    fn groups(&self, extents: &[Arc<Extent>], today: Day) -> Vec<Group> {
+    /// What to merge of a table. A day that is over and has no extent from `first_new` on is put together as
+    /// far as sizes allow; of others, only extents of about one size are, when there are enough, so that a
+    /// row is copied few times.
+    fn groups(&self, extents: &[Arc<Extent>], today: Day, first_new: u64) -> Vec<Group> {
         let mut days: BTreeMap<Day, Group> = BTreeMap::new();
         for extent in extents {
             if extent.record.bytes < self.config.load().compact_bytes_max {
@@ -54,7 +98,8 @@ impl Shared {
         }
         let mut groups = Vec::new();
         for (day, group) in days {
-            if day < today {
+            let is_at_rest = group.iter().all(|extent| extent.record.id < first_new);
+            if day < today && is_at_rest {
                 groups.extend(self.split_by_size(group).into_iter().filter(|g| g.len() >= 2));
                 continue;
             }
@@ -90,26 +135,30 @@ impl Shared {
         groups
     }
 
-    /// Merges a group. One that cannot be read is reported and left, so that others go on.
-    fn merge_or_report(&self, table: &Table, group: &[Arc<Extent>]) -> Result<u64, Error> {
-        match self.merge(table, group) {
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                tracing::error!(%error, "an extent cannot be read: restore it or rebuild the tables");
-                Ok(0)
-            }
-            outcome => outcome,
-        }
-    }
-
-    fn merge(&self, table: &Table, group: &[Arc<Extent>]) -> Result<u64, Error> {
+    /// Merges a group. An extent that cannot be is left from then on, so that the next round merges the
+    /// others instead of copying them in vain.
+    fn merge_or_leave(
+        &self,
+        table: &Table,
+        group: &[Arc<Extent>],
+        remembered: &mut Remembered,
+    ) -> Result<u64, Error> {
         let schema = written_schema(table);
         let Some(first) = group.first() else { return Ok(0) };
         let id = self.next_extent_id();
         let mut writer =
             ExtentWriter::create(&self.folder, &self.blobs, table, first.record.day, id)?;
         for extent in group {
-            if !copy(extent, &schema, &mut writer)? {
-                // A newer version wrote columns this one does not know: they must not get lost.
+            let is_copied = match copy(extent, &schema, &mut writer) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(%error, "an extent cannot be read: restore it or rebuild the tables");
+                    false
+                }
+                outcome => outcome?,
+            };
+            if !is_copied {
+                // Damaged, or a newer version wrote columns this one does not know: they must not get lost.
+                remembered.unmergeable.insert(extent.record.id);
                 return Ok(0);
             }
         }

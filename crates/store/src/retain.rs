@@ -8,6 +8,7 @@ use event::Timestamp;
 
 use crate::Error;
 use crate::blobs::Hash;
+use crate::compact::Merge;
 use crate::encode::{Sealed, referenced_blobs};
 use crate::extent::{Day, Extent, Extents};
 use crate::manifest::Change;
@@ -37,13 +38,14 @@ struct Found {
 }
 
 impl Shared {
-    pub(crate) fn maintain(&self, now: Timestamp) -> Result<Maintenance, Error> {
-        let _one_at_a_time = lock(&self.maintaining);
+    pub(crate) fn maintain(&self, now: Timestamp, wanted: Merge) -> Result<Maintenance, Error> {
+        // One at a time.
+        let mut remembered = lock(&self.maintaining);
         let mut extents_dropped = self.give_up_old_days(now)?;
         extents_dropped += self.give_up_beyond_bytes(now)?;
         let blobs_removed =
             if extents_dropped > 0 || self.is_sweep_due(now) { self.sweep(now)? } else { 0 };
-        let extents_merged = self.compact(now)?;
+        let extents_merged = self.compact(now, wanted, &mut remembered)?;
         Ok(Maintenance { extents_merged, extents_dropped, blobs_removed })
     }
 

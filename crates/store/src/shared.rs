@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use event::{Batch, Cursor, Timestamp};
 
 use crate::blobs::Blobs;
+use crate::compact::Remembered;
 use crate::extent::{Extents, TABLES};
 use crate::files::Files;
 use crate::manifest::Manifest;
@@ -27,7 +28,7 @@ pub(crate) struct Shared {
     /// Held for a whole seal.
     pub(crate) sealing: Mutex<()>,
     /// Held while extents are merged or given up. Taken before `sealing`, never after.
-    pub(crate) maintaining: Mutex<()>,
+    pub(crate) maintaining: Mutex<Remembered>,
     /// Blobs and their bytes on disk as of the last sweep; none before it.
     pub(crate) blob_totals: Mutex<Option<(u64, u64)>>,
     /// When that sweep was.

@@ -12,6 +12,7 @@ use datafusion::catalog::TableProvider;
 use event::{Batch, BlobWriter, Cursor, Sink, SinkError, Timestamp};
 
 use crate::blobs::{BlobReader, Blobs, Text};
+use crate::compact::{Merge, Remembered};
 use crate::extent::{Extent, Extents, index_of};
 use crate::files::Files;
 use crate::manifest::Manifest;
@@ -66,7 +67,7 @@ impl Store {
             manifest,
             state: Mutex::new(state),
             sealing: Mutex::new(()),
-            maintaining: Mutex::new(()),
+            maintaining: Mutex::new(Remembered::new(last_id + 1)),
             blob_totals: Mutex::new(None),
             swept_at: Mutex::new(None),
             next_extent_id: AtomicU64::new(last_id + 1),
@@ -91,9 +92,10 @@ impl Store {
         self.shared.seal()
     }
 
-    /// Gives up what is too old or too much, and merges small extents; the upkeep does it by itself.
+    /// Gives up what is too old or too much, and merges small extents. The upkeep does it
+    /// by itself, with days once they get no more.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintenance, Error> {
-        self.shared.maintain(now)
+        self.shared.maintain(now, Merge::All)
     }
 
     /// A view of all tables at one moment.
@@ -249,7 +251,7 @@ impl Shared {
             }
             if now.saturating_duration_since(maintained_at) >= interval {
                 maintained_at = now;
-                if let Err(error) = self.maintain(SystemTime::now().into()) {
+                if let Err(error) = self.maintain(SystemTime::now().into(), Merge::AtRest) {
                     tracing::warn!(%error, kind = ?error.kind(), "the upkeep of the store failed");
                 }
             }

@@ -1,6 +1,7 @@
 //! Merging, giving up, sweeping.
 
 use super::*;
+use crate::compact::Merge;
 
 /// Seals `count` extents of ten interactions each, all on one day.
 fn small_extents(store: &Store, count: i64) {
@@ -43,6 +44,33 @@ fn a_few_extents_of_today_wait_and_those_of_yesterday_do_not() {
     assert_eq!(store.maintain(at(NOON)).unwrap().extents_merged, 0);
     assert_eq!(store.maintain(at(NOON + DAY)).unwrap().extents_merged, 3);
     assert_eq!(store.maintain(at(NOON + DAY)).unwrap().extents_merged, 0);
+}
+
+#[test]
+fn a_day_that_is_over_but_still_filled_is_not_copied_with_every_round() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let tomorrow = at(NOON + DAY);
+    let round_of_upkeep = || store.shared().maintain(tomorrow, Merge::AtRest).unwrap();
+    let mut merged = 0;
+    for round in 0..7 {
+        write(&store, batch(round * 10, round * 10 + 10));
+        store.seal().unwrap();
+        merged += round_of_upkeep().extents_merged;
+    }
+    assert_eq!(merged, 0, "it may get more");
+    merged += round_of_upkeep().extents_merged;
+    assert_eq!(merged, 7, "each extent was copied once, when no more came");
+    for _ in 0..3 {
+        assert_eq!(round_of_upkeep().extents_merged, 0, "then it rests");
+    }
+    // So many that each query would open many files do not wait for the end.
+    for round in 7..15 {
+        write(&store, batch(round * 10, round * 10 + 10));
+        store.seal().unwrap();
+    }
+    assert!(round_of_upkeep().extents_merged >= 8);
+    assert_eq!(numbers(interactions(&store), None), (0..150).collect::<Vec<_>>());
 }
 
 #[test]
