@@ -61,30 +61,36 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// (series, period = -1, trend = 'avg', test points = 0, threshold of periods = 0.6)
 fn decompose<'a>(args: &[Cell<'_>]) -> Option<Cell<'a>> {
-    let asked = Asked {
-        period: long_or(args, 1, -1)?,
-        trend: text_or(args, 2, "avg"),
-        tested: long_or(args, 3, 0)?,
-        threshold: real_or(args, 4, DECOMPOSE_THRESHOLD)?,
-    };
-    let parts = Parts::of(&args[0], &asked)?;
-    let baseline = parts.baseline();
-    let residual = texts(&parts.residual(&baseline));
-    Some(array(&[text(&baseline), text(&parts.seasonal), text(&parts.trend), residual]))
+    apart(
+        &args[0],
+        &Asked {
+            period: long_or(args, 1, -1)?,
+            trend: text_or(args, 2, "avg"),
+            tested: long_or(args, 3, 0)?,
+            threshold: real_or(args, 4, DECOMPOSE_THRESHOLD)?,
+        },
+    )
 }
 
 /// (series, points, period = -1, trend = 'avg', threshold of periods = 0.6)
 fn forecast<'a>(args: &[Cell<'_>]) -> Option<Cell<'a>> {
-    let asked = Asked {
-        period: long_or(args, 2, -1)?,
-        trend: text_or(args, 3, "avg"),
-        tested: long_at(args, 1)?,
-        threshold: real_or(args, 4, DECOMPOSE_THRESHOLD)?,
-    };
-    let parts = Parts::of(&args[0], &asked)?;
-    let forecast = parts.baseline();
-    let residual = texts(&parts.residual(&forecast));
-    Some(array(&[text(&forecast), text(&parts.seasonal), text(&parts.trend), residual]))
+    apart(
+        &args[0],
+        &Asked {
+            period: long_or(args, 2, -1)?,
+            trend: text_or(args, 3, "avg"),
+            tested: long_at(args, 1)?,
+            threshold: real_or(args, 4, DECOMPOSE_THRESHOLD)?,
+        },
+    )
+}
+
+/// The baseline (which goes on as a forecast), season, trend and what is left.
+fn apart<'a>(series: &Cell<'_>, asked: &Asked<'_>) -> Option<Cell<'a>> {
+    let parts = Parts::of(series, asked)?;
+    let baseline = parts.baseline();
+    let residual = texts(&parts.residual(&baseline));
+    Some(array(&[text(&baseline), text(&parts.seasonal), text(&parts.trend), residual]))
 }
 
 /// (series, threshold = 1.5, period = -1, trend = 'avg', test points = 0, kind = 'ctukey', threshold
