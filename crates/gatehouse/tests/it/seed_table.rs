@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::System;
+use crate::support::{Backend, Gateway, System, eventually};
 
 const DATED: &str = "api-version=2025-04-01-preview";
 
@@ -57,13 +57,22 @@ fn request_count() {
 #[test]
 fn data_in_and_data_out() {
     let system = System::demo();
-    let body = chat("measure my size", false).to_string();
-    let response = system.call("POST", &chat_target(), &[], body.as_bytes());
-    let row = interaction(&system, "measure my size");
-    assert_eq!(row["RequestBodyBytes"], body.len());
-    assert_eq!(row["ResponseBodyBytes"], response.body.len());
-    assert!(row["RequestSize"].as_i64() > row["RequestBodyBytes"].as_i64(), "the head counts");
-    assert!(row["ResponseSize"].as_i64() > row["ResponseBodyBytes"].as_i64(), "the head counts");
+    for is_stream in [false, true] {
+        let text = format!("measure my size {is_stream}");
+        // What the gateway asks a stream for by itself is no part of what the caller gets.
+        let mut body = chat(&text, is_stream);
+        body["stream_options"] = json!({ "include_usage": true });
+        let body = body.to_string();
+        let response = system.call("POST", &chat_target(), &[], body.as_bytes());
+        let row = interaction(&system, &text);
+        assert_eq!(row["RequestBodyBytes"], body.len());
+        assert_eq!(row["ResponseBodyBytes"], response.body.len());
+        assert!(row["RequestSize"].as_i64() > row["RequestBodyBytes"].as_i64(), "the head counts");
+        assert!(
+            row["ResponseSize"].as_i64() > row["ResponseBodyBytes"].as_i64(),
+            "the head counts"
+        );
+    }
 }
 
 #[test]
@@ -106,34 +115,67 @@ fn token_transactions() {
 fn caller_ip_address_in_full() {
     let system = System::demo();
     let headers = [("X-Forwarded-For", "203.0.113.77")];
-    let body = chat("where am I", false).to_string();
-    system.call("POST", &chat_target(), &headers, body.as_bytes());
-    let row = interaction(&system, "where am I");
-    assert_eq!(row["CallerIpAddress"], "127.0.0.1", "an untrusted peer's word does not count");
-    assert_eq!(row["PeerIpAddress"], "127.0.0.1");
-    assert_eq!(row["ForwardedFor"], "203.0.113.77");
-    assert!(row["PeerPort"].as_i64() > Some(0));
+    for is_stream in [false, true] {
+        let text = format!("where am I {is_stream}");
+        let body = chat(&text, is_stream).to_string();
+        system.call("POST", &chat_target(), &headers, body.as_bytes());
+        let row = interaction(&system, &text);
+        assert_eq!(row["CallerIpAddress"], "127.0.0.1", "an untrusted peer's word does not count");
+        assert_eq!(row["PeerIpAddress"], "127.0.0.1");
+        assert_eq!(row["ForwardedFor"], "203.0.113.77");
+        assert!(row["PeerPort"].as_i64() > Some(0));
+    }
+}
+
+#[test]
+fn caller_ip_address_from_a_trusted_proxy_in_full() {
+    let backend = Backend::start();
+    let trusted = ("GATEHOUSE__EDGE__TRUSTED_PROXIES", "[127.0.0.0/8]");
+    let mut gateway = Gateway::new(&backend, &[trusted]);
+    gateway.start();
+    for (number, address) in ["203.0.113.77", "2001:db8:85a3::8a2e:370:7334"].iter().enumerate() {
+        let text = format!("through a proxy {number}");
+        let body = chat(&text, number == 1).to_string();
+        let headers = [("X-Forwarded-For", *address)];
+        assert_eq!(gateway.call(&chat_target(), &headers, body.as_bytes()).status, 200);
+        let query = format!(
+            "Messages | where Content == '{text}' | distinct CallerIpAddress \
+             | where CallerIpAddress == '{address}'"
+        );
+        eventually(&query, || Some(gateway.query(&query)).filter(|rows| rows.len() == 1));
+    }
 }
 
 #[test]
 fn model_utilization() {
     let system = System::demo();
-    let row = chat_row(&system, "which model", false);
-    assert!(row["ModelName"].as_str().expect("named").starts_with("gpt-4o"), "{row}");
-    assert_eq!(row["DeploymentName"], "gpt-4o");
-    assert!(!row["BackendId"].as_str().expect("text").is_empty());
-    let headers = &row["BackendResponseHeaders"];
-    assert!(headers["x-ratelimit-remaining-tokens"].is_string(), "{headers}");
+    for is_stream in [false, true] {
+        let row = chat_row(&system, &format!("which model {is_stream}"), is_stream);
+        assert!(row["ModelName"].as_str().expect("named").starts_with("gpt-4o"), "{row}");
+        assert_eq!(row["DeploymentName"], "gpt-4o");
+        assert!(!row["BackendId"].as_str().expect("text").is_empty());
+        let headers = &row["BackendResponseHeaders"];
+        assert!(headers["x-ratelimit-remaining-tokens"].is_string(), "{headers}");
+    }
 }
 
 #[test]
 fn token_utilization_prompt_and_completion() {
     let system = System::demo();
-    let row = chat_row(&system, "split the tokens", false);
-    let body: Value =
-        serde_json::from_str(row["ResponseBody"].as_str().expect("text")).expect("JSON");
-    assert_eq!(row["PromptTokens"], body["usage"]["prompt_tokens"]);
-    assert_eq!(row["CompletionTokens"], body["usage"]["completion_tokens"]);
+    for is_stream in [false, true] {
+        let text = format!("split the tokens {is_stream}");
+        let mut body = chat(&text, is_stream);
+        if is_stream {
+            body["stream_options"] = json!({ "include_usage": true });
+        }
+        system.post(&chat_target(), &body);
+        let row = interaction(&system, &text);
+        let body: Value =
+            serde_json::from_str(row["ResponseBody"].as_str().expect("text")).expect("JSON");
+        assert!(body["usage"]["prompt_tokens"].as_i64() > Some(0), "{body}");
+        assert_eq!(row["PromptTokens"], body["usage"]["prompt_tokens"]);
+        assert_eq!(row["CompletionTokens"], body["usage"]["completion_tokens"]);
+    }
 }
 
 #[test]
@@ -141,7 +183,7 @@ fn input_prompt_details() {
     let system = System::demo();
     for length in [1_000, 8_193, 201_000, 2 << 20 | 1] {
         let prompt = format!("prompt of {length}: {}", "α–β ".repeat(length / 6));
-        let body = chat(&prompt, false).to_string();
+        let body = chat(&prompt, length == 201_000).to_string();
         system.call("POST", &chat_target(), &[], body.as_bytes());
         let row = system.row(&format!(
             "Messages | where Content startswith 'prompt of {length}:' | distinct CorrelationId \
@@ -184,13 +226,15 @@ fn output_completion_details() {
 #[test]
 fn request_parameters() {
     let system = System::demo();
-    let row = chat_row(&system, "with parameters", false);
-    assert_eq!(row["RequestParameters"]["temperature"], 0.25);
-    assert_eq!(row["RequestParameters"]["max_tokens"], 64);
-    assert_eq!(row["ApiVersion"], "2025-04-01-preview");
-    assert_eq!(row["RequestHeaders"]["content-type"], "application/json");
-    let text = row.to_string();
-    assert!(!text.contains(&system.key), "the key is on record: {text}");
+    for is_stream in [false, true] {
+        let row = chat_row(&system, &format!("with parameters {is_stream}"), is_stream);
+        assert_eq!(row["RequestParameters"]["temperature"], 0.25);
+        assert_eq!(row["RequestParameters"]["max_tokens"], 64);
+        assert_eq!(row["ApiVersion"], "2025-04-01-preview");
+        assert_eq!(row["RequestHeaders"]["content-type"], "application/json");
+        let text = row.to_string();
+        assert!(!text.contains(&system.key), "the key is on record: {text}");
+    }
 }
 
 #[test]
@@ -201,6 +245,42 @@ fn deployment_operations() {
     let row = system.rows("Interactions | where OperationId == 'Deployments_List'", 1).remove(0);
     assert_eq!(row["Kind"], "deployments/management");
     assert_eq!(row["ResponseCode"], 200);
+    // What is asked for, and by whom, of those that change something: on the data plane, and on the management host.
+    let old = "/openai/deployments";
+    let arm = "/subscriptions/s/resourceGroups/r/providers/Microsoft.CognitiveServices/accounts/a/deployments/gpt-4o";
+    let made = json!({ "sku": { "name": "Standard", "capacity": 7 }, "properties": { "model": { "name": "gpt-4o" } } });
+    for (operation, method, target, body) in [
+        (
+            "Deployments_Create",
+            "POST",
+            format!("{old}?api-version=2022-12-01"),
+            json!({ "model": "gpt-4o" }),
+        ),
+        (
+            "Deployments_Update",
+            "PATCH",
+            format!("{old}/gpt-4o?api-version=2022-12-01"),
+            json!({ "model": "gpt-4o" }),
+        ),
+        (
+            "Deployments_Delete",
+            "DELETE",
+            format!("{old}/dall-e-3?api-version=2022-12-01"),
+            json!({}),
+        ),
+        ("Deployments_CreateOrUpdate", "PUT", format!("{arm}?api-version=2024-10-01"), made),
+    ] {
+        let body = body.to_string();
+        let response = system.call(method, &target, &[], body.as_bytes());
+        // The management host takes no key, only a token: what it refuses is on record too.
+        let is_done = (200..300).contains(&response.status);
+        assert!(is_done || response.status == 401, "{operation}: {}", response.status);
+        let row = system.row(&format!("Interactions | where OperationId == '{operation}'"));
+        assert_eq!(row["Kind"], "deployments/management", "{operation}");
+        assert_eq!(row["RequestBody"], body, "{operation}");
+        assert_eq!(row["ApimSubscriptionId"], "demo", "{operation}");
+        assert_eq!(row["ResponseCode"], response.status, "{operation}");
+    }
 }
 
 #[test]
@@ -320,6 +400,41 @@ fn assistants_operations_and_their_prompts() {
     let operations = system
         .rows(&format!("Interactions | where ThreadId == '{thread}' | distinct OperationId"), 4);
     assert!(operations.iter().any(|row| row["OperationId"] == "Create_Run"), "{operations:?}");
+}
+
+#[test]
+fn assistants_operations_and_their_prompts_streamed() {
+    let system = System::demo();
+    let id = |response: &crate::http::Response| {
+        let answer: Value = serde_json::from_slice(&response.body).expect("JSON");
+        answer["id"].as_str().expect("an id").to_owned()
+    };
+    let made = json!({ "model": "gpt-4o", "instructions": "streamed tutor" });
+    let assistant = id(&system.post(&format!("/openai/assistants?{DATED}"), &made));
+    let question = json!({ "messages": [{ "role": "user", "content": "streamed question" }] });
+    let thread = id(&system.post(&format!("/openai/threads?{DATED}"), &question));
+    let run =
+        json!({ "assistant_id": assistant, "stream": true, "additional_instructions": "be brief" });
+    let target = format!("/openai/threads/{thread}/runs?{DATED}");
+    let stream = String::from_utf8(system.post(&target, &run).body).expect("UTF-8");
+    let deltas: String = stream
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok())
+        .filter_map(|event| {
+            Some(event["delta"]["content"][0]["text"]["value"].as_str()?.to_owned())
+        })
+        .collect();
+    let row = system.row(&format!(
+        "Interactions | where OperationId == 'Create_Run' and ThreadId == '{thread}'"
+    ));
+    assert_eq!(row["IsStreamCompletion"], true);
+    assert_eq!(row["AssistantId"], assistant);
+    assert!(row["RunId"].as_str().is_some_and(|run| run.starts_with("run_")), "{row}");
+    assert!(row["TotalTokens"].as_i64() > Some(0), "the run's usage: {row}");
+    let said = system.rows(&format!("Messages | where ThreadId == '{thread}'"), 3);
+    for text in ["streamed question", "be brief", &deltas] {
+        assert!(said.iter().any(|part| part["Content"] == text), "{text}: {said:?}");
+    }
 }
 
 #[test]
