@@ -145,7 +145,7 @@ pub(crate) struct DemoArguments {
     #[arg(long)]
     pub(crate) script: bool,
     /// Port of the gateway on loopback; 0 takes a free one.
-    #[arg(long, default_value_t = 8080)]
+    #[arg(long, default_value_t = 8080, value_parser = port)]
     pub(crate) port: u16,
     /// Data folder; a fresh one that goes with the demo if none is given.
     #[arg(long)]
@@ -158,7 +158,7 @@ pub(crate) struct DemoArguments {
 #[derive(Args, Debug)]
 pub(crate) struct SimulateArguments {
     /// Port on loopback; 0 takes a free one.
-    #[arg(long, default_value_t = 8090)]
+    #[arg(long, default_value_t = 8090, value_parser = port)]
     pub(crate) port: u16,
     /// Key it accepts; without one it lets everybody in.
     #[arg(long)]
@@ -181,6 +181,18 @@ pub(crate) struct SimulateArguments {
     pub(crate) tokens_per_minute: Vec<(String, u64)>,
 }
 
+fn port(text: &str) -> Result<u16, &'static str> {
+    text.parse().map_err(|_| "give a number from 0 to 65535")
+}
+
+fn whole_number(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "give a whole number, such as 10")
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write it as 127.0.0.1:8080")
+}
+
 fn deployment_limit(text: &str) -> Result<(String, u64), String> {
     let parts = text.rsplit_once('=').filter(|(name, _)| !name.is_empty());
     let limit = parts.and_then(|(name, tokens)| Some((name.to_owned(), tokens.parse().ok()?)));
@@ -196,7 +208,7 @@ pub(crate) struct InitArguments {
     #[arg(long, default_value = "https://my-resource.openai.azure.com")]
     pub(crate) backend_url: String,
     /// Address and port to listen on.
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, default_value = "127.0.0.1:8080", value_parser = address)]
     pub(crate) listen: SocketAddr,
 }
 
@@ -256,7 +268,7 @@ pub(crate) struct TailArguments {
     #[arg(long = "where", value_name = "CONDITION")]
     pub(crate) condition: Option<String>,
     /// Interactions to begin with.
-    #[arg(long, short, default_value_t = 10)]
+    #[arg(long, short, default_value_t = 10, value_parser = whole_number)]
     pub(crate) lines: u32,
     /// Print those and stop.
     #[arg(long)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use ledger::{Checkpoint, PublicKey, SigningKey, Span, Trust};
+use ledger::{Checkpoint, Place, PublicKey, SigningKey, Span, Trust};
 
 use crate::arguments::{AuditCommand, VerifyArguments};
 use crate::config::Config;
@@ -33,7 +33,18 @@ fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
         None => Config::load(&arguments.file.config)?.ledger_dir(),
     };
     let span = Span { from: arguments.from, to: arguments.to };
+    if span.is_backwards() {
+        let text = "--from lies behind --to: give them the other way round";
+        return Err(ExitWith::error(Exit::Failed, text));
+    }
     let report = walk(&folder, &span, &trust(arguments)?)?;
+    if let Some(Place::Sequence(from)) = span.from.filter(|_| report.findings_total == 0)
+        && from > report.last_sequence
+    {
+        let last = report.last_sequence;
+        let text = format!("nothing was walked: --from is {from}, and {last} is the last sequence");
+        return Err(ExitWith::error(Exit::CheckFailed, text));
+    }
     print(&if arguments.json {
         format!("{}\n", as_json(&report)?)
     } else {
@@ -60,7 +71,10 @@ fn read<T>(
 ) -> anyhow::Result<Vec<T>> {
     let one = |file: &PathBuf| {
         let text = std::fs::read_to_string(file);
-        let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+        let text = text.with_context(|| {
+            let fix = "name the file that was kept";
+            format!("cannot read {}: {fix}", file.display())
+        })?;
         parse(&text)
             .map_err(|error| ExitWith::error(Exit::Failed, format!("{}: {error}", file.display())))
     };

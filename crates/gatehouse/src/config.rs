@@ -23,6 +23,7 @@ use gateway::{
     AcmeConfig, BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig,
     ObjectsConfig, PoolConfig, Settings, TlsConfig,
 };
+use openai::Catalogue;
 use policy::{
     KeyHasher, LimitConfig, PriceScopeConfig, Prices, ProductConfig, Rules, SubscriptionConfig,
 };
@@ -220,7 +221,7 @@ impl Config {
             ExitWith::error(Exit::BadConfig, format!("{}: {message}", file.display()))
         };
         let text = std::fs::read_to_string(file)
-            .map_err(|error| bad(format!("{error}; make one with `gatehouse init`")))?;
+            .map_err(|error| bad(format!("{error}; {}", missing(&error))))?;
         let mut config = load::parse(&text, environment::overrides()).map_err(bad)?;
         let folder = file.parent().unwrap_or(Path::new(""));
         config.resolve_paths(folder);
@@ -257,6 +258,8 @@ impl Config {
         self.redis(&SecurityLog::default())?;
         let vault = Vault::new(&self.vault, |_| {}).map_err(|error| bad(error.story()))?;
         self.check_homes(&vault)?;
+        gateway::check(&self.gateway()).map_err(|error| bad(error.to_string()))?;
+        check_operations(&self.products).map_err(bad)?;
         self.check_tls()?;
         self.control()?;
         self.check_checkpoints()?;
@@ -266,8 +269,11 @@ impl Config {
     /// The secret under which keys are hashed.
     pub(crate) fn key_hash_secret(&self) -> anyhow::Result<Secret> {
         self.secret(&self.key_hash_secret).map_err(|error| {
-            let fix = "`gatehouse init` makes one";
-            ExitWith::error(Exit::BadConfig, format!("key_hash_secret: {}: {fix}", error.story()))
+            let fix = match &self.key_hash_secret {
+                SecretRef::File(_) => ": `gatehouse init` makes one",
+                _ => "",
+            };
+            ExitWith::error(Exit::BadConfig, format!("key_hash_secret: {}{fix}", error.story()))
         })
     }
 
@@ -304,11 +310,12 @@ impl Config {
             return Ok(Prices::builtin());
         }
         let file = self.prices_file.display();
-        let text = std::fs::read_to_string(&self.prices_file)
-            .with_context(|| format!("prices_file: cannot read {file}"))?;
-        Prices::from_csv(&text).map_err(|error| {
-            ExitWith::error(Exit::BadConfig, format!("prices_file: {file}: {error}"))
-        })
+        let bad = |error: &dyn std::fmt::Display| {
+            let fix = "name a price list in CSV, or leave it out for the built-in one";
+            ExitWith::error(Exit::BadConfig, format!("prices_file: {file}: {error}: {fix}"))
+        };
+        let text = std::fs::read_to_string(&self.prices_file).map_err(|error| bad(&error))?;
+        Prices::from_csv(&text).map_err(|error| bad(&error))
     }
 
     /// What the backends are shown, each following its secret.
@@ -326,7 +333,12 @@ impl Config {
 
     /// The part that the gateway is told, with what stands elsewhere fetched.
     pub(crate) fn settings(&self, vault: &Vault) -> anyhow::Result<Settings> {
-        let config = GatewayConfig {
+        let (rules, keys) = (self.rules()?, self.backend_keys(vault)?);
+        Ok(Settings { config: self.gateway(), rules, keys })
+    }
+
+    fn gateway(&self) -> GatewayConfig {
+        GatewayConfig {
             edge: self.edge.clone(),
             backends: self.backends.clone(),
             pool: self.pool.clone(),
@@ -334,8 +346,7 @@ impl Config {
             capture: self.capture.clone(),
             egress: self.egress.clone(),
             region: self.region.clone(),
-        };
-        Ok(Settings { config, rules: self.rules()?, keys: self.backend_keys(vault)? })
+        }
     }
 
     pub(crate) fn ledger_dir(&self) -> PathBuf {
@@ -411,6 +422,36 @@ impl Config {
             tls.resolve_paths(folder);
         }
     }
+}
+
+/// What mends a configuration file that cannot be read.
+fn missing(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "make one with `gatehouse init`, or name another with --config"
+        }
+        std::io::ErrorKind::IsADirectory => "name a file in it with --config",
+        _ => "name one that you may read with --config",
+    }
+}
+
+/// Operations are named as the API's table does: a name that it does not have allows nothing.
+pub(crate) fn check_operations(products: &[ProductConfig]) -> Result<(), String> {
+    let catalogue = Catalogue::builtin();
+    let known = || catalogue.operations().iter().map(|known| &*known.log_operation_id);
+    for product in products {
+        let is_known = |id: &&String| known().any(|known| known.eq_ignore_ascii_case(id));
+        let Some(unknown) = product.operations.iter().find(|id| !is_known(id)) else { continue };
+        let lower = unknown.to_lowercase();
+        let nearest = known()
+            .min_by_key(|known| strsim::damerau_levenshtein(&known.to_lowercase(), &lower))
+            .unwrap_or_default();
+        let product = &product.id;
+        return Err(format!(
+            "product `{product}`: there is no operation `{unknown}`; did you mean `{nearest}`?"
+        ));
+    }
+    Ok(())
 }
 
 fn bad_credential(backend: &BackendConfig, error: &str) -> anyhow::Error {

@@ -13,7 +13,7 @@ use crate::arguments::{
 use crate::client::Client;
 use crate::config::Config;
 use crate::exit::{Exit, ExitWith};
-use crate::terminal::{print, say};
+use crate::terminal::{Waiting, print, say};
 
 /// Runs the command.
 pub(crate) fn run(command: &CostCommand) -> anyhow::Result<()> {
@@ -62,7 +62,10 @@ fn close(arguments: &CloseArguments) -> anyhow::Result<()> {
         say(&format!("{} is not over: this is what it is so far", arguments.month));
     }
     if !is_over || unpriced > 0 {
-        return Err(ExitWith::error(Exit::CheckFailed, "the month cannot be closed".to_owned()));
+        let fix =
+            if is_over { "add the missing prices to prices_file" } else { "wait for its end" };
+        let text = format!("the month cannot be closed: {fix}");
+        return Err(ExitWith::error(Exit::CheckFailed, text));
     }
     Ok(())
 }
@@ -111,7 +114,9 @@ fn rerate(arguments: &RerateArguments) -> anyhow::Result<()> {
         "reason": arguments.reason,
     });
     let client = Client::open(&arguments.file.config)?;
+    let waiting = Waiting::begin("rating past days");
     let answer = client.send("POST", "/admin/v1/cost/rerate", &body)?;
+    drop(waiting);
     let text = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -71,6 +71,13 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
 
 impl Demo {
     async fn start(arguments: &DemoArguments, log: LogLevel) -> anyhow::Result<Self> {
+        // Asked before anything is made, as 8080 is taken on many machines.
+        let address = SocketAddr::from(([127, 0, 0, 1], arguments.port));
+        TcpListener::bind(address).with_context(|| {
+            format!(
+                "cannot listen on {address}: choose another port with --port, 0 takes a free one"
+            )
+        })?;
         let (folder, data) = match &arguments.data_dir {
             Some(data) => (None, data.clone()),
             None => {
@@ -79,7 +86,9 @@ impl Demo {
                 (Some(folder), data)
             }
         };
-        fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+        fs::create_dir_all(&data).with_context(|| {
+            format!("cannot make {}: choose another folder with --data-dir", data.display())
+        })?;
         let backend_key = keys::random_text();
         let mut simulators = Vec::new();
         for (seed, (id, region)) in (1..).zip(INSTANCES) {
@@ -113,8 +122,9 @@ impl Demo {
         );
         // Whoever waits for the file must not see half of it.
         let part = file.with_extension("part");
-        fs::write(&part, text)?;
-        fs::rename(&part, file).with_context(|| format!("cannot write {}", file.display()))
+        fs::write(&part, text).and_then(|()| fs::rename(&part, file)).with_context(|| {
+            format!("cannot write {}: choose another file with --write-env", file.display())
+        })
     }
 
     fn welcome(&self) -> String {

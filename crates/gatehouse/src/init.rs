@@ -18,7 +18,12 @@ pub(crate) fn run(arguments: &InitArguments) -> anyhow::Result<()> {
     let file = &arguments.config;
     let folder = file.parent().unwrap_or(Path::new(""));
     if !folder.as_os_str().is_empty() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(folder).with_context(|| {
+            format!("cannot make {}: choose another place with --config", folder.display())
+        })?;
+    }
+    if file.exists() {
+        return Err(exists(file));
     }
     let secret_file = folder.join("gatehouse.secret");
     let secret = existing_or_new_secret(&secret_file)?;
@@ -26,7 +31,10 @@ pub(crate) fn run(arguments: &InitArguments) -> anyhow::Result<()> {
     let hash = KeyHasher::new(secret.as_bytes()).hash(&key);
     let text = template(arguments, &hash.to_string());
     create_new(file, &text)?;
-    Config::load(file)?.validate().context("the file just written does not hold")?;
+    if let Err(error) = Config::load(file).and_then(|config| config.validate()) {
+        fs::remove_file(file)?;
+        return Err(error);
+    }
     print(&format!("{key}\n"));
     say(&format!(
         "wrote {0} and {1}\n\
@@ -56,10 +64,7 @@ fn create_new(file: &Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     let opened = fs::OpenOptions::new().write(true).create_new(true).open(file);
     let mut opened = opened.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => anyhow::anyhow!(
-            "{} exists: remove it first, or choose another with --config",
-            file.display()
-        ),
+        ErrorKind::AlreadyExists => exists(file),
         _ => anyhow::anyhow!("cannot write {}: {error}", file.display()),
     })?;
     opened.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", file.display()))
@@ -95,6 +100,10 @@ fn template(arguments: &InitArguments, hash: &str) -> String {
         url = arguments.backend_url,
         egress = egress(&arguments.backend_url),
     )
+}
+
+fn exists(file: &Path) -> anyhow::Error {
+    anyhow::anyhow!("{} exists: remove it first, or choose another with --config", file.display())
 }
 
 /// A backend on the machine itself is declared, since the default does not.

@@ -101,7 +101,13 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Reload(file) => admin::reload(&file),
         Command::Doctor(file) => doctor::run(&file),
         Command::Version => {
-            print(&format!("gatehouse {}\n", env!("CARGO_PKG_VERSION")));
+            print(&format!(
+                "gatehouse {}\nledger format {}\ntables format {}\nvault format {}\n",
+                env!("CARGO_PKG_VERSION"),
+                ledger::FORMAT_VERSION,
+                store::FORMAT_VERSION,
+                vault::FORMAT_VERSION,
+            ));
             Ok(())
         }
         Command::Completions { shell } => {

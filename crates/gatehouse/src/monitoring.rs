@@ -22,7 +22,6 @@ use vault::Vault;
 
 use crate::clock::now;
 use crate::config::Config;
-use crate::exit::{Exit, ExitWith};
 
 /// Limits whose use is shown, those that are used most.
 const LIMITS_MAX: usize = 200;
@@ -55,11 +54,7 @@ impl Monitoring {
     ) -> anyhow::Result<Self> {
         let convention = Convention::of(config.metrics.gen_ai_version);
         let metrics = Arc::new(Metrics::new(convention));
-        let egress = security.egress(&config.egress, &config.region);
-        let exporter = Exporter::new(&config.otlp, egress, vault.clone(), metrics.clone(), now());
-        let exporter = exporter
-            .map_err(|why| ExitWith::error(Exit::BadConfig, format!("otlp: {why}")))?
-            .map(Arc::new);
+        let exporter = config.exporter(security, vault, metrics.clone(), now())?.map(Arc::new);
         Ok(Self {
             metrics,
             exporter,

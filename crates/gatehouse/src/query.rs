@@ -11,7 +11,7 @@ use kql::FileFormat;
 use crate::arguments::{OutputFormat, QueryArguments, QueryOutput};
 use crate::client::Client;
 use crate::output::Answer;
-use crate::terminal::{print, say};
+use crate::terminal::{Waiting, print, say};
 use folder::Folder;
 
 /// Width of charts where the terminal tells none.
@@ -19,6 +19,9 @@ const WIDTH: usize = 80;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &QueryArguments) -> anyhow::Result<()> {
+    if arguments.query.as_deref().is_some_and(|query| query.trim().is_empty()) {
+        bail!("the query is empty: give one such as 'Interactions | take 10'");
+    }
     let file = &arguments.file.config;
     let asked = match &arguments.data_dir {
         None => Asked::Gateway(Client::open(file)?.with_purpose(&arguments.purpose)),
@@ -64,6 +67,7 @@ impl Asked {
     }
 
     fn query(&self, query: &str) -> anyhow::Result<Answer> {
+        let _waiting = Waiting::begin("asking");
         match self {
             Self::Gateway(client) => client.query(query),
             Self::Folder(folder) => folder.query(query),
@@ -74,6 +78,7 @@ impl Asked {
         if std::io::stdout().is_terminal() {
             bail!("a file of {} is no text for a terminal: add `> FILE`", format.name());
         }
+        let _waiting = Waiting::begin("writing the file");
         let mut out = Tail { inner: std::io::stdout().lock(), last: Vec::new() };
         match self {
             Self::Gateway(client) => client.save(query, format, &mut out)?,

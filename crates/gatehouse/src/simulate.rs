@@ -31,7 +31,10 @@ pub(crate) fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
         ..SimulatorConfig::default()
     };
     serve::runtime()?.block_on(async {
-        let simulator = Simulator::start(config).await?;
+        let address = config.listen;
+        let simulator = Simulator::start(config).await.with_context(|| {
+            format!("cannot listen on {address}: choose another port with --port")
+        })?;
         say(&format!("simulating Azure OpenAI on {}", simulator.url()));
         serve::StopSignal::new()?.received().await;
         simulator.stop().await;

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use policy::ProductConfig;
 use serde_json::{Value, json};
 
 use crate::arguments::ConfigFile;
@@ -12,6 +13,7 @@ use crate::arguments::state::{
     ProductCommand, RoleCommand, SubscriptionCommand, SubscriptionCreateArguments,
 };
 use crate::client::Client;
+use crate::config::check_operations;
 use crate::exit::{Exit, ExitWith};
 use crate::terminal::{print, say};
 
@@ -74,6 +76,14 @@ pub(crate) fn product(command: &ProductCommand) -> anyhow::Result<()> {
         ProductCommand::Put(arguments) => {
             let body = document(&arguments.document)?;
             let id = body["id"].as_str().context("the product has no `id`: give it one")?;
+            let operations = body["operations"].as_array().into_iter().flatten();
+            let operations = operations.filter_map(|name| Some(name.as_str()?.to_owned()));
+            let product = ProductConfig {
+                id: id.into(),
+                operations: operations.collect(),
+                ..Default::default()
+            };
+            check_operations(&[product]).map_err(|why| ExitWith::error(Exit::BadConfig, why))?;
             let target = format!("/admin/v1/products/{}", segment(id));
             show(&Client::open(&arguments.file.config)?.send("PUT", &target, &body)?)
         }
@@ -246,7 +256,11 @@ fn document(file: &Path) -> anyhow::Result<Value> {
     };
     let text =
         text.map_err(|error| bad(format!("{error}: name a file, or - for standard input")))?;
-    serde_saphyr::from_str(&text).map_err(|error| bad(error.to_string()))
+    let document: Value = serde_saphyr::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    if !document.is_object() {
+        return Err(bad("it holds no fields: give them as `gatehouse export` prints them".into()));
+    }
+    Ok(document)
 }
 
 fn with_reason(target: &str, reason: &str) -> String {

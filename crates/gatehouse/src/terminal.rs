@@ -1,6 +1,31 @@
 //! What commands say: results on standard output, everything else on standard error.
 
 use std::io::Write;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Time between two looks of what turns while something is waited for.
+const TURN: Duration = Duration::from_millis(120);
+
+/// Shows on a terminal that something is waited for, and for how long, until it is dropped.
+pub(crate) struct Waiting(ProgressBar);
+
+impl Waiting {
+    pub(crate) fn begin(what: &'static str) -> Self {
+        let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}");
+        let bar = ProgressBar::new_spinner().with_message(what);
+        bar.set_style(style.expect("the template is well-formed"));
+        bar.enable_steady_tick(TURN);
+        Self(bar)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
 
 /// Prints a result. A closed pipe ends the program quietly, as `head` expects.
 pub(crate) fn print(text: &str) {

@@ -92,7 +92,7 @@ impl<'a> Cause<'a> {
 impl Backend {
     /// `former` is the one that had this id before.
     pub(crate) fn new(origin: Origin, former: Option<&Self>, logs: Logs) -> Result<Self, Error> {
-        let Origin { config, credential, egress, .. } = &origin;
+        let Origin { config, egress, .. } = &origin;
         let wrong = |what: String| Error(format!("backend `{}`: {what}", config.id));
         if config.id.is_empty() {
             return Err(Error(format!("a backend has no id: give `{}` one", config.base_url)));
@@ -104,6 +104,10 @@ impl Backend {
         let uri: Uri = base.parse().map_err(|_| {
             wrong(format!("base_url `{}` is no URL: give one as https://host", config.base_url))
         })?;
+        if uri.query().is_some() {
+            let fix = "leave out the query: callers say it";
+            return Err(wrong(format!("base_url `{}`: {fix}", config.base_url)));
+        }
         let same_place = |other: &&Self| {
             other.base == base
                 && other.origin.config.connection == config.connection
@@ -115,10 +119,7 @@ impl Backend {
             None => Client::new(&uri, &config.connection, egress_rules(&origin, &logs.security))
                 .map_err(|error| wrong(error.story()))?,
         };
-        let is_wanted = config.credential().map_err(wrong)?.is_some();
-        if is_wanted && credential.is_none() {
-            return Err(wrong("its key was not resolved".into()));
-        }
+        config.credential().map_err(wrong)?;
         let standing = former.map_or_else(Arc::default, |former| former.standing.clone());
         if former.is_some_and(|former| former.base != base) {
             standing.forget_health();

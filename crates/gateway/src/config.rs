@@ -117,6 +117,14 @@ impl EdgeConfig {
         if self.listeners.is_empty() {
             return Err(Error("edge.listeners is empty: give at least one address".into()));
         }
+        let twice = |address: &SocketAddr| {
+            let same = self.listeners.iter().filter(|listener| listener.address == *address);
+            address.port() != 0 && same.count() > 1
+        };
+        if let Some(twice) = self.listeners.iter().find(|listener| twice(&listener.address)) {
+            let address = twice.address;
+            return Err(Error(format!("edge.listeners: {address} stands twice: change one")));
+        }
         if !(8_192..=1 << 20).contains(&self.head_bytes_max) {
             return Err(Error(format!(
                 "edge.head_bytes_max is {}; it may be 8192 to 1048576",

@@ -72,6 +72,6 @@ pub use config::{
 pub use error::Error;
 pub use gateway::{Gateway, Wiring};
 pub use health::{Health, MetricsPage, Telling};
-pub use live::Settings;
+pub use live::{Settings, check};
 pub use server_tls::ServerTls;
 pub use status::{BackendStatus, CircuitStatus, Status};

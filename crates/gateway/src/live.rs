@@ -5,9 +5,11 @@ use std::sync::Arc;
 use policy::Rules;
 use shared::SecurityLog;
 
+use crate::acme::OrderedCertificates;
 use crate::config::{BackendKeys, GatewayConfig};
 use crate::error::Error;
 use crate::pool::Pool;
+use crate::server_tls::ServerTls;
 
 /// What an administrator sets: at the start, and again at every reload.
 pub struct Settings {
@@ -38,6 +40,23 @@ impl Live {
         let Settings { config, rules, keys } = settings;
         config.edge.check()?;
         let pool = Pool::new(&config, &keys, security, before.map(|live| &live.pool))?;
+        for backend in &config.backends {
+            let is_wanted = backend.credential().map_err(Error)?.is_some();
+            if is_wanted && !keys.contains_key(&backend.id) {
+                return Err(Error(format!("backend `{}`: its key was not resolved", backend.id)));
+            }
+        }
         Ok(Arc::new(Self { config, rules, pool }))
     }
+}
+
+/// Checks what [`Gateway::start`](crate::Gateway::start) would be told, without keys and without listening.
+pub fn check(config: &GatewayConfig) -> Result<(), Error> {
+    config.edge.check()?;
+    for listener in &config.edge.listeners {
+        if let Some(tls) = &listener.tls {
+            ServerTls::new(tls, &OrderedCertificates::default())?;
+        }
+    }
+    Pool::new(config, &BackendKeys::new(), &SecurityLog::default(), None).map(drop)
 }

@@ -16,7 +16,7 @@ pub(crate) use frame::{FRAME_HEAD_BYTES, StoredFrame};
 pub(crate) use segment::{SEGMENT_FIXED_BYTES, SegmentHeader, header_bytes};
 
 /// Version of everything described here.
-pub(crate) const VERSION: u16 = 1;
+pub const VERSION: u16 = 1;
 
 /// Most bytes one append may bring, frame heads included, and so the most one commit holds.
 pub(crate) const APPEND_BYTES_MAX: usize = 16 << 20;

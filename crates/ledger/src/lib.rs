@@ -37,6 +37,7 @@ pub use checkpoint::Checkpoint;
 pub use config::{Durability, LedgerConfig};
 pub use disk::{Disk, DiskFile, RealDisk, Source};
 pub use error::{Error, ErrorKind};
+pub use format::VERSION as FORMAT_VERSION;
 pub use ledger::{Ledger, State, Stats};
 pub use queue::Commit;
 pub use reader::{Entry, Reader};

@@ -12,7 +12,8 @@ use crate::{ClientConfig, Error, ErrorKind, Http2Mode};
 /// The certificates of a PEM file, leaf first.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let wrong = |source| {
-        let text = format!("cannot read certificates from {}", path.display());
+        let text =
+            format!("cannot read certificates from {}, which must be a PEM file", path.display());
         Error::caused(ErrorKind::Config, text, source)
     };
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(wrong)?.collect();

@@ -109,8 +109,9 @@ impl Approvals {
         is_approved: bool,
         now_s: i64,
     ) -> Result<Approval, Problem> {
-        let mut approval = approval
-            .ok_or_else(|| Problem::new(404, "there is no such approval: it may be too old"))?;
+        let mut approval = approval.ok_or_else(|| {
+            Problem::new(404, "there is no such approval, or it is too old: list those that wait")
+        })?;
         if approval.requester_id == principal.id {
             let text = "you asked for it yourself: it takes another person";
             return Err(Problem::new(403, text));

@@ -37,6 +37,7 @@ mod verify;
 pub use blobs::{BlobReader, Text};
 pub use config::StoreConfig;
 pub use error::{Error, ErrorKind};
+pub use manifest::FORMAT as FORMAT_VERSION;
 pub use retain::Maintenance;
 pub use schema::arrow_schema;
 pub use snapshot::Snapshot;

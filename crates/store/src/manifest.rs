@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind};
 
 /// Version of the manifest and of how extents and blobs lie in the folder. Of 1, messages are rows of
 /// their own, with their text; it is read, and becomes 2 with the first change.
-const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 2;
 
 const FACTS: TableDefinition<'static, &str, u64> = TableDefinition::new("facts");
 const EXTENTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("extents");

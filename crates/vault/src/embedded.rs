@@ -22,7 +22,7 @@ use crate::secret::Hidden;
 use crate::{Error, ErrorKind, Secret};
 
 const FORMAT: &str = "gatehouse-vault";
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 /// Largest secret, as Key Vault has it.
 const SECRET_BYTES_MAX: usize = 25_600;
 const SECRETS_MAX: usize = 1_000;
@@ -256,7 +256,15 @@ impl Embedded {
     fn keys(&self) -> Result<Vec<Zeroizing<String>>, Error> {
         let source = &self.config.master_key;
         let missing = |error: &dyn std::fmt::Display| {
-            let text = format!("the master key ({}) is not there: {error}", source.place());
+            let fix = match source {
+                MasterKey::File(_) if !self.config.file.exists() => {
+                    "`gatehouse vault set` makes it with the first secret"
+                }
+                MasterKey::File(_) | MasterKey::PassphraseFile(_) => "put it there",
+                MasterKey::Env(_) | MasterKey::PassphraseEnv(_) => "export it",
+                MasterKey::Credential(_) => "have the unit load it",
+            };
+            let text = format!("the master key ({}) is not there: {error}: {fix}", source.place());
             Error::new(ErrorKind::Missing, text)
         };
         let text = match source {

@@ -24,7 +24,7 @@ pub use config::{
     ManagedIdentityConfig, MasterKey, OpenbaoConfig, VaultConfig, WorkloadIdentityConfig,
 };
 pub use credential::{Candidate, Carrier, Credential};
-pub use embedded::{Embedded, Listed};
+pub use embedded::{Embedded, Listed, VERSION as FORMAT_VERSION};
 pub use error::{Error, ErrorKind};
 pub use local::Local;
 pub use reference::SecretRef;

@@ -39,6 +39,12 @@ impl Config {
             return self
                 .signing_key_at(&file.display().to_string(), &SecretRef::File(file.clone()));
         }
+        if !self.data_dir.exists() {
+            let folder = self.data_dir.display();
+            let text =
+                format!("{folder} is not there: start the gateway once, which makes its key");
+            return Err(ExitWith::error(Exit::Failed, text));
+        }
         let key = SigningKey::generate()?;
         secret_file::write(&file, key.to_pem()?.trim_end())?;
         Ok(key)
@@ -62,7 +68,10 @@ impl Config {
     }
 
     fn signing_key_at(&self, place: &str, reference: &SecretRef) -> anyhow::Result<SigningKey> {
-        let bad = |error: &str| ExitWith::error(Exit::BadConfig, format!("{place}: {error}"));
+        let bad = |error: &str| {
+            let fix = "`gatehouse audit key` makes one";
+            ExitWith::error(Exit::BadConfig, format!("{place}: {error}: {fix}"))
+        };
         let pem = self.secret(reference).map_err(|error| bad(&error.story()))?;
         SigningKey::from_pem(pem.expose()).map_err(|error| bad(&error.to_string()))
     }

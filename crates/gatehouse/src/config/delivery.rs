@@ -1,8 +1,9 @@
-//! What alerts and reports say, and who takes it out.
+//! Who takes out what alerts and reports say, and what is measured.
 
 use std::sync::Arc;
 
-use monitor::{Courier, Mailer};
+use event::Timestamp;
+use monitor::{Convention, Courier, Exporter, Mailer, Metrics};
 use shared::SecurityLog;
 use vault::Vault;
 
@@ -10,13 +11,29 @@ use super::Config;
 use crate::exit::{Exit, ExitWith};
 
 impl Config {
-    /// Checks the settings of alerts, budgets, reports and mail.
+    /// Checks the settings of alerts, budgets, reports, mail and what is exported.
     pub(super) fn check_delivery(&self, vault: &Vault) -> anyhow::Result<()> {
         let bad = |message: String| ExitWith::error(Exit::BadConfig, message);
         self.alerts.validate().map_err(|why| bad(format!("alerts: {why}")))?;
         self.cost.validate().map_err(|why| bad(format!("cost: {why}")))?;
         monitor::validate_reports(&self.reports).map_err(|why| bad(format!("reports: {why}")))?;
-        self.courier(&SecurityLog::default(), vault).map(drop)
+        let metrics = Arc::new(Metrics::new(Convention::of(self.metrics.gen_ai_version)));
+        let security = SecurityLog::default();
+        self.exporter(&security, vault, metrics, Timestamp::default())?;
+        self.courier(&security, vault).map(drop)
+    }
+
+    /// Who takes metrics, spans and logs out; none without a collector.
+    pub(crate) fn exporter(
+        &self,
+        security: &SecurityLog,
+        vault: &Vault,
+        metrics: Arc<Metrics>,
+        started_at: Timestamp,
+    ) -> anyhow::Result<Option<Exporter>> {
+        let egress = security.egress(&self.egress, &self.region);
+        Exporter::new(&self.otlp, egress, vault.clone(), metrics, started_at)
+            .map_err(|why| ExitWith::error(Exit::BadConfig, format!("otlp: {why}")))
     }
 
     /// Who delivers alerts.

@@ -38,14 +38,37 @@ fn set(value: &mut Value, wanted: Override) {
     *place = parsed;
 }
 
-/// Adds the nearest known name to an error about an unknown one.
+/// What mends a value of the wrong sort, by what the parser says of it.
+const FIXES: [(&str, &str); 14] = [
+    ("invalid u", "give a whole number that is not negative and not too large"),
+    ("invalid i", "give a whole number"),
+    ("invalid f", "give a number"),
+    ("invalid socket address", "give an address and a port, such as 127.0.0.1:8080"),
+    ("invalid IP address", "give an address or a network, such as 10.1.2.3 or 10.1.0.0/16"),
+    ("invalid bool", "give true or false"),
+    ("expected sequence", "give a list, such as [one, two]"),
+    ("expected mapping start", "give fields with their values, each as `name: value`"),
+    ("expected string", "give a text"),
+    ("expected end of mapping", "only one of these fields can stand here: remove the others"),
+    ("tabs disallowed", "indent with spaces"),
+    ("duplicate mapping key", "it stands twice: put both parts together"),
+    ("missing field", "add it"),
+    ("unclosed", "close it, or put the text into quotes"),
+];
+
+/// The error with what mends it.
 fn suggest(message: &str) -> String {
     let first_line = message.lines().next().unwrap_or(message);
+    let message = message.replacen(", set DuplicateKeyPolicy in Options if acceptable", "", 2);
     let Some((what, known)) = first_line.split_once(", expected ") else {
-        return message.to_owned();
+        let fix = FIXES.iter().find(|(sort, _)| first_line.contains(sort));
+        return fix.map_or(message.clone(), |(_, fix)| {
+            let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
+            format!("{first}: {fix}\n{rest}").trim_end().to_owned()
+        });
     };
     let Some(unknown) = what.rsplit_once("unknown field `").map(|(_, name)| name) else {
-        return message.to_owned();
+        return message;
     };
     let (unknown, known) = (unknown.trim_end_matches('`'), known.trim_start_matches("one of "));
     let nearest = known

@@ -27,6 +27,15 @@ pub struct Span {
 }
 
 impl Span {
+    /// Whether it ends before it begins; a sequence and a time are not compared.
+    pub fn is_backwards(&self) -> bool {
+        match (self.from, self.to) {
+            (Some(Place::Sequence(from)), Some(Place::Sequence(to))) => from > to,
+            (Some(Place::Time(from)), Some(Place::Time(to))) => from > to,
+            _ => false,
+        }
+    }
+
     /// The segments that hold it, as positions in the list: first, and one behind the last.
     pub(super) fn segments(&self, files: &[PathBuf]) -> (usize, usize) {
         let heads: Vec<Option<Begin>> = if self.from.is_none() && self.to.is_none() {
