@@ -22,6 +22,7 @@ use crate::secret::Hidden;
 use crate::{Error, ErrorKind, Secret};
 
 const FORMAT: &str = "gatehouse-vault";
+/// Version of the sealed file.
 pub const VERSION: u32 = 1;
 /// Largest secret, as Key Vault has it.
 const SECRET_BYTES_MAX: usize = 25_600;
