@@ -77,8 +77,10 @@ mod tests {
 
     #[test]
     fn a_model_that_somebody_made_up_drives_no_terminal() {
-        let row = serde_json::json!({ "DeploymentName": "gpt\u{1b}]0;owned\u{7}\n200 forged" });
-        let line = line(row.as_object().expect("an object"));
+        let nothing = COLUMNS.split(", ").map(|name| (name.trim().to_owned(), Value::Null));
+        let mut row: Map<String, Value> = nothing.collect();
+        row["DeploymentName"] = "gpt\u{1b}]0;owned\u{7}\n200 forged".into();
+        let line = line(&row);
         assert_eq!(line.matches('\n').count(), 1, "{line:?}");
         assert!(line.contains("gpt‹U+001B›]0;owned‹U+0007› 200 forged"), "{line:?}");
     }
