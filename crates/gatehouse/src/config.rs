@@ -370,7 +370,8 @@ impl Config {
     fn resolve_paths(&mut self, folder: &Path) {
         let resolve = |path: &mut PathBuf| {
             if !path.as_os_str().is_empty() {
-                *path = folder.join(&path);
+                // Of `.` in it nothing is left, so that paths can be shown to people.
+                *path = folder.join(&path).components().collect();
             }
         };
         resolve(&mut self.data_dir);

@@ -18,6 +18,7 @@ fn the_scripted_demo_makes_every_kind_of_call_and_proves_the_record() {
     for part in ["sum_totaltokens", "prompttext", "speech-to-text", "assistant", "batch"] {
         assert!(shown.contains(part), "`{part}` is missing in {shown}");
     }
+    assert!(!shown.contains("/./"), "paths are shown as people write them: {shown}");
 }
 
 #[test]
