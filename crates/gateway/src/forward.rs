@@ -230,7 +230,7 @@ impl Exchange {
             chosen.backend.id,
             parts.status.as_u16(),
         );
-        let refusal = Refusal::new(Kind::BackendFailed).detail(detail);
+        let refusal = Refusal::discarded(detail);
         self.errors.push(refusal.record(self.tally.started.elapsed()));
         self.tally.backend += began.elapsed();
         self.end_upload(&mut upload).await;

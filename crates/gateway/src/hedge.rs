@@ -117,7 +117,7 @@ impl Exchange {
             Some(Ok(answer)) => {
                 let status = answer.status().as_u16();
                 loser.chosen.answered(status, answer.headers(), now);
-                Refusal::new(Kind::BackendFailed).detail(format!(
+                Refusal::discarded(format!(
                     "{}: answer with status {status} discarded, another backend was asked too",
                     loser.chosen.backend.id
                 ))

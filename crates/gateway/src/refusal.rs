@@ -448,6 +448,13 @@ impl Refusal {
         self
     }
 
+    /// A backend's answer that gave way to another backend's. It goes into the record only.
+    pub(crate) fn discarded(detail: String) -> Self {
+        Self::new(Kind::BackendFailed)
+            .say("The backend answered, but its answer gave way to another backend's.")
+            .detail(detail)
+    }
+
     pub(crate) fn say(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.message = Some(message.into());
         self

@@ -430,7 +430,9 @@ async fn a_hedged_call_takes_the_good_answer_whichever_it_is() {
     assert_eq!(world.post(CHAT, HELLO).await.status, 200);
     let story = world.story();
     assert_eq!((story.dispatched.len(), story.answered[0].attempt), (2, 1));
-    assert!(story.end().errors[0].message.contains("status 503 discarded"), "{story:?}");
+    let error = &story.end().errors[0].message;
+    assert!(error.starts_with("The backend answered, but"), "it was reached: {error}");
+    assert!(error.contains("status 503 discarded"), "{error}");
     assert_eq!(world.gateway.status().backends[1].circuits[0].failures, 1);
 }
 
