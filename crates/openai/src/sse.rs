@@ -98,6 +98,11 @@ impl SseParser {
             self.after_cr = false;
             rest = rest.strip_prefix(b"\n").unwrap_or(rest);
         }
+        if self.at_start && self.line.is_empty() && rest.len() >= BOM.len() {
+            // Nothing has to be kept to tell whether there is a byte order mark.
+            self.at_start = false;
+            rest = rest.strip_prefix(BOM).unwrap_or(rest);
+        }
         let mut borrowed = Borrowed::default();
         while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
             let (line, ended) = rest.split_at(end);

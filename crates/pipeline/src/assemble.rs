@@ -169,6 +169,8 @@ impl Assembler {
         if open.dispatched.len() == ATTEMPTS_KEPT {
             open.dispatched.pop_front();
         }
+        // Nearly always the only one, and held as long as the interaction is open.
+        open.dispatched.reserve_exact(1);
         open.dispatched.push_back(dispatched);
     }
 

@@ -157,10 +157,7 @@ fn finish_target(
             let shown = depot.text(form::describe(&parts))?;
             Ok(Taken { shown, parsed: openai::Body::Form(parts), ..Taken::default() })
         }
-        Target::Events(_, stream) => match stream.finish() {
-            Some(assembled) => joined(assembled, depot),
-            None => text_or_bytes(raw, media),
-        },
+        Target::Events(_, stream) => joined(stream.finish(), depot),
     }
 }
 

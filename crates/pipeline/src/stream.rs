@@ -4,8 +4,6 @@ use openai::{ASSEMBLED_BYTES_MAX, Assembled, Kind, StreamAssembler};
 
 /// Bytes after which a body is a stream or is not.
 const PROBE_BYTES: usize = 64;
-/// The raw bytes of a stream are kept until here, for short ones that turn out to hold no answer.
-const RAW_BYTES_KEPT: u64 = 4 << 10;
 
 /// Joins the events of one answer.
 pub(crate) struct EventStream {
@@ -13,7 +11,6 @@ pub(crate) struct EventStream {
     verdict: Verdict,
     /// All bytes so far, until the verdict.
     held: Vec<u8>,
-    bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +29,11 @@ impl EventStream {
             assembler: StreamAssembler::with_limit(kind, subkind, bytes_max),
             verdict: Verdict::Open,
             held: Vec::new(),
-            bytes: 0,
         }
     }
 
     /// Takes the next piece; if by now it is clear that this is no stream, answers all that came.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
-        self.bytes += piece.len() as u64;
         if self.verdict == Verdict::Events {
             self.assembler.push(piece);
             return None;
@@ -55,18 +50,15 @@ impl EventStream {
         }
     }
 
-    /// It is certainly a stream, and the bytes it came in are not needed to know what it said.
+    /// It is certainly a stream: the bytes it came in are not needed to know what it said.
     pub(crate) fn is_certain(&self) -> bool {
-        self.verdict == Verdict::Events && self.bytes > RAW_BYTES_KEPT
+        self.verdict == Verdict::Events
     }
 
-    /// The answer it stands for; none if it held no event that says anything.
-    pub(crate) fn finish(mut self) -> Option<Assembled> {
-        let is_certain = self.is_certain();
+    /// The answer it stands for.
+    pub(crate) fn finish(mut self) -> Assembled {
         self.assembler.push(&self.held);
-        let assembled = self.assembler.finish();
-        let says_something = !assembled.body.is_null() || assembled.error.is_some();
-        (is_certain || says_something).then_some(assembled)
+        self.assembler.finish()
     }
 }
 

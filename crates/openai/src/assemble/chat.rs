@@ -182,6 +182,10 @@ fn entry<T: Default>(entries: &mut Vec<(u32, T)>, index: u32) -> Option<&mut T> 
         Some(at) => at,
         None if entries.len() >= ENTRIES_MAX => return None,
         None => {
+            // Nearly always the only one, and large: a stream that is open holds no room for three more.
+            if entries.is_empty() {
+                entries.reserve_exact(1);
+            }
             entries.push((index, T::default()));
             entries.len() - 1
         }

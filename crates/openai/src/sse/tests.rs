@@ -51,7 +51,6 @@ fn an_event_within_one_piece_is_not_copied() {
     let piece = b"event: delta\ndata: {\"x\":1}\n\n".to_vec();
     let range = piece.as_ptr_range();
     let mut parser = SseParser::new();
-    parser.push(b": first line, where a byte order mark is looked for\n\n", |_| {});
     let mut seen = 0;
     parser.push(&piece, |event| {
         seen += 1;

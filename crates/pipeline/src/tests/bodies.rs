@@ -82,6 +82,24 @@ fn memory_stays_flat_however_long_bodies_are() {
 }
 
 #[test]
+fn a_stream_is_held_as_what_it_says_not_as_it_came() {
+    let prompt = prompt_of(4_000);
+    let story = Story::chat(1).asks(&prompt).answers("text/event-stream", chat_stream());
+    let sink = MemorySink::default();
+    let work_dir = tempfile::tempdir().expect("a folder");
+    let mut line = line(&sink, PipelineConfig::default(), work_dir.path());
+    for entry in entries(story.in_pieces(200).frames()) {
+        line.take(entry, Instant::now()).expect("it is taken");
+    }
+    assert!(chat_stream().len() > 3 * 200, "the answer has more pieces than one");
+    assert_eq!(
+        line.memory_highest(),
+        4_000 + 200,
+        "the prompt, and what tells that it is a stream"
+    );
+}
+
+#[test]
 fn a_small_budget_changes_nothing_but_where_bytes_wait() {
     let config = PipelineConfig {
         memory_bytes_max: 1 << 10,
