@@ -15,7 +15,7 @@ mod time;
 pub use headers::HeaderList;
 pub use id::InteractionId;
 pub use note::{
-    AdminAction, Alert, ContentRead, CostAdjustment, LedgerCheckpoint, Note, SecurityEvent,
+    AdminAction, Alert, ContentRead, CostAdjustment, Erasure, LedgerCheckpoint, Note, SecurityEvent,
 };
 pub use record::{
     Answered, BackendState, BodyChunk, CallerAddress, Charge, ChargeStep, Charges, Closed,

@@ -1,5 +1,5 @@
 //! What is recorded beside interactions: what administrators do, who reads content, what endangers
-//! the gateway, what alerts say, what a re-rating changed, what the ledger's signer vouches for.
+//! the gateway, what alerts say, what a re-rating changed, what the ledger's signer vouches for, what is to be erased.
 //!
 //! The record is the row: its frame holds the row as JSON, without `LedgerSequence`, which the
 //! pipeline fills in. Fields may be added; a changed meaning takes a new `Kind`.
@@ -24,6 +24,8 @@ pub enum Note {
     CostAdjustment(CostAdjustment),
     /// Row of `LedgerCheckpoints`.
     LedgerCheckpoint(LedgerCheckpoint),
+    /// Row of `Erasures`.
+    Erasure(Erasure),
 }
 
 note_row! {
@@ -218,6 +220,34 @@ note_row! {
     }
 }
 
+note_row! {
+    /// One row per interaction whose content was ordered to be erased, written before anything is: prompts and answers go from the ledger and from `Interactions`, who called when at what cost stays.
+    Erasure in "Erasures" {
+        /// UTC instant of the order.
+        time_generated: Timestamp => "TimeGenerated",
+        /// Id of the order; interactions that were named together share it.
+        erasure_id: String => "ErasureId",
+        /// The interaction.
+        correlation_id: String => "CorrelationId",
+        /// Id of who ordered it.
+        principal_id: String => "PrincipalId",
+        /// Name of who ordered it, for people.
+        principal_name: String => "PrincipalName",
+        /// user, application, local, token or system.
+        principal_kind: String => "PrincipalKind",
+        /// Address the order came from; empty if from the machine itself.
+        caller_ip_address: String => "CallerIpAddress",
+        /// Through what: api, portal or cli.
+        via: String => "Via",
+        /// Why, in the words of who ordered it.
+        purpose: String => "Purpose",
+        /// Who else approved; empty if nobody had to.
+        approver_id: String => "ApproverId",
+        /// Sequence number of its frame in the ledger.
+        ledger_sequence: i64 => "LedgerSequence",
+    }
+}
+
 impl Note {
     /// The kind of its frame.
     pub const fn kind(&self) -> Kind {
@@ -228,6 +258,7 @@ impl Note {
             Self::Alert(_) => Kind::Alert,
             Self::CostAdjustment(_) => Kind::CostAdjustment,
             Self::LedgerCheckpoint(_) => Kind::LedgerCheckpoint,
+            Self::Erasure(_) => Kind::Erasure,
         }
     }
 
@@ -240,6 +271,7 @@ impl Note {
             Self::Alert(note) => note.time_generated,
             Self::CostAdjustment(note) => note.adjusted_at,
             Self::LedgerCheckpoint(note) => note.time_generated,
+            Self::Erasure(note) => note.time_generated,
         }
     }
 
@@ -252,6 +284,7 @@ impl Note {
             Self::Alert(note) => note.ledger_sequence = sequence,
             Self::CostAdjustment(note) => note.ledger_sequence = sequence,
             Self::LedgerCheckpoint(note) => note.ledger_sequence = sequence,
+            Self::Erasure(note) => note.ledger_sequence = sequence,
         }
         self
     }

@@ -55,6 +55,8 @@ pub enum Kind {
     CostAdjustment = 17,
     /// [`LedgerCheckpoint`](crate::LedgerCheckpoint).
     LedgerCheckpoint = 18,
+    /// [`Erasure`](crate::Erasure), of the interaction that it takes the content of.
+    Erasure = 19,
 }
 
 impl Kind {
@@ -79,8 +81,17 @@ impl Kind {
             16 => Self::Alert,
             17 => Self::CostAdjustment,
             18 => Self::LedgerCheckpoint,
+            19 => Self::Erasure,
             _ => return None,
         })
+    }
+
+    /// Its payload is what callers and models said to each other: what can be erased.
+    pub const fn is_content(self) -> bool {
+        matches!(
+            self,
+            Self::RequestChunk | Self::ResponseChunk | Self::ClientMessage | Self::ServerMessage
+        )
     }
 }
 
@@ -626,6 +637,7 @@ impl Record {
                 Note::Alert(note) => json(&note).into(),
                 Note::CostAdjustment(note) => json(&note).into(),
                 Note::LedgerCheckpoint(note) => json(&note).into(),
+                Note::Erasure(note) => json(&note).into(),
             },
         };
         Frame { interaction, kind, payload }
@@ -659,6 +671,7 @@ impl Record {
             Kind::Alert => note(Note::Alert, payload).map_err(wrong)?,
             Kind::CostAdjustment => note(Note::CostAdjustment, payload).map_err(wrong)?,
             Kind::LedgerCheckpoint => note(Note::LedgerCheckpoint, payload).map_err(wrong)?,
+            Kind::Erasure => note(Note::Erasure, payload).map_err(wrong)?,
         })
     }
 }

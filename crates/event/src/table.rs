@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::{
-    AdminAction, Alert, BackendHealth, ContentRead, CostAdjustment, Interaction, LedgerCheckpoint,
-    Message, SecurityEvent, Timestamp,
+    AdminAction, Alert, BackendHealth, ContentRead, CostAdjustment, Erasure, Interaction,
+    LedgerCheckpoint, Message, SecurityEvent, Timestamp,
 };
 
 /// Kusto's scalar types, as columns have them.
@@ -83,7 +83,7 @@ pub trait TableRow {
 }
 
 /// The stored tables.
-pub const fn tables() -> [Table; 9] {
+pub const fn tables() -> [Table; 10] {
     [
         Interaction::TABLE,
         Message::TABLE,
@@ -94,6 +94,7 @@ pub const fn tables() -> [Table; 9] {
         Alert::TABLE,
         CostAdjustment::TABLE,
         LedgerCheckpoint::TABLE,
+        Erasure::TABLE,
     ]
 }
 

@@ -3,13 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use event::{Frame, InteractionId, Kind};
 
 use crate::disk::{Disk, DiskFile};
 use crate::folder::segment_path;
-use crate::format::{Encoder, Position, SegmentHeader, Stored, header_bytes};
+use crate::format::{Encoder, Position, SegmentHeader, Stored, VERSION, header_bytes};
 use crate::locks::LOCK;
 use crate::random;
 use crate::shared::{Counters, Segment, Shared};
@@ -106,7 +107,7 @@ impl Appender {
     pub(crate) fn write(&mut self) -> Result<(), Error> {
         let raw_bytes = self.encoder.raw_bytes();
         let bytes = self.encoder.pack();
-        if self.active.offset + bytes > self.active.segment.segment_bytes || self.is_old() {
+        if self.active.offset + bytes > self.active.segment.segment_bytes || self.is_over() {
             self.rotate(bytes)?;
         }
         let Segment { epoch, salt, path, .. } = &self.active.segment;
@@ -149,8 +150,11 @@ impl Appender {
         Ok(())
     }
 
-    /// The active segment has records and has reached its age.
-    pub(crate) fn is_old(&self) -> bool {
+    /// The active segment has records and has reached its age, or another is asked for.
+    pub(crate) fn is_over(&self) -> bool {
+        if self.shared.segment_due.load(Ordering::Relaxed) {
+            return true;
+        }
         let age = self.shared.config.segment_age_seconds.saturating_mul(1000);
         let millis = (self.shared.now)().millis_since(self.active.segment.created_at);
         self.active.offset > self.active.segment.body_at
@@ -177,6 +181,7 @@ impl Appender {
         let needed = header_bytes(open.len()) + carried_bytes + commit_bytes;
         let epoch = self.active.segment.epoch + 1;
         let header = SegmentHeader {
+            version: VERSION,
             ledger: shared.ledger,
             epoch,
             salt: random::word(),
@@ -186,6 +191,7 @@ impl Appender {
             open,
         };
         self.active = activate(shared, &header, carried)?;
+        shared.segment_due.store(false, Ordering::Relaxed);
         // A new end is worth noting in the head, and a spare was taken.
         shared.keeper.ring();
         Ok(())

@@ -5,6 +5,7 @@
 
 mod commit;
 mod encoder;
+mod erase;
 mod frame;
 mod segment;
 
@@ -12,14 +13,17 @@ use std::fmt;
 
 pub(crate) use commit::{COMMIT_HEADER_BYTES, CommitHeader, MAGIC, Stored, decode_body};
 pub(crate) use encoder::{Encoder, frame_bytes};
+pub(crate) use erase::erased;
 pub(crate) use frame::{FRAME_HEAD_BYTES, StoredFrame};
 pub(crate) use segment::{SEGMENT_FIXED_BYTES, SegmentHeader, header_bytes};
 
-/// Version of everything described here.
-pub const VERSION: u16 = 1;
+/// Version of everything described here; what earlier ones wrote is read.
+pub const VERSION: u16 = 2;
 
-/// Most bytes one append may bring, frame heads included, and so the most one commit holds.
+/// Most bytes one append may bring, frame heads included.
 pub(crate) const APPEND_BYTES_MAX: usize = 16 << 20;
+/// Most bytes the frames of one commit take: the erased form of short frames is longer than they were.
+pub(crate) const COMMIT_BYTES_MAX: usize = 2 * APPEND_BYTES_MAX;
 
 /// A SHA-256 digest.
 pub(crate) type Digest = [u8; 32];

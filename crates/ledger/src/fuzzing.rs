@@ -1,5 +1,5 @@
 //! Entry points for fuzzing: whatever the bytes, they return; what they allocate is bounded by the
-//! length of the input and the 16 MiB that a commit may hold.
+//! length of the input and the 32 MiB that a commit may hold.
 
 use crate::format::{COMMIT_HEADER_BYTES, CommitHeader, SegmentHeader, decode_body};
 use crate::head;
@@ -18,20 +18,21 @@ pub fn segment(bytes: &[u8]) -> u64 {
 }
 
 /// Decodes bytes as the body of a commit whose header is made to fit: reaches what a checksum
-/// would keep arbitrary bytes from. The first byte says whether it is compressed.
+/// would keep arbitrary bytes from. The first byte says whether it is compressed, and in which format.
 pub fn body(bytes: &[u8]) -> u64 {
     let Some((first, body)) = bytes.split_first() else { return 0 };
     let Ok(stored_bytes) = u32::try_from(body.len()) else { return 0 };
     let compressed = first & 1 == 1;
     let raw_bytes = if compressed { stored_bytes.saturating_mul(4) } else { stored_bytes };
     let header = CommitHeader {
+        version: 1 + u16::from(first >> 7),
         compressed,
         epoch: 1,
         first_sequence: 1,
         durable_sequence: 0,
         written_at: event::Timestamp::default(),
-        frame_count: u32::from(first >> 1) + 1,
-        raw_bytes: raw_bytes.min(16 << 20),
+        frame_count: u32::from((first >> 1) & 0x3F) + 1,
+        raw_bytes: raw_bytes.min(32 << 20),
         stored_bytes,
         previous: [0; 32],
         digest: [0; 32],

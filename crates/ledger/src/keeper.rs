@@ -84,7 +84,8 @@ fn releasable(
 /// Makes a spare of a segment, or removes it.
 pub(crate) fn discard(shared: &Shared, segment: &Segment) -> Result<(), Error> {
     let fits = segment.segment_bytes == shared.config.segment_bytes;
-    if fits && shared.spares.count() < shared.config.spare_segments as usize {
+    let is_wanted = shared.spares.count() < shared.config.spare_segments as usize;
+    if fits && is_wanted && shared.spares.takes_used() {
         let spare = spare_path(&shared.dir, shared.spares.number());
         let renamed = shared.disk.rename(&segment.path, &spare);
         renamed.map_err(|error| Error::io("recycle", &segment.path, error))?;

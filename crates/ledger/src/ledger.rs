@@ -1,9 +1,9 @@
 //! The handle: open, append, read, release, close.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::appender::Appender;
 use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, RealDisk};
+use crate::erase::{self, Erased};
 use crate::folder::{self, Files, FolderLock};
 use crate::keeper;
 use crate::locks::LOCK;
@@ -123,6 +124,8 @@ impl Ledger {
             state: watch::Sender::new(State::Serving),
             segments: Mutex::new(segments),
             spares,
+            erasing: Mutex::default(),
+            segment_due: AtomicBool::new(false),
             head: Mutex::new(head),
             released: Mutex::default(),
             checkpointed: AtomicU64::new(0),
@@ -202,6 +205,14 @@ impl Ledger {
         *own = below.max(*own);
         drop(released);
         self.shared().keeper.ring();
+    }
+
+    /// Takes what these interactions said, every frame whose kind [holds content](event::Kind::is_content), out
+    /// of the files: a hash stays in the place of each payload, so the chain holds and every signature with
+    /// it. Blocks, and reads the whole ledger. Only ended interactions are erased whole, as what is recorded
+    /// meanwhile stays; an order ([`event::Erasure`]) must be on disk before, or `verify` finds what nobody ordered. What failed or was cut short can be repeated.
+    pub fn erase(&self, interactions: &HashSet<InteractionId>) -> Result<Erased, Error> {
+        erase::erase(self.shared(), interactions)
     }
 
     /// Signs how far the ledger is on disk, and records that. There is nothing to be done, and no row, if only

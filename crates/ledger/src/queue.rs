@@ -79,6 +79,8 @@ struct Waiting {
     /// Why appends are refused at this moment.
     refusal: Option<Error>,
     closing: bool,
+    /// The writer is to come, though nothing may wait.
+    nudged: bool,
     writer_waits_for: Wish,
 }
 
@@ -182,6 +184,7 @@ impl Queue {
     pub(crate) fn take(&self, appends: &mut Vec<Append>, wait: Duration, gather: Gather) -> Taken {
         let mut began = Instant::now();
         let mut waiting = self.wait_for(self.lock(), Wish::Any, wait);
+        waiting.nudged = false;
         if waiting.appends.is_empty() {
             return if waiting.closing { Taken::Closing } else { Taken::Idle };
         }
@@ -204,13 +207,20 @@ impl Queue {
         wish: Wish,
         wait: Duration,
     ) -> MutexGuard<'a, Waiting> {
-        let lacks = |waiting: &mut Waiting| !waiting.fulfils(wish) && !waiting.closing;
+        let lacks =
+            |waiting: &mut Waiting| !waiting.fulfils(wish) && !waiting.closing && !waiting.nudged;
         if lacks(&mut waiting) && !wait.is_zero() {
             waiting.writer_waits_for = wish;
             waiting = self.work.wait_timeout_while(waiting, wait, lacks).expect(LOCK).0;
             waiting.writer_waits_for = Wish::Nothing;
         }
         waiting
+    }
+
+    /// Makes the writer look at what is due beside appends.
+    pub(crate) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.work.notify_one();
     }
 
     /// Waits for the moment of a new try, or until the ledger is being closed (then true).

@@ -1,4 +1,4 @@
-//! Random words, for identities and salts: unpredictable, not secret.
+//! Random words, for identities and salts: unpredictable, not secret. And secrets.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -11,4 +11,11 @@ pub(crate) fn word() -> u64 {
 pub(crate) fn identity() -> [u8; 16] {
     let (high, low) = (word(), word());
     (u128::from(high) << 64 | u128::from(low)).to_le_bytes()
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn secret() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system has random bytes");
+    bytes
 }

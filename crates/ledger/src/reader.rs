@@ -23,7 +23,7 @@ pub struct Entry {
 
 /// Reads durable frames in order, following the writer. Calls block: it wants a thread of its own.
 ///
-/// It holds one commit at a time in memory, at most 16 MiB; a payload that is kept keeps the commit
+/// It holds one commit at a time in memory, at most 32 MiB; a payload that is kept keeps the commit
 /// it came in.
 pub struct Reader {
     shared: Arc<Shared>,

@@ -9,7 +9,7 @@ use event::{Closed, InteractionId, Outcome, Record};
 use crate::appender::{Active, Appender, activate, listed};
 use crate::disk::{Disk, DiskFile};
 use crate::folder::Files;
-use crate::format::{Defect, GENESIS, Position, SegmentHeader, header_bytes};
+use crate::format::{Defect, GENESIS, Position, SegmentHeader, VERSION, header_bytes};
 use crate::head::{self, Head, HeadFile};
 use crate::keeper::discard;
 use crate::locks::LOCK;
@@ -43,6 +43,8 @@ pub(crate) struct Tail {
     pub(crate) offset: u64,
     /// Bytes of unfinished commits there.
     pub(crate) torn_bytes: u64,
+    /// An earlier version began the segment.
+    pub(crate) is_older: bool,
     /// The file is shorter than it was made.
     pub(crate) is_short: bool,
     pub(crate) file: Box<dyn DiskFile>,
@@ -202,7 +204,8 @@ fn find_tail(
     let last_byte = header.segment_bytes.saturating_sub(1);
     let is_short = file.read_full_at(&mut byte, last_byte).map_err(failed)? == 0;
     let torn_bytes = behind.end - offset;
-    Ok(Tail { end, open, offset, torn_bytes, is_short, file })
+    let is_older = header.version < VERSION;
+    Ok(Tail { end, open, offset, torn_bytes, is_older, is_short, file })
 }
 
 fn damage(defect: &Defect, head: &Head, last_good: u64) -> String {
@@ -257,7 +260,7 @@ fn drop_surplus(shared: &Shared, first_sequence: u64) -> Result<(), Error> {
 }
 
 /// Goes on in the last segment. A torn end is left where it is, and a new segment begun: so what
-/// was torn can never be mistaken for what comes after.
+/// was torn can never be mistaken for what comes after. So is one that an earlier version began.
 fn go_on(shared: &Shared, tail: Tail) -> Result<Active, Error> {
     let segment = shared.segments.lock().expect(LOCK).last().expect("a tail has a segment").clone();
     let failed = |error| Error::io("sync", &segment.path, error);
@@ -268,7 +271,7 @@ fn go_on(shared: &Shared, tail: Tail) -> Result<Active, Error> {
     }
     // What was read may be in memory only: a killed process leaves unsynced pages behind.
     tail.file.sync().map_err(failed)?;
-    if tail.torn_bytes > 0 {
+    if tail.torn_bytes > 0 || tail.is_older {
         return begin(shared, segment.epoch + 1, tail.end, &tail.open);
     }
     Ok(Active { file: tail.file, segment, offset: tail.offset })
@@ -277,6 +280,7 @@ fn go_on(shared: &Shared, tail: Tail) -> Result<Active, Error> {
 fn begin(shared: &Shared, epoch: u64, previous: Position, open: &OpenSet) -> Result<Active, Error> {
     let open = listed(open);
     let header = SegmentHeader {
+        version: VERSION,
         ledger: shared.ledger,
         epoch,
         salt: random::word(),

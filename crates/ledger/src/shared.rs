@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -34,6 +34,10 @@ pub(crate) struct Shared {
     /// Segments in use, oldest first; the last one is being written. Bounded by retention.
     pub(crate) segments: Mutex<Vec<Segment>>,
     pub(crate) spares: Spares,
+    /// Whoever erases holds it.
+    pub(crate) erasing: Mutex<()>,
+    /// The writer is asked to begin a new segment.
+    pub(crate) segment_due: AtomicBool,
     pub(crate) head: Mutex<HeadFile>,
     /// First sequence that each consumer still needs.
     pub(crate) released: Mutex<BTreeMap<&'static str, u64>>,

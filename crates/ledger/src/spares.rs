@@ -27,11 +27,13 @@ struct State {
     /// Number of the newest spare; numbers are never used twice.
     number: u64,
     preparing: bool,
+    /// An erasure is at work: files with bytes of an earlier use are not taken.
+    fresh_only: bool,
 }
 
 impl Spares {
     pub(crate) fn new(ready: VecDeque<PathBuf>, number: u64) -> Self {
-        let state = State { ready, number, preparing: false };
+        let state = State { ready, number, preparing: false, fresh_only: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -56,6 +58,23 @@ impl Spares {
     pub(crate) fn set_preparing(&self, preparing: bool) {
         self.state.lock().expect(LOCK).preparing = preparing;
         self.changed.notify_all();
+    }
+
+    /// Whether a file with bytes of an earlier use may become a spare.
+    pub(crate) fn takes_used(&self) -> bool {
+        !self.state.lock().expect(LOCK).fresh_only
+    }
+
+    /// From now on only files of zeros may become spares; answers the spares there were, to be removed.
+    pub(crate) fn refuse_used(&self) -> VecDeque<PathBuf> {
+        let mut state = self.state.lock().expect(LOCK);
+        state.fresh_only = true;
+        std::mem::take(&mut state.ready)
+    }
+
+    /// Ends what [`Spares::refuse_used`] began.
+    pub(crate) fn admit_used(&self) {
+        self.state.lock().expect(LOCK).fresh_only = false;
     }
 
     /// Takes a spare, waiting for one that is being prepared; none if there is none.

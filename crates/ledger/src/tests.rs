@@ -1,6 +1,7 @@
 //! The ledger as a whole, killed, cut, flipped and filled up.
 
 mod crash;
+mod erasing;
 mod failure;
 mod fixture;
 mod proof;

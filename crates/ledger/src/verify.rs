@@ -1,5 +1,5 @@
-//! Proves that a ledger is whole: every checksum, the chain, the sequence, both ends, and an
-//! outcome for every interaction. Reads only, beside a live writer too.
+//! Proves that a ledger is whole: every checksum, the chain, the sequence, both ends, an outcome for
+//! every interaction, and an order for everything that was erased. Reads only, beside a live writer too.
 //!
 //! What it cannot see: the removal of released segments is allowed, so what they held is only known
 //! by the digest that the first kept segment begins with; and commits younger than the last note in
@@ -7,6 +7,7 @@
 //! be cut off the end without trace. Whoever can write the folder could also make it anew from the
 //! start. Against both, keep public keys and checkpoints elsewhere ([`Trust`]).
 
+mod erasures;
 mod outcomes;
 mod report;
 mod signatures;
@@ -23,6 +24,7 @@ use crate::head::{self, Head};
 use crate::walk::{Walk, read_header};
 use crate::{Error, ErrorKind};
 
+use erasures::Erasures;
 use outcomes::Outcomes;
 pub use report::{Finding, FindingKind, Progress, Report};
 use signatures::Signatures;
@@ -57,6 +59,7 @@ pub fn verify_span(
             head: None,
             ledger: [0; 16],
             outcomes: Outcomes::default(),
+            erasures: Erasures::default(),
             signatures: Signatures::new(trust),
             reached: None,
             overtaken: false,
@@ -79,6 +82,7 @@ struct Verifier<'a> {
     /// Identity of the ledger, by the segment at hand.
     ledger: [u8; 16],
     outcomes: Outcomes,
+    erasures: Erasures,
     signatures: Signatures<'a>,
     /// Where the chain stands, as far as it could be followed.
     reached: Option<Position>,
@@ -124,11 +128,28 @@ impl Verifier<'_> {
                 frames: self.report.frames,
             });
         }
+        self.report.erasures_ordered = self.erasures.orders();
         if end == files.len() {
+            self.check_orders(&files)?;
             self.check_end(&files);
         } else {
             self.check_part_end(at_hand.as_ref());
         }
+        Ok(())
+    }
+
+    /// Everything that is erased was ordered to be. Orders stand behind what they are about, so of a part that
+    /// ends earlier nothing can be said.
+    fn check_orders(&mut self, files: &[PathBuf]) -> Result<(), Error> {
+        let unordered = self.erasures.unordered();
+        if unordered.is_empty() {
+            return Ok(());
+        }
+        // A live ledger may have gone on, and been erased from, since its files were listed: start again.
+        if self.report.is_live && Files::list(self.dir)?.segments.last() != files.last() {
+            self.overtaken = true;
+        }
+        unordered.into_iter().for_each(|finding| self.report.add(finding));
         Ok(())
     }
 
@@ -389,6 +410,9 @@ impl Verifier<'_> {
         let sequence = frame.sequence;
         if frame.is_erased() {
             self.report.erased += 1;
+            if let Some(finding) = self.erasures.erased(path, offset, frame) {
+                self.report.add(finding);
+            }
         } else if let Some(known) = frame.frame() {
             match Record::decode(known.kind, &known.payload) {
                 Ok(Record::Note(note)) => {
@@ -404,6 +428,7 @@ impl Verifier<'_> {
             self.find(FindingKind::Undecodable, path, offset, sequence, text);
         }
         match Kind::from_byte(frame.kind) {
+            Some(Kind::Erasure) => self.erasures.ordered(frame.interaction),
             Some(Kind::Opened) => {
                 self.report.opened += 1;
                 if !self.outcomes.open(frame.interaction, sequence) {

@@ -133,8 +133,10 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
             if count < COMMIT_HEADER_BYTES {
                 return Ok(behind);
             }
-            for hit in memchr::memmem::find_iter(&window[..count - COMMIT_HEADER_BYTES + 4], &MAGIC)
-            {
+            for hit in memchr::memmem::find_iter(
+                &window[..count - COMMIT_HEADER_BYTES + MAGIC.len()],
+                &MAGIC,
+            ) {
                 let bytes = window[hit..].first_chunk().expect("the search ends a header early");
                 if let Ok(header) = CommitHeader::decode(bytes, self.segment.salt)
                     && header.epoch == self.segment.epoch

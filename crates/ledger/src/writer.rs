@@ -97,7 +97,7 @@ impl Writer {
 
     fn tick(&mut self) -> Result<(), Error> {
         self.appender.sync()?;
-        if self.appender.is_old() { self.appender.rotate(0) } else { Ok(()) }
+        if self.appender.is_over() { self.appender.rotate(0) } else { Ok(()) }
     }
 
     fn write_pending(&mut self) -> Result<(), Error> {

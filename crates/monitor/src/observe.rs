@@ -170,6 +170,7 @@ impl Metrics {
                 let labels = [event.kind.as_str(), event.severity.as_str()];
                 self.add(Metric::SecurityEvents, &labels, 1.0 + event.unnoted as f64);
             }
+            Note::Erasure(order) => self.add(Metric::Erasures, &[&order.via], 1.0),
             Note::Alert(_) | Note::CostAdjustment(_) | Note::LedgerCheckpoint(_) => {}
         }
     }

@@ -290,7 +290,8 @@ impl Assembler {
             | Kind::SecurityEvent
             | Kind::Alert
             | Kind::CostAdjustment
-            | Kind::LedgerCheckpoint => {
+            | Kind::LedgerCheckpoint
+            | Kind::Erasure => {
                 if let Some(open) = self.find(id, sequence) {
                     open.damage.push(damage);
                 }

@@ -70,6 +70,7 @@ fn note_bytes(note: &Note) -> usize {
         Note::Alert(row) => row_bytes(row),
         Note::CostAdjustment(row) => row_bytes(row),
         Note::LedgerCheckpoint(row) => row_bytes(row),
+        Note::Erasure(row) => row_bytes(row),
     }
 }
 
@@ -154,6 +155,7 @@ impl Tail {
                 Note::Alert(row) => self.add(row, "", now),
                 Note::CostAdjustment(row) => self.add(row, "", now),
                 Note::LedgerCheckpoint(row) => self.add(row, "", now),
+                Note::Erasure(row) => self.add(row, "", now),
             }
         }
         self.bytes += rows.bytes;

@@ -4,22 +4,25 @@ use bytes::Bytes;
 use event::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use super::frame::{RawFrame, SECRET_BYTES, Secret};
 use super::{
-    APPEND_BYTES_MAX, Defect, Digest, FRAME_HEAD_BYTES, Fields, Position, StoredFrame, frame,
+    COMMIT_BYTES_MAX, Defect, Digest, FRAME_HEAD_BYTES, Fields, Position, StoredFrame, VERSION,
 };
 
-/// The first bytes of every commit; the last digit is the version.
-pub(crate) const MAGIC: [u8; 4] = *b"GHC1";
+/// The first bytes of every commit; a digit follows, the version.
+pub(crate) const MAGIC: [u8; 3] = *b"GHC";
 /// Bytes before the body.
 pub(crate) const COMMIT_HEADER_BYTES: usize = 128;
 const CRC_AT: usize = COMMIT_HEADER_BYTES - 4;
 const COMPRESSED: u16 = 1;
-/// Begins every commit's digest, so that it can stand for nothing else.
-const DOMAIN: &[u8] = b"gatehouse ledger commit 1\0";
+/// Begins every commit's digest, so that it can stand for nothing else; the version and a zero follow.
+const DOMAIN: &[u8] = b"gatehouse ledger commit ";
 
 /// What stands before the body of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommitHeader {
+    /// Version of the format it was written in.
+    pub(crate) version: u16,
     /// The body is zstd.
     pub(crate) compressed: bool,
     /// Epoch of its segment.
@@ -55,6 +58,11 @@ impl CommitHeader {
         Position { sequence: self.last_sequence(), digest: self.digest }
     }
 
+    /// Its leaves are blinded, and their secret stands before its frames.
+    pub(crate) fn is_blinded(&self) -> bool {
+        self.version > 1
+    }
+
     /// Bytes of the whole commit.
     pub(crate) fn bytes(&self) -> u64 {
         COMMIT_HEADER_BYTES as u64 + u64::from(self.stored_bytes)
@@ -68,6 +76,7 @@ impl CommitHeader {
             at += field.len();
         };
         put(&MAGIC);
+        put(&[digit(self.version)]);
         put(&if self.compressed { COMPRESSED } else { 0 }.to_le_bytes());
         put(&[0; 2]);
         put(&self.epoch.to_le_bytes());
@@ -89,7 +98,9 @@ impl CommitHeader {
     /// Reads a header. [`Defect::Absent`] where no commit of any age begins.
     pub(crate) fn decode(bytes: &[u8; COMMIT_HEADER_BYTES], salt: u64) -> Result<Self, Defect> {
         let mut fields = Fields(bytes);
-        if fields.take()? != MAGIC {
+        let magic: [u8; 3] = fields.take()?;
+        let version = u16::from(fields.byte()?.wrapping_sub(b'0'));
+        if magic != MAGIC || !(1..=VERSION).contains(&version) {
             return Err(Defect::Absent);
         }
         if Fields(&bytes[CRC_AT..]).u32()? != sum(bytes, salt) {
@@ -104,6 +115,7 @@ impl CommitHeader {
         let frame_count = fields.u32()?;
         let key_id = fields.u32()?;
         let header = Self {
+            version,
             compressed: flags == COMPRESSED,
             epoch,
             first_sequence,
@@ -124,11 +136,12 @@ impl CommitHeader {
 
     fn check(self) -> Result<Self, Defect> {
         let raw = self.raw_bytes as usize;
+        let secret = if self.is_blinded() { SECRET_BYTES } else { 0 };
         let heads = (self.frame_count as usize).saturating_mul(FRAME_HEAD_BYTES);
-        if self.frame_count == 0 || heads > raw {
+        if self.frame_count == 0 || heads.saturating_add(secret) > raw {
             return Err(Defect::Field("number of frames"));
         }
-        if raw > APPEND_BYTES_MAX || self.stored_bytes > self.raw_bytes {
+        if raw > COMMIT_BYTES_MAX || self.stored_bytes > self.raw_bytes {
             return Err(Defect::Field("length of a commit"));
         }
         if !self.compressed && self.stored_bytes != self.raw_bytes {
@@ -142,10 +155,15 @@ impl CommitHeader {
     }
 }
 
+fn digit(version: u16) -> u8 {
+    b'0' + u8::try_from(version).expect("versions are single digits")
+}
+
 /// Starts the digest of a commit.
-pub(crate) fn begin_digest(previous: Position) -> Sha256 {
+pub(crate) fn begin_digest(version: u16, previous: Position) -> Sha256 {
     let mut hasher = Sha256::new();
     hasher.update(DOMAIN);
+    hasher.update([digit(version), 0]);
     hasher.update(previous.digest);
     hasher.update((previous.sequence + 1).to_le_bytes());
     hasher
@@ -164,35 +182,63 @@ pub(crate) fn decode_body(
     body: &Bytes,
     chain: bool,
 ) -> Result<Vec<StoredFrame>, Defect> {
-    if crc32fast::hash(body) != header.body_sum {
-        return Err(Defect::Sum("commit body"));
-    }
-    let mut raw = if header.compressed {
-        let raw = zstd::bulk::decompress(body, header.raw_bytes as usize)
-            .map_err(|_| Defect::Compression)?;
-        Bytes::from(raw)
-    } else {
-        body.clone()
-    };
-    if raw.len() != header.raw_bytes as usize {
-        return Err(Defect::Compression);
-    }
+    let mut opener = Opener::new(header, body)?;
     let previous = Position { sequence: header.first_sequence - 1, digest: header.previous };
-    let mut hasher = chain.then(|| begin_digest(previous));
+    let mut hasher = chain.then(|| begin_digest(header.version, previous));
     let mut frames = Vec::with_capacity(header.frame_count as usize);
     for sequence in header.first_sequence..=header.last_sequence() {
-        let frame = frame::decode(&mut raw, hasher.as_mut())?;
-        if frame.sequence != sequence {
-            return Err(Defect::Sequence { expected: sequence, found: frame.sequence });
+        let frame = opener.next()?;
+        let found = frame.stored().sequence;
+        if found != sequence {
+            return Err(Defect::Sequence { expected: sequence, found });
         }
-        frames.push(frame);
+        if let Some(hasher) = &mut hasher {
+            frame.chain(hasher)?;
+        }
+        frames.push(frame.into_stored());
     }
-    if !raw.is_empty() {
+    if !opener.rest.is_empty() {
         return Err(Defect::Field("length of the frames"));
     }
     match hasher.map(|hasher| end_digest(hasher, header.written_at)) {
         Some(digest) if digest != header.digest => Err(Defect::Digest),
         _ => Ok(frames),
+    }
+}
+
+/// Takes frames out of a body that has the right checksum.
+pub(super) struct Opener {
+    rest: Bytes,
+    secret: Option<Secret>,
+}
+
+impl Opener {
+    pub(super) fn new(header: &CommitHeader, body: &Bytes) -> Result<Self, Defect> {
+        if crc32fast::hash(body) != header.body_sum {
+            return Err(Defect::Sum("commit body"));
+        }
+        let mut rest = if header.compressed {
+            let raw = zstd::bulk::decompress(body, header.raw_bytes as usize)
+                .map_err(|_| Defect::Compression)?;
+            Bytes::from(raw)
+        } else {
+            body.clone()
+        };
+        if rest.len() != header.raw_bytes as usize {
+            return Err(Defect::Compression);
+        }
+        let secret = if header.is_blinded() {
+            let secret = Fields(&rest).take()?;
+            rest = rest.split_off(SECRET_BYTES);
+            Some(secret)
+        } else {
+            None
+        };
+        Ok(Self { rest, secret })
+    }
+
+    pub(super) fn next(&mut self) -> Result<RawFrame, Defect> {
+        RawFrame::take(&mut self.rest, self.secret.as_ref())
     }
 }
 

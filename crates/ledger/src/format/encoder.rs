@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 use event::{Frame, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use super::{COMMIT_HEADER_BYTES, CommitHeader, FRAME_HEAD_BYTES, Position, commit, frame};
+use super::frame::Secret;
+use super::{
+    COMMIT_HEADER_BYTES, CommitHeader, FRAME_HEAD_BYTES, Position, VERSION, commit, frame,
+};
+use crate::random;
 
 /// Level that keeps up with a disk.
-const ZSTD_LEVEL: i32 = 1;
+pub(super) const ZSTD_LEVEL: i32 = 1;
 /// Pieces of a large commit that are compressed to see whether the rest is worth it.
 const PROBE_PIECES: usize = 4;
 const PROBE_PIECE_BYTES: usize = 2 << 10;
@@ -25,7 +29,8 @@ pub(crate) struct Encoder {
     hasher: Sha256,
     previous: Position,
     frame_count: u32,
-    /// Room for the header, then the frames.
+    secret: Secret,
+    /// Room for the header, then the secret and the frames.
     raw: Vec<u8>,
     /// Room for the header, then the compressed body.
     packed: Vec<u8>,
@@ -41,6 +46,7 @@ impl Encoder {
             hasher: Sha256::new(),
             previous: Position::default(),
             frame_count: 0,
+            secret: Secret::default(),
             raw: Vec::new(),
             packed: Vec::new(),
             compressed: false,
@@ -50,7 +56,7 @@ impl Encoder {
     /// Starts the commit after `previous`.
     pub(crate) fn begin(&mut self, previous: Position) {
         self.previous = previous;
-        self.hasher = commit::begin_digest(previous);
+        self.hasher = commit::begin_digest(VERSION, previous);
         self.frame_count = 0;
         self.compressed = false;
         for buffer in [&mut self.raw, &mut self.packed] {
@@ -60,6 +66,8 @@ impl Encoder {
             buffer.clear();
             buffer.resize(COMMIT_HEADER_BYTES, 0);
         }
+        self.secret = random::secret();
+        self.raw.extend_from_slice(&self.secret);
     }
 
     /// Adds a frame and answers its sequence.
@@ -67,7 +75,8 @@ impl Encoder {
         self.frame_count += 1;
         let sequence = self.previous.sequence + u64::from(self.frame_count);
         let head = frame::head(frame, sequence);
-        frame::chain(&mut self.hasher, &head, &frame::leaf(&frame.payload));
+        let blind = frame::blind(&self.secret, sequence);
+        frame::chain(&mut self.hasher, &head, &frame::leaf(Some(&blind), &frame.payload));
         self.raw.extend_from_slice(&head);
         self.raw.extend_from_slice(&frame.payload);
         sequence
@@ -101,6 +110,7 @@ impl Encoder {
         let digest = commit::end_digest(self.hasher.clone(), written_at);
         let commit = if self.compressed { &mut self.packed } else { &mut self.raw };
         let header = CommitHeader {
+            version: VERSION,
             compressed: self.compressed,
             epoch,
             first_sequence: self.previous.sequence + 1,
@@ -188,5 +198,5 @@ pub(crate) fn frame_bytes(frame: &Frame) -> usize {
 }
 
 fn body_bytes(commit: &[u8]) -> u32 {
-    u32::try_from(commit.len() - COMMIT_HEADER_BYTES).expect("a commit is at most 16 MiB")
+    u32::try_from(commit.len() - COMMIT_HEADER_BYTES).expect("a commit is at most 32 MiB")
 }

@@ -8,9 +8,19 @@ use super::{Defect, Digest, Fields};
 
 /// Bytes before the payload.
 pub(crate) const FRAME_HEAD_BYTES: usize = 36;
-/// The payload was erased: its leaf hash stands in its place.
-pub(crate) const ERASED: u8 = 1;
+/// Bytes of a commit's secret and of a frame's blind.
+pub(crate) const SECRET_BYTES: usize = 16;
+/// The payload was erased: its leaf stands in its place.
+pub(super) const ERASED: u8 = 1;
+/// The blind stands before the payload, as the secret that it came from is gone.
+pub(super) const BLIND: u8 = 2;
+const FLAGS: u8 = ERASED | BLIND;
 const FLAGS_AT: usize = 5;
+
+/// What a commit's blinds are derived from: random, and gone once a frame of the commit is erased.
+pub(crate) type Secret = [u8; SECRET_BYTES];
+/// Stands before a payload in its leaf, so that nobody can find a payload by guessing.
+pub(super) type Blind = [u8; SECRET_BYTES];
 
 /// A frame as it stands in a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,49 +57,117 @@ pub(crate) fn head(frame: &Frame, sequence: u64) -> [u8; FRAME_HEAD_BYTES] {
     head
 }
 
-/// The hash that stands for a payload in the chain, whether the payload is there or erased.
-pub(crate) fn leaf(payload: &[u8]) -> Digest {
-    Sha256::digest(payload).into()
+/// The blind of the frame with this sequence.
+pub(crate) fn blind(secret: &Secret, sequence: u64) -> Blind {
+    let mut hasher = Sha256::new();
+    hasher.update(secret);
+    hasher.update(sequence.to_le_bytes());
+    let digest: Digest = hasher.finalize().into();
+    *digest.first_chunk().expect("a digest is longer than a blind")
 }
 
-/// Adds a frame to the digest of its commit. Erasure must not change it, so that flag is left out.
+/// The hash that stands for a payload in the chain, whether the payload is there or erased. In format 1 there
+/// are no blinds.
+pub(crate) fn leaf(blind: Option<&Blind>, payload: &[u8]) -> Digest {
+    let mut hasher = Sha256::new();
+    if let Some(blind) = blind {
+        hasher.update(blind);
+    }
+    hasher.update(payload);
+    hasher.finalize().into()
+}
+
+/// Adds a frame to the digest of its commit. Erasure must not change it, so its flags are left out.
 pub(crate) fn chain(hasher: &mut Sha256, head: &[u8], leaf: &Digest) {
     hasher.update(&head[..FLAGS_AT]);
-    hasher.update([head[FLAGS_AT] & !ERASED]);
+    hasher.update([head[FLAGS_AT] & !FLAGS]);
     hasher.update(&head[FLAGS_AT + 1..FRAME_HEAD_BYTES]);
     hasher.update(leaf);
 }
 
-/// Takes the next frame off `body`, and adds it to `hasher` if there is one.
-pub(crate) fn decode(body: &mut Bytes, hasher: Option<&mut Sha256>) -> Result<StoredFrame, Defect> {
-    if body.len() < FRAME_HEAD_BYTES {
-        return Err(Defect::Field("length of the frames"));
+/// A frame with what stands around its payload.
+pub(super) struct RawFrame {
+    head: Bytes,
+    /// None in format 1, and where the payload is gone.
+    blind: Option<Blind>,
+    /// The payload, or the leaf in its place.
+    content: Bytes,
+    frame: StoredFrame,
+}
+
+impl RawFrame {
+    /// Takes the next frame off `body`.
+    pub(super) fn take(body: &mut Bytes, secret: Option<&Secret>) -> Result<Self, Defect> {
+        if body.len() < FRAME_HEAD_BYTES {
+            return Err(Defect::Field("length of the frames"));
+        }
+        let head = body.split_to(FRAME_HEAD_BYTES);
+        let mut fields = Fields(&head);
+        let length = fields.u32()? as usize;
+        let kind = fields.byte()?;
+        let flags = fields.byte()?;
+        if flags & !FLAGS != 0 || flags == FLAGS || (flags == BLIND && secret.is_none()) {
+            return Err(Defect::Field("set of frame flags"));
+        }
+        if fields.u16()? != 0 || fields.u32()? != 0 {
+            return Err(Defect::Field("reserved part of a frame head"));
+        }
+        let interaction = InteractionId::from_bytes(fields.take()?);
+        let sequence = fields.u64()?;
+        let mut take = |count: usize| {
+            let is_there = body.len() >= count;
+            is_there.then(|| body.split_to(count)).ok_or(Defect::Field("length of a frame"))
+        };
+        let is_erased = flags & ERASED != 0;
+        let blind = match secret {
+            Some(_) if flags == BLIND => Some(Fields(&take(SECRET_BYTES)?).take()?),
+            Some(secret) if !is_erased => Some(blind(secret, sequence)),
+            _ => None,
+        };
+        let content = take(if is_erased { size_of::<Digest>() } else { length })?;
+        let payload = if is_erased { Bytes::new() } else { content.clone() };
+        let frame = StoredFrame { sequence, interaction, kind, flags, payload };
+        Ok(Self { head, blind, content, frame })
     }
-    let head = body.split_to(FRAME_HEAD_BYTES);
-    let mut fields = Fields(&head);
-    let length = fields.u32()? as usize;
-    let kind = fields.byte()?;
-    let flags = fields.byte()?;
-    if flags & !ERASED != 0 {
-        return Err(Defect::Field("set of frame flags"));
+
+    pub(super) fn stored(&self) -> &StoredFrame {
+        &self.frame
     }
-    if fields.u16()? != 0 || fields.u32()? != 0 {
-        return Err(Defect::Field("reserved part of a frame head"));
+
+    pub(super) fn into_stored(self) -> StoredFrame {
+        self.frame
     }
-    let interaction = InteractionId::from_bytes(fields.take()?);
-    let sequence = fields.u64()?;
-    let erased = flags & ERASED != 0;
-    let stored = if erased { size_of::<Digest>() } else { length };
-    if body.len() < stored {
-        return Err(Defect::Field("length of a frame"));
+
+    fn leaf(&self) -> Result<Digest, Defect> {
+        if self.frame.is_erased() {
+            return Fields(&self.content).take();
+        }
+        Ok(leaf(self.blind.as_ref(), &self.content))
     }
-    let mut payload = body.split_to(stored);
-    if let Some(hasher) = hasher {
-        let leaf = if erased { Fields(&payload).take()? } else { leaf(&payload) };
-        chain(hasher, &head, &leaf);
+
+    /// Adds it to the digest of its commit.
+    pub(super) fn chain(&self, hasher: &mut Sha256) -> Result<(), Defect> {
+        chain(hasher, &self.head, &self.leaf()?);
+        Ok(())
     }
-    if erased {
-        payload = Bytes::new();
+
+    /// Writes it as it stands in a commit without a secret, its payload erased or not.
+    pub(super) fn put(&self, body: &mut Vec<u8>, is_erased: bool) -> Result<(), Defect> {
+        let is_erased = is_erased || self.frame.is_erased();
+        let blind = self.blind.filter(|_| !is_erased);
+        let at = body.len();
+        body.extend_from_slice(&self.head);
+        body[at + FLAGS_AT] = match (is_erased, blind) {
+            (true, _) => ERASED,
+            (false, Some(_)) => BLIND,
+            (false, None) => 0,
+        };
+        if is_erased {
+            body.extend_from_slice(&self.leaf()?);
+        } else {
+            body.extend_from_slice(blind.as_ref().map_or(&[], |blind| blind.as_slice()));
+            body.extend_from_slice(&self.content);
+        }
+        Ok(())
     }
-    Ok(StoredFrame { sequence, interaction, kind, flags, payload })
 }

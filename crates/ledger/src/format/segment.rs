@@ -15,6 +15,8 @@ const OPEN_MAX: u32 = 4 << 20;
 /// What stands at the beginning of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
+    /// Version of the format it was begun in.
+    pub(crate) version: u16,
     /// Random identity of the ledger, the same in all its files.
     pub(crate) ledger: [u8; 16],
     /// Rises with every segment begun; bytes of an earlier use of the file carry a lower one.
@@ -45,7 +47,7 @@ impl SegmentHeader {
         let mut bytes = Vec::with_capacity(SEGMENT_FIXED_BYTES + OPEN_BYTES * self.open.len());
         let open = u32::try_from(self.open.len()).expect("far fewer are open than 2^32");
         bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&self.version.to_le_bytes());
         bytes.extend_from_slice(&[0; 2]);
         bytes.extend_from_slice(&open.to_le_bytes());
         bytes.extend_from_slice(&self.ledger);
@@ -72,7 +74,7 @@ impl SegmentHeader {
             return Err(Defect::Field("segment header's first word"));
         }
         let version = fields.u16()?;
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(Defect::Version(version));
         }
         fields.u16()?;
@@ -91,6 +93,7 @@ impl SegmentHeader {
         if fields.u32()? != sum(bytes) {
             return Err(Defect::Sum("segment header"));
         }
+        let version = Fields(&bytes[8..]).u16()?;
         let mut fields = Fields(&bytes[16..]);
         let ledger = fields.take()?;
         let epoch = fields.u64()?;
@@ -106,7 +109,7 @@ impl SegmentHeader {
         while !list.0.is_empty() {
             open.push((InteractionId::from_bytes(list.take()?), list.u64()?));
         }
-        Ok(Self { ledger, epoch, salt, segment_bytes, created_at, previous, open })
+        Ok(Self { version, ledger, epoch, salt, segment_bytes, created_at, previous, open })
     }
 }
 

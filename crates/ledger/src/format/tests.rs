@@ -4,6 +4,7 @@ use bytes::Bytes;
 use event::{Frame, InteractionId, Kind, Timestamp};
 use proptest::prelude::*;
 
+use super::frame::SECRET_BYTES;
 use super::*;
 
 const SALT: u64 = 0x5A17;
@@ -70,6 +71,7 @@ proptest! {
 /// A whole segment of two commits.
 fn segment() -> Vec<u8> {
     let header = SegmentHeader {
+        version: VERSION,
         ledger: [1; 16],
         epoch: 7,
         salt: SALT,
@@ -107,41 +109,76 @@ fn a_commit_header_of_another_segment_or_version_is_none() {
     assert_eq!(CommitHeader::decode(&bytes, SALT), Ok(header.clone()));
     assert_eq!(CommitHeader::decode(&bytes, SALT + 1), Err(Defect::Sum("commit header")));
     let mut newer = bytes;
-    newer[3] = b'2';
+    newer[3] = b'0' + VERSION as u8 + 1;
     assert_eq!(CommitHeader::decode(&newer, SALT), Err(Defect::Absent));
 }
 
 #[test]
 fn a_newer_segment_is_named_as_such() {
     let mut bytes = segment();
-    bytes[8] = 2;
-    assert_eq!(SegmentHeader::decode(&bytes), Err(Defect::Version(2)));
-    assert!(Defect::Version(2).to_string().contains("version 2"));
+    bytes[8] = 3;
+    assert_eq!(SegmentHeader::decode(&bytes), Err(Defect::Version(3)));
+    assert!(Defect::Version(3).to_string().contains("version 3"));
+}
+
+/// The commit without the payloads of `Kind::ResponseChunk`, as it would be read.
+fn without_answers(header: &CommitHeader, body: &Bytes) -> (CommitHeader, Bytes) {
+    let frames = decode_body(header, body, true).unwrap();
+    let commit = Stored { header: header.clone(), offset: 0, body: body.clone(), frames };
+    let (header, body) = erased(&commit, |frame| frame.kind == Kind::ResponseChunk as u8).unwrap();
+    (CommitHeader::decode(&header.encode(SALT), SALT).unwrap(), body)
 }
 
 #[test]
 fn a_payload_can_be_erased_and_the_chain_still_holds() {
     let kept = frame(Kind::RequestChunk, b"kept".to_vec());
     let secret = frame(Kind::ResponseChunk, b"to be forgotten".to_vec());
-    let (header, body) = encode(&[kept.clone(), secret.clone(), kept.clone()], None);
-    let at = FRAME_HEAD_BYTES + kept.payload.len();
-    let mut erased = body[..at + FRAME_HEAD_BYTES].to_vec();
-    erased[at + 5] |= super::frame::ERASED;
-    erased.extend_from_slice(&super::frame::leaf(&secret.payload));
-    erased.extend_from_slice(&body[at + FRAME_HEAD_BYTES + secret.payload.len()..]);
-    let mut header = header;
-    header.raw_bytes = erased.len() as u32;
-    header.stored_bytes = header.raw_bytes;
-    header.body_sum = crc32fast::hash(&erased);
-    let header = CommitHeader::decode(&header.encode(SALT), SALT).unwrap();
-    let frames = decode_body(&header, &erased.clone().into(), true).unwrap();
-    assert!(frames[1].is_erased() && frames[1].payload.is_empty());
-    assert_eq!(frames[2].frame(), Some(kept));
-    // A wrong leaf is found.
-    *erased.last_mut().unwrap() ^= 1;
-    let at = at + FRAME_HEAD_BYTES;
-    erased[at] ^= 1;
-    header_with(&header, &erased, Err(Defect::Digest));
+    let end = frame(Kind::Closed, Vec::new());
+    for compress in [None, Some(0)] {
+        let (before, body) = encode(&[kept.clone(), secret.clone(), end.clone()], compress);
+        let (header, body) = without_answers(&before, &body);
+        assert_eq!(header.digest, before.digest);
+        let frames = decode_body(&header, &body, true).unwrap();
+        assert!(frames[1].is_erased() && frames[1].payload.is_empty());
+        assert_eq!(frames[0].frame(), Some(kept.clone()));
+        assert_eq!(frames[2].frame(), Some(end.clone()));
+        // Once more changes nothing, and what is left can still be erased later.
+        assert_eq!(without_answers(&header, &body), (header, body));
+    }
+}
+
+#[test]
+fn what_is_left_of_an_erased_payload_cannot_be_guessed() {
+    let secret = frame(Kind::ResponseChunk, b"yes".to_vec());
+    let (before, whole) = encode(&[secret.clone(), frame(Kind::Closed, Vec::new())], None);
+    let (_, body) = without_answers(&before, &whole);
+    assert_eq!(body[..SECRET_BYTES], [0; SECRET_BYTES], "the secret went with the payload");
+    let leaf = &body[SECRET_BYTES + FRAME_HEAD_BYTES..][..32];
+    assert_ne!(leaf, frame::leaf(None, b"yes"));
+    let known: [u8; SECRET_BYTES] = *whole.first_chunk().unwrap();
+    assert_eq!(leaf, frame::leaf(Some(&frame::blind(&known, 42)), b"yes"), "only with the secret");
+    // The same text twice leaves no two leaves that are alike.
+    let (again, whole) = encode(&[secret, frame(Kind::Closed, Vec::new())], None);
+    let (_, other) = without_answers(&again, &whole);
+    assert_ne!(leaf, &other[SECRET_BYTES + FRAME_HEAD_BYTES..][..32]);
+}
+
+#[test]
+fn a_wrong_leaf_and_a_wrong_blind_are_found() {
+    let frames = [frame(Kind::ResponseChunk, vec![7; 40]), frame(Kind::RequestChunk, vec![8; 40])];
+    let (header, body) = encode(&frames, None);
+    let (header, body) = without_answers(&header, &body);
+    let leaf_at = SECRET_BYTES + FRAME_HEAD_BYTES;
+    for at in [leaf_at, leaf_at + 32 + FRAME_HEAD_BYTES] {
+        let mut wrong = body.to_vec();
+        wrong[at] ^= 1;
+        header_with(&header, &wrong, Err(Defect::Digest));
+    }
+    for (flags, at) in [(3, leaf_at - 31), (4, leaf_at - 31)] {
+        let mut wrong = body.to_vec();
+        wrong[at] = flags;
+        header_with(&header, &wrong, Err(Defect::Field("set of frame flags")));
+    }
 }
 
 fn header_with(header: &CommitHeader, body: &[u8], expected: Result<(), Defect>) {
@@ -156,7 +193,7 @@ fn impossible_lengths_are_refused() {
     let wrong = [
         CommitHeader { frame_count: 0, ..header.clone() },
         CommitHeader { frame_count: 2, ..header.clone() },
-        CommitHeader { raw_bytes: 17 << 20, stored_bytes: 17 << 20, ..header.clone() },
+        CommitHeader { raw_bytes: 33 << 20, stored_bytes: 33 << 20, ..header.clone() },
         CommitHeader { stored_bytes: header.stored_bytes - 1, ..header.clone() },
         CommitHeader { first_sequence: 0, ..header.clone() },
         CommitHeader { first_sequence: u64::MAX, ..header.clone() },
@@ -166,6 +203,6 @@ fn impossible_lengths_are_refused() {
         assert!(matches!(decoded, Err(Defect::Field(_))), "{decoded:?}");
     }
     let mut longer = body.to_vec();
-    longer[0] += 1;
+    longer[SECRET_BYTES] += 1;
     header_with(&header, &longer, Err(Defect::Field("length of a frame")));
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use event::{Frame, Outcome, Record};
+use event::{Erasure, Frame, Note, Outcome, Record};
 
 use super::support::*;
 use crate::verify;
@@ -24,13 +24,19 @@ fn contents() -> Vec<Frame> {
 }
 
 #[tokio::test]
-async fn the_fixture_of_format_1_opens_and_verifies() {
-    let report = verify(&fixture(1), |_| {}).unwrap();
+async fn the_fixture_of_every_format_opens_and_verifies() {
+    for version in 1..=crate::format::VERSION {
+        opens_and_verifies(version).await;
+    }
+}
+
+async fn opens_and_verifies(version: u16) {
+    let report = verify(&fixture(version), |_| {}).unwrap();
     assert!(report.is_clean(), "{report:#?}");
     assert_eq!((report.frames, report.opened, report.closed), (16, 5, 5));
     assert!(report.segments > 1);
 
-    let dir = copy(&fixture(1));
+    let dir = copy(&fixture(version));
     let (ledger, recovery) = open(dir.path(), &tiny());
     assert_eq!((recovery.first_sequence, recovery.last_sequence), (1, 16));
     assert_eq!(recovery.interrupted, []);
@@ -46,9 +52,14 @@ async fn the_fixture_of_format_1_opens_and_verifies() {
     };
     assert_eq!(end.outcome, Outcome::Interrupted);
     assert_eq!(keep(&ledger, [opened(5), closed(5)]).await, 18);
+    let order = Record::Note(Box::new(Note::Erasure(Erasure::default()))).encode(id(2));
+    keep(&ledger, [order]).await;
+    assert_eq!(ledger.erase(&[id(2)].into()).unwrap().frames, 2);
     ledger.close().await.unwrap();
     drop(ledger);
-    assert!(verify(dir.path(), |_| {}).unwrap().is_clean());
+    let report = verify(dir.path(), |_| {}).unwrap();
+    assert!(report.is_clean(), "{report:#?}");
+    assert_eq!(report.erased, 2);
 }
 
 /// Run once for a new format, by hand: `cargo test -p ledger write_the_fixture -- --ignored`.

@@ -39,6 +39,8 @@ pub enum FindingKind {
     NoStart,
     /// An interaction was opened twice.
     TwoStarts,
+    /// A payload was erased though no order says so, or though it held no content.
+    ErasedWithoutOrder,
     /// A payload is not what its kind says.
     Undecodable,
     /// What a key vouched for is not what is here, or the wrong key did.
@@ -77,6 +79,8 @@ pub struct Report {
     pub frames: u64,
     /// Frames whose payload was erased; the chain over them holds.
     pub erased: u64,
+    /// Interactions whose content was ordered to be erased; an order that is repeated counts again.
+    pub erasures_ordered: u64,
     /// Interactions opened.
     pub opened: u64,
     /// Interactions closed.

@@ -193,6 +193,8 @@ catalogue! {
         "Rows of AdminActions";
     ContentReads "gatehouse_content_reads" Counter, ["via"],
         "Looks at prompts or completions";
+    Erasures "gatehouse_erasures" Counter, ["via"],
+        "Interactions whose content was ordered to be erased";
     AlertsFiring "gatehouse_alerts_firing" Gauge, ["rule", "severity"],
         "Alerts that fire";
     AlertEvaluations "gatehouse_alert_evaluations" Counter, ["rule", "result"],

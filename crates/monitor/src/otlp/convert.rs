@@ -62,6 +62,22 @@ pub(super) fn of_metrics(
     }
 }
 
+fn severity_of_event(severity: &str) -> SeverityNumber {
+    match severity {
+        "critical" => SeverityNumber::Error,
+        "warning" => SeverityNumber::Warn,
+        _ => SeverityNumber::Info,
+    }
+}
+
+fn severity_of_alert(severity: i32) -> SeverityNumber {
+    match severity {
+        0 | 1 => SeverityNumber::Error,
+        2 => SeverityNumber::Warn,
+        _ => SeverityNumber::Info,
+    }
+}
+
 /// What belongs to no interaction, as a log record. It has names and ids, no content.
 pub(super) fn log_record(note: &Note) -> LogRecord {
     let (body, severity, attributes) = match note {
@@ -84,11 +100,7 @@ pub(super) fn log_record(note: &Note) -> LogRecord {
         ),
         Note::SecurityEvent(note) => (
             format!("{}: {}", note.kind, note.reason),
-            match note.severity.as_str() {
-                "critical" => SeverityNumber::Error,
-                "warning" => SeverityNumber::Warn,
-                _ => SeverityNumber::Info,
-            },
+            severity_of_event(&note.severity),
             vec![
                 attribute("gatehouse.security.kind", &note.kind),
                 attribute("client.address", &note.caller_ip_address),
@@ -96,11 +108,7 @@ pub(super) fn log_record(note: &Note) -> LogRecord {
         ),
         Note::Alert(note) => (
             format!("{} {}", note.rule_name, note.state),
-            match note.severity {
-                0 | 1 => SeverityNumber::Error,
-                2 => SeverityNumber::Warn,
-                _ => SeverityNumber::Info,
-            },
+            severity_of_alert(note.severity),
             vec![
                 attribute("gatehouse.alert.id", &note.alert_id),
                 attribute("gatehouse.alert.rule", &note.rule_id),
@@ -118,6 +126,15 @@ pub(super) fn log_record(note: &Note) -> LogRecord {
             vec![
                 attribute("gatehouse.ledger.id", &note.ledger_id),
                 attribute("gatehouse.ledger.digest", &note.digest),
+            ],
+        ),
+        Note::Erasure(note) => (
+            "content is erased".to_owned(),
+            SeverityNumber::Info,
+            vec![
+                attribute("gatehouse.interaction.id", &note.correlation_id),
+                attribute("gatehouse.via", &note.via),
+                attribute("enduser.id", &note.principal_id),
             ],
         ),
     };
