@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// What an erasure did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
     /// Frames whose payload it took out.
     pub frames: u64,
@@ -39,6 +39,8 @@ pub struct Erased {
     pub bytes: u64,
     /// Segments that were written anew.
     pub segments: u64,
+    /// Interactions that had not ended, of which nothing was erased: name them again later.
+    pub open: HashSet<InteractionId>,
 }
 
 /// See [`crate::Ledger::erase`].
@@ -48,16 +50,18 @@ pub(crate) fn erase(
 ) -> Result<Erased, Error> {
     let _one_at_a_time = shared.erasing.lock().expect(LOCK);
     let _fresh = FreshOnly::begin(shared)?;
-    let first_kept = begin_segment(shared)?;
+    let (first_kept, open) = begin_segment(shared)?;
+    let open: HashSet<_> = interactions.intersection(&open).copied().collect();
+    let ended: HashSet<_> = interactions.difference(&open).copied().collect();
     let closed: Vec<(Segment, u64)> = {
         let segments = shared.segments.lock().expect(LOCK);
         let pairs = segments.windows(2).map(|pair| (pair[0].clone(), pair[1].first_sequence - 1));
         pairs.filter(|(segment, _)| segment.epoch < first_kept).collect()
     };
-    let mut total = Erased::default();
+    let mut total = Erased { open, ..Erased::default() };
     for (segment, last_sequence) in closed {
         match Closed::open(shared, &segment, last_sequence) {
-            Ok(closed) => total.add(closed.erase(interactions)?),
+            Ok(closed) => total.add(&closed.erase(&ended)?),
             // Its retention ended meanwhile.
             Err(_) if !is_listed(shared, &segment) => {}
             Err(error) => return Err(error),
@@ -67,7 +71,7 @@ pub(crate) fn erase(
 }
 
 impl Erased {
-    fn add(&mut self, other: Self) {
+    fn add(&mut self, other: &Self) {
         self.frames += other.frames;
         self.bytes += other.bytes;
         self.segments += other.segments;
@@ -104,14 +108,15 @@ impl Drop for FreshOnly<'_> {
     }
 }
 
-/// Has the writer begin a new segment; answers its epoch.
-fn begin_segment(shared: &Shared) -> Result<u64, Error> {
-    let newest = || shared.segments.lock().expect(LOCK).last().map_or(0, |segment| segment.epoch);
-    let before = newest();
+/// Has the writer begin a new segment; answers its epoch, and what was open then.
+fn begin_segment(shared: &Shared) -> Result<(u64, HashSet<InteractionId>), Error> {
+    let newest = || shared.segments.lock().expect(LOCK).last().cloned();
+    let epoch = || newest().map_or(0, |segment| segment.epoch);
+    let before = epoch();
     shared.segment_due.store(true, Ordering::Relaxed);
     shared.queue.nudge();
     let began = Instant::now();
-    while newest() == before {
+    while epoch() == before {
         let is_serving = matches!(&*shared.state.borrow(), State::Serving);
         if !is_serving || began.elapsed() > PATIENCE {
             let text =
@@ -120,7 +125,9 @@ fn begin_segment(shared: &Shared) -> Result<u64, Error> {
         }
         std::thread::sleep(LOOK);
     }
-    Ok(newest())
+    let begun = newest().expect("a segment has just begun");
+    let header = Closed::open(shared, &begun, 0)?.header;
+    Ok((begun.epoch, header.open.into_iter().map(|(interaction, _)| interaction).collect()))
 }
 
 fn is_listed(shared: &Shared, segment: &Segment) -> bool {

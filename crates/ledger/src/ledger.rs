@@ -209,8 +209,9 @@ impl Ledger {
 
     /// Takes what these interactions said, every frame whose kind [holds content](event::Kind::is_content), out
     /// of the files: a hash stays in the place of each payload, so the chain holds and every signature with
-    /// it. Blocks, and reads the whole ledger. Only ended interactions are erased whole, as what is recorded
-    /// meanwhile stays; an order ([`event::Erasure`]) must be on disk before, or `verify` finds what nobody ordered. What failed or was cut short can be repeated.
+    /// it. What has not ended is left for later. Blocks, and reads the whole ledger. An order
+    /// ([`event::Erasure`]) must be on disk before, or `verify` finds what nobody ordered. What failed or was
+    /// cut short can be repeated.
     pub fn erase(&self, interactions: &HashSet<InteractionId>) -> Result<Erased, Error> {
         erase::erase(self.shared(), interactions)
     }

@@ -128,6 +128,22 @@ async fn what_is_erased_without_an_order_is_found() {
 }
 
 #[tokio::test]
+async fn what_has_not_ended_is_left_for_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path(), &plain());
+    keep(&ledger, call(1)).await;
+    keep(&ledger, [opened(2), said(2, Kind::RequestChunk)]).await;
+    keep(&ledger, [order(1), order(2)]).await;
+    let erased = ledger.erase(&ids([1, 2])).unwrap();
+    assert_eq!((erased.frames, erased.open), (2, ids([2])));
+    assert_eq!(sung(dir.path()), 20);
+    keep(&ledger, [said(2, Kind::ResponseChunk), closed(2)]).await;
+    let erased = ledger.erase(&ids([1, 2])).unwrap();
+    assert_eq!((erased.frames, erased.open), (2, ids([])));
+    assert_eq!(sung(dir.path()), 0);
+}
+
+#[tokio::test]
 async fn bytes_of_an_earlier_use_go_too() {
     let dir = tempfile::tempdir().unwrap();
     let config =
