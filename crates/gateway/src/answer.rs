@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use event::{Answered, Frame as Record, Outcome, Side, Timestamp};
+use event::{Answered, Frame as Record, HeaderList, Outcome, Side, Timestamp};
 use http::response::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Frame;
@@ -44,6 +44,9 @@ enum Next {
 
 /// An answer that is passed on as it comes.
 struct Streaming {
+    /// The head that the client got.
+    status: u16,
+    headers: HeaderList,
     body: Gather,
     /// None once the client has gone.
     pieces: Option<Pieces>,
@@ -98,7 +101,12 @@ impl Exchange {
                 let answer = (answered, parts, body, length);
                 let filter = adds_usage.then(UsageFilter::default);
                 let _open = self.gateway.counters.open_stream();
-                Box::pin(self.pass_stream(admitted, answer, filter, is_client_gone)).await
+                // By itself: what it takes to begin is given back before the pieces pass.
+                let begun = Box::pin(self.begin_stream(answer, filter, admitted, is_client_gone));
+                match begun.await {
+                    Ok(streaming) => Ok(Box::pin(self.pass_stream(admitted, streaming)).await),
+                    Err(refusal) => Err(refusal),
+                }
             }
         };
         if ending.as_ref().is_ok_and(|ending| ending.outcome == Outcome::BackendFailed) {
@@ -207,13 +215,14 @@ impl Exchange {
         head
     }
 
-    async fn pass_stream(
+    /// Passes the head on.
+    async fn begin_stream(
         &mut self,
-        admitted: &Admitted,
         (answered, mut parts, body, remaining): (Record, Parts, AnswerBody, Option<u64>),
         filter: Option<UsageFilter>,
+        admitted: &Admitted,
         is_client_gone: bool,
-    ) -> Result<Ending, Refusal> {
+    ) -> Result<Box<Streaming>, Refusal> {
         let is_plain = !parts.headers.contains_key(header::CONTENT_ENCODING);
         let is_event_stream = is_event_stream(&parts.headers) && is_plain;
         let filter = filter.filter(|_| is_event_stream);
@@ -231,7 +240,9 @@ impl Exchange {
         let headers = record::header_list(head.headers());
         self.tally.first_byte = Some(self.tally.started.elapsed());
         let can_add_events = is_event_stream && (remaining.is_none() || filter.is_some());
-        let mut streaming = Streaming {
+        let mut streaming = Box::new(Streaming {
+            status,
+            headers,
             body: Gather::new(body, is_event_stream),
             pieces: self.reply.take().map(|reply| reply.stream(head)),
             gone: None,
@@ -242,11 +253,17 @@ impl Exchange {
             tail: Tail::of(&admitted.asked.target.subkind),
             held: None,
             last_at: Instant::now(),
-        };
+        });
         if is_client_gone {
             self.let_go(&mut streaming);
         }
+        Ok(streaming)
+    }
+
+    /// Passes the pieces on.
+    async fn pass_stream(&mut self, admitted: &Admitted, mut streaming: Box<Streaming>) -> Ending {
         let passed = self.pass_pieces(&mut streaming).await;
+        let Streaming { status, headers, pieces, held, tail, whole, .. } = *streaming;
         let mut ending = Ending {
             outcome: Outcome::Complete,
             status,
@@ -255,7 +272,6 @@ impl Exchange {
             frames: Vec::new(),
             release: Release::Nothing,
         };
-        let Streaming { pieces, held, tail, whole, .. } = streaming;
         let held_bytes = held.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
         self.tally.response_bytes += held_bytes as u64;
         match (passed, pieces) {
@@ -268,10 +284,10 @@ impl Exchange {
                     Kind::LedgerDown => Outcome::GatewayFailed,
                     _ => Outcome::BackendFailed,
                 };
-                let Some(pieces) = pieces else { return Ok(ending) };
+                let Some(pieces) = pieces else { return ending };
                 let Some(whole) = whole.filter(|_| refusal.kind != Kind::LedgerDown) else {
                     ending.release = Release::Abort(pieces);
-                    return Ok(ending);
+                    return ending;
                 };
                 let target = &admitted.asked.target;
                 let (kind, subkind) = (target.kind.as_str(), target.subkind.as_str());
@@ -281,7 +297,7 @@ impl Exchange {
                 ending.release = Release::End(pieces, Some(event));
             }
         }
-        Ok(ending)
+        ending
     }
 
     /// Passes pieces on until the end, but for the one that is held back.

@@ -193,6 +193,8 @@ impl Door {
         let mut builder = http1::Builder::new();
         // The stream below holds heads to their time and their limits.
         builder.header_read_timeout(None).max_buf_size(head_bytes_max.max(16 << 10));
+        // The stream below looks whether the client hangs up; the library would hold a buffer for it.
+        builder.half_close(true);
         if edge.header_count_max as usize > gate::HEADER_COUNT {
             // Only another number than the library's own costs an allocation for each request.
             builder.max_headers(edge.header_count_max as usize);
@@ -239,7 +241,7 @@ impl Door {
         let (reply, answer) = Reply::new(Duration::from_millis(stall));
         gateway.counters.received();
         let (parts, body) = request.into_parts();
-        let exchange = Exchange::new(gateway.clone(), facts, &parts, reply);
+        let mut exchange = Exchange::new(gateway.clone(), facts, &parts, reply);
         let mut checked = head::check(&exchange.live.config.edge, &parts);
         let (watch, stream) = match turn {
             Turn::Http1(watch) => (Some(watch), None),
@@ -252,10 +254,14 @@ impl Door {
         };
         let counted = gateway.counters.in_flight();
         let session = if parts.headers.contains_key(UPGRADE) { watch.clone() } else { None };
-        // Boxed at once: it is large, and would else be copied several times.
+        // Boxed at once: it is large, and would else be copied several times. What is given to a future
+        // that is awaited takes its room twice, so the exchange is lent to it and the request boxed.
         let exchange: Pin<Box<dyn Future<Output = ()> + Send>> = match checked {
-            Ok(()) => Box::pin(exchange.run(Request::from_parts(parts, body))),
-            Err(refusal) => Box::pin(exchange.decline(refusal)),
+            Ok(()) => {
+                let request = Box::new(Request::from_parts(parts, body));
+                Box::pin(async move { exchange.run(request).await })
+            }
+            Err(refusal) => Box::pin(async move { exchange.decline(refusal).await }),
         };
         gateway.tasks.spawn(async move {
             exchange.await;

@@ -44,7 +44,7 @@ pub(crate) struct Exchange {
     pub(crate) reply: Option<Reply>,
     pub(crate) tally: Tally,
     /// What will stand in `Opened` or `Refused`; gone once it is written.
-    pub(crate) opening: Option<Opened>,
+    pub(crate) opening: Option<Box<Opened>>,
     /// The start record, while it need not be awaited yet.
     pub(crate) opened: Option<Commit>,
     pub(crate) errors: Vec<ErrorDetail>,
@@ -121,7 +121,7 @@ impl Exchange {
             listener: facts.listener.clone(),
             reply: Some(reply),
             tally,
-            opening: Some(opening),
+            opening: Some(Box::new(opening)),
             opened: None,
             errors: Vec::new(),
             account: Account::default(),

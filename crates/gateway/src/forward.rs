@@ -59,17 +59,6 @@ impl Exchange {
         ended
     }
 
-    /// Passes the answer on, up to its end.
-    pub(crate) async fn pass_on(
-        &mut self,
-        mut admitted: Box<Admitted>,
-        begun: Begun,
-    ) -> Result<Ending, Refusal> {
-        let ended = self.answer(&mut admitted, begun).await;
-        self.record_unread(&admitted).await;
-        ended
-    }
-
     /// Attempt after attempt, until one is answered or none may follow.
     async fn attempts(
         &mut self,
@@ -110,7 +99,7 @@ impl Exchange {
     }
 
     /// What came from the client stands in the record, though no backend has read so far.
-    async fn record_unread(&mut self, admitted: &Admitted) {
+    pub(crate) async fn record_unread(&mut self, admitted: &Admitted) {
         if let Some(from) = admitted.upload.unrecorded_from() {
             Box::pin(self.record_rest(&admitted.upload.stored, from)).await;
         }

@@ -46,9 +46,10 @@ pub(crate) async fn accept(listener: TcpListener, door: Door, room: Arc<Semaphor
             tracing::debug!(%peer, %error, "TCP_NODELAY was refused");
         }
         let counted = Counted::new(&gateway.counters.connections);
-        let serving = door.clone().serve(stream, peer);
+        let door = door.clone();
         gateway.doors.spawn(async move {
-            serving.await;
+            // Made here: what is made outside and awaited inside takes its room twice.
+            door.serve(stream, peer).await;
             drop((permit, counted, entered));
         });
     }

@@ -37,8 +37,8 @@ impl Recorder {
         self.ledger.failures() != self.failures
     }
 
-    pub(crate) fn opened(&self, opened: Opened) -> Frame {
-        Record::Opened(Box::new(opened)).encode(self.id)
+    pub(crate) fn opened(&self, opened: Box<Opened>) -> Frame {
+        Record::Opened(opened).encode(self.id)
     }
 
     pub(crate) fn dispatched(&self, dispatched: Dispatched) -> Frame {
@@ -79,7 +79,7 @@ impl Recorder {
     pub(crate) async fn append_unawaited(&self, frame: Frame) -> Result<(), Refusal> {
         match self.ledger.try_append_unawaited([frame.clone()]) {
             Err(error) if error.kind() == ledger::ErrorKind::Full => {
-                self.append(vec![frame]).await.map(drop)
+                Box::pin(self.append(vec![frame])).await.map(drop)
             }
             queued => queued.map_err(|error| ledger_down(&error)),
         }

@@ -92,7 +92,9 @@ impl Pieces {
             Ok(()) => true,
             Err(TrySendError::Closed(_)) => false,
             Err(TrySendError::Full(piece)) => {
-                let sending = tokio::time::timeout(self.stall, self.sender.send(piece)).await;
+                // Seldom: kept out of the future of every stream.
+                let sending = tokio::time::timeout(self.stall, self.sender.send(piece));
+                let sending = Box::pin(sending).await;
                 self.is_left.store(sending.is_err(), Ordering::Release);
                 matches!(sending, Ok(Ok(())))
             }

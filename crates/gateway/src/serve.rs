@@ -18,10 +18,14 @@ use crate::websocket::client;
 
 impl Exchange {
     /// Serves the request and records how it ended, whatever that was.
-    pub(crate) async fn run(mut self, request: Request<Incoming>) {
+    pub(crate) async fn run(&mut self, request: Box<Request<Incoming>>) {
         // What it takes to serve is given back before the answer passes, which may be long.
         let ended = match Box::pin(self.serve(request)).await {
-            Ok(Served::Answered(admitted, begun)) => self.pass_on(admitted, begun).await,
+            Ok(Served::Answered(mut admitted, begun)) => {
+                let ended = self.answer(&mut admitted, begun).await;
+                self.record_unread(&admitted).await;
+                ended
+            }
             Ok(Served::Ended(ending)) => Ok(ending),
             Err(refusal) => Err(refusal),
         };
@@ -30,12 +34,12 @@ impl Exchange {
     }
 
     /// Records and answers a request that is not even looked at.
-    pub(crate) async fn decline(mut self, refusal: Refusal) {
+    pub(crate) async fn decline(&mut self, refusal: Refusal) {
         let ending = self.refuse(refusal, Vec::new());
         self.close(ending).await;
     }
 
-    async fn serve(&mut self, mut request: Request<Incoming>) -> Result<Served, Refusal> {
+    async fn serve(&mut self, mut request: Box<Request<Incoming>>) -> Result<Served, Refusal> {
         let upgrade = client::upgrade(&mut request);
         let (mut parts, body) = request.into_parts();
         self.check_ledger()?;
@@ -106,7 +110,7 @@ impl Exchange {
         let is_open = frames.iter().any(|frame| frame.kind == event::Kind::Opened);
         match self.opening.take() {
             Some(opened) if !is_open => {
-                frames.push(self.recorder.refused(Refused { opened, closed }));
+                frames.push(self.recorder.refused(Refused { opened: *opened, closed }));
             }
             _ => frames.push(self.recorder.closed(closed)),
         }
