@@ -94,12 +94,29 @@ export function bytes(value: unknown): string {
   return `${plain.format(amount)} ${units[at]}`;
 }
 
+/** What is less is not told in digits. */
+const MONEY_MIN = 0.000001;
+
+const dollars = (value: unknown): unknown =>
+  typeof value === 'string' ? Number.parseFloat(value) : value;
+
+const isTiny = (amount: number): boolean => amount !== 0 && Math.abs(amount) < MONEY_MIN;
+
 /** US dollars; small amounts keep the digits that matter. Decimals come as text. */
 export function money(value: unknown): string {
-  const amount = typeof value === 'string' ? Number.parseFloat(value) : value;
+  const amount = dollars(value);
   if (!isNumber(amount)) return '–';
+  if (isTiny(amount)) return amount < 0 ? '>-$0.000001' : '<$0.000001';
   if (amount !== 0 && Math.abs(amount) < 0.01) return `$${amount.toPrecision(2)}`;
   return `$${amount.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+}
+
+/** What `money` does not tell of an amount, in the twelve digits that are kept; nothing if it tells all. */
+export function moneyTitle(value: unknown): string | undefined {
+  const amount = dollars(value);
+  return isNumber(amount) && isTiny(amount)
+    ? `$${amount.toFixed(12).replace(/0+$/, '')}`
+    : undefined;
 }
 
 export const percent = (part: number, whole: number): string =>

@@ -228,7 +228,7 @@ impl Control {
         let before = &self.live().decree;
         let mut after = before.clone();
         edit(&mut after)?;
-        after.validate(&self.0.hasher)?;
+        after.validate_after(before, &self.0.hasher)?;
         Ok(compare(before, &after))
     }
 
@@ -246,7 +246,7 @@ impl Control {
         let base = inner.newest(database).await?;
         let mut decree = base.decree.clone();
         let value = edit(&mut decree)?;
-        decree.validate(&inner.hasher)?;
+        decree.validate_after(&base.decree, &inner.hasher)?;
         let changes = compare(&base.decree, &decree);
         if decree == base.decree {
             return Ok(Applied { value, version: base, changes });

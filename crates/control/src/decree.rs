@@ -1,6 +1,7 @@
 //! The desired state as one document.
 
 use event::Timestamp;
+use openai::Catalogue;
 use policy::{
     BudgetConfig, KeyHasher, LimitConfig, Principal, ProductConfig, Role, RoleConfig, Rules,
     SubscriptionConfig, SubscriptionState,
@@ -44,6 +45,13 @@ impl Decree {
         rules.and_then(|rules| rules.limited(&self.limits)).map_err(Error::invalid)?;
         policy::check_roles(&self.roles).map_err(Error::invalid)?;
         policy::check_budgets(&self.budgets).map_err(Error::invalid)
+    }
+
+    /// Checks it as what is to follow another. Products that were there before may name operations that another
+    /// version of the API's table has: they are left alone.
+    pub(crate) fn validate_after(&self, before: &Self, hasher: &KeyHasher) -> Result<(), Error> {
+        self.validate(hasher)?;
+        check_operations(self.products.iter().filter(|one| !before.products.contains(one)))
     }
 
     /// The settings of a configuration file that say something else than the state in force.
@@ -125,6 +133,28 @@ impl Decree {
         });
         ends.map(|end| end.timestamp()).filter(|end| *end > after).min()
     }
+}
+
+/// Operations are named as the API's table does: a name that it does not have allows nothing.
+pub fn check_operations<'a>(
+    products: impl IntoIterator<Item = &'a ProductConfig>,
+) -> Result<(), Error> {
+    let mut catalogue = None;
+    for product in products.into_iter().filter(|product| !product.operations.is_empty()) {
+        let operations = catalogue.get_or_insert_with(Catalogue::builtin).operations();
+        let known = || operations.iter().map(|operation| &*operation.log_operation_id);
+        let is_known = |id: &&String| known().any(|known| known.eq_ignore_ascii_case(id));
+        let Some(unknown) = product.operations.iter().find(|id| !is_known(id)) else { continue };
+        let lower = unknown.to_lowercase();
+        let nearest = known()
+            .min_by_key(|known| strsim::damerau_levenshtein(&known.to_lowercase(), &lower))
+            .unwrap_or_default();
+        let product = &product.id;
+        return Err(Error::invalid(format!(
+            "product `{product}`: there is no operation `{unknown}`; did you mean `{nearest}`?"
+        )));
+    }
+    Ok(())
 }
 
 /// Expires it, and drops keys whose grace is over.

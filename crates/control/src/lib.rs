@@ -21,7 +21,7 @@ mod subscription;
 pub use approval::{Approval, ApprovalState};
 pub use control::{Applied, Author, Control, Publisher, Settings, Status, Version};
 pub use database::{Place, VersionLine};
-pub use decree::Decree;
+pub use decree::{Decree, check_operations};
 pub use diff::{Change, compare};
 pub use directory::{Directory, Known, Resource, ResourceKind};
 pub use error::{Error, ErrorKind};

@@ -172,6 +172,41 @@ async fn versions_are_listed_compared_rolled_back_and_old_ones_go() {
 }
 
 #[tokio::test]
+async fn operations_that_there_are_not_are_refused_however_they_come_but_those_kept_before_stay() {
+    let names = |operation: &str| ProductConfig {
+        id: "images".into(),
+        operations: vec![operation.into()],
+        ..ProductConfig::default()
+    };
+    let node = Node::start(None).await;
+    let add = |decree: &mut Decree| {
+        decree.products.push(names("ChatCompletion_Create"));
+        Ok(())
+    };
+    let tried = node.control.dry_run(add).map(drop);
+    let changed = node.control.change(&author(), &action(), add).await.map(drop);
+    for refused in [tried, changed] {
+        let error = refused.expect_err("there is no such operation");
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("did you mean `ChatCompletions_Create`?"), "{error}");
+    }
+    let known = move |decree: &mut Decree| {
+        decree.products.push(names("chatcompletions_create"));
+        Ok(())
+    };
+    assert_eq!(node.change(known).await, 2, "case does not matter");
+
+    // A state of another version, whose table had other operations, is served and changed.
+    let mut kept = seed();
+    kept.products.push(names("Retired_Operation"));
+    let mut next = kept.clone();
+    next.products[0].deployments.push("gpt-4o".into());
+    next.validate_after(&kept, &hasher()).expect("what was there is left alone");
+    next.products[1].deployments.push("gpt-4o".into());
+    next.validate_after(&kept, &hasher()).expect_err("it is written anew");
+}
+
+#[tokio::test]
 async fn an_edit_that_changes_nothing_makes_no_version() {
     let node = Node::start(None).await;
     assert_eq!(node.change(|_| Ok(())).await, 1);

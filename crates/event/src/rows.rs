@@ -209,6 +209,8 @@ table_row! {
         client_time: i64 => "ClientTime",
         /// Milliseconds from the first byte in to the first byte of the answer; null if there was none.
         time_to_first_byte: Option<i64> => "TimeToFirstByte",
+        /// Milliseconds from the first byte in to the first output of the model in a streamed answer: what says who answers, or judges the prompt, comes before it. As the ledger dates the piece, a few milliseconds late; null if nothing was streamed, no output came, or it was a WebSocket session.
+        time_to_first_token: Option<i64> => "TimeToFirstToken",
         /// Milliseconds spent in the gateway itself, the wait for the disk included.
         gateway_overhead: f64 => "GatewayOverhead",
         /// Longest gap between two pieces of the answer, in milliseconds.

@@ -1,8 +1,8 @@
 //! Signs the ledger while the gateway runs, and shows the last signature to whoever keeps it elsewhere.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ledger::{Checkpoint, Ledger, SigningKey};
@@ -16,6 +16,8 @@ pub(crate) struct Signer {
     by: ArcSwap<By>,
     /// Holds the last checkpoint as a signed note.
     note: PathBuf,
+    /// When all there was had been signed last.
+    signed_at: Mutex<Instant>,
 }
 
 /// With what it signs, and how often.
@@ -27,7 +29,14 @@ struct By {
 impl Signer {
     pub(crate) fn new(config: &Config, ledger: &Ledger) -> anyhow::Result<Self> {
         let by = ArcSwap::from_pointee(By::of(config)?);
-        Ok(Self { ledger: ledger.clone(), by, note: config.checkpoint_file() })
+        let (ledger, note) = (ledger.clone(), config.checkpoint_file());
+        Ok(Self { ledger, by, note, signed_at: Mutex::new(Instant::now()) })
+    }
+
+    /// For how long a signature has been due.
+    pub(crate) fn overdue(&self) -> Duration {
+        let signed_at = *self.signed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        signed_at.elapsed().saturating_sub(self.by.load().interval)
     }
 
     /// Signs with what another configuration says from now on.
@@ -51,17 +60,23 @@ impl Signer {
     pub(crate) async fn sign(&self) {
         let by = self.by.load_full();
         let signed = match self.ledger.checkpoint(&by.key).await {
-            Ok(None) => return,
-            Ok(Some(row)) => Checkpoint::note_of(&row),
-            Err(error) => Err(error),
+            Ok(None) => Ok(()),
+            Ok(Some(row)) => Checkpoint::note_of(&row)
+                .map_err(anyhow::Error::from)
+                .and_then(|note| write(&self.note, &note)),
+            Err(error) => Err(error.into()),
         };
-        let kept = signed.map_err(anyhow::Error::from).and_then(|note| write(&self.note, &note));
-        if let Err(error) = kept {
-            let error = format!("{error:#}");
-            tracing::error!(
-                error,
-                "the ledger was not signed; the next signature covers this time too"
-            );
+        match signed {
+            Ok(()) => {
+                *self.signed_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(
+                    error,
+                    "the ledger was not signed; the next signature covers this time too"
+                );
+            }
         }
     }
 }

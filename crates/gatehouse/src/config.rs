@@ -23,7 +23,6 @@ use gateway::{
     AcmeConfig, BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig,
     ObjectsConfig, PoolConfig, Settings, TlsConfig,
 };
-use openai::Catalogue;
 use policy::{
     KeyHasher, LimitConfig, PriceScopeConfig, Prices, ProductConfig, Rules, SubscriptionConfig,
 };
@@ -259,7 +258,7 @@ impl Config {
         let vault = Vault::new(&self.vault, |_| {}).map_err(|error| bad(error.story()))?;
         self.check_homes(&vault)?;
         gateway::check(&self.gateway()).map_err(|error| bad(error.to_string()))?;
-        check_operations(&self.products).map_err(bad)?;
+        control::check_operations(&self.products).map_err(|error| bad(error.to_string()))?;
         self.check_tls()?;
         self.control()?;
         self.check_checkpoints()?;
@@ -434,25 +433,6 @@ fn missing(error: &std::io::Error) -> &'static str {
         std::io::ErrorKind::IsADirectory => "name a file in it with --config",
         _ => "name one that you may read with --config",
     }
-}
-
-/// Operations are named as the API's table does: a name that it does not have allows nothing.
-pub(crate) fn check_operations(products: &[ProductConfig]) -> Result<(), String> {
-    let catalogue = Catalogue::builtin();
-    let known = || catalogue.operations().iter().map(|known| &*known.log_operation_id);
-    for product in products {
-        let is_known = |id: &&String| known().any(|known| known.eq_ignore_ascii_case(id));
-        let Some(unknown) = product.operations.iter().find(|id| !is_known(id)) else { continue };
-        let lower = unknown.to_lowercase();
-        let nearest = known()
-            .min_by_key(|known| strsim::damerau_levenshtein(&known.to_lowercase(), &lower))
-            .unwrap_or_default();
-        let product = &product.id;
-        return Err(format!(
-            "product `{product}`: there is no operation `{unknown}`; did you mean `{nearest}`?"
-        ));
-    }
-    Ok(())
 }
 
 fn bad_credential(backend: &BackendConfig, error: &str) -> anyhow::Error {

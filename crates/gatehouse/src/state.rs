@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use anyhow::Context;
-use policy::ProductConfig;
 use serde_json::{Value, json};
 
 use crate::arguments::ConfigFile;
@@ -13,7 +12,6 @@ use crate::arguments::state::{
     ProductCommand, RoleCommand, SubscriptionCommand, SubscriptionCreateArguments,
 };
 use crate::client::Client;
-use crate::config::check_operations;
 use crate::exit::{Exit, ExitWith};
 use crate::terminal::{print, say};
 
@@ -76,14 +74,6 @@ pub(crate) fn product(command: &ProductCommand) -> anyhow::Result<()> {
         ProductCommand::Put(arguments) => {
             let body = document(&arguments.document)?;
             let id = body["id"].as_str().context("the product has no `id`: give it one")?;
-            let operations = body["operations"].as_array().into_iter().flatten();
-            let operations = operations.filter_map(|name| Some(name.as_str()?.to_owned()));
-            let product = ProductConfig {
-                id: id.into(),
-                operations: operations.collect(),
-                ..Default::default()
-            };
-            check_operations(&[product]).map_err(|why| ExitWith::error(Exit::BadConfig, why))?;
             let target = format!("/admin/v1/products/{}", segment(id));
             show(&Client::open(&arguments.file.config)?.send("PUT", &target, &body)?)
         }

@@ -57,7 +57,7 @@ fn line(row: &Map<String, Value>) -> String {
         other => other.to_string(),
     };
     format!(
-        "{} {} {} {} {} {} {} tokens {} ms {} {}\n",
+        "{} {} {} {} {} {} {} {} {} ms {} {}\n",
         text("ClosedAt"),
         text("CallerIpAddress"),
         text("ApimSubscriptionId"),
@@ -65,6 +65,7 @@ fn line(row: &Map<String, Value>) -> String {
         text("DeploymentName"),
         text("ResponseCode"),
         text("TotalTokens"),
+        if row["TotalTokens"] == 1 { "token" } else { "tokens" },
         text("TotalTime"),
         text("Outcome"),
         text("CorrelationId"),
@@ -80,7 +81,9 @@ mod tests {
         let nothing = COLUMNS.split(", ").map(|name| (name.trim().to_owned(), Value::Null));
         let mut row: Map<String, Value> = nothing.collect();
         row["DeploymentName"] = "gpt\u{1b}]0;owned\u{7}\n200 forged".into();
+        row["TotalTokens"] = 1.into();
         let line = line(&row);
+        assert!(line.contains(" 1 token - ms"), "{line:?}");
         assert_eq!(line.matches('\n').count(), 1, "{line:?}");
         assert!(line.contains("gpt‹U+001B›]0;owned‹U+0007› 200 forged"), "{line:?}");
     }

@@ -91,7 +91,7 @@ const TABLE: &[Row] = &[
         "SubscriptionKeyNotFound",
         "authenticate",
         0,
-        "Access denied due to missing subscription key. Make sure to include subscription key when making requests to this API.",
+        "Access denied due to missing subscription key. Make sure to include subscription key when making requests to this API. Send it in the header api-key; if you have none, ask the administrator of this gateway for one, or call with a token of your organisation's sign-in if the gateway takes those.",
     ),
     row(
         Kind::KeyInvalid,
@@ -99,7 +99,7 @@ const TABLE: &[Row] = &[
         "SubscriptionKeyInvalid",
         "authenticate",
         0,
-        "Access denied due to invalid subscription key. Make sure to provide a valid key for an active subscription.",
+        "Access denied due to invalid subscription key. Make sure to provide a valid key for an active subscription. If yours is lost, ended or was replaced, ask the administrator of this gateway for a new one.",
     ),
     row(Kind::TokenRejected, 401, "TokenRejected", "authenticate", 0, "The token is not accepted."),
     row(
@@ -451,6 +451,7 @@ impl Refusal {
     /// A backend's answer that gave way to another backend's. It goes into the record only.
     pub(crate) fn discarded(detail: String) -> Self {
         Self::new(Kind::BackendFailed)
+            .finding("BackendAnswerDiscarded")
             .say("The backend answered, but its answer gave way to another backend's.")
             .detail(detail)
     }

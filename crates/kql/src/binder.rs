@@ -358,10 +358,18 @@ impl Binder<'_> {
     ) -> Bound<T> {
         let message = format!("The name '{}' does not refer to any known {what}", name.text);
         let mut diagnostic = Diagnostic::error(code, name.span, message);
-        if let Some(near) = crate::names::nearest(&name.text, known) {
-            diagnostic = diagnostic.with_fix(format!("did you mean '{near}'?"));
-        }
+        diagnostic.fix = crate::names::advice(&name.text, known, listed(what));
         self.report(diagnostic)
+    }
+}
+
+/// Where the names of such things stand.
+fn listed(what: &str) -> &'static str {
+    match what {
+        "function" => "docs/kql.md lists the functions",
+        "table" | "table, variable or function" => "docs/tables.md lists the tables",
+        what if what.starts_with("column") => "`getschema` in this place lists the columns",
+        _ => "",
     }
 }
 

@@ -15,12 +15,25 @@ pub(crate) fn nearest<'a>(
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let distance = strsim::damerau_levenshtein(&wanted, &candidate.to_lowercase());
-        let close = distance <= 1 + wanted.chars().count() / 4;
+        let length = wanted.chars().count();
+        let close = distance <= 1 + length / 4 && distance < length;
         if close && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
         }
     }
     best.map(|(_, candidate)| candidate)
+}
+
+/// What to tell whoever wrote a name that is not known: the one that is near, or else where all stand.
+pub(crate) fn advice<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str>,
+    listed: &str,
+) -> Option<String> {
+    match nearest(name, candidates) {
+        Some(near) => Some(format!("did you mean '{near}'?")),
+        None => (!listed.is_empty()).then(|| listed.to_owned()),
+    }
 }
 
 /// Whether a name matches a pattern in which `*` stands for anything.

@@ -187,9 +187,19 @@ impl Parser<'_> {
     }
 
     fn report_at(&mut self, code: &'static str, span: Span, message: String) {
+        self.report_with(code, span, message, None);
+    }
+
+    fn report_with(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: String,
+        fix: Option<String>,
+    ) {
         let known = |known: &Diagnostic| known.span.start == span.start;
         if self.diagnostics.len() < DIAGNOSTICS_MAX && !self.diagnostics.iter().any(known) {
-            self.diagnostics.push(Diagnostic::error(code, span, message));
+            self.diagnostics.push(Diagnostic { fix, ..Diagnostic::error(code, span, message) });
         }
     }
 

@@ -17,6 +17,8 @@ use crate::{Error, ErrorKind};
 pub struct Entry {
     /// Its sequence: gapless, from 1.
     pub sequence: u64,
+    /// When the commit was written that it stands in: a moment after it was appended.
+    pub written_at: Timestamp,
     /// What was appended. The payload of an erased frame is empty.
     pub frame: Frame,
 }
@@ -82,11 +84,6 @@ impl Reader {
         self.next
     }
 
-    /// When the commit was written that the frame answered last stands in: a moment after it was appended.
-    pub fn written_at(&self) -> Timestamp {
-        self.written_at
-    }
-
     /// The next durable frame; waits up to `wait` for one, then answers none. None at once if the
     /// ledger was closed, or if what came holds nothing that is wanted.
     pub fn next(&mut self, wait: Duration) -> Result<Option<Entry>, Error> {
@@ -132,7 +129,7 @@ impl Reader {
                 format!("frame {sequence} is of kind {kind}, which only a newer version knows"),
             )
         })?;
-        Ok(Entry { sequence, frame })
+        Ok(Entry { sequence, written_at: self.written_at, frame })
     }
 
     /// Reads the commit that holds `next`, which is durable.

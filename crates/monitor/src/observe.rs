@@ -81,6 +81,9 @@ impl Metrics {
         }
         if row.is_stream_completion {
             if let Some(first) = row.time_to_first_byte {
+                self.observe(Metric::TimeToFirstByte, &[deployment], seconds(first));
+            }
+            if let Some(first) = row.time_to_first_token {
                 self.observe(Metric::TimeToFirstToken, &[deployment], seconds(first));
             }
             if row.chunks > 1 {
@@ -155,7 +158,7 @@ impl Metrics {
         let error = if row.is_request_success { "" } else { &code };
         let with_error = [operation, provider, request_model, response_model, error];
         self.observe(Metric::GenAiDuration, &with_error, seconds(row.total_time));
-        if let Some(first) = row.time_to_first_byte.filter(|_| row.is_stream_completion) {
+        if let Some(first) = row.time_to_first_token {
             self.observe(Metric::GenAiFirstToken, &labels, seconds(first));
         }
     }

@@ -15,6 +15,7 @@ mod responses;
 
 use serde_json::{Value, json};
 
+use crate::output::is_output;
 use crate::sse::SseParser;
 use crate::{Kind, SseEvent};
 use assistants::AssistantsJoin;
@@ -78,6 +79,7 @@ struct Joined {
     error: Option<Value>,
     events: u64,
     malformed_events: u64,
+    has_output: bool,
 }
 
 #[derive(Debug)]
@@ -158,6 +160,7 @@ impl StreamAssembler {
             error: None,
             events: 0,
             malformed_events: 0,
+            has_output: false,
         };
         Self { parser: SseParser::new(), joined }
     }
@@ -166,6 +169,11 @@ impl StreamAssembler {
     pub fn push(&mut self, bytes: &[u8]) {
         let Self { parser, joined } = self;
         parser.push(bytes, |event| joined.take(event));
+    }
+
+    /// Output of the model has come, as [`FirstOutput`](crate::FirstOutput) finds it.
+    pub fn has_output(&self) -> bool {
+        self.joined.has_output
     }
 
     /// The stream has ended.
@@ -192,6 +200,7 @@ impl StreamAssembler {
 impl Joined {
     fn take(&mut self, event: SseEvent<'_>) {
         self.events += 1;
+        self.has_output = self.has_output || is_output(event);
         if event.data.trim_ascii() == b"[DONE]" {
             if self.terminated == Terminated::Cut {
                 self.terminated = Terminated::Done;

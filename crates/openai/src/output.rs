@@ -35,7 +35,7 @@ impl FirstOutput {
 }
 
 /// Deltas and partial images are named after what they are; chunks of chat and of completions have no name.
-fn is_output(event: SseEvent<'_>) -> bool {
+pub(crate) fn is_output(event: SseEvent<'_>) -> bool {
     let text = |bytes| std::str::from_utf8(bytes).ok();
     let (Some(name), Some(data)) = (text(event.name), text(event.data)) else { return false };
     let name = event_type(name, data);

@@ -44,6 +44,8 @@ struct Open {
     answered: Option<Answered>,
     request: Intake,
     response: Intake,
+    /// When the first piece with output was written, in a stream of events.
+    first_output_at: Option<Timestamp>,
     session: Option<Box<SessionIntake>>,
     damage: Vec<ErrorDetail>,
 }
@@ -80,11 +82,11 @@ impl Assembler {
     /// Takes the next frame; answers what is complete with it. An error means that bytes could not be
     /// put anywhere: begin again from the last cursor.
     pub(crate) fn accept(&mut self, entry: Entry) -> Result<Option<Whole>, Error> {
-        let Entry { sequence, frame } = entry;
+        let Entry { sequence, written_at, frame } = entry;
         let id = frame.interaction;
         match Record::decode(frame.kind, &frame.payload) {
             Ok(Record::Opened(opened)) => self.begin(id, sequence, *opened, None),
-            Ok(Record::BodyChunk(chunk)) => self.chunk(id, sequence, &chunk)?,
+            Ok(Record::BodyChunk(chunk)) => self.chunk(id, sequence, written_at, &chunk)?,
             Ok(Record::MessageChunk(chunk)) => self.message(id, sequence, &chunk)?,
             Ok(Record::Dispatched(dispatched)) => self.dispatched(id, sequence, *dispatched),
             Ok(Record::Answered(answered)) => self.answered(id, sequence, *answered),
@@ -140,11 +142,17 @@ impl Assembler {
         }
     }
 
-    fn chunk(&mut self, id: InteractionId, sequence: u64, chunk: &BodyChunk) -> Result<(), Error> {
+    fn chunk(
+        &mut self,
+        id: InteractionId,
+        sequence: u64,
+        written_at: Timestamp,
+        chunk: &BodyChunk,
+    ) -> Result<(), Error> {
         let Some(open) = self.find(id, sequence) else { return Ok(()) };
         match chunk.side {
             Side::Request => open.request.push(&chunk.data),
-            Side::Response => open.response.push(&chunk.data),
+            Side::Response => open.answer(written_at, &chunk.data),
         }
     }
 
@@ -218,6 +226,7 @@ impl Assembler {
             answered: open.answered,
             request,
             response,
+            first_output_at: open.first_output_at,
             session: None,
             closed,
         };
@@ -247,6 +256,7 @@ impl Assembler {
             answered: None,
             request: Taken::default(),
             response: Taken::default(),
+            first_output_at: None,
             session: None,
             closed: refused.closed,
         })))
@@ -329,6 +339,7 @@ impl Open {
             attempts: 0,
             statuses: VecDeque::new(),
             answered: None,
+            first_output_at: None,
             session: None,
             damage: damage.into_iter().collect(),
         })
@@ -341,6 +352,16 @@ impl Open {
         let media = answered.as_ref().map(|answered| Media::of(&answered.headers));
         self.response = intake(depot, Side::Response, media.unwrap_or_default(), &self.opened);
         self.answered = answered;
+        self.first_output_at = None;
+    }
+
+    /// The next piece of the answer.
+    fn answer(&mut self, written_at: Timestamp, piece: &[u8]) -> Result<(), Error> {
+        self.response.push(piece)?;
+        if self.first_output_at.is_none() && self.response.has_output() {
+            self.first_output_at = Some(written_at);
+        }
+        Ok(())
     }
 }
 

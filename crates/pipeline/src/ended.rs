@@ -23,6 +23,8 @@ pub(crate) struct Ended {
     pub(crate) answered: Option<Answered>,
     pub(crate) request: Taken,
     pub(crate) response: Taken,
+    /// When output of the model was first in the ledger, of a streamed answer.
+    pub(crate) first_output_at: Option<Timestamp>,
     /// What was said, if it was a WebSocket session.
     pub(crate) session: Option<Box<Session>>,
     pub(crate) closed: Closed,

@@ -67,23 +67,32 @@ impl Intake {
     /// Takes the next piece.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Error> {
         self.raw.push(piece)?;
-        let target = match &mut self.view {
+        match &mut self.view {
             View::Raw => return Ok(()),
-            View::Plain(target) => {
-                target.push(piece)?;
-                Some(&mut **target)
-            }
-            View::Decoded(decoder) => {
-                decoder.push(piece)?;
-                decoder.target()
-            }
-        };
-        if let Some(Target::Events(_, stream)) = target
-            && stream.is_certain()
-        {
+            View::Plain(target) => target.push(piece)?,
+            View::Decoded(decoder) => decoder.push(piece)?,
+        }
+        if self.events().is_some_and(|stream| stream.is_certain()) {
             self.raw.forget_copy();
         }
         Ok(())
+    }
+
+    /// It is a stream, and output of the model has come in it.
+    pub(crate) fn has_output(&mut self) -> bool {
+        self.events().is_some_and(|stream| stream.has_output())
+    }
+
+    fn events(&mut self) -> Option<&EventStream> {
+        let target = match &mut self.view {
+            View::Raw => None,
+            View::Plain(target) => Some(&**target),
+            View::Decoded(decoder) => decoder.target().map(|target| &*target),
+        };
+        match target {
+            Some(Target::Events(_, stream)) => Some(stream),
+            _ => None,
+        }
     }
 
     /// Bytes so far.

@@ -154,7 +154,8 @@ fn closed(row: &mut Interaction, closed: &Closed) {
     row.chunks = signed(closed.chunks);
 }
 
-/// Backend and client time are parts of the total: rounding and overlap never make them more.
+/// Backend and client time and that to the first token are parts of the total: rounding and overlap never
+/// make them more.
 fn times(row: &mut Interaction, ended: &Ended) {
     let received_at = ended.opened.received_at;
     let last_seen_at = match ended.closed.outcome {
@@ -162,13 +163,18 @@ fn times(row: &mut Interaction, ended: &Ended) {
         Outcome::Interrupted => {
             let sent_at = ended.dispatched.as_ref().map(|record| record.sent_at);
             let answered_at = ended.answered.as_ref().map(|record| record.answered_at);
-            answered_at.max(sent_at).unwrap_or(received_at)
+            answered_at.max(sent_at).max(ended.first_output_at).unwrap_or(received_at)
         }
         _ => ended.closed.closed_at,
     };
     row.total_time = last_seen_at.millis_since(received_at);
     row.backend_time = ended.closed.backend_ms.clamp(0, row.total_time);
     row.client_time = row.total_time - row.backend_time;
+    // Commits are dated a little late: the time stays between that of the first byte and of the last.
+    let least = ended.closed.first_byte_ms.unwrap_or(0).min(row.total_time);
+    let first_output = ended.first_output_at.filter(|_| ended.response.is_stream);
+    row.time_to_first_token =
+        first_output.map(|at| at.millis_since(received_at).clamp(least, row.total_time));
 }
 
 fn dispatched(row: &mut Interaction, dispatched: Dispatched) {

@@ -50,6 +50,11 @@ impl EventStream {
         }
     }
 
+    /// Output of the model has come.
+    pub(crate) fn has_output(&self) -> bool {
+        self.assembler.has_output()
+    }
+
     /// It is certainly a stream: the bytes it came in are not needed to know what it said.
     pub(crate) fn is_certain(&self) -> bool {
         self.verdict == Verdict::Events

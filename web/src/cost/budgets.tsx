@@ -8,6 +8,7 @@ import { line } from '../text';
 import { Badge, type Tone } from '../ui/badge';
 import { Button } from '../ui/button';
 import { Empty, Failed } from '../ui/empty';
+import { Money } from '../ui/money';
 import { Loading, Panel } from '../ui/panel';
 import { Table, type TableColumn } from '../ui/table';
 import { EditBudget } from './edit-budget';
@@ -70,9 +71,9 @@ const COLUMNS: readonly TableColumn<Budget>[] = [
       </span>
     ),
   },
-  { name: 'US dollars', isNumber: true, show: (row) => format.money(row.spent_usd) },
+  { name: 'US dollars', isNumber: true, show: (row) => <Money value={row.spent_usd} /> },
   { name: 'of', isNumber: true, show: ({ budget }) => format.money(budget.amount_usd) },
-  { name: 'Forecast', isNumber: true, show: (row) => format.money(row.forecast_usd) },
+  { name: 'Forecast', isNumber: true, show: (row) => <Money value={row.forecast_usd} /> },
   { name: 'Period over', isNumber: true, show: (row) => format.percent(row.elapsed_ratio, 1) },
 ];
 

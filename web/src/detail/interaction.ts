@@ -66,6 +66,8 @@ export interface Interaction {
   BackendTime: number | null;
   ClientTime: number | null;
   TimeToFirstByte: number | null;
+  /** Of a stream; null in rows of older versions. */
+  TimeToFirstToken: number | null;
   GatewayOverhead: number | null;
   ChunkGapMax: number | null;
   Chunks: number | null;

@@ -5,7 +5,7 @@ import * as format from '../format';
 import { useLoad } from '../load';
 import { Empty, Failed } from '../ui/empty';
 import { Facts, Loading, Panel } from '../ui/panel';
-import { CoursePanel, type Told, told } from './course';
+import { CoursePanel, told } from './course';
 import type { Interaction } from './interaction';
 
 interface Span {
@@ -24,8 +24,12 @@ function spans(interaction: Interaction): Span[] {
   if (overhead > 0) {
     found.push({ name: 'Gateway, the disk included', from: 0, to: overhead, tone: 'series-2' });
   }
+  const token = interaction.TimeToFirstToken;
   if (first !== null) {
     found.push({ name: 'Until the first byte', from: 0, to: first, tone: 'series-1' });
+    if (token !== null) {
+      found.push({ name: 'Until the first token', from: 0, to: token, tone: 'series-4' });
+    }
     found.push({ name: 'Answer', from: first, to: total, tone: 'series-3' });
   }
   return found;
@@ -75,7 +79,7 @@ export function Timeline({ interaction }: { interaction: Interaction }) {
         <Facts
           facts={[
             ['First byte', format.duration(interaction.TimeToFirstByte)],
-            ['First token', firstToken(course)],
+            ['First token', format.duration(interaction.TimeToFirstToken)],
             ['Pieces', format.number(chunks)],
             ['Longest gap between pieces', format.duration(interaction.ChunkGapMax)],
             ['Output tokens a second', rate === null ? '–' : format.number(rate)],
@@ -88,11 +92,6 @@ export function Timeline({ interaction }: { interaction: Interaction }) {
       </Panel>
     </div>
   );
-}
-
-function firstToken(course: Told | null): string {
-  const at = course?.firstOutput ?? null;
-  return at === null ? '–' : format.duration(Math.round(at));
 }
 
 /** The ledger keeps single pieces for a shorter time than the tables keep their sums. */

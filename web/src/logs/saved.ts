@@ -30,7 +30,7 @@ export const BUILT_IN: readonly SavedQuery[] = [
     text: `Interactions
 | where TimeGenerated > ago(24h)
 | top 50 by TotalTime desc
-| project TimeGenerated, CorrelationId, DeploymentName, TotalTime, TimeToFirstByte, GatewayOverhead, TotalTokens`,
+| project TimeGenerated, CorrelationId, DeploymentName, TotalTime, TimeToFirstByte, TimeToFirstToken, GatewayOverhead, TotalTokens`,
   },
   {
     name: 'Refused calls and why',

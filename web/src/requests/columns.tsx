@@ -7,6 +7,7 @@ import * as format from '../format';
 import { isNarrow } from '../preferences';
 import { line } from '../text';
 import { Outcome, Status } from '../ui/badge';
+import { Money } from '../ui/money';
 
 /** A row of the list. */
 export interface Request {
@@ -32,6 +33,7 @@ export interface Request {
   CostUsd: string | null;
   TotalTime: number | null;
   TimeToFirstByte: number | null;
+  TimeToFirstToken: number | null;
   GatewayOverhead: number | null;
   IsStreamCompletion: boolean;
   UserAgent: string;
@@ -99,9 +101,13 @@ export const COLUMNS: readonly RequestColumn[] = [
   figure('TotalTokens', 'Tokens', format.number, '72px', true),
   figure('PromptTokens', 'Prompt', format.number),
   figure('CompletionTokens', 'Completion', format.number),
-  figure('CostUsd', 'Cost', format.money, '92px', true),
+  {
+    ...figure('CostUsd', 'Cost', format.money, '92px', true),
+    show: (row) => <Money value={row.CostUsd} />,
+  },
   figure('TotalTime', 'Duration', format.duration, '84px', true),
   figure('TimeToFirstByte', 'First byte', format.duration),
+  figure('TimeToFirstToken', 'First token', format.duration),
   figure('GatewayOverhead', 'Overhead', format.duration),
   {
     ...text('IsStreamCompletion', 'Streamed', '90px'),

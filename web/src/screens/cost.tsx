@@ -12,6 +12,7 @@ import { line } from '../text';
 import { Chart } from '../ui/chart';
 import { Empty, Failed } from '../ui/empty';
 import { Select } from '../ui/field';
+import { Money } from '../ui/money';
 import { Figure, Head, Loading, Panel } from '../ui/panel';
 import { QueryTable } from '../ui/query-table';
 import { Table } from '../ui/table';
@@ -135,7 +136,7 @@ ${group === 'Group' ? 'ByGroup' : 'Rows'}
         { name: 'of them cached', isNumber: true, show: (row) => format.number(row.Cached) },
         { name: 'Output tokens', isNumber: true, show: (row) => format.number(row.Completion) },
         { name: 'Unpriced', isNumber: true, show: (row) => format.number(row.Unpriced) },
-        { name: 'Cost', isNumber: true, show: (row) => format.money(row.CostUsd) },
+        { name: 'Cost', isNumber: true, show: (row) => <Money value={row.CostUsd} /> },
       ]}
     />
   );

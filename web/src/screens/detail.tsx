@@ -14,6 +14,7 @@ import { line } from '../text';
 import { Badge, Outcome, Status } from '../ui/badge';
 import { Copy } from '../ui/copy';
 import { Failed } from '../ui/empty';
+import { Money } from '../ui/money';
 import { Facts, Figure, Head, Loading } from '../ui/panel';
 import { Tabs } from '../ui/tabs';
 
@@ -109,7 +110,7 @@ function Summary({ interaction }: { interaction: Interaction }) {
         <Figure
           name="Duration"
           value={format.duration(interaction.TotalTime)}
-          note={`first byte ${format.duration(interaction.TimeToFirstByte)}`}
+          note={firstNote(interaction)}
         />
         <Figure
           name="Tokens"
@@ -118,12 +119,18 @@ function Summary({ interaction }: { interaction: Interaction }) {
         />
         <Figure
           name="Cost"
-          value={format.money(interaction.CostUsd)}
+          value={<Money value={interaction.CostUsd} />}
           note={interaction.CostUsd === null ? 'unpriced' : `prices ${interaction.PriceVersion}`}
         />
       </dl>
     </div>
   );
+}
+
+function firstNote({ TimeToFirstByte, TimeToFirstToken }: Interaction): string {
+  return TimeToFirstToken === null
+    ? `first byte ${format.duration(TimeToFirstByte)}`
+    : `first token ${format.duration(TimeToFirstToken)}`;
 }
 
 function tokenNote({ PromptTokens, CompletionTokens, UsageSource }: Interaction): string {

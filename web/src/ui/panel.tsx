@@ -34,7 +34,12 @@ export function Head({ title, children }: { title: string; children?: ComponentC
 }
 
 /** A figure with its name. */
-export function Figure(props: { name: string; value: string; note?: string; tone?: string }) {
+export function Figure(props: {
+  name: string;
+  value: ComponentChildren;
+  note?: string;
+  tone?: string;
+}) {
   return (
     <div class="figure">
       <dt>{props.name}</dt>

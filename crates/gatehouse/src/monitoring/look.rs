@@ -28,6 +28,7 @@ impl Monitoring {
             backends: gateway.backends.iter().map(backend).collect(),
             ledger_serves: gateway.ledger_serves,
             ledger: ledger.stats(),
+            ledger_unsigned_s: parts.signer.overdue().as_secs_f64(),
             audit_lag,
             audit_lag_s: self.behind_for(audit_lag),
             pipeline_failures: pipeline.failures,

@@ -72,9 +72,6 @@ fn what_is_wrong_on_the_command_line_is_named_with_the_fix_before_anything_is_as
     let (empty, absent) = (empty.to_str().expect("UTF-8"), "/nowhere/at-all");
     let made = folder.path().join("made.yaml");
     let made = made.to_str().expect("UTF-8");
-    let product = folder.path().join("product.yaml");
-    fs::write(&product, "id: p\noperations: [ChatCompletion_Create]\n").expect("writable");
-    let product = product.to_str().expect("UTF-8");
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let taken = listener.local_addr().expect("bound").port().to_string();
     let taken = taken.as_str();
@@ -113,11 +110,6 @@ fn what_is_wrong_on_the_command_line_is_named_with_the_fix_before_anything_is_as
         (vec!["tail", "--lines", "all"], 2, ["all", "such as 10"]),
         (vec!["config", "validate", "--config", empty], 78, [empty, "--config"]),
         (vec!["query", "--config", config, " "], 1, ["is empty", "Interactions"]),
-        (
-            vec!["product", "put", "-f", product, "--config", config],
-            78,
-            ["ChatCompletion", "ChatCompletions_Create"],
-        ),
     ] {
         let output = run(gatehouse().args(&arguments));
         let said = text(&output.stderr);

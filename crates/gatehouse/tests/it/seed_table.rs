@@ -83,6 +83,12 @@ fn latency() {
         let ms = |name: &str| row[name].as_i64().expect("a number");
         assert_eq!(ms("TotalTime"), ms("BackendTime") + ms("ClientTime"));
         assert!(ms("TimeToFirstByte") <= ms("TotalTime"));
+        if is_stream {
+            let first_token = ms("TimeToFirstToken");
+            assert!((ms("TimeToFirstByte")..=ms("TotalTime")).contains(&first_token));
+        } else {
+            assert!(row["TimeToFirstToken"].is_null());
+        }
         assert!(row["GatewayOverhead"].as_f64().expect("a number") > 0.0);
     }
 }

@@ -430,6 +430,7 @@ async fn a_hedged_call_takes_the_good_answer_whichever_it_is() {
     assert_eq!(world.post(CHAT, HELLO).await.status, 200);
     let story = world.story();
     assert_eq!((story.dispatched.len(), story.answered[0].attempt), (2, 1));
+    assert_eq!(story.end().errors[0].reason, "BackendAnswerDiscarded");
     let error = &story.end().errors[0].message;
     assert!(error.starts_with("The backend answered, but"), "it was reached: {error}");
     assert!(error.contains("status 503 discarded"), "{error}");

@@ -567,7 +567,7 @@ impl Binder<'_> {
             return self.unknown(
                 codes::UNKNOWN_FUNCTION,
                 name,
-                "function",
+                "function that a let defines",
                 known.iter().map(String::as_str),
             );
         };

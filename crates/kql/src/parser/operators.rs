@@ -188,13 +188,9 @@ impl Parser<'_> {
     fn unknown_operator(&mut self, name: &Name) -> Body {
         if !name.text.is_empty() {
             let message = format!("The operator '{}' is not known", name.text);
-            self.report_at(codes::UNKNOWN_OPERATOR, name.span, message);
-            if let Some(near) =
-                crate::names::nearest(&name.text, OPERATORS.iter().map(|operator| operator.name))
-                && let Some(diagnostic) = self.diagnostics.last_mut()
-            {
-                diagnostic.fix = Some(format!("did you mean '{near}'?"));
-            }
+            let known = OPERATORS.iter().map(|operator| operator.name);
+            let fix = crate::names::advice(&name.text, known, "docs/kql.md lists the operators");
+            self.report_with(codes::UNKNOWN_OPERATOR, name.span, message, fix);
         }
         self.raw()
     }

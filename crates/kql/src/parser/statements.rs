@@ -21,8 +21,7 @@ impl Parser<'_> {
             let before = self.at;
             statements.push(self.statement());
             if !self.is_symbol(";") && !self.at_end_of(closing) {
-                let message = format!("Unexpected: {}", self.text(0));
-                self.report(codes::SYNTAX, message);
+                self.unexpected();
                 self.skip_to_boundary();
                 if !self.is_symbol(";") && !self.at_end_of(closing) {
                     self.advance();
@@ -259,11 +258,17 @@ impl Parser<'_> {
         while self.eat_symbol("|") {
             operators.push(self.operator(false));
             if !self.at_boundary() {
-                let message = format!("Unexpected: {}", self.text(0));
-                self.report(codes::SYNTAX, message);
+                self.unexpected();
                 self.skip_to_boundary();
             }
         }
         Pipeline { source, operators, span: self.since(start) }
+    }
+
+    /// What stands here belongs neither to what was read nor to something new.
+    fn unexpected(&mut self) {
+        let message = format!("Unexpected: {}", self.text(0));
+        let fix = "an operator begins with `|`, a statement behind `;`";
+        self.report_with(codes::SYNTAX, self.span(), message, Some(fix.to_owned()));
     }
 }

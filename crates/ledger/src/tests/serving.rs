@@ -157,8 +157,8 @@ async fn a_reader_says_when_what_it_answers_was_written() {
         clock.store(at, Ordering::SeqCst);
         keep(&ledger, [opened(1), closed(1)]).await;
         for _ in 0..2 {
-            reader.next(SOON).unwrap().expect("a frame");
-            assert_eq!(reader.written_at(), Timestamp::from_unix_micros(at));
+            let entry = reader.next(SOON).unwrap().expect("a frame");
+            assert_eq!(entry.written_at, Timestamp::from_unix_micros(at));
         }
     }
     ledger.close().await.unwrap();

@@ -346,6 +346,7 @@ fn built_in_rules_are_valid_and_have_what_was_asked_for() {
         "error-ratio",
         "backend-down",
         "audit-stopped",
+        "audit-unsigned",
         "unusual-spend",
         "key-expiry",
         "certificate-expiry",

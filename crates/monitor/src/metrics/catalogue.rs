@@ -119,8 +119,10 @@ catalogue! {
         "Time spent in the gateway itself, the wait for the disk included and the model's time not";
     BackendDuration "gatehouse_backend_duration_seconds" Histogram(SECONDS), ["backend", "deployment"],
         "Time spent waiting for the backend: the model's time";
-    TimeToFirstToken "gatehouse_time_to_first_token_seconds" Histogram(SECONDS), ["deployment"],
+    TimeToFirstByte "gatehouse_time_to_first_byte_seconds" Histogram(SECONDS), ["deployment"],
         "From the first byte in to the first piece of a streamed answer out";
+    TimeToFirstToken "gatehouse_time_to_first_token_seconds" Histogram(SECONDS), ["deployment"],
+        "From the first byte in to the first output of the model in a streamed answer, a few milliseconds late";
     ChunkGap "gatehouse_chunk_gap_seconds" Histogram(SECONDS), ["deployment"],
         "Longest gap between two pieces of a streamed answer";
     Chunks "gatehouse_stream_chunks" Counter, ["deployment"],
@@ -171,6 +173,8 @@ catalogue! {
         "Bytes of the ledger's segments in use";
     LedgerSequence "gatehouse_ledger_durable_sequence" Gauge, [],
         "Last record that is durable";
+    LedgerUnsigned "gatehouse_ledger_unsigned_seconds" Gauge, [],
+        "For how long a signature under the ledger has been due; 0 while it is signed as often as checkpoints.interval_s says";
     AuditLag "gatehouse_audit_lag_frames" Gauge, [],
         "Durable records whose rows are not in the tables yet";
     AuditLagSeconds "gatehouse_audit_lag_seconds" Gauge, [],

@@ -22,6 +22,8 @@ pub struct Standing {
     pub ledger_serves: bool,
     /// Figures of the ledger.
     pub ledger: ledger::Stats,
+    /// For how long a signature under the ledger has been due, in seconds.
+    pub ledger_unsigned_s: f64,
     /// Durable frames whose rows are not in the tables.
     pub audit_lag: u64,
     /// For how long the tables have been behind, in seconds.
@@ -78,6 +80,7 @@ impl Metrics {
             (Metric::LedgerQueued, ledger.queued_bytes as f64),
             (Metric::LedgerBytes, ledger.segment_bytes as f64),
             (Metric::LedgerSequence, ledger.durable_sequence as f64),
+            (Metric::LedgerUnsigned, standing.ledger_unsigned_s),
             (Metric::AuditLag, standing.audit_lag as f64),
             (Metric::AuditLagSeconds, standing.audit_lag_s),
             (Metric::PipelineFailures, standing.pipeline_failures as f64),

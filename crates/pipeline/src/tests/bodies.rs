@@ -10,7 +10,7 @@ use crate::PipelineConfig;
 use crate::body::hexadecimal;
 use crate::tests::sink::MemorySink;
 use crate::tests::story::{
-    Story, add_header, chat_stream, entries, headers, line, one, run_with, told,
+    Story, add_header, chat_stream, entries, entry, headers, line, one, run_with, told,
 };
 
 /// JSON of exactly this size, with characters of several bytes in it.
@@ -70,10 +70,10 @@ fn memory_stays_flat_however_long_bodies_are() {
     }
     for sequence in 100..356 {
         let frame = piece.clone().encode(Story::chat(1).id);
-        line.take(ledger::Entry { sequence, frame }, Instant::now()).expect("it is taken");
+        line.take(entry(sequence, frame), Instant::now()).expect("it is taken");
         assert!(line.memory_highest() <= 3 << 20);
     }
-    line.take(ledger::Entry { sequence: 356, frame: closed }, Instant::now()).expect("it is taken");
+    line.take(entry(356, closed), Instant::now()).expect("it is taken");
     line.flush().expect("it is written");
     let rows = sink.interactions();
     assert_eq!(rows[0].request_body_bytes, 256 << 20);

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use event::{InteractionId, Outcome, Timestamp};
-use ledger::Entry;
 
 use crate::PipelineConfig;
 use crate::enrich::Enricher;
 use crate::tests::sink::MemorySink;
-use crate::tests::story::{START_MICROS, Story, line_with};
+use crate::tests::story::{START_MICROS, Story, entry, line_with};
 
 const CALLS: u64 = 100_000;
 const FLUSH_CALLS: u64 = 2_000;
@@ -129,7 +128,7 @@ fn a_hundred_thousand_mixed_calls_cost_what_the_service_counted_to_the_cent() {
         }
         for frame in story.frames() {
             sequence += 1;
-            line.take(Entry { sequence, frame }, Instant::now()).expect("the sink takes it");
+            line.take(entry(sequence, frame), Instant::now()).expect("the sink takes it");
         }
         if (number + 1) % FLUSH_CALLS == 0 {
             line.flush().expect("the sink takes it");

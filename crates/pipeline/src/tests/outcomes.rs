@@ -1,5 +1,6 @@
 //! How interactions end, and what their rows say of it.
 
+use std::io::Write;
 use std::time::Instant;
 
 use event::{
@@ -69,6 +70,40 @@ fn a_streamed_answer_tells_the_same_as_one_that_is_not() {
         assert_eq!(body["choices"][0]["message"]["content"], "Hi there");
         assert_eq!(body["usage"]["total_tokens"], 12);
     }
+}
+
+#[test]
+fn the_first_token_is_the_first_output_of_a_stream_and_not_its_first_piece() {
+    let streamed = Story::chat(1).answers("text/event-stream", chat_stream()).in_events();
+    let (row, _, _) = one(&streamed);
+    // Behind what was asked, where it went, that it was answered, and who speaks.
+    assert_eq!((row.time_to_first_byte, row.time_to_first_token), (Some(100), Some(106)));
+    let (interrupted, _, _) = one(&streamed.ends(Outcome::Interrupted, 0));
+    assert_eq!((interrupted.time_to_first_token, interrupted.total_time), (Some(106), 106));
+
+    let mut late = Story::chat(1).answers("text/event-stream", chat_stream());
+    late.closed.closed_at = Timestamp::from_unix_micros(START_MICROS + 104_000);
+    let (row, _, _) = one(&late);
+    assert_eq!((row.time_to_first_token, row.total_time), (Some(104), 104), "no more than all");
+
+    let role = chat_stream().split_inclusive("\n\n").next().expect("an event").to_owned();
+    for story in [Story::chat(1), Story::chat(1).answers("text/event-stream", role)] {
+        assert_eq!(one(&story).0.time_to_first_token, None);
+    }
+}
+
+#[test]
+fn the_first_token_of_a_compressed_stream_is_dated_too() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut pieces = Vec::new();
+    for event in chat_stream().split_inclusive("\n\n") {
+        gzip.write_all(event.as_bytes()).and_then(|()| gzip.flush()).expect("memory takes it");
+        pieces.push(std::mem::take(gzip.get_mut()));
+    }
+    let mut story = Story::chat(1).answers("text/event-stream", "");
+    story = story.answer_header("content-encoding", "gzip");
+    story.response = pieces;
+    assert_eq!(one(&story).0.time_to_first_token, Some(106));
 }
 
 #[test]

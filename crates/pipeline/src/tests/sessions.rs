@@ -7,12 +7,11 @@ use event::{
     Closed, Frame, Interaction, Message, MessageChunk, Opcode, Outcome, Record, SessionEnd, Side,
     Timestamp,
 };
-use ledger::Entry;
 use serde_json::{Value, json};
 
 use crate::PipelineConfig;
 use crate::tests::sink::MemorySink;
-use crate::tests::story::{START_MICROS, Story, line, run, run_with, told};
+use crate::tests::story::{START_MICROS, Story, entry, line, run, run_with, told};
 
 /// What passes: `>` from the client, `<` from the backend.
 type Said<'a> = (char, Opcode, &'a [u8]);
@@ -199,7 +198,7 @@ fn memory_stays_flat_however_long_a_session_is() {
     let mut sequence = 0;
     let mut take = |frame: Frame| {
         sequence += 1;
-        line.take(Entry { sequence, frame }, Instant::now()).expect("taken");
+        line.take(entry(sequence, frame), Instant::now()).expect("taken");
     };
     all.into_iter().for_each(&mut take);
     let message = |side, text: &str| {

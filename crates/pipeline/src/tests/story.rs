@@ -136,6 +136,13 @@ impl Story {
         self
     }
 
+    /// Cuts the answer behind each event.
+    pub(crate) fn in_events(mut self) -> Self {
+        let whole = String::from_utf8(self.response.concat()).expect("events are text");
+        self.response = whole.split_inclusive("\n\n").map(|event| event.into()).collect();
+        self
+    }
+
     pub(crate) fn ends(mut self, outcome: Outcome, status: u16) -> Self {
         self.closed.outcome = outcome;
         self.closed.status = status;
@@ -202,7 +209,13 @@ pub(crate) fn add_header(headers: &mut event::HeaderList, name: &str, value: &st
 
 /// Frames with their sequences, from 1.
 pub(crate) fn entries(frames: impl IntoIterator<Item = Frame>) -> Vec<Entry> {
-    frames.into_iter().zip(1..).map(|(frame, sequence)| Entry { sequence, frame }).collect()
+    frames.into_iter().zip(1..).map(|(frame, sequence)| entry(sequence, frame)).collect()
+}
+
+/// A frame in a commit of its own: one each millisecond from the answer of [`Story`] on.
+pub(crate) fn entry(sequence: u64, frame: Frame) -> Entry {
+    let micros = START_MICROS + 100_000 + sequence as i64 * 1_000;
+    Entry { sequence, written_at: Timestamp::from_unix_micros(micros), frame }
 }
 
 pub(crate) fn line(sink: &MemorySink, config: PipelineConfig, work_dir: &Path) -> Line {
