@@ -233,13 +233,13 @@ impl Worker {
     }
 
     fn take(&mut self, entry: Entry) {
-        let Frame { interaction, kind, payload } = entry.frame;
+        let Frame { interaction, kind, ref payload } = entry.frame;
         // A copy: the original would keep the whole commit that it came in.
-        let payload = Bytes::copy_from_slice(&payload);
+        let payload = Bytes::copy_from_slice(payload);
         self.batch_bytes += payload.len();
         self.batch_since.get_or_insert_with(Instant::now);
         let frame = Frame { interaction, kind, payload };
-        self.batch.push(Entry { sequence: entry.sequence, frame });
+        self.batch.push(Entry { frame, ..entry });
     }
 
     fn is_due(&self) -> bool {

@@ -60,7 +60,7 @@ impl LimitProjection {
             touched: HashMap::new(),
         };
         let mut last = None;
-        for Entry { sequence, frame } in frames {
+        for Entry { sequence, frame, .. } in frames {
             let charges = match Record::decode(frame.kind, &frame.payload) {
                 Ok(Record::Charges(charges)) => charges,
                 Ok(_) => continue,

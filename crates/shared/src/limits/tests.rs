@@ -286,7 +286,8 @@ proptest! {
             for charges in all {
                 let id = InteractionId::from_bytes([place as u8; 16]);
                 let frame = Record::Charges(Box::new(charges.unwrap())).encode(id);
-                frames.push(ledger::Entry { sequence: frames.len() as u64 + 1, frame });
+                let (sequence, written_at) = (frames.len() as u64 + 1, at(now));
+                frames.push(ledger::Entry { sequence, written_at, frame });
             }
         }
         let mut projection = LimitProjection::new();
