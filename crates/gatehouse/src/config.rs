@@ -258,7 +258,7 @@ impl Config {
         let vault = Vault::new(&self.vault, |_| {}).map_err(|error| bad(error.story()))?;
         self.check_homes(&vault)?;
         gateway::check(&self.gateway()).map_err(|error| bad(error.to_string()))?;
-        control::check_operations(&self.products).map_err(|error| bad(error.to_string()))?;
+        ::control::check_operations(&self.products).map_err(|error| bad(error.to_string()))?;
         self.check_tls()?;
         self.control()?;
         self.check_checkpoints()?;
