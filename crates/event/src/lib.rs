@@ -22,7 +22,10 @@ pub use record::{
     DecodeError, Dispatched, ErrorDetail, Frame, Kind, MessageChunk, Object, Objects, Opcode,
     Opened, Outcome, Record, Refused, SessionEnd, Side, Target,
 };
-pub use rows::{BackendHealth, BodyText, Interaction, Json, Message, Money};
+pub use rows::{
+    BackendHealth, BodyText, CITING_COLUMNS, Interaction, Json, Message, Money, URL_COLUMNS,
+    without_query,
+};
 pub use sink::{Batch, BlobWriter, Cursor, Sink, SinkError};
 pub use table::{Column, ColumnType, Table, TableRow, Value, table, tables};
 pub use time::Timestamp;

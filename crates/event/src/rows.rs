@@ -279,8 +279,50 @@ table_row! {
         run_id: String => "RunId",
         /// Assistant the interaction belongs to.
         assistant_id: String => "AssistantId",
+        /// Its content was erased: what both sides said, their headers, and all that cites them. Its messages are gone.
+        is_content_erased: bool => "IsContentErased",
         /// Sequence number of its last frame in the ledger.
         ledger_sequence: i64 => "LedgerSequence",
+    }
+}
+
+/// Columns that are no content themselves but may cite it: an erasure empties them too.
+pub const CITING_COLUMNS: [&str; 3] = ["ContentFilter", "Errors", "LastErrorMessage"];
+
+/// Columns with a URL, whose query may say anything: an erasure leaves what stands before it.
+pub const URL_COLUMNS: [&str; 2] = ["Url", "BackendUrl"];
+
+/// A URL without its query and its fragment.
+pub fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}
+
+impl Interaction {
+    /// Takes out its content: the columns that are marked so, [`CITING_COLUMNS`], and the query of
+    /// [`URL_COLUMNS`].
+    pub fn erase_content(&mut self) {
+        self.is_content_erased = true;
+        for text in [&mut self.request_body, &mut self.response_body] {
+            *text = BodyText::default();
+        }
+        for hash in [&mut self.request_body_sha256, &mut self.response_body_sha256] {
+            hash.clear();
+        }
+        for json in [
+            &mut self.request_headers,
+            &mut self.response_headers,
+            &mut self.backend_request_headers,
+            &mut self.backend_response_headers,
+            &mut self.request_parameters,
+            &mut self.content_filter,
+            &mut self.errors,
+        ] {
+            *json = Json::default();
+        }
+        self.last_error_message.clear();
+        for url in [&mut self.url, &mut self.backend_url] {
+            url.truncate(without_query(url).len());
+        }
     }
 }
 
@@ -365,6 +407,45 @@ table_row! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TableRow;
+
+    #[test]
+    fn an_erased_interaction_has_nothing_in_any_column_of_content() {
+        let json = || Json("[\"said\"]".into());
+        let text = || BodyText::Inline("said".into());
+        let mut row = Interaction {
+            url: "https://h/openai?said=1".into(),
+            backend_url: "https://b/openai#said".into(),
+            request_headers: json(),
+            request_body: text(),
+            request_body_sha256: "said".into(),
+            response_headers: json(),
+            response_body: text(),
+            response_body_sha256: "said".into(),
+            backend_request_headers: json(),
+            backend_response_headers: json(),
+            last_error_message: "said".into(),
+            errors: json(),
+            request_parameters: json(),
+            content_filter: json(),
+            user_id: "ann".into(),
+            ..Interaction::default()
+        };
+        row.erase_content();
+        let mut cells = Vec::new();
+        row.each_cell(|cell| cells.push(format!("{cell:?}")));
+        for (column, cell) in Interaction::TABLE.columns.iter().zip(&cells) {
+            assert!(!cell.contains("said"), "{}: {cell}", column.name);
+            if column.is_content || CITING_COLUMNS.contains(&column.name) {
+                assert!(["Null", "String(\"\")"].contains(&cell.as_str()), "{}", column.name);
+            }
+        }
+        assert_eq!(
+            (row.url.as_str(), row.backend_url.as_str()),
+            ("https://h/openai", "https://b/openai")
+        );
+        assert!(row.is_content_erased && row.user_id == "ann");
+    }
 
     #[test]
     fn a_blob_reference_survives_its_cell_and_text_is_never_taken_for_one() {

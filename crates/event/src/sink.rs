@@ -46,7 +46,7 @@ pub trait Sink: Send + Sync {
     /// Takes a batch; its rows are visible on return and durable once `durable_cursor` has passed it.
     fn write(&self, batch: &Batch) -> Result<(), SinkError>;
 
-    /// Starts a blob, content-addressed by SHA-256.
+    /// Starts a blob, content-addressed by SHA-256. The row that names it is in the next batch, or in none.
     fn blob(&self) -> Result<Box<dyn BlobWriter>, SinkError>;
 }
 

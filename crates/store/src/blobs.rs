@@ -3,6 +3,7 @@
 //! A file is a header of eight bytes (magic, version, encoding) and the content, compressed where the
 //! first piece of it shrinks enough. It is written beside, flushed, and renamed, so it is whole or not there.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -34,7 +35,16 @@ pub(crate) struct Blobs {
     next_temporary: AtomicU64,
     /// Held while a blob appears and while one is judged and removed, so that one written again
     /// just now is never taken for old.
-    names: Mutex<()>,
+    names: Mutex<Names>,
+}
+
+/// Blobs that no row names yet.
+#[derive(Debug, Default)]
+struct Names {
+    /// How many were made so far.
+    made: u64,
+    /// Those made since the last batch, by their number: a row of the next one may name them.
+    fresh: HashMap<Hash, u64>,
 }
 
 /// A blob as the sweep sees it.
@@ -52,7 +62,7 @@ impl Blobs {
         for entry in disk::entries(&temporary)? {
             disk::remove_file(&entry.path())?;
         }
-        Ok(Arc::new(Self { folder, next_temporary: AtomicU64::new(0), names: Mutex::new(()) }))
+        Ok(Arc::new(Self { folder, next_temporary: AtomicU64::new(0), names: Mutex::default() }))
     }
 
     pub(crate) fn writer(self: &Arc<Self>) -> Result<Writer, Error> {
@@ -77,7 +87,10 @@ impl Blobs {
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let text = format!("blob {sha256} is missing: restore it, or rebuild the tables");
+                let text = format!(
+                    "blob {sha256} is missing: ask again, it may have been erased just now; if it is \
+                     still named, restore it or rebuild the tables"
+                );
                 return Err(Error::new(ErrorKind::Corrupt, text).with_source(error));
             }
             Err(error) => return Err(Error::io("open", &path, error)),
@@ -126,12 +139,44 @@ impl Blobs {
         disk::remove_file(&path).map(|()| true)
     }
 
+    /// How many blobs were made so far.
+    pub(crate) fn made(&self) -> u64 {
+        self.lock_names().made
+    }
+
+    /// Of the first blobs made, this many, the rows are in memory, if there are any.
+    pub(crate) fn are_named(&self, made: u64) {
+        self.lock_names().fresh.retain(|_, number| *number > made);
+    }
+
+    /// Removes those of some blobs that no row names, however young they are; answers how many. No blob
+    /// appears while `leave_named` leaves out those that rows name, and those made for the next batch stay.
+    pub(crate) fn remove_unnamed(
+        &self,
+        mut blobs: HashSet<Hash>,
+        leave_named: impl FnOnce(&mut HashSet<Hash>) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        let names = self.lock_names();
+        // First: a row that names one meanwhile is in memory before the blob is no longer fresh.
+        blobs.retain(|hash| !names.fresh.contains_key(hash));
+        leave_named(&mut blobs)?;
+        let mut folders = BTreeSet::new();
+        for hash in &blobs {
+            let path = self.path(hash);
+            disk::remove_file(&path)?;
+            folders.extend(path.parent().map(Path::to_owned));
+        }
+        drop(names);
+        folders.iter().try_for_each(|folder| disk::sync_folder(folder))?;
+        Ok(blobs.len() as u64)
+    }
+
     fn path(&self, hash: &Hash) -> PathBuf {
         let name = hexadecimal(hash);
         self.folder.join(&name[..2]).join(&name[2..])
     }
 
-    fn lock_names(&self) -> MutexGuard<'_, ()> {
+    fn lock_names(&self) -> MutexGuard<'_, Names> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -274,9 +319,12 @@ impl Writer {
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
         disk::create_folder(&folder)?;
         {
-            let _names = self.blobs.lock_names();
+            let mut names = self.blobs.lock_names();
             std::fs::rename(&self.temporary.0, &path)
                 .map_err(|error| Error::io("name the blob", &path, error))?;
+            names.made += 1;
+            let number = names.made;
+            names.fresh.insert(hash, number);
         }
         disk::sync_folder(&folder)?;
         Ok(BodyText::Blob { sha256: hexadecimal(&hash), bytes: self.bytes })

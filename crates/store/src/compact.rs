@@ -1,24 +1,17 @@
 //! Merging small extents of a day into larger ones.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::datatypes::SchemaRef;
-use datafusion::common::ScalarValue;
 use event::{Table, Timestamp};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::copy::copy;
 use crate::encode::ExtentWriter;
 use crate::extent::{Day, Extent, TABLES};
 use crate::schema::written_schema;
 use crate::shared::{Shared, lock};
 use crate::{Error, ErrorKind};
-
-/// Rows copied at once: few, as bodies may be long.
-const ROWS_AT_ONCE: usize = 256;
 
 /// Which days that are over are put together.
 #[derive(Clone, Copy, Debug)]
@@ -149,7 +142,7 @@ impl Shared {
         let mut writer =
             ExtentWriter::create(&self.folder, &self.blobs, table, first.record.day, id)?;
         for extent in group {
-            let is_copied = match copy(extent, &schema, &mut writer) {
+            let is_copied = match copy(extent, &schema, &mut writer, Ok) {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(%error, "an extent cannot be read: restore it or rebuild the tables");
                     false
@@ -167,53 +160,4 @@ impl Shared {
         tracing::debug!(extents = group.len(), table = table.name, "merged");
         Ok(group.len() as u64)
     }
-}
-
-/// Copies the rows of an extent. False, with nothing of worth written, if it has columns that the
-/// table has not.
-fn copy(extent: &Extent, schema: &SchemaRef, writer: &mut ExtentWriter<'_>) -> Result<bool, Error> {
-    let damaged = |error: Box<dyn std::error::Error + Send + Sync>| {
-        let text = format!("extent {} is damaged", extent.path.display());
-        Error::new(ErrorKind::Corrupt, text).with_source(error)
-    };
-    let file = File::open(&extent.path).map_err(|error| Error::io("open", &extent.path, error))?;
-    let reader =
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(error.into()))?;
-    let is_known = reader.schema().fields().iter().all(|field| {
-        schema.field_with_name(field.name()).is_ok_and(|f| f.data_type() == field.data_type())
-    });
-    if !is_known {
-        return Ok(false);
-    }
-    let reader =
-        reader.with_batch_size(ROWS_AT_ONCE).build().map_err(|error| damaged(error.into()))?;
-    let mut rows = 0;
-    for batch in reader {
-        let batch = batch.map_err(|error| damaged(error.into()))?;
-        rows += batch.num_rows() as u64;
-        let batch = completed(&batch, schema).map_err(|error| damaged(error.into()))?;
-        writer.write(&batch)?;
-    }
-    if rows != extent.record.rows {
-        return Err(damaged(format!("it has {rows} rows of {}", extent.record.rows).into()));
-    }
-    Ok(true)
-}
-
-/// The batch with all columns of the table: those it lacks are empty text, or null.
-fn completed(
-    batch: &RecordBatch,
-    schema: &SchemaRef,
-) -> Result<RecordBatch, datafusion::error::DataFusionError> {
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields() {
-        columns.push(match batch.column_by_name(field.name()) {
-            Some(column) => column.clone(),
-            None if field.is_nullable() => new_null_array(field.data_type(), batch.num_rows()),
-            None => {
-                ScalarValue::new_default(field.data_type())?.to_array_of_size(batch.num_rows())?
-            }
-        });
-    }
-    Ok(RecordBatch::try_new(schema.clone(), columns)?)
 }

@@ -45,7 +45,7 @@ const UNIQUE_COLUMNS: [&str; 3] = ["RequestId", "RequestBodySha256", "ResponseBo
 /// Columns of rising numbers: stored as differences.
 const RISING_COLUMNS: [&str; 3] = ["TimeGenerated", "ClosedAt", "LedgerSequence"];
 /// The id that joins all tables: rises with time, repeats in messages.
-const ID_COLUMN: &str = "CorrelationId";
+pub(crate) const ID_COLUMN: &str = "CorrelationId";
 
 fn properties(table: &Table) -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("the level is one of zstd's");
@@ -166,6 +166,11 @@ impl<'a> ExtentWriter<'a> {
         }
         let written = self.writer.write(batch);
         written.map_err(|error| encode_failed(&self.file.path, &self.disk_full, error))
+    }
+
+    /// It has no rows so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.record.rows == 0
     }
 
     /// Makes the file whole and durable. It is still removed unless [`keep`](Sealed::keep) is called.

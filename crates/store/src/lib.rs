@@ -11,8 +11,10 @@
 mod blobs;
 mod compact;
 mod config;
+mod copy;
 mod disk;
 mod encode;
+mod erase;
 mod error;
 mod extent;
 mod files;
@@ -36,6 +38,7 @@ mod verify;
 
 pub use blobs::{BlobReader, Text};
 pub use config::StoreConfig;
+pub use erase::Erasure;
 pub use error::{Error, ErrorKind};
 pub use manifest::FORMAT as FORMAT_VERSION;
 pub use retain::Maintenance;

@@ -1,6 +1,6 @@
 //! Giving up what is too old or too much, and the blobs that no row names any more.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -144,21 +144,14 @@ impl Shared {
         last.is_none_or(|last| now.millis_since(last) >= SWEEP_EVERY_MS)
     }
 
-    /// Removes blobs that no row names and that were not written lately.
-    ///
-    /// Rows are looked at in memory first and on disk second: a row that is sealed in between is
-    /// seen twice rather than missed. Blobs written since are protected by their age.
+    /// Removes blobs that no row names and that were not written lately. Blobs written since are
+    /// protected by their age.
     fn sweep(&self, now: Timestamp) -> Result<u64, Error> {
         let mut found = self.find_blobs(now)?;
         if !found.old.is_empty() {
-            for hash in self.blobs_in_memory() {
-                found.old.remove(&hash);
-            }
-            for (_, hashes) in self.manifest.blobs_by_extent()? {
-                for hash in hashes {
-                    found.old.remove(&hash);
-                }
-            }
+            self.each_named_blob(|hash| {
+                found.old.remove(hash);
+            })?;
         }
         let mut removed = 0;
         for (hash, bytes) in &found.old {
@@ -171,6 +164,29 @@ impl Shared {
         *lock(&self.blob_totals) = Some((found.blobs, found.bytes));
         *lock(&self.swept_at) = Some(now);
         Ok(removed)
+    }
+
+    /// Removes all blobs that no row names, but for those that a row to come may name.
+    pub(crate) fn remove_unnamed_blobs(&self) -> Result<u64, Error> {
+        let mut found = HashSet::new();
+        self.blobs.walk(|blob| {
+            found.insert(blob.hash);
+        })?;
+        self.blobs.remove_unnamed(found, |blobs| {
+            self.each_named_blob(|hash| {
+                blobs.remove(hash);
+            })
+        })
+    }
+
+    /// Shows every blob that a row names. Rows are looked at in memory first and on disk second: a row
+    /// that is sealed in between is seen twice rather than missed.
+    fn each_named_blob(&self, mut show: impl FnMut(&Hash)) -> Result<(), Error> {
+        self.blobs_in_memory().iter().for_each(&mut show);
+        for (_, hashes) in self.manifest.blobs_by_extent()? {
+            hashes.iter().for_each(&mut show);
+        }
+        Ok(())
     }
 
     fn find_blobs(&self, now: Timestamp) -> Result<Found, Error> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -29,6 +29,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 use crate::extent::{Extent, Record, TIME_COLUMN};
 use crate::files::Files;
 use crate::prune::{Filter, Span};
+use crate::schema::absent;
 use crate::snapshot::TableView;
 use crate::tail::Chunk;
 use crate::terms::{self, Choice};
@@ -196,7 +197,7 @@ fn chunk_span(chunk: &Chunk) -> Span {
     Span { time_min: chunk.time_min, time_max: chunk.time_max, rows }
 }
 
-/// Lets an extent that lacks a later column read as empty text there, or as null.
+/// Lets an extent that lacks a later column read as [`absent`] there.
 #[derive(Debug)]
 struct FillMissing;
 
@@ -223,22 +224,10 @@ impl PhysicalExprAdapter for FillMissingAdapter {
             let is_missing = self.file.index_of(column.name()).is_err();
             let field = self.table.field_with_name(column.name());
             match field {
-                Ok(field) if is_missing => {
-                    Ok(Transformed::yes(absent(field.data_type(), field.is_nullable())?))
-                }
+                Ok(field) if is_missing => Ok(Transformed::yes(expressions::lit(absent(field)?))),
                 _ => Ok(Transformed::no(node)),
             }
         });
         self.then.rewrite(filled.data()?)
     }
-}
-
-/// What a column that an extent does not have holds.
-fn absent(data_type: &DataType, is_nullable: bool) -> Result<Arc<dyn PhysicalExpr>> {
-    let value = if is_nullable {
-        ScalarValue::try_from(data_type)?
-    } else {
-        ScalarValue::new_default(data_type)?
-    };
-    Ok(expressions::lit(value))
 }

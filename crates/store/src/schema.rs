@@ -7,6 +7,7 @@ use arrow::array::{
     Int64Builder, RecordBatch, StringBuilder, StringViewArray, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::common::{Result, ScalarValue};
 use event::{Column, ColumnType, Interaction, Table, TableRow, Value};
 
 use crate::parts::PARTS_COLUMN;
@@ -58,6 +59,15 @@ fn schema(table: &Table, text: DataType) -> SchemaRef {
         Field::new(column.name, data_type, nullable)
     };
     Arc::new(Schema::new(table.columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+/// What a column holds in rows that were written before it was there: empty text, false, or null.
+pub(crate) fn absent(field: &Field) -> Result<ScalarValue> {
+    if field.is_nullable() && *field.data_type() != DataType::Boolean {
+        ScalarValue::try_from(field.data_type())
+    } else {
+        ScalarValue::new_default(field.data_type())
+    }
 }
 
 /// The batch as it is read: text by views into the same buffers.

@@ -76,10 +76,12 @@ impl Shared {
     /// batch was taken.
     pub(crate) fn write(&self, batch: &Batch) -> Result<(), Error> {
         self.refuse_if_closed()?;
+        let made = self.blobs.made();
         let rows = Rows::new(batch)?;
         while !self.push(&rows) {
             self.seal()?;
         }
+        self.blobs.are_named(made);
         Ok(())
     }
 

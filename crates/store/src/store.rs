@@ -1,6 +1,6 @@
 //! The store itself: what is open, what is written, who cleans up.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use datafusion::catalog::TableProvider;
-use event::{Batch, BlobWriter, Cursor, Sink, SinkError, Timestamp};
+use event::{Batch, BlobWriter, Cursor, InteractionId, Sink, SinkError, Timestamp};
 
 use crate::blobs::{BlobReader, Blobs, Text};
 use crate::compact::{Merge, Remembered};
@@ -21,7 +21,7 @@ use crate::retain::Maintenance;
 use crate::shared::{Shared, State, lock};
 use crate::snapshot::Snapshot;
 use crate::tail::Tail;
-use crate::{Error, ErrorKind, StoreConfig, disk};
+use crate::{Erasure, Error, ErrorKind, StoreConfig, disk};
 
 /// After a seal that failed, the next is tried this much later.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -96,6 +96,17 @@ impl Store {
     /// by itself, with days once they get no more.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintenance, Error> {
         self.shared.maintain(now, Merge::All)
+    }
+
+    /// Takes the content of these interactions out of all tables, for good: what was said, headers and
+    /// what cites them. Who called, when, tokens, cost and sizes stay, and `IsContentErased` says so.
+    ///
+    /// Blocking, as long as the disk needs. Interactions without a row yet are not waited for. It may be
+    /// ordered again: what is erased stays so, what a crash or an error left is done. A file that
+    /// cannot be written anew is an error that names it, after all others are done. Files that are
+    /// given up go when their last reader does.
+    pub fn erase(&self, interactions: &BTreeSet<InteractionId>) -> Result<Erasure, Error> {
+        self.shared.erase(interactions)
     }
 
     /// A view of all tables at one moment.

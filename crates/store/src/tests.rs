@@ -3,6 +3,7 @@
 mod blobs;
 mod crash;
 mod damage;
+mod erase;
 mod evolve;
 mod messages;
 mod model;
