@@ -41,7 +41,7 @@ impl Records for LedgerRecords {
         while reader.position() <= to {
             let entry = reader.next(Duration::ZERO).map_err(|error| unreadable(&error))?;
             let Some(entry) = entry else { break };
-            let Entry { sequence, written_at, frame } = entry;
+            let Entry { sequence, written_at, frame, .. } = entry;
             if visit(Kept { sequence, written_at, frame }).is_break() {
                 break;
             }

@@ -21,6 +21,15 @@ pub struct Entry {
     pub written_at: Timestamp,
     /// What was appended. The payload of an erased frame is empty.
     pub frame: Frame,
+    /// Bytes that the payload had, if it was erased.
+    pub erased_bytes: Option<u32>,
+}
+
+impl Entry {
+    /// A frame as it was appended.
+    pub const fn new(sequence: u64, written_at: Timestamp, frame: Frame) -> Self {
+        Self { sequence, written_at, frame, erased_bytes: None }
+    }
 }
 
 /// Reads durable frames in order, following the writer. Calls block: it wants a thread of its own.
@@ -121,6 +130,7 @@ impl Reader {
 
     fn entry(&self, stored: StoredFrame) -> Result<Entry, Error> {
         let sequence = stored.sequence;
+        let erased_bytes = stored.is_erased().then_some(stored.length);
         let frame: Option<Frame> = stored.frame();
         let frame = frame.ok_or_else(|| {
             let kind = stored.kind;
@@ -129,7 +139,7 @@ impl Reader {
                 format!("frame {sequence} is of kind {kind}, which only a newer version knows"),
             )
         })?;
-        Ok(Entry { sequence, written_at: self.written_at, frame })
+        Ok(Entry { sequence, written_at: self.written_at, frame, erased_bytes })
     }
 
     /// Reads the commit that holds `next`, which is durable.

@@ -47,7 +47,16 @@ struct Open {
     /// When the first piece with output was written, in a stream of events.
     first_output_at: Option<Timestamp>,
     session: Option<Box<SessionIntake>>,
+    /// Set once a piece was erased: then all that was said is gone.
+    erased: Option<Erased>,
     damage: Vec<ErrorDetail>,
+}
+
+/// Bytes of the pieces that were erased.
+#[derive(Clone, Copy, Default)]
+struct Erased {
+    request: u64,
+    response: u64,
 }
 
 impl Assembler {
@@ -82,8 +91,14 @@ impl Assembler {
     /// Takes the next frame; answers what is complete with it. An error means that bytes could not be
     /// put anywhere: begin again from the last cursor.
     pub(crate) fn accept(&mut self, entry: Entry) -> Result<Option<Whole>, Error> {
-        let Entry { sequence, written_at, frame } = entry;
+        let Entry { sequence, written_at, frame, erased_bytes } = entry;
         let id = frame.interaction;
+        if let Some(side) = side_of_content(frame.kind)
+            && let Some(bytes) = erased_bytes
+        {
+            self.erased(id, sequence, side, bytes);
+            return Ok(None);
+        }
         match Record::decode(frame.kind, &frame.payload) {
             Ok(Record::Opened(opened)) => self.begin(id, sequence, *opened, None),
             Ok(Record::BodyChunk(chunk)) => self.chunk(id, sequence, written_at, &chunk)?,
@@ -156,6 +171,15 @@ impl Assembler {
         }
     }
 
+    fn erased(&mut self, id: InteractionId, sequence: u64, side: Side, bytes: u32) {
+        let Some(open) = self.find(id, sequence) else { return };
+        let erased = open.erased.get_or_insert_default();
+        match side {
+            Side::Request => erased.request += u64::from(bytes),
+            Side::Response => erased.response += u64::from(bytes),
+        }
+    }
+
     fn message(
         &mut self,
         id: InteractionId,
@@ -215,7 +239,12 @@ impl Assembler {
         });
         self.applied = sequence;
         closed.errors.extend(open.damage);
-        let (request, response) = (open.request.finish()?, open.response.finish()?);
+        let (request, response) = match open.erased {
+            None => (open.request.finish()?, open.response.finish()?),
+            Some(erased) => {
+                (open.request.erased(erased.request), open.response.erased(erased.response))
+            }
+        };
         let mut ended = Ended {
             id,
             sequence,
@@ -228,9 +257,10 @@ impl Assembler {
             response,
             first_output_at: open.first_output_at,
             session: None,
+            is_erased: open.erased.is_some(),
             closed,
         };
-        if let Some(session) = open.session {
+        if let Some(session) = open.session.filter(|_| open.erased.is_none()) {
             ended.take_session(session.finish()?);
         }
         Ok(Some(Box::new(ended)))
@@ -258,6 +288,7 @@ impl Assembler {
             response: Taken::default(),
             first_output_at: None,
             session: None,
+            is_erased: false,
             closed: refused.closed,
         })))
     }
@@ -341,11 +372,15 @@ impl Open {
             answered: None,
             first_output_at: None,
             session: None,
+            erased: None,
             damage: damage.into_iter().collect(),
         })
     }
 
     fn await_answer(&mut self, depot: &Arc<Depot>, answered: Option<Answered>) {
+        if let Some(erased) = &mut self.erased {
+            erased.response = 0;
+        }
         if answered.is_none() && self.answered.is_none() && self.response.len() == 0 {
             return;
         }
@@ -362,6 +397,15 @@ impl Open {
             self.first_output_at = Some(written_at);
         }
         Ok(())
+    }
+}
+
+/// Whose content a frame of this kind is a piece of, if of any.
+const fn side_of_content(kind: Kind) -> Option<Side> {
+    match kind {
+        Kind::RequestChunk | Kind::ClientMessage => Some(Side::Request),
+        Kind::ResponseChunk | Kind::ServerMessage => Some(Side::Response),
+        _ => None,
     }
 }
 

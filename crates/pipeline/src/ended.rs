@@ -27,6 +27,8 @@ pub(crate) struct Ended {
     pub(crate) first_output_at: Option<Timestamp>,
     /// What was said, if it was a WebSocket session.
     pub(crate) session: Option<Box<Session>>,
+    /// What was said is gone from the ledger, by order.
+    pub(crate) is_erased: bool,
     pub(crate) closed: Closed,
 }
 

@@ -47,6 +47,9 @@ impl Enricher {
         prices: &Prices,
         billed: &mut Billed,
     ) -> Result<Rows, Error> {
+        if ended.is_erased {
+            return Ok(erased(ended));
+        }
         show_own_body(depot, &mut ended)?;
         let extracted = match ended.session.take() {
             Some(session) => Some(session_extraction(&mut ended, *session)),
@@ -117,13 +120,34 @@ fn inline_bytes(text: &BodyText) -> usize {
     }
 }
 
+/// What is left of an interaction whose content was erased: what its bodies told is not known, and nothing
+/// is made up of their lack.
+fn erased(mut ended: Ended) -> Rows {
+    if is_own_body_shown(&ended) {
+        ended.response.bytes = ended.closed.own_body.len() as u64;
+        ended.response.is_stream = false;
+    }
+    // A session is streamed, whatever its head says.
+    ended.response.is_stream |= ended.closed.session.is_some();
+    let errors = take(&mut ended.closed.errors);
+    let mut interaction = row::build(&mut ended);
+    row::errors(&mut interaction, &errors);
+    interaction.erase_content();
+    Rows { interaction, messages: Vec::new() }
+}
+
 /// The gateway's own answer is the answer, unless part of the backend's had gone out before.
+fn is_own_body_shown(ended: &Ended) -> bool {
+    let has_gone_out = ended.response.is_stream && ended.response.bytes > 0;
+    !ended.closed.own_body.is_empty() && !has_gone_out
+}
+
 fn show_own_body(depot: &Arc<Depot>, ended: &mut Ended) -> Result<(), Error> {
-    let own = take(&mut ended.closed.own_body);
-    let response = &mut ended.response;
-    if own.is_empty() || (response.is_stream && response.bytes > 0) {
+    if !is_own_body_shown(ended) {
         return Ok(());
     }
+    let own = take(&mut ended.closed.own_body);
+    let response = &mut ended.response;
     let mut body = crate::body::Body::new(depot.clone());
     body.push(own.as_bytes())?;
     let mut gathered = body.finish()?;

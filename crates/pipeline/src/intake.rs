@@ -100,6 +100,12 @@ impl Intake {
         self.raw.len()
     }
 
+    /// The end of a body of which pieces were erased, so many bytes: what is left of it goes too.
+    pub(crate) fn erased(self, bytes: u64) -> Taken {
+        let is_stream = self.side == Side::Response && self.media.is_event_stream();
+        Taken { bytes: self.raw.len() + bytes, is_stream, ..Taken::default() }
+    }
+
     /// The end of the body.
     pub(crate) fn finish(self) -> Result<Taken, Error> {
         let mut raw = self.raw.finish()?;

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod cost;
+mod erased;
 mod kinds;
 mod live;
 mod once;

@@ -30,6 +30,8 @@ pub(crate) struct StoredFrame {
     /// A [`Kind`], or a byte that a later version means something by.
     pub(crate) kind: u8,
     pub(crate) flags: u8,
+    /// Bytes of the payload, erased or not.
+    pub(crate) length: u32,
     /// Empty if the frame was erased.
     pub(crate) payload: Bytes,
 }
@@ -103,7 +105,7 @@ impl RawFrame {
         }
         let head = body.split_to(FRAME_HEAD_BYTES);
         let mut fields = Fields(&head);
-        let length = fields.u32()? as usize;
+        let length = fields.u32()?;
         let kind = fields.byte()?;
         let flags = fields.byte()?;
         if flags & !FLAGS != 0 || flags == FLAGS || (flags == BLIND && secret.is_none()) {
@@ -124,9 +126,9 @@ impl RawFrame {
             Some(secret) if !is_erased => Some(blind(secret, sequence)),
             _ => None,
         };
-        let content = take(if is_erased { size_of::<Digest>() } else { length })?;
+        let content = take(if is_erased { size_of::<Digest>() } else { length as usize })?;
         let payload = if is_erased { Bytes::new() } else { content.clone() };
-        let frame = StoredFrame { sequence, interaction, kind, flags, payload };
+        let frame = StoredFrame { sequence, interaction, kind, flags, length, payload };
         Ok(Self { head, blind, content, frame })
     }
 

@@ -215,7 +215,7 @@ pub(crate) fn entries(frames: impl IntoIterator<Item = Frame>) -> Vec<Entry> {
 /// A frame in a commit of its own: one each millisecond from the answer of [`Story`] on.
 pub(crate) fn entry(sequence: u64, frame: Frame) -> Entry {
     let micros = START_MICROS + 100_000 + sequence as i64 * 1_000;
-    Entry { sequence, written_at: Timestamp::from_unix_micros(micros), frame }
+    Entry::new(sequence, Timestamp::from_unix_micros(micros), frame)
 }
 
 pub(crate) fn line(sink: &MemorySink, config: PipelineConfig, work_dir: &Path) -> Line {

@@ -287,7 +287,7 @@ proptest! {
                 let id = InteractionId::from_bytes([place as u8; 16]);
                 let frame = Record::Charges(Box::new(charges.unwrap())).encode(id);
                 let (sequence, written_at) = (frames.len() as u64 + 1, at(now));
-                frames.push(ledger::Entry { sequence, written_at, frame });
+                frames.push(ledger::Entry::new(sequence, written_at, frame));
             }
         }
         let mut projection = LimitProjection::new();
