@@ -127,6 +127,8 @@ fn erased(mut ended: Ended) -> Rows {
         ended.response.bytes = ended.closed.own_body.len() as u64;
         ended.response.is_stream = false;
     }
+    // The first output is not known where its piece is gone, and not told where it is not.
+    ended.first_output_at = None;
     // A session is streamed, whatever its head says.
     ended.response.is_stream |= ended.closed.session.is_some();
     let errors = take(&mut ended.closed.errors);

@@ -58,6 +58,7 @@ fn expected(story: &Story) -> Interaction {
         completion_tokens: None,
         total_tokens: None,
         cost_usd: None,
+        time_to_first_token: None,
         ..row
     }
 }
