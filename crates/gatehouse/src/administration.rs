@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use control::Control;
-use event::Timestamp;
+use event::{Erasure, Timestamp};
 use gateway::Drain;
 use monitor::{Reporter, Watcher};
 use portal::{
-    AlertList, AlertTest, BackendList, BudgetList, CertificateList, CounterList,
+    AlertList, AlertTest, BackendList, BudgetList, CertificateList, CounterList, ErasureState,
     ListenerCertificate, Operations, Problem, ReloadReport, ReportList, ReportRun, RerateBody,
     RerateReport, SettingList,
 };
@@ -16,6 +16,7 @@ use serde_json::json;
 use shared::Limiter;
 
 use crate::clock::now;
+use crate::erasing::Eraser;
 use crate::monitoring::rerate::Rerater;
 use crate::parts::Parts;
 use crate::reload::Reloader;
@@ -29,12 +30,13 @@ pub(crate) struct Administration {
     pub(crate) control: Control,
 }
 
-/// Who looks at alert rules, makes reports and rates costs anew.
+/// Who looks at alert rules, makes reports, rates costs anew and erases.
 #[derive(Clone)]
 pub(crate) struct Watching {
     pub(crate) watcher: Arc<Watcher>,
     pub(crate) reporter: Arc<Reporter>,
     pub(crate) rerater: Arc<Rerater>,
+    pub(crate) eraser: Arc<Eraser>,
 }
 
 impl Administration {
@@ -109,6 +111,14 @@ impl Operations for Administration {
         let engine: Arc<dyn kql::Engine> = self.parts.engine.clone();
         let budgets = self.parts.monitoring.budgets(&engine).await;
         BudgetList { budgets: budgets.iter().map(|budget| json!(budget)).collect() }
+    }
+
+    async fn erase(&self, orders: Vec<Erasure>) -> Result<(bool, ErasureState), Problem> {
+        self.watch.eraser.order(orders).await
+    }
+
+    fn erasures(&self) -> ErasureState {
+        self.watch.eraser.state()
     }
 
     async fn rerate(&self, body: &RerateBody) -> Result<RerateReport, Problem> {

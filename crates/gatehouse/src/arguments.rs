@@ -280,11 +280,33 @@ pub(crate) enum AuditCommand {
     /// Walk the ledger, whole or from one place to another: gaps, checksums, chain, interactions without
     /// an end. Works offline and on a running gateway's folder. Exit status 3 if anything is wrong.
     Verify(VerifyArguments),
+    /// Erase what interactions said, from the ledger and the tables of a running gateway, for good. Who called
+    /// when at what cost stays, and so does the proof. The order is a row of `Erasures`.
+    Erase(EraseArguments),
     /// Print the public key that the ledger is signed under, in PEM, for `audit verify --public-key`.
     PublicKey(ConfigFile),
     /// Print a new Ed25519 private key in PEM, for `checkpoints.signing_key`: pipe it into
     /// `gatehouse vault set NAME`.
     Key,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EraseArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// Interactions, by the column `CorrelationId`. Without any they are read from standard input, one a line,
+    /// as `gatehouse query --output csv "… | project CorrelationId"` prints them.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// Why, for the record.
+    #[arg(long)]
+    pub(crate) purpose: String,
+    /// Only tell what would be erased.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask whether this is meant.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Args, Debug)]

@@ -1,4 +1,6 @@
-//! `gatehouse audit`: prove the record, offline, and the keys that sign it.
+//! `gatehouse audit`: prove the record, offline, and the keys that sign it; erase what it says.
+
+mod erase;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub(crate) fn run(command: &AuditCommand) -> anyhow::Result<()> {
     match command {
         AuditCommand::Verify(arguments) => verify(arguments),
+        AuditCommand::Erase(arguments) => erase::run(arguments),
         AuditCommand::PublicKey(file) => {
             let key = Config::load_whole(&file.config)?.signing_key()?;
             print(&key.public_key().to_pem());
@@ -126,7 +129,7 @@ pub(crate) fn as_json(report: &ledger::Report) -> anyhow::Result<serde_json::Val
 pub(crate) fn as_text(folder: &Path, report: &ledger::Report) -> String {
     let mut text = format!(
         "ledger        {}\nsegments      {}\ncommits       {}\nframes        {} (sequence {} to {})\n\
-         interactions  {} opened, {} closed, {} in flight, {} refused\nerased        {} payloads\n\
+         interactions  {} opened, {} closed, {} in flight, {} refused\nerased        {} payloads; {} interactions ordered\n\
          last digest   {}\nsigned        {}\n",
         folder.display(),
         report.segments,
@@ -139,6 +142,7 @@ pub(crate) fn as_text(folder: &Path, report: &ledger::Report) -> String {
         report.open,
         report.refused,
         report.erased,
+        report.erasures_ordered,
         hexadecimal(&report.last_digest),
         signed(report),
     );

@@ -12,6 +12,7 @@ mod cost;
 mod demo;
 mod doctor;
 mod effective;
+mod erasing;
 mod exit;
 mod graph;
 mod http;

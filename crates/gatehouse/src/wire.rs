@@ -29,6 +29,7 @@ use crate::administration::{Administration, Watching};
 use crate::checkpoints::Signer;
 use crate::clock::{now, unix_seconds};
 use crate::config::{Config, Fetched};
+use crate::erasing::Eraser;
 use crate::exit::{Exit, ExitWith};
 use crate::graph::GraphCredentials;
 use crate::keys;
@@ -124,6 +125,7 @@ impl Running {
             tokio::spawn(tend_objects(objects, stop.clone())),
             tokio::spawn(identity.run(unix_seconds, stop.clone())),
             tokio::spawn(parts.acme.clone().run(stop.clone())),
+            tokio::spawn(watching.eraser.clone().run(stop.clone())),
             tokio::spawn(watch_over(parts.clone(), watching, stop.clone())),
             tokio::spawn(follow_secrets(vault, security, ledger.clone(), stop.clone())),
         ];
@@ -392,10 +394,11 @@ fn watching(
     let of = (ledger, control);
     let reporter = monitoring::reports::reporter(config, parts, engine, of, node)?;
     let rerater = Arc::new(Rerater::new(parts.clone(), ledger.clone()));
+    let eraser = Arc::new(Eraser::new(parts.clone(), ledger.clone()));
     let (watcher, reporter) = (Arc::new(watcher), Arc::new(reporter));
     parts.monitoring.set_watcher(watcher.clone());
     parts.monitoring.set_reporter(reporter.clone());
-    Ok(Watching { watcher, reporter, rerater })
+    Ok(Watching { watcher, reporter, rerater, eraser })
 }
 
 /// Looks at alert rules and at budgets, makes reports, and signs the ledger.

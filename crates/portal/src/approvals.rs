@@ -1,5 +1,5 @@
-//! The second approver: content is read once another person has agreed, for the stated purpose and for a
-//! while. Off unless `admin.second_approver` is given.
+//! The second approver: content is read, or erased, once another person has agreed, for the stated purpose and
+//! for a while. Off unless `admin.second_approver` is given.
 //!
 //! Each step is a row of `AdminActions` before it counts. What was asked and decided is kept in the database of
 //! the desired state.
@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::state::{ChangeQuery, action};
 
 /// Who asks for an approval.
-pub(crate) const REQUESTERS: &[Role] = &[Role::ContentReader];
+pub(crate) const REQUESTERS: &[Role] = &[Role::Administrator, Role::ContentReader];
 /// Who may give it to somebody else.
 pub(crate) const APPROVERS: &[Role] = &[Role::Administrator, Role::ContentReader];
 

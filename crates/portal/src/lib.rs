@@ -17,6 +17,7 @@ mod config;
 mod cost;
 mod course;
 mod entrance;
+mod erasures;
 mod export;
 mod extract;
 mod idempotency;
@@ -56,7 +57,7 @@ pub use config::{KustoSignIn, PortalConfig, SecondApproverConfig};
 pub use inner::{Portal, Vouch, Wiring};
 pub use kusto::{json_value, results, rows_as_objects, whole_answer};
 pub use operations::{
-    AlertList, AlertTest, BackendList, BudgetList, CertificateList, CounterList,
+    AlertList, AlertTest, BackendList, BudgetList, CertificateList, CounterList, ErasureState,
     ListenerCertificate, Operations, Origin, ReloadReport, ReportList, ReportRun, RerateBody,
     RerateReport, Setting, SettingList,
 };

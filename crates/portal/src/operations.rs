@@ -1,6 +1,7 @@
 //! What can be asked of the running gateway behind this listener, and what it answers.
 
 use async_trait::async_trait;
+use event::Erasure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,6 +33,11 @@ pub trait Operations: Send + Sync {
     async fn budgets(&self) -> BudgetList;
     /// Rates past days anew by the prices that hold now.
     async fn rerate(&self, body: &RerateBody) -> Result<RerateReport, Problem>;
+    /// Records orders to erase, and waits a while until they are carried out; answers whether they are, and
+    /// how far orders are carried out.
+    async fn erase(&self, orders: Vec<Erasure>) -> Result<(bool, ErasureState), Problem>;
+    /// How far orders to erase are carried out.
+    fn erasures(&self) -> ErasureState;
     /// Sends a backend no new calls; those about objects that live on it only if `with_stateful`.
     fn drain(&self, backend: &str, with_stateful: bool) -> Result<BackendList, Problem>;
     /// Sends a backend its calls again.
@@ -47,6 +53,19 @@ pub struct ReloadReport {
     pub restart_needed: Vec<String>,
     /// Settings of the file that are not in force, because the database holds the desired state.
     pub overruled: Vec<String>,
+}
+
+/// How far orders to erase are carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ErasureState {
+    /// Sequence in the ledger up to which every order is carried out.
+    pub carried_out_sequence: u64,
+    /// Interactions that were ordered to be erased and are not yet.
+    pub waiting: u64,
+    /// Those among them that had not ended, as far as was looked: they are erased once they have.
+    pub open: u64,
+    /// Why the last attempt failed; it is tried again. Empty if it did not.
+    pub failure: String,
 }
 
 /// The backends.

@@ -21,8 +21,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::break_glass::LocalSignIn;
 use crate::inner::Portal;
 use crate::{
-    access, admin, alerts, approvals, auth, cost, export, interactions, kusto, language, live,
-    logs, operations, raw, records, reports, scim, settings, sign_in, state, subscriptions,
+    access, admin, alerts, approvals, auth, cost, erasures, export, interactions, kusto, language,
+    live, logs, operations, raw, records, reports, scim, settings, sign_in, state, subscriptions,
 };
 
 pub(crate) use guard::deny;
@@ -205,6 +205,10 @@ fn record() -> Vec<Route> {
             .roles(approvals::APPROVERS).query::<state::ChangeQuery>().answers::<control::Approval>(),
         Route::new("approvals/deny", Method::POST, "/admin/v1/approvals/{id}/deny", "Somebody else may not read content for that purpose", approvals::deny)
             .roles(approvals::APPROVERS).query::<state::ChangeQuery>().answers::<control::Approval>(),
+        Route::new("erasures/get", Method::GET, "/admin/v1/erasures", "How far orders to erase content are carried out", erasures::state)
+            .roles(OPERATORS).answers::<operations::ErasureState>(),
+        Route::new("erasures/order", Method::POST, "/admin/v1/erasures", "Erase what interactions said, from the ledger and the tables; the order is recorded", erasures::order)
+            .roles(ADMINISTRATORS).takes::<erasures::ErasureBody>().answers::<erasures::ErasureReport>(),
         Route::new("ledger/verify", Method::POST, "/admin/v1/ledger/verify", "Prove the record, whole or a part: gaps, checksums, chain, interactions without an end", interactions::verify)
             .roles(OVERSEERS).query::<records::Part>().answers::<interactions::Proof>(),
         Route::new("query/run", Method::POST, "/v1/rest/query", "Run a KQL query, in Kusto's protocol version 1", kusto::query_v1)

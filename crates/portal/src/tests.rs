@@ -302,6 +302,66 @@ async fn with_a_second_approver_content_is_read_once_another_person_has_agreed()
 }
 
 #[tokio::test]
+async fn an_order_to_erase_names_interactions_and_says_why() {
+    let desk = Arc::new(Desk::default());
+    let id = "0197a2c4-0000-7000-8000-000000000000";
+    let order = |ids: Value, purpose: &str| json!({ "correlation_ids": ids, "purpose": purpose });
+    let many: Vec<String> =
+        (0..10_001).map(|n| format!("0197a2c4-0000-7000-8000-{n:012}")).collect();
+    for (body, fix) in [
+        (order(json!([]), "x"), "name 1 to 10000"),
+        (order(json!(many), "x"), "more in further orders"),
+        (order(json!(["one"]), "x"), "see the column CorrelationId"),
+        (order(json!([id]), " "), "say in `purpose` why"),
+        (order(json!([id]), &"x".repeat(1_001)), "say in `purpose` why"),
+    ] {
+        let (status, told) =
+            ask(&desk, Role::Administrator, "/admin/v1/erasures", &[], &body).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{told}");
+        assert!(told.to_string().contains(fix), "{told}");
+    }
+    let body = order(json!([id]), "right to erasure");
+    let (status, _) = ask(&desk, Role::ContentReader, "/admin/v1/erasures", &[], &body).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "whoever may read may not erase");
+    let (status, told) = ask(&desk, Role::Administrator, "/admin/v1/erasures", &[], &body).await;
+    assert_eq!((status, &told["is_done"]), (StatusCode::OK, &json!(true)), "{told}");
+    assert_eq!(told["state"]["waiting"], 1, "it was handed over");
+    assert_eq!((&told["found"], &told["unknown"]), (&json!(0), &json!([id])), "no table has it");
+    let dry = json!({ "correlation_ids": [id], "purpose": "x", "dry_run": true });
+    let (_, told) = ask(&desk, Role::Administrator, "/admin/v1/erasures", &[], &dry).await;
+    assert_eq!((&told["erasure_id"], &told["state"]["waiting"]), (&json!(""), &json!(0)));
+}
+
+#[tokio::test]
+async fn with_a_second_approver_erasing_takes_one_too() {
+    let config = PortalConfig {
+        second_approver: Some(crate::SecondApproverConfig::default()),
+        ..PortalConfig::default()
+    };
+    let (desk, folder) = (Arc::new(Desk::default()), tempfile::TempDir::new().unwrap());
+    let place = Place::Sqlite(folder.path().join("control.sqlite"));
+    let control = control_in(folder.path(), Some(place), Decree::default()).await;
+    let portal = portal_over(&desk, Role::Administrator, &config, control);
+    let call = async |target: &str, headers: &[(&str, &str)], body: &Value| {
+        read(send_to(&portal, target, headers, body).await).await
+    };
+    let ids = json!(["0197a2c4-0000-7000-8000-000000000000"]);
+    let order = json!({ "correlation_ids": ids, "purpose": "case 7" });
+    let (status, refused) = call("/admin/v1/erasures", &[], &order).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{refused}");
+    assert!(refused.to_string().contains("/admin/v1/approvals"), "{refused}");
+    let (status, asked) = call("/admin/v1/approvals", &[], &json!({ "purpose": "case 7" })).await;
+    assert_eq!(status, StatusCode::OK, "{asked}");
+    let approve = format!("/admin/v1/approvals/{}/approve", asked["id"].as_str().unwrap());
+    let (status, given) = call(&approve, &[("x-id", "oid-8")], &json!({})).await;
+    assert_eq!(status, StatusCode::OK, "{given}");
+    let (status, told) = call("/admin/v1/erasures", &[], &order).await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    let other = json!({ "correlation_ids": ids, "purpose": "case 8" });
+    assert_eq!(call("/admin/v1/erasures", &[], &other).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn what_cannot_be_recorded_is_not_shown() {
     let desk = Arc::new(Desk { is_full: true, ..Desk::default() });
     let purpose = ("x-gatehouse-purpose", "case 7");

@@ -28,6 +28,7 @@ const FORMAT_KEY: &str = "format";
 const GENERATION_KEY: &str = "generation";
 const APPLIED_KEY: &str = "cursor_applied";
 const RESUME_KEY: &str = "cursor_resume_from";
+const ERASED_KEY: &str = "erased_up_to";
 /// Memory for pages of the file.
 const CACHE_BYTES: usize = 8 << 20;
 
@@ -37,6 +38,8 @@ pub(crate) struct Change {
     pub(crate) added: Vec<(Record, Vec<Hash>)>,
     pub(crate) removed: Vec<u64>,
     pub(crate) cursor: Option<Cursor>,
+    /// Orders to erase up to this sequence of the ledger are carried out.
+    pub(crate) erased_up_to: Option<u64>,
 }
 
 /// A change that did not happen, or of which that is not known.
@@ -62,6 +65,7 @@ struct Inner {
 pub(crate) struct Contents {
     pub(crate) extents: Vec<Record>,
     pub(crate) cursor: Cursor,
+    pub(crate) erased_up_to: u64,
 }
 
 impl Manifest {
@@ -73,10 +77,10 @@ impl Manifest {
         }
         let generation = generation(&database, &path)?.unwrap_or(0);
         let contents = read(&database).map_err(|error| wrap("read", &path, error))?;
-        let extents =
-            contents.0.iter().map(|bytes| parse(bytes, &path)).collect::<Result<_, _>>()?;
+        let (extents, cursor, erased_up_to) = contents;
+        let extents = extents.iter().map(|bytes| parse(bytes, &path)).collect::<Result<_, _>>()?;
         let inner = Inner { database: Some(database), generation };
-        let contents = Contents { extents, cursor: contents.1 };
+        let contents = Contents { extents, cursor, erased_up_to };
         Ok((Self { path, inner: Mutex::new(inner) }, contents))
     }
 
@@ -223,7 +227,7 @@ fn initialise(database: &Database) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-fn read(database: &Database) -> Result<(Vec<Vec<u8>>, Cursor), redb::Error> {
+fn read(database: &Database) -> Result<(Vec<Vec<u8>>, Cursor, u64), redb::Error> {
     let transaction = database.begin_read()?;
     let facts = transaction.open_table(FACTS)?;
     let fact = |key| facts.get(key).map(|found| found.map_or(0, |value| value.value()));
@@ -233,7 +237,7 @@ fn read(database: &Database) -> Result<(Vec<Vec<u8>>, Cursor), redb::Error> {
     for entry in table.iter()? {
         extents.push(entry?.1.value().to_vec());
     }
-    Ok((extents, cursor))
+    Ok((extents, cursor, fact(ERASED_KEY)?))
 }
 
 fn read_blobs(database: &Database) -> Result<Vec<(u64, Vec<Hash>)>, redb::Error> {
@@ -269,6 +273,9 @@ fn apply(database: &Database, change: &Change, generation: u64) -> Result<(), re
         if let Some(cursor) = change.cursor {
             facts.insert(APPLIED_KEY, cursor.applied)?;
             facts.insert(RESUME_KEY, cursor.resume_from)?;
+        }
+        if let Some(sequence) = change.erased_up_to {
+            facts.insert(ERASED_KEY, sequence)?;
         }
     }
     Ok(transaction.commit()?)

@@ -126,7 +126,7 @@ impl Shared {
         let change = Change {
             added: sealed.iter().map(|sealed| sealed.written.clone()).collect(),
             removed: removed.iter().map(|extent| extent.record.id).collect(),
-            cursor: None,
+            ..Change::default()
         };
         let added = self.commit(&change, sealed)?;
         let mut state = lock(&self.state);

@@ -73,8 +73,8 @@ impl Shared {
     fn record(&self, sealed: Vec<Sealed>, job: &Job) -> Result<Vec<Arc<Extent>>, Error> {
         let change = Change {
             added: sealed.iter().map(|sealed| sealed.written.clone()).collect(),
-            removed: Vec::new(),
             cursor: Some(job.cursor),
+            ..Change::default()
         };
         self.commit(&change, sealed)
     }

@@ -22,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
     pub(crate) config: ArcSwap<StoreConfig>,
     pub(crate) manifest: Manifest,
+    pub(crate) erased_up_to: AtomicU64,
     pub(crate) blobs: Arc<Blobs>,
     pub(crate) files: Arc<Files>,
     pub(crate) state: Mutex<State>,

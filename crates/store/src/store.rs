@@ -15,7 +15,7 @@ use crate::blobs::{BlobReader, Blobs, Text};
 use crate::compact::{Merge, Remembered};
 use crate::extent::{Extent, Extents, index_of};
 use crate::files::Files;
-use crate::manifest::Manifest;
+use crate::manifest::{Change, Manifest};
 use crate::provider::StoredTable;
 use crate::retain::Maintenance;
 use crate::shared::{Shared, State, lock};
@@ -65,6 +65,7 @@ impl Store {
             folder,
             config: ArcSwap::from_pointee(config),
             manifest,
+            erased_up_to: AtomicU64::new(contents.erased_up_to),
             state: Mutex::new(state),
             sealing: Mutex::new(()),
             maintaining: Mutex::new(Remembered::new(last_id + 1)),
@@ -107,6 +108,22 @@ impl Store {
     /// given up go when their last reader does.
     pub fn erase(&self, interactions: &BTreeSet<InteractionId>) -> Result<Erasure, Error> {
         self.shared.erase(interactions)
+    }
+
+    /// Orders to erase up to this sequence of the ledger are carried out.
+    pub fn erased_up_to(&self) -> u64 {
+        self.shared.erased_up_to.load(Ordering::Acquire)
+    }
+
+    /// Keeps that orders to erase up to this sequence of the ledger are carried out.
+    pub fn note_erased(&self, up_to: u64) -> Result<(), Error> {
+        if up_to <= self.erased_up_to() {
+            return Ok(());
+        }
+        let change = Change { erased_up_to: Some(up_to), ..Change::default() };
+        self.shared.manifest.commit(&change).map_err(|failed| failed.error)?;
+        self.shared.erased_up_to.store(up_to, Ordering::Release);
+        Ok(())
     }
 
     /// A view of all tables at one moment.

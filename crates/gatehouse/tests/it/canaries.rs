@@ -28,7 +28,7 @@ const FILES: [&str; 7] = [
 ];
 /// The token of SCIM, which has to be long.
 const SCIM_TOKEN: &str = "canary-scim-token-of-32-characters-or-more";
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "Interactions",
     "Messages",
     "ApiManagementGatewayLogs",
@@ -37,6 +37,7 @@ const TABLES: [&str; 9] = [
     "BackendHealth",
     "AdminActions",
     "ContentReads",
+    "Erasures",
     "Alerts",
 ];
 

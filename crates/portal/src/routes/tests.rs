@@ -16,6 +16,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
 use control::{Control, Decree};
+use event::Erasure;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use kql::{Frame, Options, QueryError};
@@ -27,8 +28,8 @@ use crate::access::{Access, Authenticator};
 use crate::config::PortalConfig;
 use crate::inner::{Portal, Wiring};
 use crate::operations::{
-    AlertList, AlertTest, BackendList, BudgetList, CounterList, Operations, ReloadReport,
-    ReportList, ReportRun, RerateBody, RerateReport,
+    AlertList, AlertTest, BackendList, BudgetList, CounterList, ErasureState, Operations,
+    ReloadReport, ReportList, ReportRun, RerateBody, RerateReport,
 };
 use crate::problem::Problem;
 use crate::record::Record;
@@ -104,6 +105,15 @@ impl Operations for Nothing {
 
     async fn rerate(&self, _: &RerateBody) -> Result<RerateReport, Problem> {
         Ok(RerateReport::default())
+    }
+
+    async fn erase(&self, orders: Vec<Erasure>) -> Result<(bool, ErasureState), Problem> {
+        let waiting = orders.len() as u64;
+        Ok((true, ErasureState { waiting, ..ErasureState::default() }))
+    }
+
+    fn erasures(&self) -> ErasureState {
+        ErasureState::default()
     }
 
     async fn reports(&self) -> ReportList {
