@@ -50,6 +50,32 @@ export async function checkDetail(browser, { ask, caller, check, visible }) {
     assert.match(await drawn.getAttribute('src'), /^blob:/);
     assert.deepEqual(page.bad, []);
   });
+  await check('erase: what was said goes, that it was said stays', async () => {
+    await caller.chat('A thing to be forgotten', { agent: 'to be forgotten' });
+    const id = await idOf('to be forgotten');
+    await browser.open(page, `/requests/${id}`);
+    await page.getByRole('button', { name: 'Erase content' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Erase content' });
+    const order = dialog.getByRole('button', { name: 'Erase for good' });
+    assert.ok(await order.isDisabled(), 'it takes a reason');
+    await dialog.getByLabel('Why').fill('right to erasure, request 4711');
+    await browser.screenshot(page, 'erase');
+    await order.click();
+    await page.locator('.empty-erased').waitFor();
+    await page.getByText('content erased', { exact: true }).waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Erase content' }).count(), 0);
+    await browser.screenshot(page, 'erased');
+    const [[purpose]] = await visible(
+      `Erasures | where CorrelationId == '${id}' | project Purpose`,
+      (rows) => rows.length > 0,
+    );
+    assert.equal(purpose, 'right to erasure, request 4711');
+    const [[tokens]] = await ask(
+      `Interactions | where CorrelationId == '${id}' | project TotalTokens`,
+    );
+    assert.ok(tokens > 0, 'what it took stays');
+    assert.deepEqual(page.bad, []);
+  });
   await page.context().close();
   await checkEmptyStates(browser, { ask, check });
 }

@@ -55,6 +55,16 @@ export async function readRaw(
   return { text, isCut: response.headers.get('x-gatehouse-cut') === '1' };
 }
 
+/** What became of an order to erase. */
+export interface Erased {
+  erasure_id: string;
+  is_done: boolean;
+}
+
+/** Erases what an interaction said, for good. */
+export const eraseContent = (id: string, purpose: string): Promise<Erased> =>
+  getJson('/admin/v1/erasures', { method: 'POST', body: { correlation_ids: [id], purpose } });
+
 export interface Finding {
   kind: string;
   sequence: number;
@@ -68,6 +78,7 @@ export interface Report {
   commits: number;
   frames: number;
   erased: number;
+  erasures_ordered: number;
   opened: number;
   closed: number;
   refused: number;

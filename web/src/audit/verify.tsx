@@ -89,7 +89,10 @@ function Found({ report }: { report: Report }) {
           ['closed', format.number(report.closed)],
           ['in flight', format.number(report.open)],
           ['refused', format.number(report.refused)],
-          ['Erased payloads', format.number(report.erased)],
+          [
+            'Erased payloads',
+            `${format.number(report.erased)}, of ${format.number(report.erasures_ordered)} interactions ordered`,
+          ],
           ['Signatures', signatures(report)],
           [
             'Last digest',

@@ -95,6 +95,7 @@ export interface Interaction {
   ThreadId: string;
   RunId: string;
   AssistantId: string;
+  IsContentErased: boolean;
   LedgerSequence: number;
 }
 

@@ -19,9 +19,11 @@ export function Integrity({ interaction }: { interaction: Interaction }) {
     <div class="stack">
       <Proof trail={found.value} />
       <Steps trail={found.value} />
-      <Reveal id={id}>
-        {(purpose) => <Bodies id={id} purpose={purpose} trail={found.value} />}
-      </Reveal>
+      {!interaction.IsContentErased && (
+        <Reveal id={id}>
+          {(purpose) => <Bodies id={id} purpose={purpose} trail={found.value} />}
+        </Reveal>
+      )}
     </div>
   );
 }

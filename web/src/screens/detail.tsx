@@ -3,6 +3,7 @@ import '../style/detail.css';
 import { BodyView } from '../detail/body';
 import { Compare } from '../detail/compare';
 import { Conversation } from '../detail/conversation';
+import { Erase } from '../detail/erase';
 import { type Interaction, readInteraction } from '../detail/interaction';
 import { Reveal } from '../detail/reveal';
 import { Route } from '../detail/route';
@@ -13,7 +14,7 @@ import { useLoad } from '../load';
 import { line } from '../text';
 import { Badge, Outcome, Status } from '../ui/badge';
 import { Copy } from '../ui/copy';
-import { Failed } from '../ui/empty';
+import { Empty, Failed } from '../ui/empty';
 import { Money } from '../ui/money';
 import { Facts, Figure, Head, Loading } from '../ui/panel';
 import { Tabs } from '../ui/tabs';
@@ -45,6 +46,9 @@ export default function Detail({ id }: { id: string }) {
     <>
       <Head title={line(interaction.OperationId || interaction.Method)}>
         <Copy text={interaction.CorrelationId} name="id" />
+        {!interaction.IsContentErased && (
+          <Erase id={interaction.CorrelationId} onDone={found.again} />
+        )}
         <a class="button" href="/requests">
           All requests
         </a>
@@ -57,7 +61,10 @@ export default function Detail({ id }: { id: string }) {
   );
 }
 
+const OF_CONTENT: readonly string[] = ['conversation', 'request', 'response', 'compare'];
+
 function Part({ tab, interaction }: { tab: string; interaction: Interaction }) {
+  if (interaction.IsContentErased && OF_CONTENT.includes(tab)) return <Empty kind="erased" />;
   switch (tab) {
     case 'request':
     case 'response':
@@ -88,6 +95,7 @@ function Summary({ interaction }: { interaction: Interaction }) {
         <Status code={interaction.ResponseCode} />
         <Outcome name={interaction.Outcome} />
         {interaction.IsStreamCompletion && <Badge tone="info" text="streamed" />}
+        {interaction.IsContentErased && <Badge tone="quiet" text="content erased" />}
         <span class="mono">{interaction.CorrelationId}</span>
         <span>{format.timeInZone(interaction.TimeGenerated)}</span>
       </p>

@@ -4,7 +4,13 @@ import type { Failure } from '../api/failure';
 import { Button } from './button';
 import { Icon, type IconName } from './icon';
 
-export type EmptyKind = 'no-traffic' | 'capture-off' | 'no-permission' | 'expired' | 'failed';
+export type EmptyKind =
+  | 'no-traffic'
+  | 'capture-off'
+  | 'erased'
+  | 'no-permission'
+  | 'expired'
+  | 'failed';
 
 const TEXTS: Record<EmptyKind, { icon: IconName; title: string; text: string }> = {
   'no-traffic': {
@@ -15,7 +21,12 @@ const TEXTS: Record<EmptyKind, { icon: IconName; title: string; text: string }> 
   'capture-off': {
     icon: 'eye',
     title: 'Content was not captured',
-    text: 'The interaction is on record, this content of it is not: it was never captured, or it was erased.',
+    text: 'The interaction is on record, this content of it is not.',
+  },
+  erased: {
+    icon: 'close',
+    title: 'Content was erased',
+    text: 'By an order that is on record: Erasures has who gave it, when and why. That the interaction took place stays proved.',
   },
   'no-permission': {
     icon: 'access',
