@@ -41,8 +41,9 @@ impl Records for LedgerRecords {
         while reader.position() <= to {
             let entry = reader.next(Duration::ZERO).map_err(|error| unreadable(&error))?;
             let Some(entry) = entry else { break };
-            let Entry { sequence, written_at, frame, .. } = entry;
-            if visit(Kept { sequence, written_at, frame }).is_break() {
+            let Entry { sequence, written_at, frame, erased_bytes } = entry;
+            let is_erased = erased_bytes.is_some();
+            if visit(Kept { sequence, written_at, frame, is_erased }).is_break() {
                 break;
             }
         }

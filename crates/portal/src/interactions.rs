@@ -156,7 +156,7 @@ impl Tracker {
         Ok(self.trail)
     }
 
-    fn take(&mut self, Kept { sequence, written_at, frame }: Kept) {
+    fn take(&mut self, Kept { sequence, written_at, frame, .. }: Kept) {
         let trail = &mut self.trail;
         if trail.frames == 0 {
             trail.first_sequence = sequence;
@@ -169,7 +169,11 @@ impl Tracker {
             Ok(Record::BodyChunk(chunk)) => self.add(chunk.side, written_at, &chunk.data),
             Ok(Record::MessageChunk(chunk)) => self.add(chunk.side, chunk.at, &chunk.data),
             Ok(record) => self.step(sequence, frame.kind, &record),
-            // An erased payload: the frame is there, what it said is not.
+            // An erased piece of a session; one of a body decodes as an empty one.
+            Err(_) if frame.kind == Kind::ClientMessage => self.add(Side::Request, written_at, &[]),
+            Err(_) if frame.kind == Kind::ServerMessage => {
+                self.add(Side::Response, written_at, &[])
+            }
             Err(_) => self.push(sequence, frame.kind, Map::new()),
         }
     }
@@ -260,7 +264,7 @@ mod tests {
         ) -> Result<(), Problem> {
             for (sequence, frame) in (1..).zip(&self.0) {
                 let written_at = Timestamp::from_unix_micros(sequence as i64 * 1_000);
-                let kept = Kept { sequence, written_at, frame: frame.clone() };
+                let kept = Kept { sequence, written_at, frame: frame.clone(), is_erased: false };
                 if (from..=to).contains(&sequence) && visit(kept).is_break() {
                     break;
                 }

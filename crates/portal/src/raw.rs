@@ -54,6 +54,7 @@ struct Found {
     bytes: Vec<u8>,
     is_whole: bool,
     is_cut: bool,
+    is_erased: bool,
 }
 
 /// The body as bytes.
@@ -83,6 +84,10 @@ pub(crate) async fn body(
     if !found.is_whole {
         return Err(Problem::new(410, "its beginning is no longer kept in the ledger"));
     }
+    if found.is_erased {
+        let detail = "its content was erased: the table Erasures has the order";
+        return Err(Problem::new(410, detail));
+    }
     note(&portal, &caller, (&id, side), (purpose, &leave)).await?;
     let heads = [
         (header::CONTENT_TYPE, "application/octet-stream"),
@@ -108,8 +113,9 @@ fn search(
         records.read(
             wanted.last.saturating_sub(back),
             wanted.last,
-            &mut |Kept { frame, .. }| {
+            &mut |Kept { frame, is_erased, .. }| {
                 if frame.interaction == interaction {
+                    found.is_erased |= is_erased;
                     found.is_whole |= matches!(frame.kind, Kind::Opened | Kind::Refused);
                     match Record::decode(frame.kind, &frame.payload) {
                         Ok(Record::BodyChunk(chunk)) if chunk.side == side => {

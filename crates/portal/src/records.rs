@@ -17,6 +17,8 @@ pub struct Kept {
     pub written_at: Timestamp,
     /// What it is.
     pub frame: Frame,
+    /// Its payload was erased, and is empty.
+    pub is_erased: bool,
 }
 
 /// The ledger as far as this listener reads it; the wiring implements it. Calls block.
