@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Uri};
 use policy::Grant;
 
 use crate::asked::Asked;
@@ -24,15 +23,14 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
-    /// The request has been answered and will not be sent again: what it took is not needed while
-    /// the answer passes, which may be long.
-    pub(crate) fn forget_request(&mut self) {
-        // Each of them holds the whole buffer that the head was read into.
-        self.parts.headers = HeaderMap::new();
-        self.parts.uri = Uri::default();
+    /// The request has been answered and will not be sent again: what of it is needed while the answer passes,
+    /// which may be long.
+    pub(crate) fn into_upload(self) -> Upload {
+        let mut upload = self.upload;
         // Of any other, a part may still have to be recorded.
-        if self.upload.unrecorded_from().is_none() {
-            self.upload.stored = Stored::Memory(Bytes::new());
+        if upload.unrecorded_from().is_none() {
+            upload.stored = Stored::Memory(Bytes::new());
         }
+        upload
     }
 }

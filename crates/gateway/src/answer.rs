@@ -25,7 +25,7 @@ use crate::gather::Gather;
 use crate::learner::Learner;
 use crate::refusal::{Kind, Refusal};
 use crate::reply::Pieces;
-use crate::sse::{self, Tail, WholeEvents, joined};
+use crate::sse::{self, Dialect, Tail, WholeEvents, joined};
 use crate::{headers, record};
 
 /// How long a piece that says it is the last may wait for the end of the body.
@@ -58,6 +58,8 @@ struct Streaming {
     /// Takes out what only the gateway asked for.
     filter: Option<UsageFilter>,
     tail: Tail,
+    /// How an error is told in it.
+    dialect: Dialect,
     held: Option<Frame<Bytes>>,
     last_at: Instant,
 }
@@ -72,7 +74,7 @@ impl Exchange {
     /// Passes the answer on, up to its end.
     pub(crate) async fn answer(
         &mut self,
-        admitted: &mut Admitted,
+        admitted: Box<Admitted>,
         begun: Begun,
     ) -> Result<Ending, Refusal> {
         let Begun { answer, mut upload, number, chosen, adds_usage, is_client_gone } = begun;
@@ -85,26 +87,23 @@ impl Exchange {
             attempt: number,
         });
         self.account.note_answer(parts.status.as_u16(), &parts.headers);
-        self.learner = Learner::of(admitted, &chosen.backend.id, &parts);
+        self.learner = Learner::of(&admitted, &chosen.backend.id, &parts);
         let length = body_length(&admitted.parts.method, &parts);
+        let dialect = Dialect::of(&admitted.asked.target);
+        let sent = admitted.into_upload();
         let whole_max = u64::from(self.live.config.capture.whole_answer_bytes_max);
         let ending = match length {
             Some(length) if length <= whole_max && !is_event_stream(&parts.headers) => {
                 self.pass_whole(answered, parts, body, is_client_gone).await
             }
             _ => {
-                // What the head tells, before it goes out.
-                self.keep_learnt(&Bytes::new()).await?;
-                if is_event_stream(&parts.headers) {
-                    admitted.forget_request();
-                }
                 let answer = (answered, parts, body, length);
                 let filter = adds_usage.then(UsageFilter::default);
                 let _open = self.gateway.counters.open_stream();
                 // By itself: what it takes to begin is given back before the pieces pass.
-                let begun = Box::pin(self.begin_stream(answer, filter, admitted, is_client_gone));
+                let begun = Box::pin(self.begin_stream(answer, filter, dialect, is_client_gone));
                 match begun.await {
-                    Ok(streaming) => Ok(Box::pin(self.pass_stream(admitted, streaming)).await),
+                    Ok(streaming) => Ok(Box::pin(self.pass_stream(streaming)).await),
                     Err(refusal) => Err(refusal),
                 }
             }
@@ -114,6 +113,7 @@ impl Exchange {
         }
         drop(chosen);
         self.end_upload(&mut upload).await;
+        self.record_unread(&sent).await;
         ending
     }
 
@@ -220,9 +220,11 @@ impl Exchange {
         &mut self,
         (answered, mut parts, body, remaining): (Record, Parts, AnswerBody, Option<u64>),
         filter: Option<UsageFilter>,
-        admitted: &Admitted,
+        dialect: Dialect,
         is_client_gone: bool,
     ) -> Result<Box<Streaming>, Refusal> {
+        // What the head tells, before it goes out.
+        self.keep_learnt(&Bytes::new()).await?;
         let is_plain = !parts.headers.contains_key(header::CONTENT_ENCODING);
         let is_event_stream = is_event_stream(&parts.headers) && is_plain;
         let filter = filter.filter(|_| is_event_stream);
@@ -250,7 +252,8 @@ impl Exchange {
             is_event_stream,
             whole: can_add_events.then(WholeEvents::default),
             filter,
-            tail: Tail::of(&admitted.asked.target.subkind),
+            tail: Tail::of(dialect),
+            dialect,
             held: None,
             last_at: Instant::now(),
         });
@@ -261,9 +264,9 @@ impl Exchange {
     }
 
     /// Passes the pieces on.
-    async fn pass_stream(&mut self, admitted: &Admitted, mut streaming: Box<Streaming>) -> Ending {
+    async fn pass_stream(&mut self, mut streaming: Box<Streaming>) -> Ending {
         let passed = self.pass_pieces(&mut streaming).await;
-        let Streaming { status, headers, pieces, held, tail, whole, .. } = *streaming;
+        let Streaming { status, headers, pieces, held, tail, whole, dialect, .. } = *streaming;
         let mut ending = Ending {
             outcome: Outcome::Complete,
             status,
@@ -289,9 +292,7 @@ impl Exchange {
                     ending.release = Release::Abort(pieces);
                     return ending;
                 };
-                let target = &admitted.asked.target;
-                let (kind, subkind) = (target.kind.as_str(), target.subkind.as_str());
-                ending.own_body = sse::error_event(kind, subkind, (&tail, &whole), &refusal);
+                ending.own_body = sse::error_event(dialect, (&tail, &whole), &refusal);
                 self.tally.response_bytes += ending.own_body.len() as u64;
                 let event = Frame::data(Bytes::from(ending.own_body.clone()));
                 ending.release = Release::End(pieces, Some(event));

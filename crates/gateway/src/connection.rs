@@ -193,8 +193,6 @@ impl Door {
         let mut builder = http1::Builder::new();
         // The stream below holds heads to their time and their limits.
         builder.header_read_timeout(None).max_buf_size(head_bytes_max.max(16 << 10));
-        // The stream below looks whether the client hangs up; the library would hold a buffer for it.
-        builder.half_close(true);
         if edge.header_count_max as usize > gate::HEADER_COUNT {
             // Only another number than the library's own costs an allocation for each request.
             builder.max_headers(edge.header_count_max as usize);

@@ -3,7 +3,6 @@
 //! gateway's own words, once that is recorded.
 
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -25,8 +24,6 @@ use crate::watch::Watch;
 /// How long a client is listened to whose request was not read to its end, so that it can read why
 /// before the connection closes.
 const LINGER: Duration = Duration::from_secs(1);
-/// Bytes read at once of what a client sends while its answer is on its way: mostly none.
-const AHEAD_BYTES: usize = 1 << 10;
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -296,19 +293,6 @@ impl<S: AsyncRead + Unpin> EdgeIo<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> EdgeIo<S> {
-    /// An error if the client hangs up while its exchange is under way. The library polls this side of the
-    /// stream whenever it is woken, and needs no buffer for it.
-    fn notice_hang_up(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if !self.watch.is_busy() || !self.gate.is_at_head() {
-            return Ok(());
-        }
-        let mut ahead = [MaybeUninit::uninit(); AHEAD_BYTES];
-        match self.poll_hang_up(cx, &mut ReadBuf::uninit(&mut ahead)) {
-            Poll::Ready(read) => read.and(Err(io::ErrorKind::UnexpectedEof.into())),
-            Poll::Pending => Ok(()),
-        }
-    }
-
     /// Records and writes the gateway's own answer, where one is due.
     fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -346,7 +330,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> EdgeIo<S> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if polled.is_pending() {
-            self.notice_hang_up(cx)?;
             ready!(self.poll_timer(Waiting::Write, cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -415,7 +398,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for EdgeIo<S> {
         let polled = Pin::new(&mut this.stream).poll_flush(cx);
         ready!(this.poll_unstalled(polled, cx))?;
         this.note_flushed(cx);
-        Poll::Ready(this.notice_hang_up(cx))
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

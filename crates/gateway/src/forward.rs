@@ -14,6 +14,7 @@ use crate::pool::Unavailable;
 use crate::pool::chosen::Chosen;
 use crate::refusal::{Kind, Refusal};
 use crate::spool::Stored;
+use crate::upload::Upload;
 
 /// Bytes of a discarded answer's body that stand in the record.
 const EXCERPT_BYTES_MAX: usize = 2 << 10;
@@ -55,7 +56,7 @@ impl Exchange {
             Ok(Tried::Ended(ending)) => Ok(Served::Ended(ending)),
             Err(refusal) => Err(refusal),
         };
-        self.record_unread(&admitted).await;
+        self.record_unread(&admitted.upload).await;
         ended
     }
 
@@ -99,9 +100,9 @@ impl Exchange {
     }
 
     /// What came from the client stands in the record, though no backend has read so far.
-    pub(crate) async fn record_unread(&mut self, admitted: &Admitted) {
-        if let Some(from) = admitted.upload.unrecorded_from() {
-            Box::pin(self.record_rest(&admitted.upload.stored, from)).await;
+    pub(crate) async fn record_unread(&mut self, upload: &Upload) {
+        if let Some(from) = upload.unrecorded_from() {
+            Box::pin(self.record_rest(&upload.stored, from)).await;
         }
     }
 

@@ -21,11 +21,7 @@ impl Exchange {
     pub(crate) async fn run(&mut self, request: Box<Request<Incoming>>) {
         // What it takes to serve is given back before the answer passes, which may be long.
         let ended = match Box::pin(self.serve(request)).await {
-            Ok(Served::Answered(mut admitted, begun)) => {
-                let ended = self.answer(&mut admitted, begun).await;
-                self.record_unread(&admitted).await;
-                ended
-            }
+            Ok(Served::Answered(admitted, begun)) => self.answer(admitted, begun).await,
             Ok(Served::Ended(ending)) => Ok(ending),
             Err(refusal) => Err(refusal),
         };

@@ -3,6 +3,7 @@
 use std::mem;
 
 use bytes::{Bytes, BytesMut};
+use event::Target;
 use serde_json::json;
 
 use crate::refusal::Refusal;
@@ -16,6 +17,14 @@ const EVENT_BYTES_MAX: usize = 64 << 10;
 /// What stands before the number of an event of the Responses API.
 const NUMBER: &[u8] = b"\"sequence_number\":";
 
+/// How a stream numbers its events and tells an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Plain,
+    Responses,
+    Assistants,
+}
+
 /// The end of what has passed of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
@@ -25,10 +34,20 @@ pub(crate) struct Tail {
     number: Option<u64>,
 }
 
+impl Dialect {
+    pub(crate) fn of(target: &Target) -> Self {
+        match (target.kind.as_str(), target.subkind.as_str()) {
+            (_, "responses") => Self::Responses,
+            ("assistants", _) => Self::Assistants,
+            _ => Self::Plain,
+        }
+    }
+}
+
 impl Tail {
     /// Of a stream of this dialect; those of the Responses API number their events.
-    pub(crate) fn of(subkind: &str) -> Self {
-        Self { is_numbered: subkind == "responses", ..Self::default() }
+    pub(crate) fn of(dialect: Dialect) -> Self {
+        Self { is_numbered: dialect == Dialect::Responses, ..Self::default() }
     }
 
     /// Takes the next piece.
@@ -125,26 +144,25 @@ fn last_number(bytes: &[u8]) -> Option<u64> {
 /// An error event in the dialect of the stream, to stand after what has passed of it. Every SDK raises
 /// its exception where `data` has an `error`; beside it stands what the dialect's own error event has.
 pub(crate) fn error_event(
-    kind: &str,
-    subkind: &str,
+    dialect: Dialect,
     (tail, whole): (&Tail, &WholeEvents),
     refusal: &Refusal,
 ) -> String {
     let gap = if whole.is_open { "\n\n" } else { "" };
     let error = refusal.error();
-    if subkind == "responses" {
-        let data = json!({
+    let data = match dialect {
+        Dialect::Plain => return format!("{gap}data: {}\n\n", json!({ "error": error })),
+        Dialect::Responses => json!({
             "type": "error", "code": error["code"], "message": error["message"], "param": null,
             "sequence_number": tail.next_number(), "error": error,
-        });
-        return format!("{gap}event: error\ndata: {data}\n\n");
-    }
-    if kind == "assistants" {
-        let mut data = error.clone();
-        data["error"] = error;
-        return format!("{gap}event: error\ndata: {data}\n\n");
-    }
-    format!("{gap}data: {}\n\n", json!({ "error": error }))
+        }),
+        Dialect::Assistants => {
+            let mut data = error.clone();
+            data["error"] = error;
+            data
+        }
+    };
+    format!("{gap}event: error\ndata: {data}\n\n")
 }
 
 #[cfg(test)]
@@ -178,14 +196,14 @@ mod tests {
         let stream: String = (0..13).map(event).collect();
         let failed = Refusal::new(Kind::BackendFailed);
         for size in 1..stream.len() {
-            let mut tail = Tail::of("responses");
+            let mut tail = Tail::of(Dialect::Responses);
             stream.as_bytes().chunks(size).for_each(|piece| tail.push(piece));
             let whole = WholeEvents::default();
-            let text = error_event("chat", "responses", (&tail, &whole), &failed);
+            let text = error_event(Dialect::Responses, (&tail, &whole), &failed);
             assert!(text.contains("\"sequence_number\":13"), "pieces of {size}: {text}");
         }
-        let nothing = (&Tail::of("responses"), &WholeEvents::default());
-        let none = error_event("chat", "responses", nothing, &failed);
+        let nothing = (&Tail::of(Dialect::Responses), &WholeEvents::default());
+        let none = error_event(Dialect::Responses, nothing, &failed);
         assert!(none.contains("\"sequence_number\":0"), "{none}");
     }
 
@@ -217,15 +235,15 @@ mod tests {
         let (tail, mut whole) = (Tail::default(), WholeEvents::default());
         let failed = Refusal::new(Kind::BackendFailed).say("quote \" and \n newline");
         whole.push(Bytes::from(vec![b'x'; EVENT_BYTES_MAX + 1]));
-        let text = error_event("chat", "", (&tail, &whole), &failed);
+        let text = error_event(Dialect::Plain, (&tail, &whole), &failed);
         assert!(text.starts_with("\n\ndata: {\"error\""));
         whole.push(Bytes::from_static(b"1}\n\n"));
-        for (kind, subkind, type_) in [
-            ("chat", "", None),
-            ("chat", "responses", Some("error")),
-            ("assistants", "run", Some("server_error")),
+        for (dialect, type_) in [
+            (Dialect::Plain, None),
+            (Dialect::Responses, Some("error")),
+            (Dialect::Assistants, Some("server_error")),
         ] {
-            let text = error_event(kind, subkind, (&tail, &whole), &failed);
+            let text = error_event(dialect, (&tail, &whole), &failed);
             assert_eq!(text.starts_with("event: error\n"), type_.is_some(), "{text}");
             let data = text.split_once("data: ").unwrap().1.trim_end();
             let data: serde_json::Value = serde_json::from_str(data).unwrap();
