@@ -1,7 +1,7 @@
 //! The one who writes: commits into the active segment, syncs, changes of segment, and the reopen
 //! after a failure. It belongs to one thread at a time.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::format::{Encoder, Position, SegmentHeader, Stored, VERSION, header_by
 use crate::locks::LOCK;
 use crate::random;
 use crate::shared::{Counters, Segment, Shared};
-use crate::spares;
+use crate::spares::{self, Spare};
 use crate::walk::{OpenSet, Walk, follow, read_header};
 use crate::{Error, ErrorKind};
 
@@ -264,7 +264,7 @@ pub(crate) fn activate(
 ) -> Result<Active, Error> {
     let dir = &shared.dir;
     let disk = shared.disk.as_ref();
-    let spare = take_spare(shared, header.segment_bytes)?;
+    let Spare { path: spare, is_used } = take_spare(shared, header.segment_bytes)?;
     let path = segment_path(dir, header.first_sequence(), header.epoch);
     let begun = begin_file(disk, &spare, &path, header, carried);
     let (file, offset) = begun.map_err(|error| {
@@ -272,7 +272,7 @@ pub(crate) fn activate(
         Error::io("begin the segment", &path, error)
     })?;
     disk.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))?;
-    let segment = Segment::new(path, header);
+    let segment = Segment::new(path, header, is_used);
     shared.segments.lock().expect(LOCK).push(segment.clone());
     Ok(Active { file, segment, offset })
 }
@@ -307,7 +307,7 @@ pub(crate) fn listed(open: &OpenSet) -> Vec<(InteractionId, u64)> {
 }
 
 /// A file of this size, written in full: one prepared in advance, or one made now.
-fn take_spare(shared: &Shared, bytes: u64) -> Result<PathBuf, Error> {
+fn take_spare(shared: &Shared, bytes: u64) -> Result<Spare, Error> {
     if bytes == shared.config.segment_bytes
         && let Some(spare) = shared.spares.take()
     {

@@ -1,14 +1,16 @@
 //! Erasure: payloads go, their leaves stay, and with them every digest.
 //!
-//! Only segments that are closed are touched: the writer begins a new one first. A segment that holds
-//! something to be erased is written anew beside itself and takes its own place by a rename, so after a crash
-//! it is there in one form or the other. Whoever reads the old file reads it to its end. Bytes of an earlier
+//! Only segments that are closed are touched: if the one being written is concerned, the writer begins a new one
+//! first. A segment that holds something to be erased is written anew beside itself, as long as it must be, and takes
+//! its own place by a rename, so after a crash it is there in one form or the other. Whoever reads the old file reads it to its end. Bytes of an earlier
 //! use go too: spares that have them are removed, and what stands behind the end of a segment is zeroed.
 
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use event::{InteractionId, Kind};
@@ -20,7 +22,7 @@ use crate::format::{
 };
 use crate::locks::LOCK;
 use crate::shared::{Segment, Shared};
-use crate::spares;
+use crate::spares::{self, Spare};
 use crate::walk::{Walk, read_bytes, read_commit_header, read_header};
 use crate::{Error, ErrorKind, State};
 
@@ -31,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// What an erasure did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
     /// Frames whose payload it took out.
     pub frames: u64,
@@ -39,35 +41,50 @@ pub struct Erased {
     pub bytes: u64,
     /// Segments that were written anew.
     pub segments: u64,
-    /// Interactions that had not ended, of which nothing was erased: name them again later.
-    pub open: HashSet<InteractionId>,
 }
 
 /// See [`crate::Ledger::erase`].
 pub(crate) fn erase(
     shared: &Shared,
     interactions: &HashSet<InteractionId>,
+    stop: &dyn Fn() -> bool,
 ) -> Result<Erased, Error> {
-    let _one_at_a_time = shared.erasing.lock().expect(LOCK);
+    let _one_at_a_time = shared.erasing.lock().unwrap_or_else(PoisonError::into_inner);
     let _fresh = FreshOnly::begin(shared)?;
-    let (first_kept, open) = begin_segment(shared)?;
-    let open: HashSet<_> = interactions.intersection(&open).copied().collect();
-    let ended: HashSet<_> = interactions.difference(&open).copied().collect();
+    leave_active(shared, interactions)?;
+    // The writer may have been about to begin a segment in a file that was used before.
+    leave_active(shared, interactions)?;
     let closed: Vec<(Segment, u64)> = {
         let segments = shared.segments.lock().expect(LOCK);
         let pairs = segments.windows(2).map(|pair| (pair[0].clone(), pair[1].first_sequence - 1));
-        pairs.filter(|(segment, _)| segment.epoch < first_kept).collect()
+        pairs.collect()
     };
-    let mut total = Erased { open, ..Erased::default() };
+    let (mut total, mut damaged) = (Erased::default(), Vec::new());
     for (segment, last_sequence) in closed {
-        match Closed::open(shared, &segment, last_sequence) {
-            Ok(closed) => total.add(&closed.erase(&ended)?),
+        if stop() {
+            let text = "the ledger is being closed: the rest is erased once it is open again";
+            return Err(Error::new(ErrorKind::Closed, text));
+        }
+        let done = Closed::open(shared, &segment, last_sequence)
+            .and_then(|closed| closed.erase(interactions));
+        match done {
+            Ok(erased) => total.add(&erased),
             // Its retention ended meanwhile.
             Err(_) if !is_listed(shared, &segment) => {}
+            Err(error) if error.kind() == ErrorKind::Corrupt => damaged.push(error),
             Err(error) => return Err(error),
         }
     }
-    Ok(total)
+    match damaged.first() {
+        None => Ok(total),
+        Some(first) => {
+            let count = damaged.len();
+            let text = format!(
+                "{count} damaged segments of the ledger may still hold what is to be erased, all others are done: {first}"
+            );
+            Err(Error::new(ErrorKind::Corrupt, text))
+        }
+    }
 }
 
 impl Erased {
@@ -88,15 +105,10 @@ impl<'a> FreshOnly<'a> {
         let used = shared.spares.refuse_used();
         drop(head);
         let fresh_only = Self(shared);
-        for path in used {
+        for Spare { path, .. } in used {
             let removed = shared.disk.remove(&path);
             removed.map_err(|error| Error::io("remove", &path, error))?;
         }
-        // So that the writer need not make it.
-        let (number, bytes) = (shared.spares.number(), shared.config.segment_bytes);
-        let ending = || shared.keeper.ended();
-        let spare = spares::prepare(shared.disk.as_ref(), &shared.dir, number, bytes, &ending)?;
-        shared.spares.put(spare);
         Ok(fresh_only)
     }
 }
@@ -108,26 +120,66 @@ impl Drop for FreshOnly<'_> {
     }
 }
 
-/// Has the writer begin a new segment; answers its epoch, and what was open then.
-fn begin_segment(shared: &Shared) -> Result<(u64, HashSet<InteractionId>), Error> {
+/// What is open, by the writer, which takes what was queued before first.
+pub(crate) fn open(shared: &Shared) -> Result<HashSet<InteractionId>, Error> {
+    let (asker, answer) = sync_channel(1);
+    shared.askers.lock().expect(LOCK).push(asker);
+    shared.queue.nudge();
+    let began = Instant::now();
+    loop {
+        match answer.recv_timeout(LOOK) {
+            Ok(open) => return Ok(open),
+            Err(_) => check_serving(shared, began)?,
+        }
+    }
+}
+
+/// An error if the writer cannot do what it is asked, or has not for long.
+fn check_serving(shared: &Shared, began: Instant) -> Result<(), Error> {
+    let is_serving = matches!(&*shared.state.borrow(), State::Serving);
+    if is_serving && began.elapsed() <= PATIENCE {
+        return Ok(());
+    }
+    let text = "the ledger does not record at this moment; erase again once it does";
+    Err(Error::new(ErrorKind::Poisoned, text))
+}
+
+/// Has the writer begin a new segment if the one it writes holds what is to be erased, or bytes of an earlier
+/// use.
+fn leave_active(shared: &Shared, interactions: &HashSet<InteractionId>) -> Result<(), Error> {
     let newest = || shared.segments.lock().expect(LOCK).last().cloned();
-    let epoch = || newest().map_or(0, |segment| segment.epoch);
-    let before = epoch();
+    let Some(active) = newest() else { return Ok(()) };
+    let durable = shared.progress.position().sequence;
+    let is_concerned = active.is_used
+        || Closed::open(shared, &active, durable)?.find(&is_wanted(interactions))?.erased.frames
+            > 0;
+    if !is_concerned {
+        return Ok(());
+    }
+    if shared.spares.count() == 0 {
+        // So that the writer need not make it.
+        let (number, bytes) = (shared.spares.number(), shared.config.segment_bytes);
+        let ending = || shared.keeper.ended();
+        let disk = shared.disk.as_ref();
+        shared.spares.put(spares::prepare(disk, &shared.dir, number, bytes, &ending)?);
+    }
     shared.segment_due.store(true, Ordering::Relaxed);
     shared.queue.nudge();
     let began = Instant::now();
-    while epoch() == before {
-        let is_serving = matches!(&*shared.state.borrow(), State::Serving);
-        if !is_serving || began.elapsed() > PATIENCE {
-            let text =
-                "the ledger cannot begin a new segment at this moment; erase again once it records";
-            return Err(Error::new(ErrorKind::Poisoned, text));
-        }
+    while newest().is_some_and(|segment| segment.epoch == active.epoch) {
+        check_serving(shared, began)?;
         std::thread::sleep(LOOK);
     }
-    let begun = newest().expect("a segment has just begun");
-    let header = Closed::open(shared, &begun, 0)?.header;
-    Ok((begun.epoch, header.open.into_iter().map(|(interaction, _)| interaction).collect()))
+    Ok(())
+}
+
+/// What is to be erased of a frame's interaction.
+fn is_wanted(interactions: &HashSet<InteractionId>) -> impl Fn(&StoredFrame) -> bool {
+    |frame| {
+        !frame.is_erased()
+            && interactions.contains(&frame.interaction)
+            && Kind::from_byte(frame.kind).is_some_and(Kind::is_content)
+    }
 }
 
 fn is_listed(shared: &Shared, segment: &Segment) -> bool {
@@ -155,14 +207,13 @@ impl<'a> Closed<'a> {
     }
 
     fn erase(&self, interactions: &HashSet<InteractionId>) -> Result<Erased, Error> {
-        let is_wanted = |frame: &StoredFrame| {
-            !frame.is_erased()
-                && interactions.contains(&frame.interaction)
-                && Kind::from_byte(frame.kind).is_some_and(Kind::is_content)
-        };
+        let is_wanted = is_wanted(interactions);
         let found = self.find(&is_wanted)?;
         if found.erased.frames == 0 {
-            self.zero_from(found.end)?;
+            if self.segment.is_used {
+                self.zero_from(found.end)?;
+                self.change(|listed| listed.is_used = false);
+            }
             return Ok(found.erased);
         }
         self.write_anew(&is_wanted)?;
@@ -247,12 +298,11 @@ impl<'a> Closed<'a> {
             file.write_all_at(&body, offset + head.len() as u64).map_err(failed)?;
             offset += header.bytes();
         }
-        let bytes = self.header.segment_bytes.max(offset);
-        let header = SegmentHeader { segment_bytes: bytes, ..self.header.clone() };
+        // It ends where its last commit does: nothing is written behind it any more.
+        let header = SegmentHeader { segment_bytes: offset, ..self.header.clone() };
         file.write_all_at(&header.encode(), 0).map_err(failed)?;
-        fill(file.as_ref(), offset, bytes).map_err(failed)?;
         file.sync().map_err(failed)?;
-        Ok(bytes)
+        Ok(offset)
     }
 
     /// Gives the new file the name of the old one, unless the segment was given up meanwhile.
@@ -265,12 +315,16 @@ impl<'a> Closed<'a> {
         }
         let path = &self.segment.path;
         disk.rename(temporary, path).map_err(|error| Error::io("replace", path, error))?;
-        let mut segments = self.shared.segments.lock().expect(LOCK);
-        for listed in segments.iter_mut().filter(|listed| listed.epoch == self.segment.epoch) {
+        self.change(|listed| {
             listed.segment_bytes = bytes;
-        }
-        drop(segments);
+            listed.is_used = false;
+        });
         disk.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))
+    }
+
+    fn change(&self, change: impl Fn(&mut Segment)) {
+        let mut segments = self.shared.segments.lock().expect(LOCK);
+        segments.iter_mut().filter(|listed| listed.epoch == self.segment.epoch).for_each(change);
     }
 
     fn unread(&self, error: io::Error) -> Error {
@@ -287,15 +341,4 @@ struct Found {
     /// Where its last commit ends.
     end: u64,
     erased: Erased,
-}
-
-/// Zeros up to the end of the file.
-fn fill(file: &dyn DiskFile, mut offset: u64, end: u64) -> io::Result<()> {
-    let zeros = vec![0; STEP_BYTES];
-    while offset < end {
-        let count = (end - offset).min(STEP_BYTES as u64) as usize;
-        file.write_all_at(&zeros[..count], offset)?;
-        offset += count as u64;
-    }
-    Ok(())
 }

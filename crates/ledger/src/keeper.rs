@@ -9,7 +9,7 @@ use crate::Error;
 use crate::folder::spare_path;
 use crate::locks::LOCK;
 use crate::shared::{Segment, Shared};
-use crate::spares;
+use crate::spares::{self, Spare};
 
 /// Time between two looks at the clock and the head.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ pub(crate) fn discard(shared: &Shared, segment: &Segment) -> Result<(), Error> {
         let spare = spare_path(&shared.dir, shared.spares.number());
         let renamed = shared.disk.rename(&segment.path, &spare);
         renamed.map_err(|error| Error::io("recycle", &segment.path, error))?;
-        shared.spares.put(spare);
+        shared.spares.put(Spare { path: spare, is_used: true });
         return Ok(());
     }
     shared.disk.remove(&segment.path).map_err(|error| Error::io("remove", &segment.path, error))

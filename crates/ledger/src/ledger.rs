@@ -23,7 +23,7 @@ use crate::reader::Reader;
 use crate::recovery::{self, Found, Recovery};
 use crate::shared::{Bell, Counters, KindMarks, Progress, Shared};
 use crate::signing::SigningKey;
-use crate::spares::Spares;
+use crate::spares::{Spare, Spares};
 use crate::writer::Writer;
 use crate::{Durability, Error, ErrorKind, LedgerConfig};
 
@@ -126,6 +126,7 @@ impl Ledger {
             spares,
             erasing: Mutex::default(),
             segment_due: AtomicBool::new(false),
+            askers: Mutex::default(),
             head: Mutex::new(head),
             released: Mutex::default(),
             checkpointed: AtomicU64::new(0),
@@ -207,13 +208,26 @@ impl Ledger {
         self.shared().keeper.ring();
     }
 
+    /// Which of these interactions have begun and not ended, on disk or on the way there.
+    pub fn open_among(
+        &self,
+        interactions: &HashSet<InteractionId>,
+    ) -> Result<HashSet<InteractionId>, Error> {
+        let open = erase::open(self.shared())?;
+        Ok(interactions.intersection(&open).copied().collect())
+    }
+
     /// Takes what these interactions said, every frame whose kind [holds content](event::Kind::is_content), out
     /// of the files: a hash stays in the place of each payload, so the chain holds and every signature with
-    /// it. What has not ended is left for later. Blocks, and reads the whole ledger. An order
-    /// ([`event::Erasure`]) must be on disk before, or `verify` finds what nobody ordered. What failed or was
-    /// cut short can be repeated.
-    pub fn erase(&self, interactions: &HashSet<InteractionId>) -> Result<Erased, Error> {
-        erase::erase(self.shared(), interactions)
+    /// it. They must have ended: what is recorded later stays. Blocks, and reads the whole ledger, until `stop`
+    /// says so. An order ([`event::Erasure`]) must be on disk before, or `verify` finds what nobody ordered.
+    /// What failed or was cut short can be repeated; a damaged segment is named once all others are done.
+    pub fn erase(
+        &self,
+        interactions: &HashSet<InteractionId>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Erased, Error> {
+        erase::erase(self.shared(), interactions, stop)
     }
 
     /// Signs how far the ledger is on disk, and records that. There is nothing to be done, and no row, if only
@@ -332,7 +346,7 @@ fn keep_spares(disk: &dyn Disk, files: &Files, config: &LedgerConfig) -> Result<
         let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         let wanted = ready.len() < config.spare_segments as usize;
         if finished && wanted && bytes == config.segment_bytes {
-            ready.push_back(path.clone());
+            ready.push_back(Spare { path: path.clone(), is_used: true });
         } else {
             disk.remove(path).map_err(|error| Error::io("remove", path, error))?;
         }

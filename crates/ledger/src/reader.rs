@@ -124,6 +124,8 @@ impl Reader {
         let is_over = !self.only.is_empty() && self.shared.kinds.last(&self.only) < self.next;
         if is_over {
             self.next = end + 1;
+            // A file that is not read on need not be held.
+            self.place = None;
         }
         is_over
     }

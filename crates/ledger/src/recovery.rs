@@ -72,7 +72,7 @@ pub(crate) fn find(
     for path in &files.segments {
         let (file, header) = open_segment(disk, path)?;
         check_header(path, &header, &known, segments.last())?;
-        segments.push(Segment::new(path.clone(), &header));
+        segments.push(Segment::new(path.clone(), &header, true));
         last = Some((file, header));
     }
     let tail = match last {

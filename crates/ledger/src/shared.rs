@@ -1,12 +1,13 @@
 //! What the handles, the writer, the keeper and the readers share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use event::{Kind, Timestamp};
+use event::{InteractionId, Kind, Timestamp};
 use tokio::sync::watch;
 
 use crate::disk::Disk;
@@ -16,6 +17,9 @@ use crate::locks::LOCK;
 use crate::queue::Queue;
 use crate::spares::Spares;
 use crate::{LedgerConfig, State};
+
+/// Is told what is open.
+pub(crate) type Asker = SyncSender<HashSet<InteractionId>>;
 
 /// Tells the time.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -38,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) erasing: Mutex<()>,
     /// The writer is asked to begin a new segment.
     pub(crate) segment_due: AtomicBool,
+    /// Who wants to know from the writer what is open.
+    pub(crate) askers: Mutex<Vec<Asker>>,
     pub(crate) head: Mutex<HeadFile>,
     /// First sequence that each consumer still needs.
     pub(crate) released: Mutex<BTreeMap<&'static str, u64>>,
@@ -58,10 +64,12 @@ pub(crate) struct Segment {
     pub(crate) created_at: Timestamp,
     /// Offset of its first commit.
     pub(crate) body_at: u64,
+    /// Bytes of an earlier use may stand behind its end.
+    pub(crate) is_used: bool,
 }
 
 impl Segment {
-    pub(crate) fn new(path: PathBuf, header: &SegmentHeader) -> Self {
+    pub(crate) fn new(path: PathBuf, header: &SegmentHeader, is_used: bool) -> Self {
         Self {
             path,
             epoch: header.epoch,
@@ -70,6 +78,7 @@ impl Segment {
             segment_bytes: header.segment_bytes,
             created_at: header.created_at,
             body_at: header.bytes(),
+            is_used,
         }
     }
 }

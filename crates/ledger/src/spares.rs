@@ -14,6 +14,14 @@ use crate::locks::LOCK;
 /// Bytes written between two syncs, so that the writer's own syncs are not held up.
 const STEP_BYTES: u64 = 1 << 20;
 
+/// A file that is ready to become a segment.
+#[derive(Clone, Debug)]
+pub(crate) struct Spare {
+    pub(crate) path: PathBuf,
+    /// Bytes of an earlier use stand in it.
+    pub(crate) is_used: bool,
+}
+
 /// The spares at hand.
 #[derive(Debug, Default)]
 pub(crate) struct Spares {
@@ -23,7 +31,7 @@ pub(crate) struct Spares {
 
 #[derive(Debug, Default)]
 struct State {
-    ready: VecDeque<PathBuf>,
+    ready: VecDeque<Spare>,
     /// Number of the newest spare; numbers are never used twice.
     number: u64,
     preparing: bool,
@@ -32,7 +40,7 @@ struct State {
 }
 
 impl Spares {
-    pub(crate) fn new(ready: VecDeque<PathBuf>, number: u64) -> Self {
+    pub(crate) fn new(ready: VecDeque<Spare>, number: u64) -> Self {
         let state = State { ready, number, preparing: false, fresh_only: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -49,8 +57,8 @@ impl Spares {
     }
 
     /// Adds a spare that is complete and durable.
-    pub(crate) fn put(&self, path: PathBuf) {
-        self.state.lock().expect(LOCK).ready.push_back(path);
+    pub(crate) fn put(&self, spare: Spare) {
+        self.state.lock().expect(LOCK).ready.push_back(spare);
         self.changed.notify_all();
     }
 
@@ -65,11 +73,13 @@ impl Spares {
         !self.state.lock().expect(LOCK).fresh_only
     }
 
-    /// From now on only files of zeros may become spares; answers the spares there were, to be removed.
-    pub(crate) fn refuse_used(&self) -> VecDeque<PathBuf> {
+    /// From now on only files of zeros may become spares; answers the others that there were, to be removed.
+    pub(crate) fn refuse_used(&self) -> VecDeque<Spare> {
         let mut state = self.state.lock().expect(LOCK);
         state.fresh_only = true;
-        std::mem::take(&mut state.ready)
+        let (used, fresh) = state.ready.drain(..).partition(|spare| spare.is_used);
+        state.ready = fresh;
+        used
     }
 
     /// Ends what [`Spares::refuse_used`] began.
@@ -78,7 +88,7 @@ impl Spares {
     }
 
     /// Takes a spare, waiting for one that is being prepared; none if there is none.
-    pub(crate) fn take(&self) -> Option<PathBuf> {
+    pub(crate) fn take(&self) -> Option<Spare> {
         let state = self.state.lock().expect(LOCK);
         let wait = |state: &mut State| state.ready.is_empty() && state.preparing;
         self.changed.wait_while(state, wait).expect(LOCK).ready.pop_front()
@@ -92,7 +102,7 @@ pub(crate) fn prepare(
     number: u64,
     bytes: u64,
     ending: &dyn Fn() -> bool,
-) -> Result<PathBuf, Error> {
+) -> Result<Spare, Error> {
     let unfinished = unfinished_path(dir, number);
     let spare = spare_path(dir, number);
     let written =
@@ -102,7 +112,7 @@ pub(crate) fn prepare(
         let _ = disk.remove(&unfinished);
         Error::io("write in advance the segment", &spare, error)
     })?;
-    Ok(spare)
+    Ok(Spare { path: spare, is_used: false })
 }
 
 fn fill(disk: &dyn Disk, path: &Path, bytes: u64, ending: &dyn Fn() -> bool) -> io::Result<()> {

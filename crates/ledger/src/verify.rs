@@ -24,7 +24,7 @@ use crate::head::{self, Head};
 use crate::walk::{Walk, read_header};
 use crate::{Error, ErrorKind};
 
-use erasures::Erasures;
+use erasures::{Erased, Erasures};
 use outcomes::Outcomes;
 pub use report::{Finding, FindingKind, Progress, Report};
 use signatures::Signatures;
@@ -130,7 +130,7 @@ impl Verifier<'_> {
         }
         self.report.erasures_ordered = self.erasures.orders();
         if end == files.len() {
-            self.check_orders(&files)?;
+            self.check_orders(&files, first)?;
             self.check_end(&files);
         } else {
             self.check_part_end(at_hand.as_ref());
@@ -138,18 +138,24 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Everything that is erased was ordered to be. Orders stand behind what they are about, so of a part that
-    /// ends earlier nothing can be said.
-    fn check_orders(&mut self, files: &[PathBuf]) -> Result<(), Error> {
+    /// Everything that is erased was ordered to be. Orders may stand behind what they are about, so of a part
+    /// that ends earlier nothing can be said.
+    fn check_orders(&mut self, files: &[PathBuf], first: usize) -> Result<(), Error> {
         let unordered = self.erasures.unordered();
-        if unordered.is_empty() {
-            return Ok(());
-        }
         // A live ledger may have gone on, and been erased from, since its files were listed: start again.
-        if self.report.is_live && Files::list(self.dir)?.segments.last() != files.last() {
+        if !unordered.is_empty()
+            && self.report.is_live
+            && Files::list(self.dir)?.segments.last() != files.last()
+        {
             self.overtaken = true;
         }
-        unordered.into_iter().for_each(|finding| self.report.add(finding));
+        for Erased { interaction, segment, offset, sequence } in unordered {
+            let number = usize::try_from(segment).unwrap_or(usize::MAX).saturating_sub(1);
+            let path = files.get(first.saturating_add(number)).map_or(self.dir, PathBuf::as_path);
+            let text =
+                format!("content of interaction {interaction} is erased, and no order says so");
+            self.find(FindingKind::ErasedWithoutOrder, path, offset, sequence, text);
+        }
         Ok(())
     }
 
@@ -300,6 +306,7 @@ impl Verifier<'_> {
         }
         if first || self.reached.is_none() {
             self.signatures.begin(header.previous);
+            self.erasures.excuse(&header.open);
         }
         self.outcomes.restart(&header.open);
     }
@@ -410,8 +417,10 @@ impl Verifier<'_> {
         let sequence = frame.sequence;
         if frame.is_erased() {
             self.report.erased += 1;
-            if let Some(finding) = self.erasures.erased(path, offset, frame) {
-                self.report.add(finding);
+            if !self.erasures.erased(frame, self.report.segments, offset) {
+                let text =
+                    format!("a frame of kind {} is erased, which holds no content", frame.kind);
+                self.find(FindingKind::ErasedWithoutOrder, path, offset, sequence, text);
             }
         } else if let Some(known) = frame.frame() {
             match Record::decode(known.kind, &known.payload) {

@@ -5,7 +5,7 @@
 //! one wake, one write and one sync serve them all; a lone append that somebody waits for never waits for
 //! a timer. Those that nobody waits for go with the next that somebody does, or by themselves a moment later.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,7 @@ impl Writer {
                     let awaited = taken.iter().filter(|append| append.done.is_some()).count();
                     self.pace.note(awaited, Instant::now());
                     self.pending.extend(taken.drain(..));
-                    self.write_pending()
+                    self.write_pending().map(|()| self.tell_what_is_open())
                 }
                 Taken::Idle => self.tick(),
                 Taken::Closing => break,
@@ -96,6 +96,7 @@ impl Writer {
     }
 
     fn tick(&mut self) -> Result<(), Error> {
+        self.tell_what_is_open();
         self.appender.sync()?;
         if self.appender.is_over() { self.appender.rotate(0) } else { Ok(()) }
     }
@@ -143,6 +144,19 @@ impl Writer {
         }
         self.appender.write()?;
         Ok(bytes)
+    }
+
+    /// Answers whoever asked what is open as of what was taken from the queue.
+    fn tell_what_is_open(&self) {
+        let mut askers = self.shared.askers.lock().expect(LOCK);
+        if askers.is_empty() {
+            return;
+        }
+        let open: HashSet<_> = self.appender.open_interactions().keys().copied().collect();
+        for asker in askers.drain(..) {
+            // Whoever asked may have given up.
+            let _ = asker.try_send(open.clone());
+        }
     }
 
     /// Acknowledges what is kept as the configuration demands.

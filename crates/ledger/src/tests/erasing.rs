@@ -9,7 +9,7 @@ use event::{Erasure, Frame, InteractionId, Kind, Note, Record};
 
 use super::support::*;
 use crate::fault::{Call, FaultyDisk};
-use crate::{Erased, FindingKind, Ledger, LedgerConfig, SigningKey, verify};
+use crate::{Erased, ErrorKind, FindingKind, Ledger, LedgerConfig, SigningKey, verify};
 
 const CANARY: &[u8] = b"a canary that sings in plain text";
 
@@ -37,6 +37,10 @@ fn call(number: u64) -> Vec<Frame> {
     ]
 }
 
+fn never() -> bool {
+    false
+}
+
 /// Times that the canary stands in the files of the folder, whatever they are.
 fn sung(dir: &Path) -> usize {
     // The keeper gives a file another name now and then: then all are looked at again.
@@ -57,7 +61,7 @@ async fn erase(ledger: &Ledger, numbers: &[u64]) -> Erased {
     for number in numbers {
         keep(ledger, [order(*number)]).await;
     }
-    ledger.erase(&ids(numbers.iter().copied())).unwrap()
+    ledger.erase(&ids(numbers.iter().copied()), &never).unwrap()
 }
 
 #[tokio::test]
@@ -119,7 +123,7 @@ async fn what_is_erased_without_an_order_is_found() {
     keep(&ledger, call(1)).await;
     keep(&ledger, call(2)).await;
     keep(&ledger, [order(1)]).await;
-    ledger.erase(&ids([1, 2])).unwrap();
+    ledger.erase(&ids([1, 2]), &never).unwrap();
     ledger.close().await.unwrap();
     let report = verify(dir.path(), |_| {}).unwrap();
     let [finding] = &report.findings[..] else { panic!("{report:#?}") };
@@ -128,18 +132,76 @@ async fn what_is_erased_without_an_order_is_found() {
 }
 
 #[tokio::test]
-async fn what_has_not_ended_is_left_for_later() {
+async fn an_order_for_what_has_not_ended_holds_for_what_it_says_later() {
     let dir = tempfile::tempdir().unwrap();
     let (ledger, _) = open(dir.path(), &plain());
     keep(&ledger, call(1)).await;
     keep(&ledger, [opened(2), said(2, Kind::RequestChunk)]).await;
     keep(&ledger, [order(1), order(2)]).await;
-    let erased = ledger.erase(&ids([1, 2])).unwrap();
-    assert_eq!((erased.frames, erased.open), (2, ids([2])));
+    assert_eq!(ledger.open_among(&ids([1, 2, 3])).unwrap(), ids([2]));
+    assert_eq!(ledger.erase(&ids([1]), &never).unwrap().frames, 2);
     assert_eq!(sung(dir.path()), 20);
     keep(&ledger, [said(2, Kind::ResponseChunk), closed(2)]).await;
-    let erased = ledger.erase(&ids([1, 2])).unwrap();
-    assert_eq!((erased.frames, erased.open), (2, ids([])));
+    assert_eq!(ledger.open_among(&ids([1, 2])).unwrap(), ids([]));
+    assert_eq!(ledger.erase(&ids([1, 2]), &never).unwrap().frames, 2);
+    assert_eq!(sung(dir.path()), 0);
+    ledger.close().await.unwrap();
+    let report = verify(dir.path(), |_| {}).unwrap();
+    assert!(report.is_clean(), "{report:#?}");
+}
+
+#[tokio::test]
+async fn an_erasure_without_work_takes_no_segment_and_one_with_work_takes_no_more_than_it_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path(), &plain());
+    keep(&ledger, call(1)).await;
+    keep(&ledger, call(2)).await;
+    assert_eq!(erase(&ledger, &[9]).await, Erased::default());
+    assert_eq!(ledger.stats().segments, 1);
+    assert_eq!(erase(&ledger, &[1]).await.segments, 1);
+    let first = std::fs::metadata(&segments(dir.path())[0]).unwrap().len();
+    assert!(first < 8 << 10, "{first}");
+    for _ in 0..20 {
+        assert_eq!(ledger.erase(&ids([1]), &never).unwrap(), Erased::default());
+    }
+    assert_eq!(ledger.stats().segments, 2);
+    ledger.close().await.unwrap();
+    assert!(verify(dir.path(), |_| {}).unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn a_damaged_segment_is_named_and_all_others_are_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path(), &plain());
+    for number in 0..200 {
+        keep(&ledger, call(number)).await;
+    }
+    keep(&ledger, (0..200).map(order)).await;
+    let damaged = segments(dir.path())[1].clone();
+    let mut bytes = std::fs::read(&damaged).unwrap();
+    bytes[10_000] ^= 1;
+    std::fs::write(&damaged, bytes).unwrap();
+    let error = ledger.erase(&ids(0..200), &never).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    let name = damaged.file_name().unwrap().to_str().unwrap();
+    assert!(error.to_string().contains(name), "{error}");
+    std::fs::remove_file(damaged).unwrap();
+    assert_eq!(sung(dir.path()), 0);
+}
+
+#[tokio::test]
+async fn an_erasure_that_is_stopped_goes_on_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path(), &plain());
+    for number in 0..200 {
+        keep(&ledger, call(number)).await;
+    }
+    let looks = std::cell::Cell::new(0);
+    let stop = || looks.replace(looks.get() + 1) == 2;
+    let error = ledger.erase(&ids(0..200), &stop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    assert!(sung(dir.path()) > 0);
+    assert!(ledger.erase(&ids(0..200), &never).unwrap().segments > 0);
     assert_eq!(sung(dir.path()), 0);
 }
 
@@ -179,7 +241,7 @@ async fn a_reader_and_appends_go_on_meanwhile() {
     }
     let eraser = ledger.clone();
     keep(&ledger, (0..100).map(order)).await;
-    let erasing = std::thread::spawn(move || eraser.erase(&ids(0..100)));
+    let erasing = std::thread::spawn(move || eraser.erase(&ids(0..100), &never));
     for number in 100..300 {
         keep(&ledger, call(number)).await;
     }
@@ -208,7 +270,7 @@ async fn an_erasure_that_fails_can_be_repeated_at_once_or_after_a_start() {
         }
         keep(&ledger, (0..100).map(order)).await;
         disk.fail(failing, io::ErrorKind::Other);
-        ledger.erase(&ids(0..100)).unwrap_err();
+        ledger.erase(&ids(0..100), &never).unwrap_err();
         if is_restarted {
             let _ = ledger.close().await;
             disk.heal();
@@ -216,7 +278,7 @@ async fn an_erasure_that_fails_can_be_repeated_at_once_or_after_a_start() {
         }
         disk.heal();
         // It takes a moment until a poisoned ledger records again.
-        while ledger.erase(&ids(0..100)).is_err() {
+        while ledger.erase(&ids(0..100), &never).is_err() {
             std::thread::sleep(Duration::from_millis(20));
         }
         assert_eq!(sung(dir.path()), 0, "{failing:?} {is_restarted}");

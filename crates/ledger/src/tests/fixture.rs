@@ -54,7 +54,7 @@ async fn opens_and_verifies(version: u16) {
     assert_eq!(keep(&ledger, [opened(5), closed(5)]).await, 18);
     let order = Record::Note(Box::new(Note::Erasure(Erasure::default()))).encode(id(2));
     keep(&ledger, [order]).await;
-    assert_eq!(ledger.erase(&[id(2)].into()).unwrap().frames, 2);
+    assert_eq!(ledger.erase(&[id(2)].into(), &|| false).unwrap().frames, 2);
     ledger.close().await.unwrap();
     drop(ledger);
     let report = verify(dir.path(), |_| {}).unwrap();

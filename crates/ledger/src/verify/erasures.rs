@@ -1,49 +1,51 @@
-//! Holds what was erased against the orders for it. An order stands behind what it takes the content of.
+//! Holds what was erased against the orders for it.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
 
 use event::{InteractionId, Kind};
 
-use super::{Finding, FindingKind};
 use crate::format::StoredFrame;
 
-/// Interactions with erased frames whose order is not met yet; there are as many as were erased, at most.
+/// Orders that were met, and erased frames whose order was not yet: an order may stand before them, if the
+/// interaction had not ended then. There are as many as were ordered and erased, at some 50 bytes each.
 #[derive(Debug, Default)]
 pub(super) struct Erasures {
-    unordered: HashMap<InteractionId, Finding>,
+    ordered: HashSet<InteractionId>,
+    /// With their first erased frame.
+    unordered: HashMap<InteractionId, Erased>,
     orders: u64,
 }
 
+/// Where an erased frame stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Erased {
+    pub(super) interaction: InteractionId,
+    /// Of the segments walked, the one it is in.
+    pub(super) segment: u64,
+    pub(super) offset: u64,
+    pub(super) sequence: u64,
+}
+
 impl Erasures {
-    /// Notes an erased frame. A finding if it is of a kind that is never erased.
-    pub(super) fn erased(
-        &mut self,
-        path: &Path,
-        offset: u64,
-        frame: &StoredFrame,
-    ) -> Option<Finding> {
+    /// These were open when the walk began: orders for them may stand before it.
+    pub(super) fn excuse(&mut self, open: &[(InteractionId, u64)]) {
+        self.ordered.extend(open.iter().map(|(interaction, _)| *interaction));
+    }
+
+    /// Notes an erased frame; false if it is of a kind that is never erased.
+    pub(super) fn erased(&mut self, frame: &StoredFrame, segment: u64, offset: u64) -> bool {
         let StoredFrame { sequence, interaction, .. } = *frame;
-        let finding = |text: String| Finding {
-            kind: FindingKind::ErasedWithoutOrder,
-            file: PathBuf::from(path),
-            offset,
-            sequence,
-            text,
-        };
-        if !Kind::from_byte(frame.kind).is_some_and(Kind::is_content) {
-            let text = format!("a frame of kind {} is erased, which holds no content", frame.kind);
-            return Some(finding(text));
+        if !self.ordered.contains(&interaction) {
+            let erased = Erased { interaction, segment, offset, sequence };
+            self.unordered.entry(interaction).or_insert(erased);
         }
-        self.unordered.entry(interaction).or_insert_with(|| {
-            finding(format!("content of interaction {interaction} is erased, and no order says so"))
-        });
-        None
+        Kind::from_byte(frame.kind).is_some_and(Kind::is_content)
     }
 
     /// Notes an order.
     pub(super) fn ordered(&mut self, interaction: InteractionId) {
         self.orders += 1;
+        self.ordered.insert(interaction);
         self.unordered.remove(&interaction);
     }
 
@@ -52,9 +54,9 @@ impl Erasures {
     }
 
     /// What nobody ordered, in the ledger's order.
-    pub(super) fn unordered(&mut self) -> Vec<Finding> {
-        let mut findings: Vec<_> = self.unordered.drain().map(|(_, finding)| finding).collect();
-        findings.sort_by_key(|finding| finding.sequence);
-        findings
+    pub(super) fn unordered(&self) -> Vec<Erased> {
+        let mut unordered: Vec<_> = self.unordered.values().copied().collect();
+        unordered.sort_by_key(|erased| erased.sequence);
+        unordered
     }
 }

@@ -54,7 +54,7 @@ impl Span {
         // A segment that cannot be read is walked, so that it is found.
         let end = self.to.map_or(files.len(), |place| {
             let is_behind =
-                |head: &Option<Begin>| head.as_ref().is_some_and(|begin| !begin.is_before(place));
+                |head: &Option<Begin>| head.as_ref().is_some_and(|begin| begin.is_behind(place));
             heads.iter().position(is_behind).unwrap_or(files.len())
         });
         (first, end.max(first + 1).min(files.len()))
@@ -75,6 +75,12 @@ impl Begin {
         let commit = read_commit_header(&file, header.epoch, header.salt, header.bytes());
         let written_at = commit.ok()?.ok().map(|commit| commit.written_at);
         Some(Self { sequence: header.first_sequence(), written_at })
+    }
+
+    /// One without commits says nothing of times.
+    fn is_behind(&self, place: Place) -> bool {
+        let says = matches!(place, Place::Sequence(_)) || self.written_at.is_some();
+        says && !self.is_before(place)
     }
 
     fn is_before(&self, place: Place) -> bool {
