@@ -5,13 +5,13 @@
 //! waits until it has.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use event::{Erasure, InteractionId, Kind, Note, Record};
+use event::{Erasure, Frame, InteractionId, Kind, Note, Record};
 use ledger::{ErrorKind, Ledger};
 use portal::{ErasureState, Problem};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::parts::{Parts, SETTLE_WAIT};
@@ -20,20 +20,24 @@ use crate::parts::{Parts, SETTLE_WAIT};
 const CONSUMER: &str = "erasures";
 /// Orders that are carried out together.
 const ORDERS_AT_ONCE: usize = 50_000;
+/// Bytes of orders that are recorded together.
+const APPEND_BYTES: usize = 8 << 20;
 /// How long whoever orders waits until it is done.
 const ORDER_WAIT: Duration = Duration::from_secs(60);
-/// Between two tries while something waits, and between two looks while nothing does: then what is noted is how
-/// far the ledger was looked through.
-const RETRY: Duration = Duration::from_secs(5);
+/// Between two looks at what has not ended, and first and longest wait after a failure.
+const RETRY_MIN: Duration = Duration::from_secs(5);
+const RETRY_MAX: Duration = Duration::from_secs(3_600);
+/// Between two looks while nothing waits: then what is noted is how far the ledger was looked through.
 const LOOK: Duration = Duration::from_secs(600);
 
 /// See the module.
 pub(crate) struct Eraser {
     parts: Arc<Parts>,
     ledger: Ledger,
-    state: watch::Sender<ErasureState>,
+    stop: CancellationToken,
+    told: watch::Sender<Told>,
     /// Rung when an order has come.
-    bell: tokio::sync::Notify,
+    bell: Notify,
     work: Mutex<Work>,
 }
 
@@ -46,18 +50,35 @@ struct Work {
     waiting: BTreeMap<u64, InteractionId>,
 }
 
+/// How it stands, for those who ask.
+#[derive(Clone, Default)]
+struct Told {
+    read: u64,
+    waiting: Arc<BTreeSet<u64>>,
+    state: ErasureState,
+}
+
 impl Eraser {
-    pub(crate) fn new(parts: Arc<Parts>, ledger: Ledger) -> Self {
+    pub(crate) fn new(parts: Arc<Parts>, ledger: Ledger, stop: CancellationToken) -> Self {
+        let work = Work { read: parts.store.erased_up_to(), ..Work::default() };
+        let (told, _) = watch::channel(Told::default());
+        let eraser =
+            Self { parts, ledger, stop, told, bell: Notify::new(), work: Mutex::default() };
+        eraser.tell(&work, 0);
+        *eraser.work.lock().unwrap_or_else(PoisonError::into_inner) = work;
+        eraser
+    }
+
+    /// Keeps the ledger from giving up orders before they are read. To be called before any other consumer
+    /// releases something.
+    pub(crate) fn hold(ledger: &Ledger) {
         ledger.release(CONSUMER, 0);
-        let read = parts.store.erased_up_to();
-        let state = ErasureState { carried_out_sequence: read, ..ErasureState::default() };
-        let work = Mutex::new(Work { read, ..Work::default() });
-        Self { parts, ledger, state: watch::Sender::new(state), bell: Default::default(), work }
     }
 
     /// Carries out what is ordered until it is stopped.
-    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
-        while !stop.is_cancelled() {
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut retry = RETRY_MIN;
+        while !self.stop.is_cancelled() {
             let eraser = self.clone();
             let done = tokio::task::spawn_blocking(move || eraser.carry_out()).await;
             let failure = match done {
@@ -65,65 +86,80 @@ impl Eraser {
                 Ok(Err(error)) => format!("{error:#}"),
                 Err(error) => error.to_string(),
             };
-            if !failure.is_empty() {
-                tracing::error!(
-                    failure,
-                    "what was ordered to be erased is not yet; it is tried again"
-                );
+            let wait = match (failure.is_empty(), self.state().waiting) {
+                (false, _) if self.stop.is_cancelled() => return,
+                (false, _) => {
+                    tracing::error!(
+                        failure,
+                        "what was ordered to be erased is not all erased; tried again"
+                    );
+                    let next = (retry * 2).min(RETRY_MAX);
+                    std::mem::replace(&mut retry, next)
+                }
+                (true, 0) => LOOK,
+                (true, _) => RETRY_MIN,
+            };
+            if failure.is_empty() {
+                retry = RETRY_MIN;
             }
-            let is_waiting = !failure.is_empty() || self.state().waiting > 0;
-            self.state.send_modify(|state| state.failure = failure);
+            self.told.send_modify(|told| told.state.failure = failure);
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = self.stop.cancelled() => return,
                 () = self.bell.notified() => {}
-                () = tokio::time::sleep(if is_waiting { RETRY } else { LOOK }) => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
     /// How far orders are carried out.
     pub(crate) fn state(&self) -> ErasureState {
-        self.state.borrow().clone()
+        self.told.borrow().state.clone()
     }
 
-    /// Records orders, and waits a while until they are carried out.
+    /// Records orders, and waits a while until they are carried out; answers whether they are.
     pub(crate) async fn order(
         &self,
         orders: Vec<Erasure>,
     ) -> Result<(bool, ErasureState), Problem> {
-        let unrecorded = |error: ledger::Error| {
-            let text = format!("the order could not be recorded, so nothing is erased: {error}");
-            Problem::new(503, text)
-        };
-        let mut frames = Vec::with_capacity(orders.len());
-        for order in orders {
-            let id: InteractionId = order.correlation_id.parse().map_err(|_| {
-                let text = format!("`{}` is no id of an interaction", order.correlation_id);
-                Problem::new(422, text)
+        let (mut first, mut last) = (u64::MAX, 0);
+        for frames in in_pieces(orders)? {
+            let count = frames.len() as u64;
+            last = self.keep(frames).await.map_err(|error| {
+                let text = match last {
+                    0 => "the order could not be recorded, so nothing is erased",
+                    _ => "only a part of the order could be recorded, and that is erased: order again",
+                };
+                Problem::new(503, format!("{text}: {error}"))
             })?;
-            frames.push(Record::Note(Box::new(Note::Erasure(order))).encode(id));
+            first = first.min(last + 1 - count);
+            self.bell.notify_one();
         }
-        let commit = self.ledger.append(frames).await.map_err(unrecorded)?;
-        let sequence = commit.durable().await.map_err(unrecorded)?;
-        let mut states = self.state.subscribe();
-        self.bell.notify_one();
-        let is_done = |state: &ErasureState| state.carried_out_sequence >= sequence;
-        let done = tokio::time::timeout(ORDER_WAIT, states.wait_for(is_done)).await;
-        Ok((done.is_ok(), self.state()))
+        let mut told = self.told.subscribe();
+        let is_done =
+            |told: &Told| told.read >= last && told.waiting.range(first..=last).next().is_none();
+        let done = tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(ORDER_WAIT) => false,
+            done = told.wait_for(is_done) => done.is_ok(),
+        };
+        Ok((done, self.state()))
+    }
+
+    async fn keep(&self, frames: Vec<Frame>) -> Result<u64, ledger::Error> {
+        self.ledger.append(frames).await?.durable().await
     }
 
     /// Does what is ordered so far.
     fn carry_out(&self) -> anyhow::Result<()> {
-        let mut work = self.work.lock().expect("nothing panics while it holds the work");
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let is_all = self.read(&mut work)?;
-            self.tell(&work, 0);
             let open = if work.waiting.is_empty() { 0 } else { self.erase(&mut work)? };
             let up_to = work.done();
             self.parts.store.note_erased(up_to)?;
             self.ledger.release(CONSUMER, up_to + 1);
             self.tell(&work, open);
-            if is_all {
+            if is_all || self.stop.is_cancelled() {
                 return Ok(());
             }
         }
@@ -132,7 +168,17 @@ impl Eraser {
     /// Reads orders; answers whether these are all.
     fn read(&self, work: &mut Work) -> anyhow::Result<bool> {
         let reader = match self.ledger.reader(work.read + 1) {
-            Err(error) if error.kind() == ErrorKind::Released => self.ledger.reader(0),
+            Err(error) if error.kind() == ErrorKind::Released => {
+                // At the first start with a version that erases there can be no order.
+                if work.read > 0 {
+                    let read = work.read;
+                    tracing::error!(
+                        read,
+                        "the ledger gave up what was not looked through for orders"
+                    );
+                }
+                self.ledger.reader(0)
+            }
             other => other,
         };
         let mut reader = reader?.only(&[Kind::Erasure]);
@@ -148,32 +194,31 @@ impl Eraser {
     /// Erases what waits, but for what has not ended; answers how much that is.
     fn erase(&self, work: &mut Work) -> anyhow::Result<u64> {
         let interactions: HashSet<_> = work.waiting.values().copied().collect();
-        // What the ledger says last is in the tables before, so that tokens and costs are; and again after, so
-        // that no row comes later that was made of what was erased meanwhile.
-        self.settle()?;
-        let erased = self.ledger.erase(&interactions)?;
-        self.settle()?;
-        let ended: BTreeSet<_> = interactions.difference(&erased.open).copied().collect();
-        let rows = self.parts.store.erase(&ended)?.rows;
-        work.waiting.retain(|_, interaction| erased.open.contains(interaction));
-        let (interactions, payloads) = (ended.len(), erased.frames);
-        tracing::info!(interactions, payloads, rows, "content was erased");
-        Ok(erased.open.len() as u64)
-    }
-
-    fn settle(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            self.parts.pipeline.settle(SETTLE_WAIT),
-            "the tables are behind the ledger"
-        );
-        Ok(())
+        let open = self.ledger.open_among(&interactions)?;
+        self.tell(work, open.len() as u64);
+        let ended: HashSet<_> = interactions.difference(&open).copied().collect();
+        if ended.is_empty() {
+            return Ok(open.len() as u64);
+        }
+        // Rows are on disk before, so that tokens and costs are, and none is made of what is erased.
+        let is_settled = self.parts.pipeline.settle(SETTLE_WAIT);
+        anyhow::ensure!(is_settled, "the tables are behind the ledger");
+        self.parts.store.seal()?;
+        let of_ledger = self.ledger.erase(&ended, &|| self.stop.is_cancelled());
+        let of_tables = self.parts.store.erase(&ended.iter().copied().collect());
+        let (payloads, rows) = (of_ledger?.frames, of_tables?.rows);
+        work.waiting.retain(|_, interaction| open.contains(interaction));
+        tracing::info!(interactions = ended.len(), payloads, rows, "content was erased");
+        Ok(open.len() as u64)
     }
 
     fn tell(&self, work: &Work, open: u64) {
-        self.state.send_modify(|state| {
-            state.carried_out_sequence = work.done();
-            state.waiting = work.waiting.len() as u64;
-            state.open = open;
+        self.told.send_modify(|told| {
+            told.read = work.read;
+            told.waiting = Arc::new(work.waiting.keys().copied().collect());
+            told.state.carried_out_sequence = work.done();
+            told.state.waiting = work.waiting.len() as u64;
+            told.state.open = open;
         });
     }
 }
@@ -182,5 +227,47 @@ impl Work {
     /// Sequence up to which every order is carried out.
     fn done(&self) -> u64 {
         self.waiting.keys().next().map_or(self.read, |first| first - 1)
+    }
+}
+
+/// The frames of orders, in pieces that the ledger takes.
+fn in_pieces(orders: Vec<Erasure>) -> Result<Vec<Vec<Frame>>, Problem> {
+    let (mut pieces, mut bytes) = (vec![Vec::new()], 0);
+    for order in orders {
+        let id: InteractionId = order.correlation_id.parse().map_err(|_| {
+            let text = format!("`{}` is no id of an interaction", order.correlation_id);
+            Problem::new(422, text)
+        })?;
+        let frame = Record::Note(Box::new(Note::Erasure(order))).encode(id);
+        bytes += frame.payload.len();
+        if bytes > APPEND_BYTES {
+            pieces.push(Vec::new());
+            bytes = frame.payload.len();
+        }
+        pieces.last_mut().expect("there is one").push(frame);
+    }
+    pieces.retain(|piece| !piece.is_empty());
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_go_in_pieces_that_the_ledger_takes() {
+        let order = |purpose: &str| Erasure {
+            correlation_id: "0197a2c4-0000-7000-8000-000000000000".into(),
+            purpose: purpose.into(),
+            ..Erasure::default()
+        };
+        let orders = vec![order(&"ж".repeat(1_000)); 10_000];
+        let pieces = in_pieces(orders).expect("ids");
+        assert_eq!(pieces.iter().map(Vec::len).sum::<usize>(), 10_000);
+        for piece in &pieces {
+            let bytes: usize = piece.iter().map(|frame| frame.payload.len() + 36).sum();
+            assert!(bytes < 16 << 20, "{bytes}");
+        }
+        assert!(in_pieces(Vec::new()).expect("none").is_empty());
     }
 }

@@ -109,7 +109,8 @@ impl Running {
         let reloader = Reloader::new(file, config.clone(), parts.clone(), control.clone());
         control.publish_to(reloader.clone());
         let stop = CancellationToken::new();
-        let watching = watching(&config, &parts, (&ledger, &limiter, &control), node)?;
+        let of = (&ledger, &limiter, &control);
+        let watching = watching(&config, &parts, of, (node, &stop))?;
         let administration =
             Administration::new(&parts, &watching, &reloader, (&limiter, &control));
         let sign_in = SignInWiring::new(&identity, &vault, watch(&config, &security));
@@ -125,7 +126,7 @@ impl Running {
             tokio::spawn(tend_objects(objects, stop.clone())),
             tokio::spawn(identity.run(unix_seconds, stop.clone())),
             tokio::spawn(parts.acme.clone().run(stop.clone())),
-            tokio::spawn(watching.eraser.clone().run(stop.clone())),
+            tokio::spawn(watching.eraser.clone().run()),
             tokio::spawn(watch_over(parts.clone(), watching, stop.clone())),
             tokio::spawn(follow_secrets(vault, security, ledger.clone(), stop.clone())),
         ];
@@ -193,6 +194,7 @@ async fn open(config: &Config) -> anyhow::Result<(Ledger, Arc<Store>)> {
 fn open_blocking(config: &Config) -> anyhow::Result<(Ledger, Arc<Store>)> {
     let (ledger, recovery) = Ledger::open(&config.ledger_dir(), config.ledger.clone(), now)
         .with_context(|| format!("ledger in {}", config.ledger_dir().display()))?;
+    Eraser::hold(&ledger);
     if !recovery.interrupted.is_empty() || recovery.truncated_bytes > 0 {
         tracing::warn!(
             interrupted = recovery.interrupted.len(),
@@ -387,14 +389,14 @@ fn watching(
     config: &Config,
     parts: &Arc<Parts>,
     (ledger, limiter, control): (&Ledger, &Limiter, &Control),
-    node: String,
+    (node, stop): (String, &CancellationToken),
 ) -> anyhow::Result<Watching> {
     let (engine, of) = (parts.engine.clone(), (ledger, limiter));
     let watcher = monitoring::alerts::watcher(config, parts, engine.clone(), of, node.clone())?;
     let of = (ledger, control);
     let reporter = monitoring::reports::reporter(config, parts, engine, of, node)?;
     let rerater = Arc::new(Rerater::new(parts.clone(), ledger.clone()));
-    let eraser = Arc::new(Eraser::new(parts.clone(), ledger.clone()));
+    let eraser = Arc::new(Eraser::new(parts.clone(), ledger.clone(), stop.clone()));
     let (watcher, reporter) = (Arc::new(watcher), Arc::new(reporter));
     parts.monitoring.set_watcher(watcher.clone());
     parts.monitoring.set_reporter(reporter.clone());

@@ -243,7 +243,8 @@ impl Serialize for Difference {
     }
 }
 
-/// Of each call what decides its price. Text that was spoken is counted here, and not shown.
+/// Of each call what decides its price. Text that was spoken is counted here, and not shown. Of an erased call
+/// that is gone: it keeps what it cost.
 fn calls_of(day: chrono::NaiveDate) -> String {
     let within = format!(
         "TimeGenerated >= datetime({day}) and TimeGenerated < datetime({})",
@@ -253,7 +254,7 @@ fn calls_of(day: chrono::NaiveDate) -> String {
         "let Spoken = Messages | where {within} and ContentType == 'speech_input'\n\
          | summarize Characters = sum(strlen(Content)) by CorrelationId;\n\
          Interactions\n\
-         | where {within} and (isnotnull(CostUsd) or IsRequestSuccess or TotalTokens > 0)\n\
+         | where {within} and (isnotnull(CostUsd) or IsRequestSuccess or TotalTokens > 0) and not(IsContentErased)\n\
          | join kind=leftouter Spoken on CorrelationId\n\
          | project ApimSubscriptionId, ProductId, UserId, CallerGroups = tostring(CallerGroups), ModelName, DeploymentName, \
          BackendId, Tier = tostring(RequestParameters.served_tier), PromptTokens, CachedTokens, AudioPromptTokens, \

@@ -1,7 +1,7 @@
 //! Orders to erase what interactions said, and how far they are carried out.
 //!
 //! An order is a row of `Erasures` for each interaction, on disk before anything is erased. It takes an
-//! administrator and, where reading content takes another person's approval, that too.
+//! administrator and, where reading content takes another person's approval, another administrator's for erasing.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -18,7 +18,7 @@ use crate::access::Caller;
 use crate::clock::unix_seconds;
 use crate::extract::Document;
 use crate::inner::Portal;
-use crate::leave::{Leave, PURPOSE_CHARS_MAX, leave};
+use crate::leave::{Leave, PURPOSE_CHARS_MAX, leave_to_erase};
 use crate::operations::ErasureState;
 use crate::problem::Problem;
 use crate::state::action;
@@ -29,9 +29,9 @@ const INTERACTIONS_MAX: usize = 10_000;
 const LOOKED_FOR_AT_ONCE: usize = 1_000;
 /// Unknown interactions that are named; the others are counted.
 const NAMED_MAX: usize = 100;
-const MISSING: &str = "erasing prompts and answers takes the approval of another person here: ask for it with \
-    `gatehouse approval request`, in the portal, or by POST /admin/v1/approvals, and erase for the same \
-    purpose once it is given";
+const MISSING: &str = "erasing prompts and answers takes the approval of another administrator here: ask for it \
+    with `gatehouse approval request \"erase: PURPOSE\"`, in the portal, or by POST /admin/v1/approvals with that \
+    purpose, and erase for PURPOSE once it is given";
 
 /// What is to be erased.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -55,7 +55,7 @@ pub(crate) struct ErasureReport {
     interactions: usize,
     /// How many of them are in the tables.
     found: usize,
-    /// Those that are not, the first 100. What the ledger has of them is erased all the same.
+    /// Those that are not, the first 100 of them. What the ledger has of them is erased all the same.
     unknown: Vec<String>,
     /// Whether their content is gone. If not, `state` says what it waits for.
     is_done: bool,
@@ -150,7 +150,7 @@ impl Portal {
             return Ok(Leave::Free);
         }
         let kept = self.control.approvals(unix_seconds()).await?;
-        match leave(&kept, &caller.principal, purpose) {
+        match leave_to_erase(&kept, &caller.principal, purpose) {
             Leave::Missing => {
                 let action = action("interactions/erase", "erasure", "", MISSING.to_owned());
                 self.control.record(&caller.author(), &action, "denied").await?;

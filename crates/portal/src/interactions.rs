@@ -24,6 +24,8 @@ use crate::records::{Kept, Part, Records};
 pub(crate) const FRAMES_BACK: [u64; 3] = [1_000, 20_000, 400_000];
 /// Steps that are told; a session may have more.
 const STEPS_MAX: usize = 1_000;
+/// Members of a record that may cite content.
+const CITING: [&str; 3] = ["url", "errors", "session"];
 /// Members of a record that are long or stand in the tables already.
 const LEFT_OUT: [&str; 4] = ["headers", "own_body", "opened", "closed"];
 
@@ -50,6 +52,8 @@ pub(crate) struct Trail {
     steps: Vec<Step>,
     /// There are more steps than are told.
     is_cut: bool,
+    /// Its content was erased: what is left of bodies has no bytes, and steps leave out what may cite them.
+    is_erased: bool,
     /// What the client sent.
     request: BodySum,
     /// What the backend answered.
@@ -83,7 +87,7 @@ struct BodySum {
     pieces: u64,
     /// Its bytes.
     bytes: u64,
-    /// SHA-256 of its bytes, in hexadecimal.
+    /// SHA-256 of its bytes, in hexadecimal; empty if they were erased.
     sha256: String,
 }
 
@@ -151,13 +155,20 @@ impl Tracker {
             }
             ControlFlow::Continue(())
         })?;
+        if self.trail.is_erased {
+            for step in &mut self.trail.steps {
+                CITING.iter().for_each(|name| drop(step.facts.remove(*name)));
+            }
+            return Ok(self.trail);
+        }
         self.trail.request.sha256 = hexadecimal(self.request);
         self.trail.response.sha256 = hexadecimal(self.response);
         Ok(self.trail)
     }
 
-    fn take(&mut self, Kept { sequence, written_at, frame, .. }: Kept) {
+    fn take(&mut self, Kept { sequence, written_at, frame, is_erased }: Kept) {
         let trail = &mut self.trail;
+        trail.is_erased |= is_erased;
         if trail.frames == 0 {
             trail.first_sequence = sequence;
         }
@@ -249,11 +260,35 @@ fn hexadecimal(digest: Sha256) -> String {
 
 #[cfg(test)]
 mod tests {
-    use event::{Answered, BodyChunk, Frame};
+    use event::{Answered, BodyChunk, Dispatched, Frame, MessageChunk, Opcode};
 
     use super::*;
 
     struct Written(Vec<Frame>);
+
+    /// The same once the pieces of bodies are erased.
+    struct Erased(Written);
+
+    impl Records for Erased {
+        fn read(
+            &self,
+            from: u64,
+            to: u64,
+            visit: &mut dyn FnMut(Kept) -> ControlFlow<()>,
+        ) -> Result<(), Problem> {
+            self.0.read(from, to, &mut |mut kept| {
+                kept.is_erased = kept.frame.kind.is_content();
+                if kept.is_erased {
+                    kept.frame.payload.clear();
+                }
+                visit(kept)
+            })
+        }
+
+        fn verify(&self, _: &Part) -> Result<Value, Problem> {
+            Ok(Value::Null)
+        }
+    }
 
     impl Records for Written {
         fn read(
@@ -300,6 +335,34 @@ mod tests {
         assert_eq!((trail.request.bytes, trail.request.sha256.as_str()), (5, hello));
         let too_short = Tracker::default().follow(&kept, id, 7, 3).expect("readable");
         assert!(!too_short.is_whole);
+    }
+
+    #[test]
+    fn a_trail_of_what_was_erased_claims_and_cites_nothing() {
+        let id = InteractionId::mint(Timestamp::default(), [1; 10]);
+        let chunk = BodyChunk { side: Side::Request, data: b"hello".as_slice().into() };
+        let dispatched = Dispatched { url: "https://b/?q=hello".into(), ..Dispatched::default() };
+        let message = MessageChunk {
+            side: Side::Response,
+            at: Timestamp::default(),
+            opcode: Opcode::Text,
+            is_start: true,
+            is_end: true,
+            data: b"hello".as_slice().into(),
+        };
+        let kept = Erased(Written(vec![
+            Record::Opened(Box::default()).encode(id),
+            Record::BodyChunk(chunk).encode(id),
+            Record::Dispatched(Box::new(dispatched)).encode(id),
+            Record::MessageChunk(message).encode(id),
+            Record::Closed(Box::default()).encode(id),
+        ]));
+        let trail = Tracker::default().follow(&kept, id, 5, 100).expect("readable");
+        assert!(trail.is_erased && trail.is_whole);
+        assert_eq!((trail.request.pieces, trail.response.pieces), (1, 1));
+        assert_eq!((trail.request.bytes, trail.request.sha256.as_str()), (0, ""));
+        let told = serde_json::to_string(&trail).expect("JSON");
+        assert!(!told.contains("hello") && !told.contains("\"errors\""), "{told}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use control::{Approval, ApprovalState};
-use policy::Principal;
+use policy::{Principal, Role};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
@@ -16,6 +16,8 @@ pub(crate) const PURPOSE_CHARS_MAX: usize = 1_000;
 pub(crate) const MISSING: &str = "reading prompts and answers takes the approval of another person here: ask \
     for it with `gatehouse approval request`, in the portal, or by POST /admin/v1/approvals, and read for the \
     same purpose once it is given";
+/// What the purpose of an approval begins with that is given for erasing; such a one gives no leave to read.
+pub(crate) const ERASING: &str = "erase: ";
 /// Requests of one person that may wait at once.
 const WAITING_MAX: usize = 16;
 /// Seconds for which a request waits.
@@ -116,6 +118,10 @@ impl Approvals {
             let text = "you asked for it yourself: it takes another person";
             return Err(Problem::new(403, text));
         }
+        if approval.purpose.starts_with(ERASING) && !principal.has(Role::Administrator) {
+            let text = "it is about erasing, so it takes another administrator";
+            return Err(Problem::new(403, text));
+        }
         if approval.state != ApprovalState::Waiting {
             let text = "it does not wait any more: GET /admin/v1/approvals shows how it stands";
             return Err(Problem::new(409, text));
@@ -133,12 +139,24 @@ impl Approvals {
     }
 }
 
-/// What those that are kept say of this person and this purpose.
+/// Whether this person may erase for this purpose, by those that are kept.
+pub(crate) fn leave_to_erase(kept: &[Approval], principal: &Principal, purpose: &str) -> Leave {
+    given(kept, principal, &format!("{ERASING}{}", purpose.trim()))
+}
+
+/// Whether this person may read content for this purpose, by those that are kept.
 pub(crate) fn leave(kept: &[Approval], principal: &Principal, purpose: &str) -> Leave {
+    match purpose.trim() {
+        erasing if erasing.starts_with(ERASING) => Leave::Missing,
+        reading => given(kept, principal, reading),
+    }
+}
+
+fn given(kept: &[Approval], principal: &Principal, purpose: &str) -> Leave {
     let given = kept.iter().find(|one| {
         one.state == ApprovalState::Approved
             && one.requester_id == principal.id
-            && one.purpose == purpose.trim()
+            && one.purpose == purpose
     });
     given.map_or(Leave::Missing, |one| Leave::Given(one.approver_id.clone()))
 }
@@ -180,6 +198,22 @@ mod tests {
         assert_eq!(leave(&at(&decided, 600), &bob, "case 7"), Leave::Missing, "another person");
         assert_eq!(leave(&at(&decided, 601), &ada, "case 7"), Leave::Missing, "its time is over");
         assert_eq!(decide(&decided, &bob, 602).expect_err("it has ended").status, 409);
+    }
+
+    #[test]
+    fn an_approval_to_erase_is_another_administrators_and_none_to_read() {
+        let (ada, bob) = (person("ada"), person("bob"));
+        let admin = Principal { roles: [Role::Administrator].into(), ..person("cleo") };
+        let approvals = needed();
+        let asked = approvals.request(&[], &ada, "erase: case 7", 0).expect("it may be asked for");
+        let by = |who| approvals.decided(Some(asked.clone()), who, true, 1);
+        assert_eq!(by(&bob).expect_err("no administrator").status, 403);
+        let kept = at(&by(&admin).expect("she may"), 2);
+        assert_eq!(leave_to_erase(&kept, &ada, " case 7"), Leave::Given("cleo".into()));
+        assert_eq!(leave_to_erase(&kept, &ada, "case 8"), Leave::Missing);
+        for purpose in ["case 7", "erase: case 7"] {
+            assert_eq!(leave(&kept, &ada, purpose), Leave::Missing, "{purpose}");
+        }
     }
 
     #[test]

@@ -350,7 +350,8 @@ async fn with_a_second_approver_erasing_takes_one_too() {
     let (status, refused) = call("/admin/v1/erasures", &[], &order).await;
     assert_eq!(status, StatusCode::FORBIDDEN, "{refused}");
     assert!(refused.to_string().contains("/admin/v1/approvals"), "{refused}");
-    let (status, asked) = call("/admin/v1/approvals", &[], &json!({ "purpose": "case 7" })).await;
+    let body = json!({ "purpose": "erase: case 7" });
+    let (status, asked) = call("/admin/v1/approvals", &[], &body).await;
     assert_eq!(status, StatusCode::OK, "{asked}");
     let approve = format!("/admin/v1/approvals/{}/approve", asked["id"].as_str().unwrap());
     let (status, given) = call(&approve, &[("x-id", "oid-8")], &json!({})).await;

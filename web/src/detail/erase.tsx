@@ -55,8 +55,8 @@ function Order({ id, onClose, onDone }: Props & { onClose: () => void }) {
     <Dialog title="Erase content" onClose={onClose}>
       <form class="dialog-body" onSubmit={submit}>
         <p>
-          Prompt, answer and headers go from the ledger and the tables, for good. Who called, when,
-          tokens and cost stay, and so does the proof of the record.
+          Prompt and answer go from the ledger and the tables, for good. Who called, when, tokens
+          and cost stay, and so does the proof of the record.
         </p>
         <Input
           label="Why"

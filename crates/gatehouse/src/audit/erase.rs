@@ -3,6 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use anyhow::{Context, bail};
+use event::InteractionId;
 use serde_json::{Value, json};
 
 use crate::arguments::EraseArguments;
@@ -15,12 +16,20 @@ const ORDER: usize = 10_000;
 
 /// Runs the command.
 pub(super) fn run(arguments: &EraseArguments) -> anyhow::Result<()> {
-    let ids = match arguments.ids.is_empty() {
+    let mut ids = match arguments.ids.is_empty() {
         true => piped()?,
         false => arguments.ids.clone(),
     };
+    ids.sort();
+    ids.dedup();
     if ids.is_empty() {
         bail!("no interaction is named: give the values of CorrelationId, or pipe them in");
+    }
+    for id in &ids {
+        id.parse::<InteractionId>().map_err(|_| {
+            let text = format!("`{id}` is no id of an interaction: see the column CorrelationId");
+            ExitWith::error(Exit::Failed, format!("{text}; nothing was erased"))
+        })?;
     }
     let client = Client::open(&arguments.file.config)?;
     let is_meant = arguments.dry_run || arguments.yes || confirmed(ids.len(), arguments)?;
@@ -29,12 +38,14 @@ pub(super) fn run(arguments: &EraseArguments) -> anyhow::Result<()> {
         return Ok(());
     }
     let (mut found, mut unknown, mut is_done) = (0, Vec::new(), true);
-    for some in ids.chunks(ORDER) {
+    for (number, some) in ids.chunks(ORDER).enumerate() {
         let purpose = &arguments.purpose;
         let body =
             json!({ "correlation_ids": some, "purpose": purpose, "dry_run": arguments.dry_run });
         let waiting = Waiting::begin("erasing");
-        let answer = client.send("POST", "/admin/v1/erasures", &body)?;
+        let answer = client.send("POST", "/admin/v1/erasures", &body).with_context(|| {
+            format!("the first {} of {} interactions were ordered", number * ORDER, ids.len())
+        })?;
         drop(waiting);
         found += answer["found"].as_u64().unwrap_or(0);
         let named = answer["unknown"].as_array().into_iter().flatten();
@@ -44,16 +55,21 @@ pub(super) fn run(arguments: &EraseArguments) -> anyhow::Result<()> {
     if arguments.dry_run {
         say(&format!("{found} of {} interactions would be erased: leave out --dry-run", ids.len()));
     }
-    if unknown.is_empty() && (is_done || arguments.dry_run) {
+    let missing = ids.len() as u64 - found;
+    if missing == 0 && (is_done || arguments.dry_run) {
         return Ok(());
     }
-    if unknown.is_empty() {
+    if missing == 0 {
         let text =
             "the order is recorded and not carried out yet: `audit verify` counts what is erased";
         return Err(ExitWith::error(Exit::CheckFailed, text));
     }
     let named = unknown.join(", ");
-    let text = format!("not in the tables, so check the ids: {named}");
+    let more = match missing - unknown.len() as u64 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let text = format!("not in the tables, so check the ids: {named}{more}");
     Err(ExitWith::error(Exit::CheckFailed, text))
 }
 
