@@ -78,11 +78,14 @@ fn tell(answer: &Value, is_dry_run: bool) -> bool {
     if is_dry_run {
         return true;
     }
-    let (id, count) = (&answer["erasure_id"], &answer["interactions"]);
-    let id = id.as_str().unwrap_or_default();
+    let id = answer["erasure_id"].as_str().unwrap_or_default();
+    let said = match &answer["interactions"] {
+        one if *one == 1 => "what 1 interaction said".to_owned(),
+        count => format!("what {count} interactions said"),
+    };
     let is_done = answer["is_done"] == true;
     if is_done {
-        say(&format!("order {id}: what {count} interactions said is erased"));
+        say(&format!("order {id}: {said} is erased"));
         return true;
     }
     let state = &answer["state"];
@@ -91,7 +94,7 @@ fn tell(answer: &Value, is_dry_run: bool) -> bool {
         ("", _) => "it takes longer".to_owned(),
         (failure, _) => format!("it is tried again: {failure}"),
     };
-    say(&format!("order {id}: what {count} interactions said is to be erased; {why}"));
+    say(&format!("order {id}: {said} is to be erased; {why}"));
     false
 }
 
