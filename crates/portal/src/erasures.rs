@@ -75,7 +75,10 @@ pub(crate) async fn order(
     Document(body): Document<ErasureBody>,
 ) -> Result<Json<ErasureReport>, Problem> {
     let interactions = read(&body)?;
-    let leave = portal.leave_to_erase(&caller, &body.purpose).await?;
+    let leave = match body.dry_run {
+        true => Leave::Free,
+        false => portal.leave_to_erase(&caller, &body.purpose).await?,
+    };
     let unknown = portal.unknown(&interactions).await?;
     let (count, found) = (interactions.len(), interactions.len() - unknown.len());
     let mut report = ErasureReport {

@@ -347,6 +347,12 @@ async fn with_a_second_approver_erasing_takes_one_too() {
     };
     let ids = json!(["0197a2c4-0000-7000-8000-000000000000"]);
     let order = json!({ "correlation_ids": ids, "purpose": "case 7" });
+    let look = json!({ "correlation_ids": ids, "purpose": "case 7", "dry_run": true });
+    assert_eq!(
+        call("/admin/v1/erasures", &[], &look).await.0,
+        StatusCode::OK,
+        "to look takes none"
+    );
     let (status, refused) = call("/admin/v1/erasures", &[], &order).await;
     assert_eq!(status, StatusCode::FORBIDDEN, "{refused}");
     assert!(refused.to_string().contains("/admin/v1/approvals"), "{refused}");

@@ -43,10 +43,12 @@ pub(super) fn run(arguments: &EraseArguments) -> anyhow::Result<()> {
         let body =
             json!({ "correlation_ids": some, "purpose": purpose, "dry_run": arguments.dry_run });
         let waiting = Waiting::begin("erasing");
-        let answer = client.send("POST", "/admin/v1/erasures", &body).with_context(|| {
-            format!("the first {} of {} interactions were ordered", number * ORDER, ids.len())
-        })?;
+        let answer = client.send("POST", "/admin/v1/erasures", &body);
         drop(waiting);
+        let answer = answer.map_err(|error| match number * ORDER {
+            0 => error,
+            done => error.context(format!("{done} of {} interactions were ordered", ids.len())),
+        })?;
         found += answer["found"].as_u64().unwrap_or(0);
         let named = answer["unknown"].as_array().into_iter().flatten();
         unknown.extend(named.filter_map(Value::as_str).map(str::to_owned));
