@@ -2,7 +2,6 @@
 //! they are few.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -178,9 +177,12 @@ impl Gathered {
 
 /// SHA-256 as it stands in the tables.
 pub(crate) fn hexadecimal(hash: Sha256) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(64);
     for byte in hash.finalize() {
-        write!(text, "{byte:02x}").expect("writing to a string never fails");
+        for half in [byte >> 4, byte & 15] {
+            text.push(char::from(DIGITS[usize::from(half)]));
+        }
     }
     text
 }

@@ -116,15 +116,17 @@ impl Worker {
 
     /// Takes one frame or waits for it; false if there was none.
     fn step(&mut self, reader: &mut Reader, is_stopping: bool) -> Result<bool, Error> {
-        let wait = if is_stopping { Duration::ZERO } else { self.line.wait(Instant::now()) };
         let mut found = true;
-        let mut next = reader.next(Duration::ZERO);
+        let mut wait = Duration::ZERO;
+        let mut next = reader.next(wait);
         if !is_stopping && matches!(next, Ok(None)) {
+            wait = self.line.wait(Instant::now());
             std::thread::park_timeout(REST.min(wait));
             next = reader.next(wait);
         }
+        let now = Instant::now();
         match next {
-            Ok(Some(entry)) => self.line.take(entry, Instant::now())?,
+            Ok(Some(entry)) => self.line.take(entry, now)?,
             Ok(None) => found = false,
             // One frame that only a newer version can read; the reader has gone past it.
             Err(error) if error.kind() == ledger::ErrorKind::Invalid => {
@@ -132,7 +134,7 @@ impl Worker {
             }
             Err(error) => return Err(ledger_failed(error)),
         }
-        if self.line.is_due(Instant::now()) {
+        if self.line.is_due(now) {
             self.line.flush()?;
             self.release();
         } else if !found {
