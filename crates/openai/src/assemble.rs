@@ -201,6 +201,12 @@ impl Joined {
     fn take(&mut self, event: SseEvent<'_>) {
         self.events += 1;
         self.has_output = self.has_output || is_output(event);
+        if let Join::Chat(join) = &mut self.join
+            && event.name.is_empty()
+            && join.like_the_last(event.data, &mut self.budget)
+        {
+            return;
+        }
         if event.data.trim_ascii() == b"[DONE]" {
             if self.terminated == Terminated::Cut {
                 self.terminated = Terminated::Done;

@@ -1,5 +1,8 @@
 //! Streams of chat completions and of legacy completions.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -7,6 +10,8 @@ use super::borrowed::{Choice, Chunk, Delta, Function, Text, ToolCall};
 use super::merge::{accumulate, accumulate_member, accumulate_verdicts};
 use super::{Budget, Step};
 
+/// Longest chunk that is remembered while a stream is open; chunks are a few hundred bytes long.
+const REMEMBERED_BYTES_MAX: usize = 2 << 10;
 /// Most choices, and most tool calls of one choice.
 const ENTRIES_MAX: usize = 1024;
 
@@ -21,6 +26,18 @@ pub(crate) struct ChatJoin {
     prompt_filter_results: Option<Box<RawValue>>,
     usage: Option<Value>,
     others: Map<String, Value>,
+    /// The chunk read last, unless it says more than text.
+    last: Option<TextChunk>,
+}
+
+/// A chunk that may come again with another text: all else it says is known then, and it is not parsed.
+/// Nearly every chunk is one.
+#[derive(Debug)]
+struct TextChunk {
+    data: String,
+    /// Where its text stands in it, without the quotes.
+    text: Range<usize>,
+    choice: u32,
 }
 
 #[derive(Debug, Default)]
@@ -72,11 +89,23 @@ impl ChatJoin {
             prompt_filter_results: None,
             usage: None,
             others: Map::new(),
+            last: None,
         }
     }
 
+    /// Takes an event if it is like the one before.
+    pub(crate) fn like_the_last(&mut self, data: &[u8], budget: &mut Budget) -> bool {
+        let Some(last) = &self.last else { return false };
+        let Some(text) = last.text_of(data) else { return false };
+        let Some(join) = entry(&mut self.choices, last.choice) else { return false };
+        budget.append(&mut join.text, text);
+        true
+    }
+
     pub(crate) fn event(&mut self, data: &str, budget: &mut Budget) -> Step {
+        self.last = None;
         if let Ok(chunk) = serde_json::from_str::<Chunk<'_>>(data) {
+            self.last = TextChunk::new(&chunk, data);
             return self.chunk(chunk, data, budget);
         }
         // Some servers bend the types; what can be made to fit is taken.
@@ -161,6 +190,37 @@ impl ChatJoin {
             body.insert("usage".into(), usage);
         }
         Value::Object(body)
+    }
+}
+
+impl TextChunk {
+    /// None if something else in it adds up with what other chunks say.
+    fn new(chunk: &Chunk<'_>, data: &str) -> Option<Self> {
+        let [choice] = &chunk.choices.as_ref()?[..] else { return None };
+        let delta = choice.delta.as_ref()?;
+        let Cow::Borrowed(text) = delta.content.as_ref()?.0 else { return None };
+        let adds_up = choice.text.is_some()
+            || choice.logprobs.is_some()
+            || !choice.others.is_empty()
+            || delta.refusal.is_some()
+            || delta.tool_calls.is_some()
+            || delta.function_call.is_some()
+            || !delta.others.is_empty();
+        if adds_up || chunk.error.is_some() || data.len() > REMEMBERED_BYTES_MAX {
+            return None;
+        }
+        let from = text.as_ptr().addr() - data.as_ptr().addr();
+        let text = from..from + text.len();
+        Some(Self { data: data.to_owned(), text, choice: choice.index.unwrap_or(0) })
+    }
+
+    /// The text of a chunk that differs from this one in its text alone.
+    fn text_of<'a>(&self, data: &'a [u8]) -> Option<&'a str> {
+        let (before, behind) = (&self.data[..self.text.start], &self.data[self.text.end..]);
+        let text = data.strip_prefix(before.as_bytes())?.strip_suffix(behind.as_bytes())?;
+        let is_plain = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
+        let text = text.iter().all(is_plain).then_some(text)?;
+        std::str::from_utf8(text).ok()
     }
 }
 

@@ -75,6 +75,38 @@ fn streams_become_the_answers_they_stand_for() {
     }
 }
 
+/// Chunks are joined as if each were parsed, whether or not it is like the one before.
+#[test]
+fn chunks_that_differ_in_their_text_alone_add_up_as_others_do() {
+    let chunk = |delta: &str, rest: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{{delta}}}{rest}}}],\"id\":\"a\"}}\n\n"
+        )
+    };
+    let message = |deltas: &[(&str, &str)]| {
+        let stream: String = deltas.iter().map(|(delta, rest)| chunk(delta, rest)).collect();
+        let assembled = assemble(Kind::Chat, "chat", stream.as_bytes(), usize::MAX);
+        assert_eq!(assembled.malformed_events, 0, "{stream}");
+        assembled.body["choices"][0].clone()
+    };
+    let text = |text| (text, "");
+    let plain = message(&[
+        text(r#""content":"a""#),
+        text(r#""content":"""#),
+        text(r#""content":"é""#),
+        text(r#""content":"\n\"""#),
+        text(r#""content":"b","content":"c""#),
+        text(r#""content":"d""#),
+    ]);
+    assert_eq!(plain["message"]["content"], "aé\n\"cd");
+    let refused = r#""content":"x","refusal":"no""#;
+    assert_eq!(message(&[text(refused), text(refused)])["message"]["refusal"], "nono");
+    let logprobs = (r#""content":"x""#, r#","logprobs":{"content":[1]}"#);
+    assert_eq!(message(&[logprobs, logprobs])["logprobs"]["content"], json!([1, 1]));
+    let other = r#""content":"x","audio":{"data":"y"}"#;
+    assert_eq!(message(&[text(other), text(other)])["message"]["audio"]["data"], "yy");
+}
+
 #[test]
 fn a_stream_cut_anywhere_never_fails() {
     for (name, kind, subkind) in STREAMS {
