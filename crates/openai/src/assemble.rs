@@ -280,7 +280,7 @@ fn other(events: &mut Vec<Value>, name: &str, data: &str, budget: &mut Budget) -
 }
 
 /// The name of an event: that of its `event` line, or else its `type`.
-pub(crate) fn event_type(name: &str, data: &str) -> String {
+fn event_type(name: &str, data: &str) -> String {
     if name.is_empty() { borrowed::type_of(data).unwrap_or_default() } else { name.to_owned() }
 }
 

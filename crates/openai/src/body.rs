@@ -1,9 +1,7 @@
 //! Bodies as extraction sees them: JSON, a form's parts, text, or only a size.
 
-use serde_json::Value;
-
-use crate::FormPart;
 use crate::multipart::FormReader;
+use crate::{FormPart, Tree};
 
 /// A request or response body, read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,7 +10,7 @@ pub enum Body {
     #[default]
     Empty,
     /// JSON.
-    Json(Value),
+    Json(Tree),
     /// The parts of a `multipart/form-data` body.
     Form(Vec<FormPart>),
     /// Other text, such as subtitles or JSONL; and what calls itself JSON but is none.
@@ -60,7 +58,7 @@ impl Body {
     }
 
     /// The JSON, if it is JSON.
-    pub const fn json(&self) -> Option<&Value> {
+    pub const fn json(&self) -> Option<&Tree> {
         match self {
             Self::Json(value) => Some(value),
             _ => None,
@@ -87,7 +85,7 @@ fn is_media(content_type: &str) -> bool {
 }
 
 /// Parses JSON. Lone surrogates, which Python's encoder lets through, become U+FFFD.
-pub(crate) fn parse_json(text: &str) -> Option<Value> {
+pub(crate) fn parse_json(text: &str) -> Option<Tree> {
     match serde_json::from_str(text) {
         Ok(value) => Some(value),
         Err(_) if text.contains("\\u") => serde_json::from_str(&mend_surrogates(text)).ok(),
@@ -134,7 +132,7 @@ mod tests {
     fn bodies_are_told_apart() {
         assert_eq!(Body::read(None, b""), Body::Empty);
         let json = Body::read(Some("application/json; charset=utf-8"), b"{\"a\":1}\n");
-        assert_eq!(json.json().map(|value| value["a"].clone()), Some(Value::from(1)));
+        assert_eq!(json.json().map(|value| value["a"].clone()), Some(Tree::Number(1.into())));
         assert_eq!(Body::read(Some("text/plain"), b"[1]"), Body::Text("[1]".into()));
         assert_eq!(Body::read(Some("application/json"), b"{"), Body::Text("{".into()));
         assert!(matches!(Body::read(Some("audio/mpeg"), b"{}"), Body::Binary { bytes: 2, .. }));
@@ -145,6 +143,6 @@ mod tests {
     fn lone_surrogates_do_not_lose_the_body() {
         let text = r#"{"a":"x\ud83dy \ud83d\ude00 \\ud83d"}"#;
         let value = parse_json(text).expect("it is mended");
-        assert_eq!(value["a"], "x\u{fffd}y 😀 \\ud83d");
+        assert_eq!(value["a"].as_str(), Some("x\u{fffd}y 😀 \\ud83d"));
     }
 }

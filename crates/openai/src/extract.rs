@@ -23,7 +23,7 @@ pub use prompt::prompt_tokens;
 pub use session::{SESSION_TEXT_BYTES_MAX, Session, SessionEvent, SessionReader};
 pub use usage::{Usage, UsageSource};
 
-use crate::{Body, Kind, PathIds, Tokenizer};
+use crate::{Body, Kind, PathIds, Tokenizer, Tree};
 
 /// Most parts of one interaction; further ones are left out.
 pub const PARTS_MAX: usize = 100_000;
@@ -55,19 +55,19 @@ pub struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// A member of the request's JSON; null if there is none.
-    fn asked(&self, key: &str) -> &'a Value {
+    fn asked(&self, key: &str) -> &'a Tree {
         member(self.request.json(), key)
     }
 
     /// A member of the answer's JSON; null if there is none.
-    fn told(&self, key: &str) -> &'a Value {
+    fn told(&self, key: &str) -> &'a Tree {
         member(self.response.json(), key)
     }
 
     /// The model by whose vocabulary texts are counted: the answer names it best.
     fn vocabulary_model(&self) -> &'a str {
         let named = [self.told("model"), self.asked("model")];
-        named.into_iter().find_map(Value::as_str).unwrap_or(self.deployment)
+        named.into_iter().find_map(Tree::as_str).unwrap_or(self.deployment)
     }
 
     const fn is_success(&self) -> bool {
@@ -75,14 +75,14 @@ impl<'a> Input<'a> {
     }
 }
 
-const NULL: &Value = &Value::Null;
+const NULL: &Tree = &Tree::Null;
 
-/// The member at the end of a path of members. [`Value::pointer`] allocates for each of them.
-fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+/// The member at the end of a path of members.
+fn at<'a>(value: &'a Tree, path: &[&str]) -> Option<&'a Tree> {
     path.iter().try_fold(value, |value, key| value.get(key))
 }
 
-fn member<'a>(object: Option<&'a Value>, key: &str) -> &'a Value {
+fn member<'a>(object: Option<&'a Tree>, key: &str) -> &'a Tree {
     object.and_then(|object| object.get(key)).unwrap_or(NULL)
 }
 
@@ -220,7 +220,7 @@ fn service_tier(input: &Input<'_>) -> String {
 fn model(input: &Input<'_>) -> String {
     let told = [input.told("model"), input.told("run").get("model").unwrap_or(NULL)];
     told.into_iter()
-        .find_map(Value::as_str)
+        .find_map(Tree::as_str)
         .or_else(|| input.asked("model").as_str())
         .or_else(|| input.asked("session").get("model")?.as_str())
         .or_else(|| input.request.field("model"))

@@ -17,6 +17,7 @@ mod output;
 mod peek;
 mod sse;
 mod tokens;
+mod tree;
 
 pub use assemble::{ASSEMBLED_BYTES_MAX, Assembled, StreamAssembler, Terminated};
 pub use body::Body;
@@ -37,3 +38,4 @@ pub use peek::{
 };
 pub use sse::{SSE_EVENT_BYTES_MAX, SseEvent, SseParser, USAGE_EVENT_BYTES_MAX, UsageFilter};
 pub use tokens::{Encoding, Tokenizer};
+pub use tree::Tree;

@@ -1,11 +1,8 @@
 //! Where a streamed answer begins to say something: what comes before is who answers, verdicts on the
 //! prompt, and that work has begun.
 
-use serde_json::{Map, Value};
-
-use crate::SseEvent;
-use crate::assemble::event_type;
 use crate::sse::SseParser;
+use crate::{SseEvent, Tree};
 
 /// Longer events are passed over: the first of a stream are short.
 const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -38,18 +35,20 @@ impl FirstOutput {
 pub(crate) fn is_output(event: SseEvent<'_>) -> bool {
     let text = |bytes| std::str::from_utf8(bytes).ok();
     let (Some(name), Some(data)) = (text(event.name), text(event.data)) else { return false };
-    let name = event_type(name, data);
+    let is_piece = |name: &str| name.ends_with(".delta") || name.ends_with(".partial_image");
     if !name.is_empty() {
-        return name.ends_with(".delta") || name.ends_with(".partial_image");
+        return is_piece(name);
     }
-    let Ok(chunk) = serde_json::from_str::<Value>(data) else { return false };
-    let choices = chunk.get("choices").and_then(Value::as_array);
-    choices.into_iter().flatten().any(says_something)
+    let Ok(data) = serde_json::from_str::<Tree>(data) else { return false };
+    match data["type"].as_str() {
+        None | Some("") => data["choices"].as_array().into_iter().flatten().any(says_something),
+        Some(name) => is_piece(name),
+    }
 }
 
-fn says_something(choice: &Value) -> bool {
-    let is_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
-    let says = |delta: &Map<String, Value>| {
+fn says_something(choice: &Tree) -> bool {
+    let is_text = |value: &Tree| value.as_str().is_some_and(|text| !text.is_empty());
+    let says = |delta: &[(String, Tree)]| {
         delta.iter().any(|(member, value)| match member.as_str() {
             // Who speaks, and what Azure looked up before anybody spoke.
             "role" | "context" => false,
@@ -61,7 +60,7 @@ fn says_something(choice: &Value) -> bool {
         })
     };
     choice.get("text").is_some_and(is_text)
-        || choice.get("delta").and_then(Value::as_object).is_some_and(says)
+        || choice.get("delta").and_then(Tree::as_object).is_some_and(says)
 }
 
 #[cfg(test)]

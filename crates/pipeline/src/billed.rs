@@ -3,8 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use openai::{Body, Extraction};
-use serde_json::Value;
+use openai::{Body, Extraction, Tree};
 
 use crate::ended::Ended;
 
@@ -24,10 +23,10 @@ impl Billed {
     pub(crate) fn takes(&mut self, ended: &Ended, extraction: &Extraction) -> bool {
         let answer = match &ended.response.parsed {
             Body::Json(answer) => answer,
-            _ => &Value::Null,
+            _ => &Tree::Null,
         };
         let late = match answer["object"].as_str() {
-            Some("response") if answer["background"] == true => &extraction.provider_id,
+            Some("response") if answer["background"] == Tree::Bool(true) => &extraction.provider_id,
             Some("batch") => &extraction.provider_id,
             Some("thread.run" | "thread.run.stream") => &extraction.run_id,
             _ => return !extraction.usage_is_repeated,

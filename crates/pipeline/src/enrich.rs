@@ -193,12 +193,12 @@ fn show_estimate(
     let usage = extraction.and_then(|extraction| extraction.usage);
     let estimate = usage.filter(|usage| usage.source == UsageSource::Estimated);
     let response = &mut ended.response;
-    let (Some(usage), true, Body::Json(Value::Object(joined))) =
+    let (Some(usage), true, Body::Json(joined)) =
         (estimate, response.stream.is_some(), &mut response.parsed)
     else {
         return Ok(());
     };
-    if joined.get("usage").is_some_and(|usage| !usage.is_null()) {
+    if !joined.is_object() || !joined["usage"].is_null() {
         return Ok(());
     }
     let shown = json!({
@@ -207,8 +207,9 @@ fn show_estimate(
         "total_tokens": usage.total,
         "estimated": true,
     });
-    joined.insert("usage".into(), shown);
-    response.shown = depot.text(Value::Object(take(joined)).to_string())?;
+    let mut joined = take(joined);
+    joined.set("usage", shown.into());
+    response.shown = depot.text(joined.to_string())?;
     Ok(())
 }
 

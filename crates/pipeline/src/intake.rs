@@ -224,7 +224,7 @@ fn joined(mut assembled: Assembled, depot: &Depot) -> Result<Taken, Error> {
     let shown = if body.is_null() { String::new() } else { body.to_string() };
     Ok(Taken {
         shown: depot.text(shown)?,
-        parsed: openai::Body::Json(body),
+        parsed: openai::Body::Json(body.into()),
         stream: Some(assembled),
         is_stream: true,
         ..Taken::default()

@@ -1,9 +1,9 @@
 //! Assistants, threads, messages, runs and steps; chat kits share their words.
 
-use serde_json::Value;
+use crate::Tree;
 
 use super::content::{Speaker, tool_calls, tool_definitions};
-use super::{Direction, Extraction, Input, chat};
+use super::{Direction, Extraction, Input, at, chat};
 
 pub(crate) fn read(input: &Input<'_>, out: &mut Extraction) {
     ids(input, out);
@@ -23,7 +23,7 @@ fn ids(input: &Input<'_>, out: &mut Extraction) {
     let run_ids = response.and_then(|response| response.get("run"));
     let of_run = |key: &str| run_ids.and_then(|run| run.get(key)?.as_str());
     // Lists tell the ids in their entries.
-    let first = response.and_then(|response| response.pointer("/data/0"));
+    let first = response.and_then(|response| response.get("data")?.as_array()?.first());
     let of_first = |key: &str| first.and_then(|first| first.get(key)?.as_str());
     let asked = |key: &str| input.asked(key).as_str();
     let thread = input.path_ids.get("thread_id").or_else(|| told("thread_id"));
@@ -39,7 +39,7 @@ fn ids(input: &Input<'_>, out: &mut Extraction) {
     out.assistant_id = assistant.unwrap_or_default().to_owned();
 }
 
-fn request_parts(input: &Input<'_>, out: &mut Extraction, request: &Value) {
+fn request_parts(input: &Input<'_>, out: &mut Extraction, request: &Tree) {
     let instructions = Speaker::prompt("system").of_type("instructions");
     instructions.content(out, &request["instructions"]);
     instructions.named("additional").content(out, &request["additional_instructions"]);
@@ -57,7 +57,7 @@ fn request_parts(input: &Input<'_>, out: &mut Extraction, request: &Value) {
     tool_definitions(out, &request["tools"]);
 }
 
-fn answer_parts(input: &Input<'_>, out: &mut Extraction, response: &Value) {
+fn answer_parts(input: &Input<'_>, out: &mut Extraction, response: &Tree) {
     match input.subkind {
         // A message that was just created is the prompt already read from the request.
         "message" if input.request.json().is_none() => {
@@ -79,12 +79,12 @@ fn answer_parts(input: &Input<'_>, out: &mut Extraction, response: &Value) {
     }
 }
 
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
+fn list(value: &Tree) -> impl Iterator<Item = &Tree> {
     value.as_array().into_iter().flatten()
 }
 
 /// A message of a thread: the user's is a prompt, the assistant's an answer.
-fn message(out: &mut Extraction, message: &Value) {
+fn message(out: &mut Extraction, message: &Tree) {
     let role = message["role"].as_str().unwrap_or_default();
     let direction = match role {
         "assistant" => Direction::Completion,
@@ -98,15 +98,15 @@ fn message(out: &mut Extraction, message: &Value) {
     speaker.content(out, &message["content"]);
 }
 
-fn run(out: &mut Extraction, run: &Value) {
+fn run(out: &mut Extraction, run: &Tree) {
     let Some(status) = run["status"].as_str() else { return };
-    let reason = run.pointer("/incomplete_details/reason").and_then(Value::as_str);
+    let reason = at(run, &["incomplete_details", "reason"]).and_then(Tree::as_str);
     out.finished(reason.unwrap_or(status));
-    if let Some(action) = run.pointer("/required_action/submit_tool_outputs") {
+    if let Some(action) = at(run, &["required_action", "submit_tool_outputs"]) {
         tool_calls(out, Speaker::completion("assistant", 0), action);
     }
 }
 
-fn step(out: &mut Extraction, step: &Value) {
+fn step(out: &mut Extraction, step: &Tree) {
     tool_calls(out, Speaker::completion("assistant", 0), &step["step_details"]);
 }

@@ -1,6 +1,6 @@
 //! Chat completions, those stored too.
 
-use serde_json::Value;
+use crate::Tree;
 
 use super::content::{Speaker, tool_calls, tool_definitions};
 use super::{Direction, Extraction, Input, at};
@@ -23,28 +23,28 @@ pub(crate) fn read(input: &Input<'_>, out: &mut Extraction) {
 }
 
 /// The prompt of a chat request.
-pub(crate) fn request_parts(out: &mut Extraction, request: &Value) {
+pub(crate) fn request_parts(out: &mut Extraction, request: &Tree) {
     messages(out, &request["messages"], 0);
     tool_definitions(out, &request["tools"]);
     tool_definitions(out, &request["functions"]);
     for source in request["data_sources"].as_array().into_iter().flatten() {
         // Its parameters hold keys: only what it is and what it searches is a part of the prompt.
         let kind = source["type"].as_str().unwrap_or_default();
-        let place = at(source, &["parameters", "index_name"]).and_then(Value::as_str);
+        let place = at(source, &["parameters", "index_name"]).and_then(Tree::as_str);
         let text = format!("{kind} {}", place.unwrap_or_default());
         Speaker::prompt("").named(kind).say(out, "tool_definition", text.trim().to_owned());
     }
 }
 
 /// A list of messages that were sent.
-pub(crate) fn messages(out: &mut Extraction, messages: &Value, choice_index: i32) {
+pub(crate) fn messages(out: &mut Extraction, messages: &Tree, choice_index: i32) {
     for entry in messages.as_array().into_iter().flatten() {
         message(out, Direction::Prompt, choice_index, entry);
     }
 }
 
 /// The choices of an answer.
-pub(crate) fn answer_parts(out: &mut Extraction, answer: &Value) {
+pub(crate) fn answer_parts(out: &mut Extraction, answer: &Tree) {
     for (number, choice) in answer["choices"].as_array().into_iter().flatten().enumerate() {
         let told = choice["index"].as_i64().and_then(|index| i32::try_from(index).ok());
         let choice_index = told.unwrap_or_else(|| index(number));
@@ -57,8 +57,8 @@ pub(crate) fn answer_parts(out: &mut Extraction, answer: &Value) {
     }
 }
 
-fn message(out: &mut Extraction, direction: Direction, choice_index: i32, message: &Value) {
-    let text = |key: &str| message.get(key).and_then(Value::as_str).unwrap_or_default();
+fn message(out: &mut Extraction, direction: Direction, choice_index: i32, message: &Tree) {
+    let text = |key: &str| message.get(key).and_then(Tree::as_str).unwrap_or_default();
     let told = text("role");
     let role =
         if told.is_empty() && direction == Direction::Completion { "assistant" } else { told };
@@ -76,7 +76,7 @@ fn message(out: &mut Extraction, direction: Direction, choice_index: i32, messag
     }
     speaker.content(out, &message["content"]);
     speaker.say(out, "refusal", text("refusal").to_owned());
-    let transcript = at(message, &["audio", "transcript"]).and_then(Value::as_str);
+    let transcript = at(message, &["audio", "transcript"]).and_then(Tree::as_str);
     speaker.say(out, "transcript", transcript.unwrap_or_default().to_owned());
     tool_calls(out, speaker, message);
     if message["context"].is_object() {

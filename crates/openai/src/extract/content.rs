@@ -1,8 +1,8 @@
 //! Content as messages of every API have it: a text, or a list of typed parts.
 
+use crate::Tree;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{Direction, Extraction, Part, at};
@@ -56,20 +56,20 @@ impl<'a> Speaker<'a> {
     }
 
     /// Adds whatever a `content` member holds.
-    pub(crate) fn content(&self, out: &mut Extraction, content: &Value) {
+    pub(crate) fn content(&self, out: &mut Extraction, content: &Tree) {
         match content {
-            Value::String(text) => self.text(out, text),
-            Value::Array(parts) => parts.iter().for_each(|part| self.part(out, part)),
-            Value::Object(_) => self.part(out, content),
+            Tree::String(text) => self.text(out, text),
+            Tree::Array(parts) => parts.iter().for_each(|part| self.part(out, part)),
+            Tree::Object(_) => self.part(out, content),
             _ => {}
         }
     }
 
-    fn part(&self, out: &mut Extraction, part: &Value) {
+    fn part(&self, out: &mut Extraction, part: &Tree) {
         if let Some(text) = part.as_str() {
             return self.text(out, text);
         }
-        let text = |key: &str| part.get(key).and_then(Value::as_str).unwrap_or_default();
+        let text = |key: &str| part.get(key).and_then(Tree::as_str).unwrap_or_default();
         match text("type") {
             "text" | "input_text" | "output_text" => self.text(out, value_text(&part["text"])),
             "summary_text" | "reasoning_text" => {
@@ -92,37 +92,37 @@ impl<'a> Speaker<'a> {
 }
 
 /// Text as a string, or as an object with `value`, as assistants have it.
-fn value_text(text: &Value) -> &str {
-    text.as_str().or_else(|| text.get("value").and_then(Value::as_str)).unwrap_or_default()
+fn value_text(text: &Tree) -> &str {
+    text.as_str().or_else(|| text.get("value").and_then(Tree::as_str)).unwrap_or_default()
 }
 
-fn image(part: &Value) -> String {
+fn image(part: &Tree) -> String {
     for key in ["image_url", "image_file", "image"] {
         match part.get(key) {
-            Some(Value::String(url)) => return reference(url),
-            Some(inner @ Value::Object(_)) => {
+            Some(Tree::String(url)) => return reference(url),
+            Some(inner @ Tree::Object(_)) => {
                 let known = ["url", "file_id"].iter().find_map(|key| inner.get(key)?.as_str());
                 return known.map(reference).unwrap_or_default();
             }
             _ => {}
         }
     }
-    let id = part.get("file_id").and_then(Value::as_str);
+    let id = part.get("file_id").and_then(Tree::as_str);
     id.unwrap_or_default().to_owned()
 }
 
-fn audio(part: &Value) -> String {
+fn audio(part: &Tree) -> String {
     let audio = ["input_audio", "audio"].iter().find_map(|key| part.get(key)).unwrap_or(part);
-    let text = |key: &str| audio.get(key).and_then(Value::as_str);
+    let text = |key: &str| audio.get(key).and_then(Tree::as_str);
     match text("data") {
         Some(data) => encoded(&format!("audio/{}", text("format").unwrap_or("unknown")), data),
         None => text("id").or_else(|| text("file_id")).unwrap_or_default().to_owned(),
     }
 }
 
-fn file(part: &Value) -> String {
+fn file(part: &Tree) -> String {
     let file = part.get("file").unwrap_or(part);
-    let text = |key: &str| file.get(key).and_then(Value::as_str);
+    let text = |key: &str| file.get(key).and_then(Tree::as_str);
     let known = text("file_id").or_else(|| text("file_url")).or_else(|| text("filename"));
     match (text("file_data"), known) {
         (Some(data), Some(name)) => format!("{name};{}", reference(data)),
@@ -152,8 +152,8 @@ pub(crate) fn encoded(media_type: &str, data: &str) -> String {
 }
 
 /// Reads a chat message's tool calls, a `tool_calls` list or a single `function_call`.
-pub(crate) fn tool_calls(out: &mut Extraction, speaker: Speaker<'_>, message: &Value) {
-    let calls = message.get("tool_calls").and_then(Value::as_array);
+pub(crate) fn tool_calls(out: &mut Extraction, speaker: Speaker<'_>, message: &Tree) {
+    let calls = message.get("tool_calls").and_then(Tree::as_array);
     for call in calls.into_iter().flatten() {
         tool_call(out, speaker, call);
     }
@@ -162,34 +162,34 @@ pub(crate) fn tool_calls(out: &mut Extraction, speaker: Speaker<'_>, message: &V
     }
 }
 
-fn tool_call(out: &mut Extraction, speaker: Speaker<'_>, call: &Value) {
+fn tool_call(out: &mut Extraction, speaker: Speaker<'_>, call: &Tree) {
     if let Some(function) = call.get("function") {
         function_call(out, speaker, function);
-        let output = at(call, &["function", "output"]).and_then(Value::as_str);
-        let name = at(call, &["function", "name"]).and_then(Value::as_str).unwrap_or_default();
+        let output = at(call, &["function", "output"]).and_then(Tree::as_str);
+        let name = at(call, &["function", "name"]).and_then(Tree::as_str).unwrap_or_default();
         let tool = Speaker { role: "tool", name, ..speaker };
         tool.say(out, "tool_result", output.unwrap_or_default().to_owned());
         return;
     }
-    let kind = call.get("type").and_then(Value::as_str).unwrap_or_default();
+    let kind = call.get("type").and_then(Tree::as_str).unwrap_or_default();
     let inner = call.get(kind).unwrap_or(call);
-    let input = inner.get("input").and_then(Value::as_str);
-    let name = inner.get("name").and_then(Value::as_str).unwrap_or(kind);
+    let input = inner.get("input").and_then(Tree::as_str);
+    let name = inner.get("name").and_then(Tree::as_str).unwrap_or(kind);
     let content = input.map_or_else(|| inner.to_string(), str::to_owned);
     speaker.named(name).say(out, "tool_call", content);
-    let outputs = inner.get("outputs").and_then(Value::as_array);
+    let outputs = inner.get("outputs").and_then(Tree::as_array);
     for output in outputs.into_iter().flatten() {
-        let logs = output.get("logs").and_then(Value::as_str);
+        let logs = output.get("logs").and_then(Tree::as_str);
         let content = logs.map_or_else(|| output.to_string(), str::to_owned);
         Speaker { role: "tool", name, ..speaker }.say(out, "tool_result", content);
     }
 }
 
-fn function_call(out: &mut Extraction, speaker: Speaker<'_>, function: &Value) {
-    let name = function.get("name").and_then(Value::as_str).unwrap_or_default();
+fn function_call(out: &mut Extraction, speaker: Speaker<'_>, function: &Tree) {
+    let name = function.get("name").and_then(Tree::as_str).unwrap_or_default();
     let arguments = match function.get("arguments") {
-        Some(Value::String(arguments)) if !arguments.is_empty() => arguments.clone(),
-        Some(arguments @ Value::Object(_)) => arguments.to_string(),
+        Some(Tree::String(arguments)) if !arguments.is_empty() => arguments.clone(),
+        Some(arguments @ Tree::Object(_)) => arguments.to_string(),
         // A call without arguments is still a call.
         _ => "{}".to_owned(),
     };
@@ -197,7 +197,7 @@ fn function_call(out: &mut Extraction, speaker: Speaker<'_>, function: &Value) {
 }
 
 /// Reads definitions of tools or functions.
-pub(crate) fn tool_definitions(out: &mut Extraction, tools: &Value) {
+pub(crate) fn tool_definitions(out: &mut Extraction, tools: &Tree) {
     for tool in tools.as_array().into_iter().flatten() {
         let name = tool_name(tool);
         Speaker::prompt("").named(name).say(out, "tool_definition", tool.to_string());
@@ -205,10 +205,10 @@ pub(crate) fn tool_definitions(out: &mut Extraction, tools: &Value) {
 }
 
 /// The name of a tool, or else its type.
-pub(crate) fn tool_name(tool: &Value) -> &str {
+pub(crate) fn tool_name(tool: &Tree) -> &str {
     at(tool, &["function", "name"])
         .or_else(|| tool.get("name"))
         .or_else(|| tool.get("type"))
-        .and_then(Value::as_str)
+        .and_then(Tree::as_str)
         .unwrap_or_default()
 }

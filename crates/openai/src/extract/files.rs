@@ -1,12 +1,10 @@
 //! Files, uploads, batches and fine-tuning: names and purposes, and the prompts and answers inside
 //! files of JSON lines.
 
-use serde_json::Value;
-
 use super::content::Speaker;
 use super::media::file_reference;
-use super::{Direction, Extraction, Input, chat, responses};
-use crate::Body;
+use super::{Direction, Extraction, Input, at, chat, responses};
+use crate::{Body, Tree};
 
 /// Most lines of a file that are read.
 const LINES_MAX: usize = 50_000;
@@ -37,16 +35,16 @@ pub(crate) fn read(input: &Input<'_>, out: &mut Extraction) {
 /// Lines of a batch's input or output or of training data; the index tells the line.
 fn lines(out: &mut Extraction, text: &str, direction: Direction) {
     for (at, text) in text.lines().take(LINES_MAX).enumerate() {
-        if let Ok(value) = serde_json::from_str::<Value>(text) {
+        if let Ok(value) = serde_json::from_str::<Tree>(text) {
             line(out, &value, direction, i32::try_from(at).unwrap_or(i32::MAX));
         }
     }
 }
 
-fn line(out: &mut Extraction, line: &Value, direction: Direction, index: i32) {
+fn line(out: &mut Extraction, line: &Tree, direction: Direction, index: i32) {
     let before = out.parts.len();
     // Answers stand in `/response/body`, requests in `/body`, training data at the top.
-    if let Some(answer) = line.pointer("/response/body") {
+    if let Some(answer) = at(line, &["response", "body"]) {
         chat::answer_parts(out, answer);
         responses::answer_parts(out, answer);
     } else {

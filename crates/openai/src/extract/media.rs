@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::content::{Speaker, encoded, reference};
 use super::{Extraction, Input};
-use crate::{Body, FormPart};
+use crate::{Body, FormPart, Tree};
 
 pub(crate) fn read_image(input: &Input<'_>, out: &mut Extraction) {
     let speaker = Speaker::prompt("user").of_type("image_prompt");
@@ -16,7 +16,7 @@ pub(crate) fn read_image(input: &Input<'_>, out: &mut Extraction) {
     // Edits may be sent as JSON too, with URLs, data URLs or file ids.
     for key in ["image", "images", "mask"] {
         let images = input.asked(key);
-        let list = images.as_array().map_or(std::slice::from_ref(images), Vec::as_slice);
+        let list = images.as_array().unwrap_or(std::slice::from_ref(images));
         for image in list {
             let named = ["image_url", "file_id"].iter().find_map(|key| image.get(key)?.as_str());
             if let Some(url) = image.as_str().or(named) {
@@ -67,7 +67,7 @@ pub(crate) fn read_transcription(input: &Input<'_>, out: &mut Extraction) {
 }
 
 /// Some servers tell the duration as text.
-fn seconds_of(value: &Value) -> Option<f64> {
+fn seconds_of(value: &Tree) -> Option<f64> {
     let seconds = value.as_f64().or_else(|| value.as_str()?.parse().ok())?;
     (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
 }

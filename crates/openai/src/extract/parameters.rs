@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Input;
 use super::content::tool_name;
-use crate::Body;
+use crate::{Body, Tree};
 
 /// Members that hold text of users, or keys; they are parts, or nothing.
 const PROMPT_MEMBERS: [&str; 22] = [
@@ -37,16 +37,16 @@ const VALUE_BYTES_MAX: usize = 16 * 1024;
 
 pub(crate) fn read(input: &Input<'_>) -> Value {
     match input.request {
-        Body::Json(Value::Object(request)) => members(request),
+        Body::Json(Tree::Object(request)) => members(request),
         Body::Form(_) => form(input),
         _ => Value::Null,
     }
 }
 
-pub(crate) fn members(request: &Map<String, Value>) -> Value {
+pub(crate) fn members(request: &[(String, Tree)]) -> Value {
     let mut parameters = Map::new();
     for (key, value) in request {
-        if let ("session", Value::Object(session)) = (key.as_str(), value) {
+        if let ("session", Tree::Object(session)) = (key.as_str(), value) {
             parameters.insert(key.clone(), members(session));
             continue;
         }
@@ -62,13 +62,13 @@ pub(crate) fn members(request: &Map<String, Value>) -> Value {
     Value::Object(parameters)
 }
 
-fn bounded(value: &Value) -> Value {
+fn bounded(value: &Tree) -> Value {
     let bytes = match value {
-        Value::String(text) => text.len(),
-        Value::Array(_) | Value::Object(_) => value.to_string().len(),
+        Tree::String(text) => text.len(),
+        Tree::Array(_) | Tree::Object(_) => value.to_string().len(),
         _ => 0,
     };
-    if bytes > VALUE_BYTES_MAX { json!({ "omitted_bytes": bytes }) } else { value.clone() }
+    if bytes > VALUE_BYTES_MAX { json!({ "omitted_bytes": bytes }) } else { value.into() }
 }
 
 fn form(input: &Input<'_>) -> Value {
@@ -79,7 +79,7 @@ fn form(input: &Input<'_>) -> Value {
         }
         let value = match (&part.file_name, &part.text) {
             (Some(file_name), _) => json!({ "file_name": file_name, "bytes": part.bytes }),
-            (None, Some(text)) => bounded(&Value::from(text.as_str())),
+            (None, Some(text)) => bounded(&Tree::String(text.clone())),
             (None, None) => json!({ "omitted_bytes": part.bytes }),
         };
         // `timestamp_granularities[]` may stand several times.

@@ -1,7 +1,5 @@
 //! What a prompt will cost, counted before it is sent.
 
-use serde_json::Value;
-
 use super::{Direction, Input, extract, usage};
 
 /// What an image in a prompt is taken to cost: one of 1024 by 1024 pixels in high detail.
@@ -27,7 +25,7 @@ pub fn prompt_tokens(input: &Input<'_>) -> u64 {
     }
     for name in ["tools", "functions"] {
         let tools = input.asked(name);
-        if *tools != Value::Null {
+        if !tools.is_null() {
             let text = tools.to_string();
             tokens += input.tokenizer.count(input.vocabulary_model(), &text) as u64;
         }

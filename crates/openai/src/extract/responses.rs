@@ -1,6 +1,6 @@
 //! Responses and conversations: lists of typed items.
 
-use serde_json::Value;
+use crate::Tree;
 
 use super::content::{Speaker, encoded, tool_definitions};
 use super::{Direction, Extraction, Input};
@@ -28,35 +28,35 @@ pub(crate) fn read_conversation(input: &Input<'_>, out: &mut Extraction) {
 }
 
 /// The prompt of a response.
-pub(crate) fn request_parts(out: &mut Extraction, request: &Value) {
+pub(crate) fn request_parts(out: &mut Extraction, request: &Tree) {
     let instructions = Speaker::prompt("system").of_type("instructions");
     instructions.content(out, &request["instructions"]);
     if request["prompt"].is_object() {
         instructions.say(out, "instructions", request["prompt"].to_string());
     }
     match &request["input"] {
-        Value::String(text) => Speaker::prompt("user").text(out, text),
+        Tree::String(text) => Speaker::prompt("user").text(out, text),
         list => items(out, list, Direction::Prompt),
     }
     tool_definitions(out, &request["tools"]);
 }
 
 /// The output of a response.
-pub(crate) fn answer_parts(out: &mut Extraction, response: &Value) {
+pub(crate) fn answer_parts(out: &mut Extraction, response: &Tree) {
     items(out, &response["output"], Direction::Completion);
-    let reason = super::at(response, &["incomplete_details", "reason"]).and_then(Value::as_str);
+    let reason = super::at(response, &["incomplete_details", "reason"]).and_then(Tree::as_str);
     let status = response["output"].is_array().then(|| response["status"].as_str()).flatten();
     out.finished(reason.or(status).unwrap_or_default());
 }
 
-fn items(out: &mut Extraction, list: &Value, direction: Direction) {
+fn items(out: &mut Extraction, list: &Tree, direction: Direction) {
     for entry in list.as_array().into_iter().flatten() {
         item(out, entry, direction);
     }
 }
 
-pub(crate) fn item(out: &mut Extraction, item: &Value, direction: Direction) {
-    let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
+pub(crate) fn item(out: &mut Extraction, item: &Tree, direction: Direction) {
+    let text = |key: &str| item.get(key).and_then(Tree::as_str).unwrap_or_default();
     let role = match (text("role"), direction) {
         ("", Direction::Prompt) => "user",
         ("", Direction::Completion) => "assistant",
@@ -104,7 +104,7 @@ pub(crate) fn item(out: &mut Extraction, item: &Value, direction: Direction) {
     }
 }
 
-fn call(out: &mut Extraction, caller: Speaker<'_>, name: &str, arguments: &Value) {
+fn call(out: &mut Extraction, caller: Speaker<'_>, name: &str, arguments: &Tree) {
     let content = if arguments.is_null() { "{}".to_owned() } else { arguments.to_string() };
     caller.named(name).say(out, "tool_call", content);
 }

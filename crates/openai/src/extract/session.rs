@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::content::{Speaker, tool_definitions};
 use super::{Direction, Extraction, parameters, responses};
 use crate::assemble::type_of;
-use crate::{Usage, UsageSource};
+use crate::{Tree, Usage, UsageSource};
 
 /// Most text that one session keeps; what is said beyond it is left out and marked.
 pub const SESSION_TEXT_BYTES_MAX: usize = 8 << 20;
@@ -38,7 +38,7 @@ pub struct SessionReader {
     parameters: Map<String, Value>,
     /// Instructions and tools as they were last set, to tell a change.
     instructions: String,
-    tools: Value,
+    tools: Tree,
     responses: u64,
     usage: Option<Usage>,
     text_bytes: usize,
@@ -84,7 +84,7 @@ impl SessionEvent {
         match type_of(text).as_deref() {
             Some("response.created") => Self::ResponseStarted,
             Some(name) if is_end(name) => {
-                let event: Value = serde_json::from_str(text).unwrap_or_default();
+                let event: Tree = serde_json::from_str(text).unwrap_or_default();
                 Self::ResponseEnded(usage(&event["response"]))
             }
             _ => Self::Other,
@@ -146,9 +146,9 @@ impl SessionReader {
                 self.ended(&event["response"]);
             }
             "error" => {
-                let mut event = parse(message);
-                let error = event["error"].take();
-                self.fail(if error.is_object() { error } else { event });
+                let event = parse(message);
+                let error = &event["error"];
+                self.fail(if error.is_object() { error } else { &event });
             }
             _ => {}
         }
@@ -180,8 +180,8 @@ impl SessionReader {
         Session { extraction: self.out, errors: self.errors, is_truncated: self.is_full }
     }
 
-    fn configured(&mut self, session: &Value) {
-        if let Value::Object(members) = session {
+    fn configured(&mut self, session: &Tree) {
+        if let Tree::Object(members) = session {
             let known = self.parameters.entry("session").or_insert_with(|| json!({}));
             if let (Value::Object(known), Value::Object(new)) =
                 (known, parameters::members(members))
@@ -202,8 +202,8 @@ impl SessionReader {
         }
     }
 
-    fn asked(&mut self, asked: &Value) {
-        if let Value::Object(members) = asked
+    fn asked(&mut self, asked: &Tree) {
+        if let Tree::Object(members) = asked
             && let Value::Object(mut new) = parameters::members(members)
         {
             new.retain(|name, _| name != "type" && name != "event_id");
@@ -216,7 +216,7 @@ impl SessionReader {
     }
 
     /// What the caller said, as another model wrote it down.
-    fn heard(&mut self, event: &Value) {
+    fn heard(&mut self, event: &Tree) {
         let transcript = event["transcript"].as_str().unwrap_or_default();
         let speaker = Speaker::prompt("user").of_type("transcript");
         self.adding(|out| speaker.text(out, transcript));
@@ -248,7 +248,7 @@ impl SessionReader {
         }
     }
 
-    fn partial(&mut self, event: &Value, content_type: &'static str) -> Option<&mut Partial> {
+    fn partial(&mut self, event: &Tree, content_type: &'static str) -> Option<&mut Partial> {
         let item_id = event["item_id"].as_str()?;
         let content_index = event["content_index"].as_u64().unwrap_or(0);
         let is_it = |partial: &Partial| {
@@ -269,7 +269,7 @@ impl SessionReader {
     }
 
     /// A response came to its end.
-    fn ended(&mut self, response: &Value) {
+    fn ended(&mut self, response: &Tree) {
         self.responses += 1;
         set(&mut self.out.model, &response["model"]);
         if self.out.provider_id.is_empty() {
@@ -290,11 +290,11 @@ impl SessionReader {
         }
         let details = &response["status_details"];
         let reasons = [&response["incomplete_details"]["reason"], &details["reason"]];
-        let reason = reasons.into_iter().find_map(Value::as_str);
+        let reason = reasons.into_iter().find_map(Tree::as_str);
         self.out.finished(reason.or(response["status"].as_str()).unwrap_or_default());
         for error in [&response["error"], &details["error"]] {
             if error.is_object() {
-                self.fail(error.clone());
+                self.fail(error);
             }
         }
     }
@@ -332,9 +332,9 @@ impl SessionReader {
         !self.is_full
     }
 
-    fn fail(&mut self, error: Value) {
+    fn fail(&mut self, error: &Tree) {
         if self.errors.len() < ERRORS_MAX {
-            self.errors.push(error);
+            self.errors.push(error.into());
         }
     }
 }
@@ -350,15 +350,15 @@ fn is_end(name: &str) -> bool {
     )
 }
 
-fn usage(response: &Value) -> Option<Usage> {
+fn usage(response: &Tree) -> Option<Usage> {
     Usage::read(&response["usage"], UsageSource::FinalChunk)
 }
 
-fn parse(message: &str) -> Value {
+fn parse(message: &str) -> Tree {
     serde_json::from_str(message).unwrap_or_default()
 }
 
-fn set(text: &mut String, value: &Value) {
+fn set(text: &mut String, value: &Tree) {
     if let Some(told) = value.as_str().filter(|told| !told.is_empty()) {
         told.clone_into(text);
     }

@@ -197,7 +197,7 @@ fn pointers(value: &Value, at: String, places: &mut Vec<String>) {
 #[test]
 fn usage_is_read_in_every_spelling() {
     let usage = json!({"prompt_tokens": 7.0, "completion_tokens": 2, "prompt_token_details": {"cached_tokens": 1}});
-    let read = Usage::read(&usage, UsageSource::Reported).expect("it is usage");
+    let read = Usage::read(&usage.into(), UsageSource::Reported).expect("it is usage");
     assert_eq!((read.prompt, read.total, read.cached), (Some(7), Some(9), Some(1)));
     for none in [
         json!(null),
@@ -206,6 +206,6 @@ fn usage_is_read_in_every_spelling() {
         json!({"prompt_tokens": -1}),
         json!({"total_tokens": "9"}),
     ] {
-        assert_eq!(Usage::read(&none, UsageSource::Reported), None, "{none}");
+        assert_eq!(Usage::read(&none.clone().into(), UsageSource::Reported), None, "{none}");
     }
 }

@@ -5,7 +5,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::content::{Speaker, tool_definitions};
-use super::{Extraction, Input};
+use super::{Extraction, Input, NULL, at};
+use crate::Tree;
 
 pub(crate) fn read_completion(input: &Input<'_>, out: &mut Extraction) {
     inputs(input, out, input.asked("prompt"), "text");
@@ -21,7 +22,7 @@ pub(crate) fn read_completion(input: &Input<'_>, out: &mut Extraction) {
 
 pub(crate) fn read_embedding(input: &Input<'_>, out: &mut Extraction) {
     let asked = input.asked("input");
-    let has_images = |list: &Vec<Value>| list.iter().any(Value::is_object);
+    let has_images = |list: &[Tree]| list.iter().any(Tree::is_object);
     match asked.as_array().filter(|list| has_images(list)) {
         // Image embeddings have pairs of image and text.
         Some(list) => {
@@ -44,9 +45,9 @@ pub(crate) fn read_embedding(input: &Input<'_>, out: &mut Extraction) {
     };
     parameters.insert("embedding_count".into(), json!(vectors.len()));
     let dimensions = match vectors.first().map(|first| &first["embedding"]) {
-        Some(Value::Array(vector)) => Some(vector.len()),
+        Some(Tree::Array(vector)) => Some(vector.len()),
         // Little-endian 32 bit numbers.
-        Some(Value::String(text)) => BASE64_STANDARD.decode(text).ok().map(|bytes| bytes.len() / 4),
+        Some(Tree::String(text)) => BASE64_STANDARD.decode(text).ok().map(|bytes| bytes.len() / 4),
         _ => None,
     };
     if let Some(dimensions) = dimensions {
@@ -55,25 +56,25 @@ pub(crate) fn read_embedding(input: &Input<'_>, out: &mut Extraction) {
 }
 
 /// The forms a prompt can have: text, texts, token ids, lists of token ids.
-fn inputs(input: &Input<'_>, out: &mut Extraction, asked: &Value, text_type: &'static str) {
+fn inputs(input: &Input<'_>, out: &mut Extraction, asked: &Tree, text_type: &'static str) {
     let model = input.vocabulary_model();
     let mut say = |at: usize, text: String| {
         let choice_index = i32::try_from(at).unwrap_or(i32::MAX);
         Speaker { choice_index, ..Speaker::prompt("") }.say(out, text_type, text);
     };
-    let decoded = |ids: &Value| {
+    let decoded = |ids: &Tree| {
         token_ids(ids)
             .and_then(|ids| input.tokenizer.decode(model, &ids))
             .unwrap_or_else(|| ids.to_string())
     };
     match asked {
-        Value::String(text) => say(0, text.clone()),
-        Value::Array(list) if list.first().is_some_and(Value::is_number) => say(0, decoded(asked)),
-        Value::Array(list) => {
+        Tree::String(text) => say(0, text.clone()),
+        Tree::Array(list) if list.first().is_some_and(Tree::is_number) => say(0, decoded(asked)),
+        Tree::Array(list) => {
             for (at, entry) in list.iter().enumerate() {
                 match entry {
-                    Value::String(text) => say(at, text.clone()),
-                    Value::Array(_) => say(at, decoded(entry)),
+                    Tree::String(text) => say(at, text.clone()),
+                    Tree::Array(_) => say(at, decoded(entry)),
                     _ => {}
                 }
             }
@@ -82,7 +83,7 @@ fn inputs(input: &Input<'_>, out: &mut Extraction, asked: &Value, text_type: &'s
     }
 }
 
-fn token_ids(ids: &Value) -> Option<Vec<u32>> {
+fn token_ids(ids: &Tree) -> Option<Vec<u32>> {
     ids.as_array()?.iter().map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok())).collect()
 }
 
@@ -95,7 +96,7 @@ pub(crate) fn read_search(input: &Input<'_>, out: &mut Extraction) {
         let name = entry["filename"].as_str().unwrap_or_default();
         let speaker = Speaker::completion("", index).named(name);
         match &entry["content"] {
-            Value::Null if entry["text"].is_string() => speaker.content(out, entry),
+            Tree::Null if entry["text"].is_string() => speaker.content(out, entry),
             content => speaker.content(out, content),
         }
     }
@@ -115,7 +116,7 @@ pub(crate) fn read_other(input: &Input<'_>, out: &mut Extraction) {
     let asked = input.asked("input");
     if input.subkind == "moderation" {
         match asked {
-            Value::Array(list) if list.iter().any(Value::is_object) => {
+            Tree::Array(list) if list.iter().any(Tree::is_object) => {
                 Speaker::prompt("user").content(out, asked);
             }
             _ => inputs(input, out, asked, "text"),
@@ -127,11 +128,11 @@ pub(crate) fn read_other(input: &Input<'_>, out: &mut Extraction) {
         speaker.text(out, prompt);
     }
     let source = input.asked("data_source");
-    let template = source.pointer("/input_messages/template");
-    super::chat::messages(out, template.unwrap_or(&Value::Null), 0);
+    let template = at(source, &["input_messages", "template"]);
+    super::chat::messages(out, template.unwrap_or(NULL), 0);
     let outputs = input.told("data").as_array();
     for entry in outputs.into_iter().flatten() {
-        let output = entry.pointer("/sample/output").and_then(Value::as_array);
+        let output = at(entry, &["sample", "output"]).and_then(Tree::as_array);
         for message in output.into_iter().flatten() {
             let role = message["role"].as_str().unwrap_or("assistant");
             Speaker::completion(role, 0).content(out, &message["content"]);

@@ -1,6 +1,6 @@
 //! Tokens: as told, or counted.
 
-use serde_json::Value;
+use crate::Tree;
 
 use super::{Direction, Extraction, Input};
 
@@ -64,11 +64,10 @@ pub struct Usage {
 
 impl Usage {
     /// Reads a usage object of any of the APIs. None if it holds no counts.
-    pub fn read(usage: &Value, source: UsageSource) -> Option<Self> {
-        let members = usage.as_object()?;
-        let number = |keys: &[&str]| keys.iter().find_map(|key| count(members.get(*key)?));
+    pub fn read(usage: &Tree, source: UsageSource) -> Option<Self> {
+        let number = |keys: &[&str]| keys.iter().find_map(|key| count(usage.get(key)?));
         let detail = |keys: &[&str], name: &str| {
-            keys.iter().find_map(|key| count(members.get(*key)?.get(name)?))
+            keys.iter().find_map(|key| count(usage.get(key)?.get(name)?))
         };
         // A run's usage really has the singular, transcriptions have another one.
         let input = [
@@ -99,7 +98,7 @@ impl Usage {
             reasoning: detail(&output, "reasoning_tokens"),
             audio_prompt: detail(&input, "audio_tokens"),
             audio_completion: detail(&output, "audio_tokens"),
-            seconds: members.get("seconds").and_then(Value::as_f64),
+            seconds: usage.get("seconds").and_then(Tree::as_f64),
             source,
         };
         (usage.total.is_some() || usage.seconds.is_some()).then_some(usage)
@@ -129,7 +128,7 @@ impl Usage {
 }
 
 /// A count: never negative, and whole even where a server writes `12.0`.
-fn count(value: &Value) -> Option<i64> {
+fn count(value: &Tree) -> Option<i64> {
     let whole = || {
         let number = value.as_f64()?;
         // Numbers up to 2^53 are exact.

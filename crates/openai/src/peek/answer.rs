@@ -2,10 +2,9 @@
 
 use memchr::memmem;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::json::JsonScanner;
-use crate::{SseEvent, SseParser, Usage, UsageSource};
+use crate::{SseEvent, SseParser, Tree, Usage, UsageSource};
 
 /// Events of a stream among which its id is looked for.
 const HEAD_EVENTS: u64 = 8;
@@ -80,7 +79,7 @@ impl AnswerPeeker {
         match self.scan {
             Scan::Json(mut scanner) => {
                 let told = std::mem::take(&mut scanner.told);
-                let usage = serde_json::from_slice::<Value>(&told.usage).ok();
+                let usage = serde_json::from_slice::<Tree>(&told.usage).ok();
                 AnswerPeek {
                     id: told.id,
                     thread_id: told.thread_id,
@@ -103,11 +102,11 @@ impl AnswerPeeker {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Told {
-    id: Value,
-    object: Value,
-    thread_id: Value,
-    model: Value,
-    usage: Value,
+    id: Tree,
+    object: Tree,
+    thread_id: Tree,
+    model: Tree,
+    usage: Tree,
     response: Option<Box<Told>>,
 }
 
@@ -129,7 +128,7 @@ fn look(peek: &mut AnswerPeek, event: SseEvent<'_>) {
         Some(response) => *response,
         None => told,
     };
-    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let text = |value: &Tree| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     match told.object.as_str() {
         Some("thread") => peek.thread_id = text(&told.id),
         // Messages and steps of a run have ids of their own; the run's is the answer's.
