@@ -23,7 +23,8 @@ pub(crate) struct Body {
     depot: Arc<Depot>,
     hash: Sha256,
     bytes: u64,
-    utf8: Utf8Check,
+    /// None once nobody asks.
+    utf8: Option<Utf8Check>,
     copy: Copy,
     /// The whole body, once it is too long for memory.
     blob: Option<Box<dyn BlobWriter>>,
@@ -52,14 +53,16 @@ pub(crate) struct Gathered {
 impl Body {
     pub(crate) fn new(depot: Arc<Depot>) -> Self {
         let copy = Copy::Memory { data: Vec::new(), share: depot.budget.share() };
-        let utf8 = Utf8Check::default();
+        let utf8 = Some(Utf8Check::default());
         Self { depot, hash: Sha256::new(), bytes: 0, utf8, copy, blob: None }
     }
 
     /// Takes the next piece.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Error> {
         self.hash.update(piece);
-        self.utf8.push(piece);
+        if let Some(utf8) = &mut self.utf8 {
+            utf8.push(piece);
+        }
         self.bytes += piece.len() as u64;
         let config = &self.depot.config;
         if let Copy::Memory { data, share } = &mut self.copy {
@@ -85,6 +88,7 @@ impl Body {
 
     /// Nobody needs the bytes, only their hash and number.
     pub(crate) fn forget_copy(&mut self) {
+        self.utf8 = None;
         self.copy = Copy::Gone;
         self.blob = None;
     }
@@ -98,7 +102,7 @@ impl Body {
     pub(crate) fn finish(self) -> Result<Gathered, Error> {
         let blob = self.blob.map(|blob| blob.finish().map_err(blob_failed)).transpose()?;
         let sha256 = if self.bytes == 0 { String::new() } else { hexadecimal(self.hash) };
-        let is_text = self.utf8.is_text();
+        let is_text = self.utf8.is_some_and(|utf8| utf8.is_text());
         Ok(Gathered {
             depot: self.depot,
             sha256,
