@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 
 use event::{Frame, InteractionId, Kind};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{BLOCK_BYTES, DiskFile};
 use crate::folder::segment_path;
-use crate::format::{Encoder, Position, SegmentHeader, Stored, VERSION, header_bytes};
+use crate::format::{Encoder, Position, SegmentHeader, Stored, StoredFrame, VERSION, header_bytes};
 use crate::locks::LOCK;
 use crate::random;
+use crate::recent::RecentCommit;
 use crate::shared::{Counters, Segment, Shared};
 use crate::spares::{self, Spare};
 use crate::walk::{OpenSet, Walk, follow, read_header};
-use crate::{Error, ErrorKind};
+use crate::{Durability, Error, ErrorKind};
 
 /// The segment being written.
 #[derive(Debug)]
@@ -36,12 +37,16 @@ pub(crate) struct Appender {
     open: OpenSet,
     /// What the commit being built opens (with its sequence) and closes; no more than its frames.
     effects: Vec<(InteractionId, Option<u64>)>,
+    /// Its frames.
+    frames: Vec<StoredFrame>,
     /// The end of what was written.
     written: Position,
     /// The end of what was synced.
     durable: Position,
     /// When the oldest write that is not synced yet was made.
     unsynced_since: Option<Instant>,
+    /// How long writing took since the last sync.
+    writing: Duration,
 }
 
 impl Appender {
@@ -62,9 +67,11 @@ impl Appender {
             encoder,
             open,
             effects: Vec::new(),
+            frames: Vec::new(),
             written: durable,
             durable,
             unsynced_since: None,
+            writing: Duration::ZERO,
         })
     }
 
@@ -89,11 +96,13 @@ impl Appender {
     pub(crate) fn begin(&mut self) {
         self.encoder.begin(self.written);
         self.effects.clear();
+        self.frames.clear();
     }
 
     /// Adds a frame to the commit and answers its sequence.
     pub(crate) fn push(&mut self, frame: &Frame) -> u64 {
         let sequence = self.encoder.push(frame);
+        self.frames.push(StoredFrame::new(frame, sequence));
         self.shared.kinds.note(frame.kind, sequence);
         match frame.kind {
             Kind::Opened => self.effects.push((frame.interaction, Some(sequence))),
@@ -110,17 +119,27 @@ impl Appender {
         if self.active.offset + bytes > self.active.segment.segment_bytes || self.is_over() {
             self.rotate(bytes)?;
         }
-        let Segment { epoch, salt, path, .. } = &self.active.segment;
-        let now = (self.shared.now)();
-        let (end, commit) = self.encoder.seal(*epoch, *salt, self.durable.sequence, now);
+        let began = Instant::now();
+        let Segment { epoch, salt, path, segment_bytes, .. } = &self.active.segment;
+        let written_at = (self.shared.now)();
+        let (end, commit) = self.encoder.seal(*epoch, *salt, self.durable.sequence, written_at);
+        let stored_bytes = commit.len() as u64;
+        fill_block(commit, self.active.offset, *segment_bytes);
         let result = self.active.file.write_all_at(commit, self.active.offset);
         result.map_err(|error| Error::io("write to", path, error))?;
+        self.writing += began.elapsed();
         let counters = &self.shared.counters;
         Counters::add(&counters.commits, 1);
-        Counters::add(&counters.stored_bytes, commit.len() as u64);
+        Counters::add(&counters.stored_bytes, stored_bytes);
         Counters::add(&counters.frames, end.sequence - self.written.sequence);
         Counters::add(&counters.raw_bytes, raw_bytes);
-        self.active.offset += commit.len() as u64;
+        self.active.offset += stored_bytes;
+        self.shared.recent.push(RecentCommit {
+            written_at,
+            frames: self.frames.drain(..).collect(),
+            epoch: *epoch,
+            end: self.active.offset,
+        });
         self.written = end;
         for (interaction, opened) in self.effects.drain(..) {
             match opened {
@@ -128,7 +147,7 @@ impl Appender {
                 None => self.open.remove(&interaction),
             };
         }
-        self.unsynced_since.get_or_insert_with(Instant::now);
+        self.unsynced_since.get_or_insert(began);
         Ok(())
     }
 
@@ -142,7 +161,8 @@ impl Appender {
         result.map_err(|error| Error::io("sync", &self.active.segment.path, error))?;
         let counters = &self.shared.counters;
         Counters::add(&counters.syncs, 1);
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = std::mem::take(&mut self.writing) + started.elapsed();
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         Counters::add(&counters.sync_micros, micros);
         self.durable = self.written;
         self.unsynced_since = None;
@@ -227,6 +247,7 @@ impl Appender {
                 "frames that were written but never synced are gone; their sequences are used again"
             );
         }
+        self.shared.recent.clear();
         self.open = open;
         self.written = end;
         self.durable = end;
@@ -243,7 +264,7 @@ impl Appender {
         open: &mut OpenSet,
     ) -> std::io::Result<Vec<Stored>> {
         let mut carried = Vec::new();
-        if self.shared.config.durability != crate::Durability::Relaxed {
+        if self.shared.config.durability != Durability::Relaxed {
             return Ok(carried);
         }
         while walk.position.sequence < self.written.sequence {
@@ -266,7 +287,7 @@ pub(crate) fn activate(
     let disk = shared.disk.as_ref();
     let Spare { path: spare, is_used } = take_spare(shared, header.segment_bytes)?;
     let path = segment_path(dir, header.first_sequence(), header.epoch);
-    let begun = begin_file(disk, &spare, &path, header, carried);
+    let begun = begin_file(shared, &spare, &path, header, carried);
     let (file, offset) = begun.map_err(|error| {
         let _ = disk.remove(&spare);
         Error::io("begin the segment", &path, error)
@@ -278,13 +299,13 @@ pub(crate) fn activate(
 }
 
 fn begin_file(
-    disk: &dyn Disk,
+    shared: &Shared,
     spare: &Path,
     path: &Path,
     header: &SegmentHeader,
     carried: &[Stored],
 ) -> std::io::Result<(Box<dyn DiskFile>, u64)> {
-    let file = disk.open(spare)?;
+    let file = open_to_append(shared, spare)?;
     let mut bytes = header.encode();
     for commit in carried {
         let mut moved = commit.header.clone();
@@ -293,10 +314,27 @@ fn begin_file(
         bytes.extend_from_slice(&moved.encode(header.salt));
         bytes.extend_from_slice(&commit.body);
     }
+    let length = bytes.len() as u64;
+    fill_block(&mut bytes, 0, header.segment_bytes);
     file.write_all_at(&bytes, 0)?;
     file.sync()?;
-    disk.rename(spare, path)?;
-    Ok((file, bytes.len() as u64))
+    shared.disk.rename(spare, path)?;
+    Ok((file, length))
+}
+
+/// Opens a segment to be written on: past the system's cache where every commit is synced.
+pub(crate) fn open_to_append(shared: &Shared, path: &Path) -> std::io::Result<Box<dyn DiskFile>> {
+    match shared.config.durability {
+        Durability::Relaxed => shared.disk.open(path),
+        Durability::Strict | Durability::Overlap => shared.disk.open_direct(path),
+    }
+}
+
+/// Zeros to the end of the block that a write ends in, so that none has to be read before it is written.
+fn fill_block(bytes: &mut Vec<u8>, offset: u64, file_bytes: u64) {
+    let end = offset + bytes.len() as u64;
+    let block_end = end.next_multiple_of(BLOCK_BYTES as u64).min(file_bytes).max(end);
+    bytes.resize(bytes.len() + (block_end - end) as usize, 0);
 }
 
 /// The open set as a segment header lists it, oldest first.

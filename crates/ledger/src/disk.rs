@@ -8,6 +8,11 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use crate::direct::DirectFile;
+
+/// What file systems keep as one: what is written in whole blocks need not be read before.
+pub(crate) const BLOCK_BYTES: usize = 4 << 10;
+
 /// Something that can be read at an offset.
 pub trait Source {
     /// Reads up to `buffer.len()` bytes at `offset`; 0 at the end.
@@ -43,6 +48,10 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
+    /// Opens an existing file for writes that are durable on return and go past the system's cache, where the
+    /// file system can; elsewhere it is as [`Disk::open`]. Such a write may leave zeros behind its end, up to the
+    /// end of the block ([`BLOCK_BYTES`]) that it ends in.
+    fn open_direct(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Creates a file that does not exist yet, readable by its owner only.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
@@ -88,6 +97,10 @@ impl DiskFile for File {
 impl Disk for RealDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(OpenOptions::new().read(true).write(true).open(path)?))
+    }
+
+    fn open_direct(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(DirectFile::open(path)?))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

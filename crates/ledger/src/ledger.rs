@@ -20,6 +20,7 @@ use crate::locks::LOCK;
 use crate::queue::{Commit, Frames, Queue};
 use crate::random;
 use crate::reader::Reader;
+use crate::recent::Recent;
 use crate::recovery::{self, Found, Recovery};
 use crate::shared::{Bell, Counters, KindMarks, Progress, Shared};
 use crate::signing::SigningKey;
@@ -121,6 +122,7 @@ impl Ledger {
             queue: Queue::new(config.queue_bytes_max),
             progress: Progress::new(position),
             kinds: KindMarks::new(position.sequence),
+            recent: Recent::default(),
             state: watch::Sender::new(State::Serving),
             segments: Mutex::new(segments),
             spares,

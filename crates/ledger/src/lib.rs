@@ -12,6 +12,7 @@
 mod appender;
 mod checkpoint;
 mod config;
+mod direct;
 mod disk;
 mod erase;
 mod error;
@@ -26,6 +27,7 @@ mod locks;
 mod queue;
 mod random;
 mod reader;
+mod recent;
 mod recovery;
 mod shared;
 mod signing;

@@ -43,8 +43,12 @@ pub struct Reader {
     /// Frames of other kinds are passed over; empty: none is.
     only: Vec<Kind>,
     place: Option<Place>,
-    /// What is left of the commit at hand.
-    frames: std::vec::IntoIter<StoredFrame>,
+    /// Where the commit stands that follows the last one from memory: epoch of its segment, offset, sequence.
+    resume: (u64, u64, u64),
+    /// The commit at hand.
+    frames: Arc<[StoredFrame]>,
+    /// Its frames before this one have been answered.
+    at: usize,
     /// When that commit was written.
     written_at: Timestamp,
 }
@@ -65,7 +69,9 @@ impl Reader {
             next: from_sequence,
             only: Vec::new(),
             place: None,
-            frames: Vec::new().into_iter(),
+            resume: (0, 0, 0),
+            frames: Arc::default(),
+            at: 0,
             written_at: Timestamp::default(),
         };
         if from_sequence == 0 {
@@ -97,7 +103,8 @@ impl Reader {
     /// ledger was closed, or if what came holds nothing that is wanted.
     pub fn next(&mut self, wait: Duration) -> Result<Option<Entry>, Error> {
         loop {
-            if let Some(stored) = self.frames.next() {
+            if let Some(stored) = self.frames.get(self.at).cloned() {
+                self.at += 1;
                 if stored.sequence < self.next {
                     continue;
                 }
@@ -144,17 +151,24 @@ impl Reader {
         Ok(Entry { sequence, written_at: self.written_at, frame, erased_bytes })
     }
 
-    /// Reads the commit that holds `next`, which is durable.
+    /// Gets the commit that holds `next`, which is durable: from memory, or else from its file.
     fn read_commit(&mut self) -> Result<(), Error> {
+        if let Some(commit) = self.shared.recent.find(self.next) {
+            self.place = None;
+            self.resume = (commit.epoch, commit.end, commit.last_sequence() + 1);
+            self.written_at = commit.written_at;
+            self.hold(commit.frames.clone());
+            return Ok(());
+        }
         let segment = self.segment()?;
         let mut place = match self.place.take() {
             Some(place) if place.segment.epoch == segment.epoch => place,
-            _ => Place::begin(segment)?,
+            _ => Place::begin(segment)?.or_at(self.resume),
         };
         loop {
             let header = place.header(&self.shared)?;
             if self.next <= header.last_sequence() {
-                self.frames = place.frames(&header, &self.shared)?.into_iter();
+                self.hold(place.frames(&header, &self.shared)?.into());
                 self.written_at = header.written_at;
                 place.skip(&header);
                 self.place = Some(place);
@@ -162,6 +176,11 @@ impl Reader {
             }
             place.skip(&header);
         }
+    }
+
+    fn hold(&mut self, frames: Arc<[StoredFrame]>) {
+        self.frames = frames;
+        self.at = 0;
     }
 
     /// The segment that holds `next`. Of several that begin with it, the last: the others were
@@ -184,6 +203,15 @@ impl Place {
         })?;
         let (offset, sequence) = (segment.body_at, segment.first_sequence);
         Ok(Self { file, segment, offset, sequence })
+    }
+
+    /// The place of a later commit, if it still stands there: an erasure writes a segment anew.
+    fn or_at(self, (epoch, offset, sequence): (u64, u64, u64)) -> Self {
+        let Segment { epoch: own, salt, .. } = self.segment;
+        let is_there = epoch == own
+            && read_commit_header(&self.file, epoch, salt, offset)
+                .is_ok_and(|read| read.is_ok_and(|header| header.first_sequence == sequence));
+        if is_there { Self { offset, sequence, ..self } } else { self }
     }
 
     fn header(&self, shared: &Shared) -> Result<CommitHeader, Error> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use event::{Closed, InteractionId, Outcome, Record};
 
-use crate::appender::{Active, Appender, activate, listed};
+use crate::appender::{Active, Appender, activate, listed, open_to_append};
 use crate::disk::{Disk, DiskFile};
 use crate::folder::Files;
 use crate::format::{Defect, GENESIS, Position, SegmentHeader, VERSION, header_bytes};
@@ -263,7 +263,7 @@ fn drop_surplus(shared: &Shared, first_sequence: u64) -> Result<(), Error> {
 /// was torn can never be mistaken for what comes after. So is one that an earlier version began.
 fn go_on(shared: &Shared, tail: Tail) -> Result<Active, Error> {
     let segment = shared.segments.lock().expect(LOCK).last().expect("a tail has a segment").clone();
-    let failed = |error| Error::io("sync", &segment.path, error);
+    let failed = |error| Error::io("go on in", &segment.path, error);
     if tail.is_short {
         tracing::warn!(path = %segment.path.display(), "the last segment was cut short; restored");
         let last_byte = segment.segment_bytes.saturating_sub(1);
@@ -274,7 +274,8 @@ fn go_on(shared: &Shared, tail: Tail) -> Result<Active, Error> {
     if tail.torn_bytes > 0 || tail.is_older {
         return begin(shared, segment.epoch + 1, tail.end, &tail.open);
     }
-    Ok(Active { file: tail.file, segment, offset: tail.offset })
+    let file = open_to_append(shared, &segment.path).map_err(failed)?;
+    Ok(Active { file, segment, offset: tail.offset })
 }
 
 fn begin(shared: &Shared, epoch: u64, previous: Position, open: &OpenSet) -> Result<Active, Error> {

@@ -15,6 +15,7 @@ use crate::format::{Position, SegmentHeader};
 use crate::head::HeadFile;
 use crate::locks::LOCK;
 use crate::queue::Queue;
+use crate::recent::Recent;
 use crate::spares::Spares;
 use crate::{LedgerConfig, State};
 
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) progress: Progress,
     pub(crate) kinds: KindMarks,
+    pub(crate) recent: Recent,
     pub(crate) state: watch::Sender<State>,
     /// Segments in use, oldest first; the last one is being written. Bounded by retention.
     pub(crate) segments: Mutex<Vec<Segment>>,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex};
 
 use crate::Error;
-use crate::disk::Disk;
+use crate::disk::{BLOCK_BYTES, Disk};
 use crate::folder::{spare_path, unfinished_path};
 use crate::locks::LOCK;
 
@@ -116,8 +116,11 @@ pub(crate) fn prepare(
 }
 
 fn fill(disk: &dyn Disk, path: &Path, bytes: u64, ending: &dyn Fn() -> bool) -> io::Result<()> {
-    let file = disk.create(path)?;
-    let zeros = vec![0; STEP_BYTES.min(bytes) as usize];
+    drop(disk.create(path)?);
+    let file = disk.open_direct(path)?;
+    let room = vec![0; STEP_BYTES as usize + BLOCK_BYTES];
+    // From here on they can be written as they are.
+    let zeros = &room[room.as_ptr().align_offset(BLOCK_BYTES)..];
     let mut offset = 0;
     while offset < bytes {
         if ending() {

@@ -105,7 +105,7 @@ impl Encoder {
         salt: u64,
         durable_sequence: u64,
         written_at: Timestamp,
-    ) -> (Position, &[u8]) {
+    ) -> (Position, &mut Vec<u8>) {
         let raw_bytes = body_bytes(&self.raw);
         let digest = commit::end_digest(self.hasher.clone(), written_at);
         let commit = if self.compressed { &mut self.packed } else { &mut self.raw };

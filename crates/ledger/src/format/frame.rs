@@ -37,6 +37,13 @@ pub(crate) struct StoredFrame {
 }
 
 impl StoredFrame {
+    /// As it will stand in its commit.
+    pub(crate) fn new(frame: &Frame, sequence: u64) -> Self {
+        let Frame { interaction, kind, payload } = frame.clone();
+        let length = payload_bytes(frame);
+        Self { sequence, interaction, kind: kind as u8, flags: 0, length, payload }
+    }
+
     /// What was appended, if this version knows its kind.
     pub(crate) fn frame(&self) -> Option<Frame> {
         let kind = Kind::from_byte(self.kind)?;
@@ -50,13 +57,17 @@ impl StoredFrame {
 
 /// The head of `frame`; key id and flags are room for encryption and erasure.
 pub(crate) fn head(frame: &Frame, sequence: u64) -> [u8; FRAME_HEAD_BYTES] {
-    let length = u32::try_from(frame.payload.len()).expect("an append is at most 16 MiB");
+    let length = payload_bytes(frame);
     let mut head = [0; FRAME_HEAD_BYTES];
     head[..4].copy_from_slice(&length.to_le_bytes());
     head[4] = frame.kind as u8;
     head[12..28].copy_from_slice(&frame.interaction.to_bytes());
     head[28..].copy_from_slice(&sequence.to_le_bytes());
     head
+}
+
+fn payload_bytes(frame: &Frame) -> u32 {
+    u32::try_from(frame.payload.len()).expect("an append is at most 16 MiB")
 }
 
 /// The blind of the frame with this sequence.
@@ -90,8 +101,10 @@ pub(crate) fn chain(hasher: &mut Sha256, head: &[u8], leaf: &Digest) {
 /// A frame with what stands around its payload.
 pub(super) struct RawFrame {
     head: Bytes,
-    /// None in format 1, and where the payload is gone.
-    blind: Option<Blind>,
+    /// What its blind is derived from: none in format 1.
+    secret: Option<Secret>,
+    /// Its blind, where it stands before the payload.
+    told: Option<Blind>,
     /// The payload, or the leaf in its place.
     content: Bytes,
     frame: StoredFrame,
@@ -121,15 +134,14 @@ impl RawFrame {
             is_there.then(|| body.split_to(count)).ok_or(Defect::Field("length of a frame"))
         };
         let is_erased = flags & ERASED != 0;
-        let blind = match secret {
-            Some(_) if flags == BLIND => Some(Fields(&take(SECRET_BYTES)?).take()?),
-            Some(secret) if !is_erased => Some(blind(secret, sequence)),
+        let told = match flags {
+            BLIND => Some(Fields(&take(SECRET_BYTES)?).take()?),
             _ => None,
         };
         let content = take(if is_erased { size_of::<Digest>() } else { length as usize })?;
         let payload = if is_erased { Bytes::new() } else { content.clone() };
         let frame = StoredFrame { sequence, interaction, kind, flags, length, payload };
-        Ok(Self { head, blind, content, frame })
+        Ok(Self { head, secret: secret.copied(), told, content, frame })
     }
 
     pub(super) fn stored(&self) -> &StoredFrame {
@@ -144,7 +156,12 @@ impl RawFrame {
         if self.frame.is_erased() {
             return Fields(&self.content).take();
         }
-        Ok(leaf(self.blind.as_ref(), &self.content))
+        Ok(leaf(self.blind().as_ref(), &self.content))
+    }
+
+    /// None in format 1. Derived only when it is needed: it is a hash.
+    fn blind(&self) -> Option<Blind> {
+        self.told.or_else(|| Some(blind(self.secret.as_ref()?, self.frame.sequence)))
     }
 
     /// Adds it to the digest of its commit.
@@ -156,7 +173,7 @@ impl RawFrame {
     /// Writes it as it stands in a commit without a secret, its payload erased or not.
     pub(super) fn put(&self, body: &mut Vec<u8>, is_erased: bool) -> Result<(), Defect> {
         let is_erased = is_erased || self.frame.is_erased();
-        let blind = self.blind.filter(|_| !is_erased);
+        let blind = if is_erased { None } else { self.blind() };
         let at = body.len();
         body.extend_from_slice(&self.head);
         body[at + FLAGS_AT] = match (is_erased, blind) {
