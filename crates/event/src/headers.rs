@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::Json;
 
-/// Room for the headers of an ordinary call.
-const TEXT_BYTES: usize = 1024;
+/// A header's name and value.
+pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// Header names (lower case) and values chosen for the record, in the order received; secrets redacted.
 ///
@@ -25,13 +25,18 @@ impl HeaderList {
         self.0.is_none()
     }
 
+    /// Length of that text.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text().map_or(0, str::len)
+    }
+
     /// The JSON array; nothing for an empty list.
     pub(crate) fn text(&self) -> Option<&str> {
         self.0.as_deref()
     }
 
     /// Names and values. What is no list of pairs of texts counts as empty.
-    pub fn pairs(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    pub fn pairs(&self) -> Vec<Pair<'_>> {
         let Some(text) = &self.0 else { return Vec::new() };
         let pairs: Vec<(Text<'_>, Text<'_>)> = serde_json::from_str(text).unwrap_or_default();
         pairs.into_iter().map(|(name, value)| (name.0, value.0)).collect()
@@ -39,61 +44,117 @@ impl HeaderList {
 
     /// A JSON object; the values of a repeated name are joined (RFC 9110 §5.2).
     pub fn object(&self) -> Json {
-        let pairs = self.pairs();
-        if pairs.is_empty() {
-            return Json::default();
-        }
-        let mut text = String::with_capacity(self.0.as_ref().map_or(0, |list| list.len()));
-        for (at, (name, value)) in pairs.iter().enumerate() {
-            if pairs[..at].iter().any(|(other, _)| other == name) {
-                continue;
-            }
-            text.push(if text.is_empty() { '{' } else { ',' });
-            quote(&mut text, name);
-            text.push(':');
-            let others = pairs[at + 1..].iter().filter(|(other, _)| other == name);
-            let joined = others.fold(Cow::Borrowed(&**value), |joined, (_, value)| {
-                Cow::Owned(format!("{joined}, {value}"))
-            });
-            quote(&mut text, &joined);
-        }
-        text.push('}');
-        Json(text)
+        object_of(&self.pairs())
     }
+
+    /// The JSON object of a list that is told as a change of another: of `base` all but the `dropped` names
+    /// (separated by commas), then its own. With none it is told whole.
+    pub fn object_over(&self, base: &[Pair<'_>], dropped: Option<&str>) -> Json {
+        let own = self.pairs();
+        let Some(dropped) = dropped else { return object_of(&own) };
+        let is_kept = |pair: &&Pair<'_>| !dropped.split(',').any(|dropped| dropped == pair.0);
+        let pairs: Vec<_> = base.iter().filter(is_kept).cloned().chain(own).collect();
+        object_of(&pairs)
+    }
+}
+
+/// Makes a list, header by header.
+#[derive(Debug, Default)]
+pub struct HeaderListBuilder(Vec<u8>);
+
+impl HeaderListBuilder {
+    /// Bytes of the list besides each header's name and value.
+    pub const OVERHEAD_BYTES: usize = r#"["",""],"#.len();
+
+    /// Room for a list of so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes + 1))
+    }
+
+    /// Adds a header; its name is a token (RFC 9110 §5.6.2). Bytes of the value that are no UTF-8 become U+FFFD.
+    pub fn push(&mut self, name: &str, value: &[u8]) {
+        let text = &mut self.0;
+        text.extend_from_slice(if text.is_empty() { b"[[\"" } else { b",[\"" });
+        text.extend_from_slice(name.as_bytes());
+        if is_plain(value) {
+            text.extend_from_slice(b"\",\"");
+            text.extend_from_slice(value);
+            text.extend_from_slice(b"\"]");
+            return;
+        }
+        let value = serde_json::Value::from(String::from_utf8_lossy(value));
+        text.extend_from_slice(format!("\",{value}]").as_bytes());
+    }
+
+    /// The list.
+    pub fn finish(self) -> HeaderList {
+        let mut text = self.0;
+        if text.is_empty() {
+            return HeaderList::default();
+        }
+        text.push(b']');
+        let text = String::from_utf8(text).expect("only UTF-8 was put in");
+        HeaderList(Some(text.into()))
+    }
+}
+
+/// It stands in JSON as it is. Few values do not; looking at all of a chunk is quicker than stopping early.
+pub(crate) fn is_plain(value: &[u8]) -> bool {
+    let is_plain = |bytes: &[u8]| {
+        let is_plain = |byte: u8| matches!(byte, 0x20..0x7f) & (byte != b'"') & (byte != b'\\');
+        bytes.iter().fold(true, |plain, byte| plain & is_plain(*byte))
+    };
+    let chunks = value.as_chunks::<16>().0;
+    match value.last_chunk::<16>() {
+        // It overlaps what goes before.
+        Some(last) => chunks.iter().all(|chunk| is_plain(chunk)) && is_plain(last),
+        None => is_plain(value),
+    }
+}
+
+/// A JSON object of headers; the values of a repeated name are joined (RFC 9110 §5.2).
+pub fn object_of(pairs: &[Pair<'_>]) -> Json {
+    if pairs.is_empty() {
+        return Json::default();
+    }
+    let bytes = pairs.iter().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>();
+    let mut text = String::with_capacity(bytes + 2);
+    for (at, (name, value)) in pairs.iter().enumerate() {
+        if pairs[..at].iter().any(|(other, _)| other == name) {
+            continue;
+        }
+        text.push(if text.is_empty() { '{' } else { ',' });
+        quote(&mut text, name);
+        text.push(':');
+        let others = pairs[at + 1..].iter().filter(|(other, _)| other == name);
+        let joined = others.fold(Cow::Borrowed(&**value), |joined, (_, value)| {
+            Cow::Owned(format!("{joined}, {value}"))
+        });
+        quote(&mut text, &joined);
+    }
+    text.push('}');
+    Json(text)
 }
 
 impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for HeaderList {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        let mut text = String::new();
+        let mut list = HeaderListBuilder::default();
         for (name, value) in pairs {
-            if text.is_empty() {
-                text.reserve(TEXT_BYTES);
-            }
-            text.push_str(if text.is_empty() { "[[" } else { ",[" });
-            quote(&mut text, name.as_ref());
-            text.push(',');
-            quote(&mut text, value.as_ref());
-            text.push(']');
+            list.push(name.as_ref(), value.as_ref().as_bytes());
         }
-        if text.is_empty() {
-            return Self::default();
-        }
-        text.push(']');
-        Self(Some(text.into()))
+        list.finish()
     }
 }
 
 /// Adds a JSON string.
 fn quote(text: &mut String, value: &str) {
-    // Few headers hold what must be escaped. Looking at all of it is quicker than stopping early.
-    let escapes = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
-    if value.as_bytes().iter().fold(false, |found, byte| found | escapes(byte)) {
+    if is_plain(value.as_bytes()) {
+        for piece in ["\"", value, "\""] {
+            text.push_str(piece);
+        }
+    } else {
         text.push_str(&serde_json::Value::from(value).to_string());
-        return;
     }
-    text.push('"');
-    text.push_str(value);
-    text.push('"');
 }
 
 impl fmt::Debug for HeaderList {
@@ -173,6 +234,16 @@ mod tests {
             [("accept", "a"), ("via", "1.1 x"), ("accept", "b\"c")].into_iter().collect();
         assert_eq!(list.object().0, r#"{"accept":"a, b\"c","via":"1.1 x"}"#);
         assert_eq!(HeaderList::default().object().0, "");
+    }
+
+    #[test]
+    fn a_list_may_be_told_as_a_change_of_another() {
+        let base: HeaderList = [("accept", "a"), ("host", "x"), ("via", "1")].into_iter().collect();
+        let added: HeaderList = [("host", "y"), ("api-key", "***")].into_iter().collect();
+        let object = |dropped| added.object_over(&base.pairs(), dropped).0;
+        assert_eq!(object(None), r#"{"host":"y","api-key":"***"}"#);
+        assert_eq!(object(Some("host,via")), r#"{"accept":"a","host":"y","api-key":"***"}"#);
+        assert_eq!(HeaderList::default().object_over(&base.pairs(), Some("")), base.object());
     }
 
     #[test]

@@ -6,13 +6,14 @@
 mod headers;
 mod id;
 mod note;
+mod object;
 mod record;
 mod rows;
 mod sink;
 mod table;
 mod time;
 
-pub use headers::HeaderList;
+pub use headers::{HeaderList, HeaderListBuilder, Pair, object_of};
 pub use id::InteractionId;
 pub use note::{
     AdminAction, Alert, ContentRead, CostAdjustment, Erasure, LedgerCheckpoint, Note, SecurityEvent,

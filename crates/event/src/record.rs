@@ -10,10 +10,13 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::object::{ObjectWriter, name};
 use crate::{HeaderList, InteractionId, Note, Timestamp};
 
 /// Room for an ordinary record.
 const RECORD_BYTES: usize = 2 << 10;
+/// Room for the members of one, but for its headers.
+const MEMBERS_BYTES: usize = 768;
 
 /// What a frame holds; the byte stands in the ledger for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,7 +137,7 @@ pub enum Record {
 }
 
 /// Where the caller is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct CallerAddress {
     /// The caller's address: the peer's, or the one a trusted proxy vouches for. IPv6 in full.
@@ -146,12 +149,11 @@ pub struct CallerAddress {
     /// `X-Forwarded-For` or `Forwarded` as received, trusted or not.
     pub forwarded_for: String,
     /// Subject of the client certificate that the peer showed; empty if none.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub certificate_subject: String,
 }
 
 /// What the request asks for, as `identify` sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Target {
     /// Canonical dated Azure id, such as `ChatCompletions_Create`; empty if the path is unknown.
@@ -175,7 +177,7 @@ pub struct Target {
 }
 
 /// A request was accepted: the start of an interaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Opened {
     /// When its first byte was read.
@@ -193,7 +195,6 @@ pub struct Opened {
     /// What was asked for.
     pub target: Target,
     /// Request headers, secrets redacted.
-    #[serde(skip_serializing_if = "HeaderList::is_empty")]
     pub headers: HeaderList,
     /// Bytes of the request head as read.
     pub head_bytes: u64,
@@ -204,18 +205,55 @@ pub struct Opened {
     /// Owner of the subscription, or the caller's identity.
     pub user_id: String,
     /// Client application that the caller's token was issued to; empty without a token.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub application_id: String,
     /// Tenant of the caller's token; empty without one.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub tenant_id: String,
     /// Groups of the caller that a token proves, the first 100 of them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     /// Region this gateway is in.
     pub region: String,
     /// Version of the rules that admitted it.
     pub rules_version: u64,
+}
+
+impl Opened {
+    fn write(&self, to: &mut ObjectWriter) {
+        to.number(name!("received_at"), self.received_at.unix_micros());
+        to.text(name!("method"), &self.method);
+        to.text(name!("url"), &self.url);
+        to.text(name!("protocol"), &self.protocol);
+        to.text(name!("tls_version"), &self.tls_version);
+        to.object(name!("caller"), |to| {
+            let CallerAddress { caller_ip, peer_ip, peer_port, .. } = &self.caller;
+            to.text(name!("caller_ip"), caller_ip);
+            to.text(name!("peer_ip"), peer_ip);
+            to.number(name!("peer_port"), *peer_port);
+            to.text(name!("forwarded_for"), &self.caller.forwarded_for);
+            to.text(name!("certificate_subject"), &self.caller.certificate_subject);
+        });
+        to.object(name!("target"), |to| {
+            let target = &self.target;
+            to.text(name!("operation_id"), &target.operation_id);
+            to.text(name!("surface_operation_id"), &target.surface_operation_id);
+            to.text(name!("surface"), &target.surface);
+            to.text(name!("kind"), &target.kind);
+            to.text(name!("subkind"), &target.subkind);
+            to.text(name!("deployment"), &target.deployment);
+            to.text(name!("model"), &target.model);
+            to.text(name!("api_version"), &target.api_version);
+            to.flag(name!("is_stream"), target.is_stream);
+        });
+        to.number(name!("head_bytes"), self.head_bytes);
+        to.text(name!("product_id"), &self.product_id);
+        to.text(name!("subscription_id"), &self.subscription_id);
+        to.text(name!("user_id"), &self.user_id);
+        to.text(name!("application_id"), &self.application_id);
+        to.text(name!("tenant_id"), &self.tenant_id);
+        to.list(name!("groups"), &self.groups);
+        to.text(name!("region"), &self.region);
+        to.number(name!("rules_version"), self.rules_version);
+        to.headers(&self.headers);
+    }
 }
 
 /// Which body a chunk belongs to.
@@ -317,7 +355,7 @@ impl MessageChunk {
 }
 
 /// The request goes to a backend; one per attempt.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Dispatched {
     /// When.
@@ -330,16 +368,30 @@ pub struct Dispatched {
     pub method: String,
     /// URL sent.
     pub url: String,
-    /// Headers sent, secrets redacted.
-    #[serde(skip_serializing_if = "HeaderList::is_empty")]
+    /// Headers sent, secrets redacted; with `dropped_headers` only those that the client had not sent so.
     pub headers: HeaderList,
+    /// Names of the client's headers ([`Opened::headers`]) that were not sent on as they came, separated by
+    /// commas; none where `headers` has all that were sent.
+    pub dropped_headers: Option<String>,
     /// Members of the body that the gateway changed, such as `stream_options.include_usage`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub body_changes: Vec<String>,
 }
 
+impl Dispatched {
+    fn write(&self, to: &mut ObjectWriter) {
+        to.number(name!("sent_at"), self.sent_at.unix_micros());
+        to.number(name!("attempt"), self.attempt);
+        to.text(name!("backend_id"), &self.backend_id);
+        to.text(name!("method"), &self.method);
+        to.text(name!("url"), &self.url);
+        to.list(name!("body_changes"), &self.body_changes);
+        to.option(name!("dropped_headers"), self.dropped_headers.as_ref());
+        to.headers(&self.headers);
+    }
+}
+
 /// The backend's answer began; its body follows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Answered {
     /// When the head was read.
@@ -349,10 +401,19 @@ pub struct Answered {
     /// Backend's status.
     pub status: u16,
     /// Backend's headers.
-    #[serde(skip_serializing_if = "HeaderList::is_empty")]
     pub headers: HeaderList,
     /// The attempt it answers; 0 for the last.
     pub attempt: u32,
+}
+
+impl Answered {
+    fn write(&self, to: &mut ObjectWriter) {
+        to.number(name!("answered_at"), self.answered_at.unix_micros());
+        to.text(name!("protocol"), &self.protocol);
+        to.number(name!("status"), self.status);
+        to.number(name!("attempt"), self.attempt);
+        to.headers(&self.headers);
+    }
 }
 
 /// How an interaction ended.
@@ -407,7 +468,7 @@ pub struct ErrorDetail {
 }
 
 /// The end of an interaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Closed {
     /// When the last byte but the held back one had been handed to the client.
@@ -416,9 +477,12 @@ pub struct Closed {
     pub outcome: Outcome,
     /// Status sent to the client; 0 if none was.
     pub status: u16,
-    /// Response headers sent to the client.
-    #[serde(skip_serializing_if = "HeaderList::is_empty")]
+    /// Response headers sent to the client; with `dropped_headers` only those that the backend had not sent
+    /// so.
     pub headers: HeaderList,
+    /// Names of the backend's headers ([`Answered::headers`]) that were not sent on as they came, separated by
+    /// commas; none where `headers` has all that were sent.
+    pub dropped_headers: Option<String>,
     /// Bytes read from the client, head included.
     pub request_bytes: u64,
     /// Bytes written to the client, head included.
@@ -440,8 +504,28 @@ pub struct Closed {
     /// Body of the gateway's own answer, where it was not the backend's.
     pub own_body: String,
     /// How a WebSocket session ended; none of any other interaction.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionEnd>,
+}
+
+impl Closed {
+    fn write(&self, to: &mut ObjectWriter) {
+        to.number(name!("closed_at"), self.closed_at.unix_micros());
+        to.option(name!("outcome"), Some(&self.outcome));
+        to.number(name!("status"), self.status);
+        to.number(name!("request_bytes"), self.request_bytes);
+        to.number(name!("response_bytes"), self.response_bytes);
+        to.number(name!("client_ms"), self.client_ms);
+        to.number(name!("backend_ms"), self.backend_ms);
+        to.option(name!("first_byte_ms"), self.first_byte_ms.as_ref());
+        to.number(name!("overhead_micros"), self.overhead_micros);
+        to.number(name!("chunk_gap_ms_max"), self.chunk_gap_ms_max);
+        to.number(name!("chunks"), self.chunks);
+        to.list(name!("errors"), &self.errors);
+        to.text(name!("own_body"), &self.own_body);
+        to.option(name!("session"), self.session.as_ref());
+        to.option(name!("dropped_headers"), self.dropped_headers.as_ref());
+        to.headers(&self.headers);
+    }
 }
 
 /// How a WebSocket session ended.
@@ -462,7 +546,7 @@ pub struct SessionEnd {
 }
 
 /// A request that was refused before it was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Refused {
     /// What was asked.
@@ -620,13 +704,18 @@ impl Record {
     pub fn encode(self, interaction: InteractionId) -> Frame {
         let kind = self.kind();
         let payload = match self {
-            Self::Opened(mut record) => headed(std::mem::take(&mut record.headers), &record),
+            Self::Opened(record) => object(record.headers.bytes(), |to| record.write(to)),
             Self::BodyChunk(chunk) => chunk.data,
             Self::MessageChunk(chunk) => chunk.encode(),
-            Self::Dispatched(mut record) => headed(std::mem::take(&mut record.headers), &record),
-            Self::Answered(mut record) => headed(std::mem::take(&mut record.headers), &record),
-            Self::Closed(mut record) => headed(std::mem::take(&mut record.headers), &record),
-            Self::Refused(record) => json(&record).into(),
+            Self::Dispatched(record) => object(record.headers.bytes(), |to| record.write(to)),
+            Self::Answered(record) => object(record.headers.bytes(), |to| record.write(to)),
+            Self::Closed(record) => {
+                object(record.headers.bytes() + record.own_body.len(), |to| record.write(to))
+            }
+            Self::Refused(record) => object(RECORD_BYTES, |to| {
+                to.object(name!("opened"), |to| record.opened.write(to));
+                to.object(name!("closed"), |to| record.closed.write(to));
+            }),
             Self::Objects(record) => json(&record).into(),
             Self::BackendState(record) => json(&record).into(),
             Self::Charges(record) => json(&record).into(),
@@ -687,6 +776,13 @@ fn chunk(side: Side, payload: &Bytes) -> Record {
     Record::BodyChunk(BodyChunk { side, data: payload.clone() })
 }
 
+/// An object with room for so many bytes besides an ordinary record's own.
+fn object(bytes: usize, write: impl FnOnce(&mut ObjectWriter)) -> Bytes {
+    let mut to = ObjectWriter::with_capacity(MEMBERS_BYTES + bytes);
+    write(&mut to);
+    to.finish()
+}
+
 fn json(record: &impl Serialize) -> Vec<u8> {
     let mut text = Vec::with_capacity(RECORD_BYTES);
     serde_json::to_writer(&mut text, record)
@@ -694,33 +790,81 @@ fn json(record: &impl Serialize) -> Vec<u8> {
     text
 }
 
-/// A record whose headers were taken out of it: they are JSON already and are put behind the other
-/// members as they are, without being read once more.
-fn headed(headers: HeaderList, record: &impl Serialize) -> Bytes {
-    let mut text = json(record);
-    if let Some(headers) = headers.text() {
-        let brace = text.pop();
-        debug_assert_eq!(brace, Some(b'}'), "a record is an object");
-        text.extend_from_slice(b",\"headers\":");
-        text.extend_from_slice(headers.as_bytes());
-        text.push(b'}');
-    }
-    text.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn headers() -> HeaderList {
+        [("accept", "a\"b"), ("via", "1.1 x")].into_iter().collect()
+    }
+
+    /// With every member.
+    fn opened() -> Opened {
+        Opened {
+            received_at: Timestamp::from_unix_micros(1),
+            method: "POST".into(),
+            url: "http://h/é".into(),
+            protocol: "HTTP/1.1".into(),
+            tls_version: "1.3".into(),
+            caller: CallerAddress {
+                caller_ip: "::1".into(),
+                peer_ip: "::2".into(),
+                peer_port: 3,
+                forwarded_for: "a, b".into(),
+                certificate_subject: "CN=\\".into(),
+            },
+            target: Target {
+                operation_id: "o".into(),
+                surface_operation_id: "s".into(),
+                surface: "openai".into(),
+                kind: "chat".into(),
+                subkind: "chat".into(),
+                deployment: "d".into(),
+                model: "m\n".into(),
+                api_version: "v".into(),
+                is_stream: true,
+            },
+            headers: headers(),
+            head_bytes: 4,
+            product_id: "p".into(),
+            subscription_id: "s".into(),
+            user_id: "u".into(),
+            application_id: "a".into(),
+            tenant_id: "t".into(),
+            groups: vec!["g".into(), "\"".into()],
+            region: "r".into(),
+            rules_version: 5,
+        }
+    }
+
+    /// With every member.
+    fn closed() -> Closed {
+        Closed {
+            closed_at: Timestamp::from_unix_micros(6),
+            outcome: Outcome::ClientGone,
+            status: 499,
+            headers: headers(),
+            dropped_headers: Some("te".into()),
+            request_bytes: 1,
+            response_bytes: 2,
+            client_ms: 3,
+            backend_ms: 4,
+            first_byte_ms: Some(0),
+            overhead_micros: 5,
+            chunk_gap_ms_max: 6,
+            chunks: 7,
+            errors: vec![ErrorDetail { reason: "R".into(), ..ErrorDetail::default() }],
+            own_body: "{}".into(),
+            session: Some(SessionEnd { close_code: 1000, ..SessionEnd::default() }),
+        }
+    }
 
     #[test]
     fn every_kind_survives_its_frame() {
         let id = InteractionId::mint(Timestamp::from_unix_micros(5), [1; 10]);
         let records = [
-            Record::Opened(Box::new(Opened {
-                method: "POST".into(),
-                headers: [("accept", "a\"b"), ("via", "1.1 x")].into_iter().collect(),
-                ..Opened::default()
-            })),
+            Record::Opened(Box::new(opened())),
+            Record::Opened(Box::default()),
             Record::BodyChunk(BodyChunk {
                 side: Side::Response,
                 data: Bytes::from_static(b"\0\xff"),
@@ -741,9 +885,26 @@ mod tests {
                 is_end: true,
                 data: Bytes::new(),
             }),
-            Record::Dispatched(Box::new(Dispatched { attempt: 2, ..Dispatched::default() })),
-            Record::Answered(Box::new(Answered { status: 200, ..Answered::default() })),
-            Record::Closed(Box::new(Closed { outcome: Outcome::ClientGone, ..Closed::default() })),
+            Record::Dispatched(Box::new(Dispatched {
+                sent_at: Timestamp::from_unix_micros(-1),
+                attempt: 2,
+                backend_id: "b".into(),
+                method: "POST".into(),
+                url: "http://b/".into(),
+                headers: headers(),
+                dropped_headers: Some(String::new()),
+                body_changes: vec!["stream_options.include_usage".into()],
+            })),
+            Record::Answered(Box::new(Answered {
+                answered_at: Timestamp::from_unix_micros(4),
+                protocol: "HTTP/2".into(),
+                status: 200,
+                headers: headers(),
+                attempt: 1,
+            })),
+            Record::Closed(Box::new(closed())),
+            Record::Closed(Box::default()),
+            Record::Refused(Box::new(Refused { opened: opened(), closed: closed() })),
             Record::Refused(Box::default()),
             Record::BackendState(Box::new(BackendState {
                 state: "open".into(),

@@ -11,6 +11,7 @@ use policy::{Applied, CallKey, Estimate, Exceeded, Grant, Measure, Meter, Rules,
 use shared::{Limiter, Reservation};
 
 use crate::asked::Asked;
+use crate::passing::Passing;
 use crate::refusal::{Kind, Refusal};
 use crate::spool::Stored;
 
@@ -190,14 +191,14 @@ impl Account {
     }
 
     /// Tells what is left while the answer is still to come.
-    pub(crate) fn say_remaining(&self, headers: &mut HeaderMap) {
+    pub(crate) fn say_remaining(&self, headers: &mut Passing) {
         if let Some(reservation) = &self.reservation {
             say(headers, &reservation.headers(now()));
         }
     }
 
     /// Counts what was really used, and tells what is left. Once it is done it changes nothing.
-    pub(crate) fn settle(&mut self, rules: &Rules, headers: &mut HeaderMap, outcome: Outcome) {
+    pub(crate) fn settle(&mut self, rules: &Rules, headers: &mut Passing, outcome: Outcome) {
         let Some(reservation) = self.reservation.take() else { return };
         let peek = self.peeker.take().map(AnswerPeeker::finish).unwrap_or_default();
         let (status, prompt_tokens) = (self.status, self.prompt_tokens);
@@ -354,7 +355,7 @@ fn refusal(exceeded: &Exceeded) -> Refusal {
     refusal
 }
 
-fn say(headers: &mut HeaderMap, all: &[(String, u64)]) {
+fn say(headers: &mut Passing, all: &[(String, u64)]) {
     for (name, value) in all {
         if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
             headers.insert(name, HeaderValue::from(*value));

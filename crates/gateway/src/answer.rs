@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use event::{Answered, Frame as Record, HeaderList, Outcome, Side, Timestamp};
+use event::{Answered, Frame as Record, Outcome, Side, Timestamp};
 use http::response::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Frame;
@@ -23,6 +23,8 @@ use crate::attempt::Begun;
 use crate::exchange::{Ending, Exchange, Release};
 use crate::gather::Gather;
 use crate::learner::Learner;
+use crate::passing::Passing;
+use crate::record::SentHeaders;
 use crate::refusal::{Kind, Refusal};
 use crate::reply::Pieces;
 use crate::sse::{self, Dialect, Tail, WholeEvents, joined};
@@ -46,7 +48,7 @@ enum Next {
 struct Streaming {
     /// The head that the client got.
     status: u16,
-    headers: HeaderList,
+    headers: SentHeaders,
     body: Gather,
     /// None once the client has gone.
     pieces: Option<Pieces>,
@@ -182,17 +184,17 @@ impl Exchange {
     pub(crate) fn whole_ending(
         &mut self,
         frames: Vec<Record>,
-        mut parts: Parts,
+        parts: Parts,
         data: Bytes,
         is_client_gone: bool,
     ) -> Ending {
         let status = parts.status.as_u16();
+        let mut passing = Passing::new(parts.headers);
         self.account.note_answer_bytes(&data);
-        self.account.settle(&self.live.rules, &mut parts.headers, Outcome::Complete);
-        let head = self.head(parts);
+        self.account.settle(&self.live.rules, &mut passing, Outcome::Complete);
+        let (head, headers) = self.head(parts.status, passing);
         self.tally.first_byte = Some(self.tally.started.elapsed());
         self.tally.response_bytes += data.len() as u64;
-        let headers = record::header_list(head.headers());
         let (outcome, release) = match self.reply.take() {
             Some(reply) if !is_client_gone => {
                 (Outcome::Complete, Release::Whole(reply, head, data))
@@ -202,23 +204,24 @@ impl Exchange {
         Ending { outcome, status, headers, own_body: String::new(), frames, release }
     }
 
-    /// The head for the client.
-    fn head(&mut self, parts: Parts) -> Response<()> {
-        let mut head = Response::new(());
-        *head.status_mut() = parts.status;
-        *head.headers_mut() = parts.headers;
-        headers::towards_client(head.headers_mut(), self.recorder.id);
-        if parts.status == StatusCode::NO_CONTENT || parts.status == StatusCode::NOT_MODIFIED {
-            head.headers_mut().remove(header::CONTENT_LENGTH);
+    /// The head for the client, and how its headers differ from the backend's.
+    fn head(&mut self, status: StatusCode, mut passing: Passing) -> (Response<()>, SentHeaders) {
+        headers::towards_client(&mut passing, self.recorder.id);
+        if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
+            passing.remove(header::CONTENT_LENGTH);
         }
+        let changes = passing.changes();
+        let mut head = Response::new(());
+        *head.status_mut() = status;
+        *head.headers_mut() = passing.into_headers();
         self.tally.response_bytes += headers::head_bytes(15, head.headers());
-        head
+        (head, changes)
     }
 
     /// Passes the head on.
     async fn begin_stream(
         &mut self,
-        (answered, mut parts, body, remaining): (Record, Parts, AnswerBody, Option<u64>),
+        (answered, parts, body, remaining): (Record, Parts, AnswerBody, Option<u64>),
         filter: Option<UsageFilter>,
         dialect: Dialect,
         is_client_gone: bool,
@@ -228,8 +231,9 @@ impl Exchange {
         let is_plain = !parts.headers.contains_key(header::CONTENT_ENCODING);
         let is_event_stream = is_event_stream(&parts.headers) && is_plain;
         let filter = filter.filter(|_| is_event_stream);
+        let mut passing = Passing::new(parts.headers);
         if filter.is_some() {
-            parts.headers.remove(header::CONTENT_LENGTH);
+            passing.remove(header::CONTENT_LENGTH);
         }
         let status = parts.status.as_u16();
         self.recorder.append_unawaited(answered).await?;
@@ -237,9 +241,8 @@ impl Exchange {
         if let Some(opened) = self.opened.take() {
             record::kept(opened).await?;
         }
-        self.account.say_remaining(&mut parts.headers);
-        let head = self.head(parts);
-        let headers = record::header_list(head.headers());
+        self.account.say_remaining(&mut passing);
+        let (head, headers) = self.head(parts.status, passing);
         self.tally.first_byte = Some(self.tally.started.elapsed());
         let can_add_events = is_event_stream && (remaining.is_none() || filter.is_some());
         let mut streaming = Box::new(Streaming {

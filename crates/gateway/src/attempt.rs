@@ -1,12 +1,13 @@
 //! One attempt at a request: prepared, recorded, sent, and answered or not.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use event::{Dispatched, Frame, Side, Timestamp};
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use ledger::Durability;
 use net::{AnswerBody, Body, ErrorKind};
 use openai::Splice;
@@ -14,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::admitted::Admitted;
 use crate::exchange::Exchange;
+use crate::passing::Passing;
 use crate::pool::chosen::Chosen;
 use crate::refusal::{Kind, Refusal};
 use crate::upload::changed;
@@ -60,7 +62,7 @@ pub(crate) struct Attempt {
     pub(crate) number: u32,
     chosen: Chosen,
     uri: Uri,
-    headers: HeaderMap,
+    headers: Passing,
     /// Changes to the body, in their order.
     changes: Vec<Splice>,
 }
@@ -94,8 +96,14 @@ impl Exchange {
         let uri = backend.path(&path).map_err(|error| {
             Refusal::new(Kind::HeadMalformed).detail(format!("upstream path: {error}"))
         })?;
-        let mut headers = admitted.parts.headers.clone();
-        backend.authorize(&mut headers);
+        let mut headers = headers::towards_backend(&admitted.parts.headers);
+        if asked.named.teaches() {
+            // What is read must not be compressed.
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        if let Some((name, value)) = backend.authorization() {
+            headers.insert(name, value);
+        }
         if !changes.is_empty() {
             headers::of_changed_body(&mut headers, &changes);
         }
@@ -121,13 +129,15 @@ impl Exchange {
         if let Some(body) = admitted.upload.whole().filter(|body| is_first && !body.is_empty()) {
             frames.push(self.recorder.chunk(Side::Request, body.clone()));
         }
+        let sent = attempt.headers.changes();
         frames.push(self.recorder.dispatched(Dispatched {
             sent_at: Timestamp::from(SystemTime::now()),
             attempt: attempt.number,
             backend_id: attempt.chosen.backend.id.clone(),
             method: admitted.parts.method.as_str().to_owned(),
             url: attempt.chosen.backend.url(&attempt.uri.to_string()),
-            headers: record::header_list(&attempt.headers),
+            headers: sent.list,
+            dropped_headers: sent.dropped,
             body_changes: attempt.changes.iter().map(|change| change.member.to_owned()).collect(),
         }));
         let commit = self.recorder.append(frames).await?;
@@ -151,7 +161,7 @@ impl Exchange {
         let (request, mut upload, mut chosen, adds_usage) = self.request(attempt, admitted);
         let client = chosen.backend.client.clone();
         let began = Instant::now();
-        let (sent, is_client_gone) = self.while_client_waits(client.send(request)).await;
+        let (sent, is_client_gone) = self.while_client_waits(pin!(client.send(request))).await;
         self.tally.backend += began.elapsed();
         match sent {
             Some(Ok(answer)) => {
@@ -182,7 +192,7 @@ impl Exchange {
         let mut request = Request::new(body);
         *request.method_mut() = admitted.parts.method.clone();
         *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
+        *request.headers_mut() = headers.into_headers();
         (request, upload, chosen, adds_usage)
     }
 
@@ -206,9 +216,8 @@ impl Exchange {
     /// that its cost is known, but not for ever.
     pub(crate) async fn while_client_waits<F: Future>(
         &mut self,
-        answer: F,
+        mut answer: Pin<&mut F>,
     ) -> (Option<F::Output>, bool) {
-        let mut answer = pin!(answer);
         let Some(reply) = &mut self.reply else {
             return (Some(answer.await), self.early.is_none());
         };

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use event::Timestamp;
-use http::{HeaderMap, Uri};
+use http::{HeaderName, HeaderValue, Uri};
 use net::{Client, EgressConfig, EgressRules};
 use shared::{Notes, SecurityLog};
 use tokio_util::sync::CancellationToken;
@@ -191,12 +191,9 @@ impl Backend {
     }
 
     /// Puts the backend's own key or token in.
-    pub(crate) fn authorize(&self, headers: &mut HeaderMap) {
-        if let Some(credential) = &self.origin.credential
-            && let Some(value) = credential.header()
-        {
-            headers.insert(credential.name(), value);
-        }
+    pub(crate) fn authorization(&self) -> Option<(HeaderName, HeaderValue)> {
+        let credential = self.origin.credential.as_ref()?;
+        Some((credential.name(), credential.header()?))
     }
 
     /// It wants a key or token that is not at hand.

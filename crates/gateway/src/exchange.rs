@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use event::{
-    CallerAddress, Closed, ErrorDetail, Frame, HeaderList, InteractionId, Opened, Outcome,
-    SecurityEvent, SessionEnd, Side, Timestamp,
+    CallerAddress, Closed, ErrorDetail, Frame, InteractionId, Opened, Outcome, SecurityEvent,
+    SessionEnd, Side, Timestamp,
 };
 use http::request::Parts;
 use http::{Response, header};
@@ -21,7 +21,7 @@ use crate::facts::ConnectionFacts;
 use crate::inner::Inner;
 use crate::learner::Learner;
 use crate::live::Live;
-use crate::record::{self, Recorder};
+use crate::record::{self, Recorder, SentHeaders};
 use crate::refusal::{Kind, Refusal};
 use crate::reply::{Pieces, Reply};
 use crate::spool::Stored;
@@ -79,7 +79,7 @@ pub(crate) struct Tally {
 pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
     pub(crate) status: u16,
-    pub(crate) headers: HeaderList,
+    pub(crate) headers: SentHeaders,
     pub(crate) own_body: String,
     /// Records that go with the end record.
     pub(crate) frames: Vec<Frame>,
@@ -241,6 +241,7 @@ impl Exchange {
         if let Some(early) = self.take_early() {
             let (headers, status, farewell) = early.refuse(&refusal, &body);
             let release = Release::Session(Box::new(farewell));
+            let headers = headers.into();
             return Ending { outcome, status, headers, own_body, frames, release };
         }
         let (status, release) = match self.reply.take() {
@@ -249,7 +250,7 @@ impl Exchange {
             }
             _ => (0, Release::Nothing),
         };
-        Ending { outcome, status, headers, own_body, frames, release }
+        Ending { outcome, status, headers: headers.into(), own_body, frames, release }
     }
 
     /// The end record.
@@ -262,7 +263,8 @@ impl Exchange {
             closed_at: Timestamp::from(SystemTime::now()),
             outcome: ending.outcome,
             status: ending.status,
-            headers: ending.headers.clone(),
+            headers: ending.headers.list.clone(),
+            dropped_headers: ending.headers.dropped.clone(),
             request_bytes: tally.request_bytes,
             response_bytes: tally.response_bytes,
             client_ms: millis(tally.client),

@@ -9,7 +9,6 @@ use crate::admitted::Admitted;
 use crate::attempt::{Attempt, Begun, Failed};
 use crate::course::Course;
 use crate::exchange::{Ending, Exchange};
-use crate::headers;
 use crate::pool::Unavailable;
 use crate::pool::chosen::Chosen;
 use crate::refusal::{Kind, Refusal};
@@ -37,12 +36,6 @@ enum Tried {
 
 impl Exchange {
     pub(crate) async fn forward(&mut self, mut admitted: Box<Admitted>) -> Result<Served, Refusal> {
-        headers::towards_backend(&mut admitted.parts.headers);
-        if admitted.asked.named.teaches() {
-            // What is read must not be compressed.
-            let plain = http::HeaderValue::from_static("identity");
-            admitted.parts.headers.insert(http::header::ACCEPT_ENCODING, plain);
-        }
         let mut course = Course::new(&self.live.config.pool);
         let chosen = match self.choose(&admitted, &mut course).await {
             Ok(chosen) => chosen,

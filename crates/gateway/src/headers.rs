@@ -1,50 +1,59 @@
 //! Which headers pass, in both directions.
 
 use event::InteractionId;
-use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use openai::Splice;
 
-use crate::credential;
+use crate::passing::Passing;
 
 /// Names the interaction in every answer.
 const CORRELATION: HeaderName = HeaderName::from_static("x-gatehouse-correlation-id");
 
-/// Headers of one connection only (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 6] =
-    [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, PROXY_AUTHENTICATE];
+/// What goes on to a backend of a client's headers: not what is the connection's own, nor credentials.
+pub(crate) fn towards_backend(headers: &HeaderMap) -> Passing {
+    let mut passing = Passing::new(headers.clone());
+    remove(&mut passing, |name| is_hop_by_hop(name) || is_for_gateway(name));
+    passing
+}
 
-/// Removes what is the client's connection's own, and its credentials.
-pub(crate) fn towards_backend(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
-    for name in [HOST, EXPECT, PROXY_AUTHORIZATION] {
-        headers.remove(name);
-    }
-    // A WebSocket's handshake is made anew.
-    for name in
-        [SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_EXTENSIONS]
-    {
-        headers.remove(name);
-    }
-    let secrets: [HeaderName; 3] = [
-        http::header::AUTHORIZATION,
-        HeaderName::from_static("api-key"),
-        HeaderName::from_static("ocp-apim-subscription-key"),
-    ];
-    for name in secrets {
-        debug_assert!(credential::is_secret(&name));
-        headers.remove(name);
-    }
+/// It belongs to one connection only (RFC 9110, section 7.6.1).
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// It is meant for the gateway: credentials, and a WebSocket's handshake, which is made anew.
+fn is_for_gateway(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "host"
+            | "expect"
+            | "authorization"
+            | "proxy-authorization"
+            | "api-key"
+            | "ocp-apim-subscription-key"
+            | "sec-websocket-key"
+            | "sec-websocket-version"
+            | "sec-websocket-protocol"
+            | "sec-websocket-extensions"
+    )
 }
 
 /// The body changes on its way. Where it is made to ask for the usage, the answer will be changed too,
 /// so it must come readable.
-pub(crate) fn of_changed_body(headers: &mut HeaderMap, changes: &[Splice]) {
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+pub(crate) fn of_changed_body(headers: &mut Passing, changes: &[Splice]) {
+    let length =
+        headers.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if let Some(length) = length {
         let length = changes.iter().fold(length, |length, change| change.length_of(length));
         headers.insert(CONTENT_LENGTH, length.into());
@@ -55,35 +64,31 @@ pub(crate) fn of_changed_body(headers: &mut HeaderMap, changes: &[Splice]) {
 }
 
 /// Removes what is the backend's connection's own, and names the interaction.
-pub(crate) fn towards_client(headers: &mut HeaderMap, id: InteractionId) {
-    strip_hop_by_hop(headers);
-    correlate(headers, id);
+pub(crate) fn towards_client(headers: &mut Passing, id: InteractionId) {
+    remove(headers, is_hop_by_hop);
+    headers.insert(CORRELATION, id_value(id));
 }
 
 /// Names the interaction.
 pub(crate) fn correlate(headers: &mut HeaderMap, id: InteractionId) {
-    let value = HeaderValue::from_str(&id.to_string()).expect("an id is plain text");
-    headers.insert(CORRELATION, value);
+    headers.insert(CORRELATION, id_value(id));
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-    }
-    for name in HOP_BY_HOP {
+fn id_value(id: InteractionId) -> HeaderValue {
+    HeaderValue::from_str(&id.to_string()).expect("an id is plain text")
+}
+
+/// Removes the headers that `is_gone` says, and those that `Connection` names.
+fn remove(headers: &mut Passing, is_gone: impl Fn(&HeaderName) -> bool) {
+    let came = headers.headers();
+    let named = came.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named =
+        named.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    let mut gone: Vec<HeaderName> = named.collect();
+    gone.extend(came.keys().filter(|name| is_gone(name)).cloned());
+    for name in gone {
         headers.remove(name);
     }
-    headers.remove("keep-alive");
-    headers.remove("proxy-connection");
 }
 
 /// Length of a head in bytes, as HTTP/1.1 writes it.
@@ -116,8 +121,8 @@ mod tests {
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }
-        towards_backend(&mut headers);
-        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        let passing = towards_backend(&headers);
+        let mut left: Vec<_> = passing.headers().keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["content-type", "x-ms-client-request-id"]);
     }

@@ -2,7 +2,7 @@
 //! answer counts. Off unless `pool.hedge_after_ms` is set; only for calls that may be sent twice and
 //! depend on nothing that one backend holds.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use http::Response;
@@ -59,7 +59,7 @@ impl Exchange {
         let began = Instant::now();
         let mut first = self.launch(attempt, admitted);
         let in_time = tokio::time::timeout(after, &mut first.sending);
-        let (sent, is_client_gone) = self.while_client_waits(in_time).await;
+        let (sent, is_client_gone) = self.while_client_waits(pin!(in_time)).await;
         self.tally.backend += began.elapsed();
         let now = Instant::now();
         let second = match sent {
@@ -73,7 +73,7 @@ impl Exchange {
             }
         };
         let Some(second) = second else {
-            let (sent, is_gone) = self.while_client_waits(&mut first.sending).await;
+            let (sent, is_gone) = self.while_client_waits(pin!(&mut first.sending)).await;
             self.tally.backend += now.elapsed();
             let Some(sent) = sent else { return Err(gone()) };
             return settle(first, sent, admitted, is_client_gone || is_gone);
@@ -87,7 +87,7 @@ impl Exchange {
             sent.as_ref().is_ok_and(|answer| !statuses.contains(&answer.status().as_u16()))
         };
         let race = run(&mut first, &mut second, is_good);
-        let (race, is_client_gone) = self.while_client_waits(race).await;
+        let (race, is_client_gone) = self.while_client_waits(pin!(race)).await;
         self.tally.backend += now.elapsed();
         let Some(Race { is_first, sent, other }) = race else { return Err(gone()) };
         let (winner, mut loser) = if is_first { (first, second) } else { (second, first) };

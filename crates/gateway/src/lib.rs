@@ -41,6 +41,7 @@ mod listing;
 mod live;
 mod named;
 mod objects;
+mod passing;
 mod peers;
 mod pool;
 mod prefixed;

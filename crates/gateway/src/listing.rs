@@ -77,13 +77,10 @@ impl Exchange {
     pub(crate) async fn list(
         &mut self,
         kind: ObjectKind,
-        mut admitted: Box<Admitted>,
+        admitted: Box<Admitted>,
     ) -> Result<Served, Refusal> {
         let query = admitted.parts.uri.query().unwrap_or_default();
         let Some(wanted) = Wanted::read(kind, query) else { return self.forward(admitted).await };
-        headers::towards_backend(&mut admitted.parts.headers);
-        let plain = HeaderValue::from_static("identity");
-        admitted.parts.headers.insert(header::ACCEPT_ENCODING, plain);
         let frames = self.opened_frame().into_iter().chain(self.reserved_frame()).collect();
         self.recorder.keep(frames).await?;
         let began = Instant::now();
@@ -267,20 +264,25 @@ impl Lister<'_> {
         let uri = backend.path(&path).map_err(|error| {
             Unlisted::Refused(Refusal::new(Kind::HeadMalformed).detail(format!("path: {error}")))
         })?;
-        let mut headers = parts.headers.clone();
-        backend.authorize(&mut headers);
+        let mut headers = headers::towards_backend(&parts.headers);
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some((name, value)) = backend.authorization() {
+            headers.insert(name, value);
+        }
+        let sent = headers.changes();
         let dispatched = self.recorder.dispatched(Dispatched {
             sent_at: Timestamp::from(SystemTime::now()),
             attempt: self.attempts.fetch_add(1, Ordering::Relaxed) + 1,
             backend_id: backend.id.clone(),
             method: parts.method.as_str().to_owned(),
             url: backend.url(&uri.to_string()),
-            headers: record::header_list(&headers),
+            headers: sent.list,
+            dropped_headers: sent.dropped,
             ..Dispatched::default()
         });
         self.recorder.keep(vec![dispatched]).await.map_err(Unlisted::Refused)?;
         let mut request = Request::get(uri).body(Body::empty()).expect("the path was parsed");
-        *request.headers_mut() = headers;
+        *request.headers_mut() = headers.into_headers();
         let answer = match backend.client.send(request).await {
             Ok(answer) => answer,
             Err(error) => {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use event::{
-    Answered, BodyChunk, Charges, Closed, Dispatched, Frame, HeaderList, InteractionId,
-    MessageChunk, Opened, Record, Refused, Side,
+    Answered, BodyChunk, Charges, Closed, Dispatched, Frame, HeaderList, HeaderListBuilder,
+    InteractionId, MessageChunk, Opened, Record, Refused, Side,
 };
-use http::{HeaderMap, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use ledger::{Commit, Ledger, State};
 use tokio_util::sync::CancellationToken;
 
@@ -126,10 +126,28 @@ pub(crate) fn protocol(version: Version) -> &'static str {
     if version == Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" }
 }
 
+/// Headers that were sent, as they are recorded: all of them, or what differs from those received.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SentHeaders {
+    pub(crate) list: HeaderList,
+    /// Names of headers received that were not sent so, separated by commas; none if `list` has all.
+    pub(crate) dropped: Option<String>,
+}
+
+impl From<HeaderList> for SentHeaders {
+    fn from(list: HeaderList) -> Self {
+        Self { list, dropped: None }
+    }
+}
+
 /// Headers as they are recorded: in order, secrets redacted.
 pub(crate) fn header_list(headers: &HeaderMap) -> HeaderList {
-    let pairs = headers.iter();
-    pairs
-        .map(|(name, value)| (name.as_str(), credential::redact_header(name, value.as_bytes())))
-        .collect()
+    let bytes = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().len() + value.len() + HeaderListBuilder::OVERHEAD_BYTES
+    };
+    let mut list = HeaderListBuilder::with_capacity(headers.iter().map(bytes).sum());
+    for (name, value) in headers {
+        list.push(name.as_str(), &credential::redact_header(name, value.as_bytes()));
+    }
+    list.finish()
 }

@@ -35,6 +35,7 @@ use crate::asked::Asked;
 use crate::attempt::Begun;
 use crate::exchange::{Ending, Exchange, Release};
 use crate::learner::Learner;
+use crate::passing::Passing;
 use crate::refusal::{Kind, Refusal};
 use crate::relay::desk::Desk;
 use crate::relay::lane::{Lane, Look, SessionTally, Shared};
@@ -163,7 +164,7 @@ impl Exchange {
         if is_client_gone {
             return Err(Refusal::new(Kind::ClientGone));
         }
-        let mut head_headers = answer.headers().clone();
+        let mut head_headers = Passing::new(answer.headers().clone());
         headers::towards_client(&mut head_headers, self.recorder.id);
         self.account.say_remaining(&mut head_headers);
         let backend = net::Upgraded::from_answer(answer)
@@ -172,7 +173,8 @@ impl Exchange {
         let early = match self.take_early() {
             Some(early) => *early,
             None => {
-                let (io, headers) = self.switch(&mut opening, &agreed, head_headers).await?;
+                let (io, headers) =
+                    self.switch(&mut opening, &agreed, head_headers.into_headers()).await?;
                 let max = self.session_limits().message_bytes_max;
                 let frames = agreed.reader(Sender::Client, max);
                 let (buffer, units) = (BytesMut::new(), VecDeque::new());
@@ -326,7 +328,7 @@ impl Exchange {
         Ending {
             outcome: ended.outcome,
             status,
-            headers,
+            headers: headers.into(),
             own_body: String::new(),
             frames: Vec::new(),
             release,

@@ -2,7 +2,7 @@
 //! is the explicit last of them: a client that hangs up changes the outcome, not the recording.
 
 use event::{Closed, Frame, Outcome, Refused};
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::account::Call;
@@ -10,11 +10,12 @@ use crate::admitted::Admitted;
 use crate::asked::Asked;
 use crate::exchange::{Ending, Exchange, Release};
 use crate::forward::Served;
-use crate::headers;
 use crate::home::Home;
+use crate::passing::Passing;
 use crate::refusal::{Kind, Refusal};
 use crate::spool::Stored;
 use crate::websocket::client;
+use crate::{headers, record};
 
 impl Exchange {
     /// Serves the request and records how it ended, whatever that was.
@@ -92,7 +93,7 @@ impl Exchange {
     /// The last phase: the end record is kept, and only then the client gets the end of its answer.
     async fn close(&mut self, mut ending: Ending) {
         let mut frames = std::mem::take(&mut ending.frames);
-        self.account.settle(&self.live.rules, &mut HeaderMap::new(), ending.outcome);
+        self.account.settle(&self.live.rules, &mut Passing::default(), ending.outcome);
         let charges = self.account.settled();
         frames.extend(charges.map(|charges| self.recorder.charges(charges)));
         if self.opening.is_none() && self.recorder.may_have_lost_pieces() {
@@ -135,6 +136,7 @@ impl Exchange {
                 *head.status_mut() = failed.status();
                 *head.headers_mut() = headers;
                 ending.status = failed.status().as_u16();
+                ending.headers = record::header_list(head.headers()).into();
                 ending.own_body = String::from_utf8_lossy(&body).into_owned();
                 reply.whole(head, body);
             }

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use event::{
-    CallerAddress, Closed, HeaderList, InteractionId, Opened, Outcome, Refused, Timestamp,
+    CallerAddress, Closed, HeaderList, HeaderListBuilder, InteractionId, Opened, Outcome, Refused,
+    Timestamp,
 };
 use http::{HeaderMap, HeaderName};
 
@@ -122,11 +123,13 @@ fn header_list(head: &[u8]) -> HeaderList {
     let mut request = httparse::Request::new(&mut lines);
     let is_whole = matches!(request.parse(head), Ok(httparse::Status::Complete(_)));
     let lines = if is_whole { &*request.headers } else { &[] };
-    let known = lines.iter().filter_map(|line| {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
-        Some((line.name, credential::redact_header(&name, line.value)))
-    });
-    known.collect()
+    let mut list = HeaderListBuilder::default();
+    for line in lines {
+        if let Ok(name) = HeaderName::from_bytes(line.name.as_bytes()) {
+            list.push(name.as_str(), &credential::redact_header(&name, line.value));
+        }
+    }
+    list.finish()
 }
 
 fn wire(refusal: &Refusal, headers: &HeaderMap, body: &Bytes) -> Bytes {

@@ -19,6 +19,7 @@ pub(crate) fn build(ended: &mut Ended) -> Interaction {
     };
     row.backend_attempts = attempts(&ended.tried, ended.opened.received_at);
     times(&mut row, ended);
+    headers(&mut row, ended);
     closed(&mut row, &ended.closed);
     if row.request_size == 0 {
         // The end that recovery writes for a crash knows no sizes; what had come is known.
@@ -125,8 +126,6 @@ fn opened(row: &mut Interaction, opened: Opened) {
     row.peer_ip_address = caller.peer_ip;
     row.peer_port = i32::from(caller.peer_port);
     row.forwarded_for = caller.forwarded_for;
-    row.user_agent =
-        header::first(&opened.headers.pairs(), "user-agent").unwrap_or_default().to_owned();
     row.region = opened.region;
     row.product_id = opened.product_id;
     row.apim_subscription_id = opened.subscription_id;
@@ -136,14 +135,29 @@ fn opened(row: &mut Interaction, opened: Opened) {
     if !opened.groups.is_empty() {
         row.caller_groups = Json(json!(opened.groups).to_string());
     }
-    row.request_headers = opened.headers.object();
+}
+
+/// All four lists; those that are told as changes of another are put together.
+fn headers(row: &mut Interaction, ended: &Ended) {
+    let asked = ended.opened.headers.pairs();
+    row.user_agent = header::first(&asked, "user-agent").unwrap_or_default().to_owned();
+    row.request_headers = event::object_of(&asked);
+    if let Some(dispatched) = &ended.dispatched {
+        let dropped = dispatched.dropped_headers.as_deref();
+        row.backend_request_headers = dispatched.headers.object_over(&asked, dropped);
+    }
+    let answered = ended.answered.as_ref().map(|answered| answered.headers.pairs());
+    let answered = answered.unwrap_or_default();
+    row.backend_response_headers = event::object_of(&answered);
+    let closed = &ended.closed;
+    let dropped = closed.dropped_headers.as_deref();
+    row.response_headers = closed.headers.object_over(&answered, dropped);
 }
 
 fn closed(row: &mut Interaction, closed: &Closed) {
     row.closed_at = closed.closed_at;
     row.outcome = closed.outcome.name().into();
     row.response_code = i32::from(closed.status);
-    row.response_headers = closed.headers.object();
     // 101: a WebSocket session began.
     row.is_request_success = (200..400).contains(&closed.status) || closed.status == 101;
     row.request_size = signed(closed.request_bytes);
@@ -181,14 +195,12 @@ fn dispatched(row: &mut Interaction, dispatched: Dispatched) {
     row.backend_id = dispatched.backend_id;
     row.backend_method = dispatched.method;
     row.backend_url = dispatched.url;
-    row.backend_request_headers = dispatched.headers.object();
     row.backend_request_changes = dispatched.body_changes.join(" ");
 }
 
 fn answered(row: &mut Interaction, answered: Answered) {
     row.backend_protocol = answered.protocol;
     row.backend_response_code = Some(i32::from(answered.status));
-    row.backend_response_headers = answered.headers.object();
 }
 
 fn stream_outcome(ended: &Ended) -> &'static str {

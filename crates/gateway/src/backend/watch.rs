@@ -88,7 +88,7 @@ impl Backend {
         let probe = &self.probe;
         let path = self.path(&probe.config.path).map_err(|error| error.to_string())?;
         let mut request = Request::get(path).body(Body::empty()).map_err(|e| e.to_string())?;
-        self.authorize(request.headers_mut());
+        request.headers_mut().extend(self.authorization());
         if let Some(host) = &probe.host {
             request.headers_mut().insert(header::HOST, host.clone());
         }

@@ -16,6 +16,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, Sta
 use hyper::ext::Protocol;
 
 use crate::credential;
+use crate::passing::Passing;
 use crate::refusal::{Kind, Refusal};
 use crate::websocket::frames::{FrameReader, Inflater, Sender};
 
@@ -111,7 +112,7 @@ impl Handshake {
     }
 
     /// Puts the handshake for the backend among the headers.
-    pub(crate) fn ask(&self, headers: &mut HeaderMap) {
+    pub(crate) fn ask(&self, headers: &mut Passing) {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -298,8 +299,9 @@ mod tests {
     fn keys_among_the_subprotocols_go_no_further_and_browsers_get_theirs() {
         let offered = "realtime, openai-insecure-api-key.s3cret, openai-beta.realtime-v1";
         let handshake = client(&[("sec-websocket-protocol", offered)]);
-        let mut headers = HeaderMap::new();
+        let mut headers = Passing::default();
         handshake.ask(&mut headers);
+        let headers = headers.into_headers();
         assert_eq!(headers["sec-websocket-protocol"], "realtime, openai-beta.realtime-v1");
         assert_ne!(headers["sec-websocket-key"], "dGhlIHNhbXBsZSBub25jZQ==");
         let silent = agreed(&handshake, &[]).unwrap();
@@ -315,8 +317,9 @@ mod tests {
     fn compression_is_agreed_on_between_the_two() {
         let offers = "permessage-deflate; client_max_window_bits, x-webkit-deflate-frame";
         let handshake = client(&[("sec-websocket-extensions", offers)]);
-        let mut headers = HeaderMap::new();
+        let mut headers = Passing::default();
         handshake.ask(&mut headers);
+        let headers = headers.into_headers();
         let passed = "permessage-deflate; client_max_window_bits";
         assert_eq!(headers["sec-websocket-extensions"], passed);
         let answer = "permessage-deflate; server_no_context_takeover; client_max_window_bits=12";

@@ -305,3 +305,15 @@ fn headers_of_the_same_name_do_not_hide_each_other() {
     let (row, ..) = one(&story);
     assert_eq!(row.request_headers.0, r#"{"x-a":"1, 2"}"#);
 }
+
+#[test]
+fn headers_told_as_changes_are_put_together() {
+    let mut story = Story::chat(1).answer_header("x-a", "1").answer_header("connection", "close");
+    story.closed.headers = headers(&[("x-b", "2")]);
+    story.closed.dropped_headers = Some("connection".into());
+    let (row, ..) = one(&story);
+    let sent = r#"{"content-type":"application/json","accept":"*/*"}"#;
+    assert_eq!(row.backend_request_headers.0, sent);
+    let told = r#"{"content-type":"application/json","x-a":"1","x-b":"2"}"#;
+    assert_eq!(row.response_headers.0, told);
+}

@@ -193,6 +193,7 @@ pub(crate) fn dispatched(attempt: u32) -> Dispatched {
         method: "POST".into(),
         url: "https://b.example/openai".into(),
         headers: headers(&[("accept", "*/*")]),
+        dropped_headers: Some("user-agent".into()),
         body_changes: Vec::new(),
     }
 }
