@@ -1,17 +1,14 @@
 //! Header lists as they are recorded: kept as the JSON they stand in, so that neither the request
-//! path nor the pipeline takes them apart header by header.
+//! path nor the pipeline takes them apart header by header. Where a list becomes an object, its texts go over as
+//! they stand, escapes and all.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Visitor};
-use serde::ser::{Error as _, Serialize, Serializer};
+use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::Json;
-
-/// A header's name and value.
-pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// Header names (lower case) and values chosen for the record, in the order received; secrets redacted.
 ///
@@ -35,27 +32,91 @@ impl HeaderList {
         self.0.as_deref()
     }
 
-    /// Names and values. What is no list of pairs of texts counts as empty.
-    pub fn pairs(&self) -> Vec<Pair<'_>> {
-        let Some(text) = &self.0 else { return Vec::new() };
-        let pairs: Vec<(Text<'_>, Text<'_>)> = serde_json::from_str(text).unwrap_or_default();
-        pairs.into_iter().map(|(name, value)| (name.0, value.0)).collect()
+    /// Takes the list apart. What is no list of pairs of texts counts as empty.
+    pub fn read(&self) -> Headers<'_> {
+        let text = self.text().filter(|text| text.starts_with("[[\""));
+        let mut texts = Texts(text.unwrap_or_default());
+        Headers(std::iter::from_fn(|| Some((texts.next()?, texts.next()?))).collect())
+    }
+}
+
+/// A header list, taken apart: names and values as they stand in the JSON, escaped.
+#[derive(Clone, Debug, Default)]
+pub struct Headers<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Headers<'a> {
+    /// Names and values.
+    pub fn pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+        self.0.iter().map(|(name, value)| (unescaped(name), unescaped(value)))
+    }
+
+    /// The first value of a header.
+    pub fn first(&self, name: &str) -> Option<Cow<'a, str>> {
+        let found = self.0.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| unescaped(value))
+    }
+
+    /// Headers that are told as a change of others: of `base` all but the `dropped` names (separated by commas),
+    /// then these. With none they are told whole.
+    pub fn over(self, base: &Self, dropped: Option<&str>) -> Self {
+        let Some(dropped) = dropped else { return self };
+        let is_kept = |pair: &&(&str, &str)| !dropped.split(',').any(|dropped| dropped == pair.0);
+        Self(base.0.iter().filter(is_kept).copied().chain(self.0).collect())
     }
 
     /// A JSON object; the values of a repeated name are joined (RFC 9110 §5.2).
     pub fn object(&self) -> Json {
-        object_of(&self.pairs())
+        let pairs = &self.0;
+        if pairs.is_empty() {
+            return Json::default();
+        }
+        let bytes = pairs.iter().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>();
+        let mut text = String::with_capacity(bytes + 1);
+        for (at, (name, value)) in pairs.iter().enumerate() {
+            if pairs[..at].iter().any(|(other, _)| other == name) {
+                continue;
+            }
+            let before = if at == 0 { "{\"" } else { ",\"" };
+            for piece in [before, name, "\":\"", value] {
+                text.push_str(piece);
+            }
+            for (_, value) in pairs[at + 1..].iter().filter(|(other, _)| other == name) {
+                text.push_str(", ");
+                text.push_str(value);
+            }
+            text.push('"');
+        }
+        text.push('}');
+        Json(text)
     }
+}
 
-    /// The JSON object of a list that is told as a change of another: of `base` all but the `dropped` names
-    /// (separated by commas), then its own. With none it is told whole.
-    pub fn object_over(&self, base: &[Pair<'_>], dropped: Option<&str>) -> Json {
-        let own = self.pairs();
-        let Some(dropped) = dropped else { return object_of(&own) };
-        let is_kept = |pair: &&Pair<'_>| !dropped.split(',').any(|dropped| dropped == pair.0);
-        let pairs: Vec<_> = base.iter().filter(is_kept).cloned().chain(own).collect();
-        object_of(&pairs)
+/// The texts of a JSON array, one after the other, without their quotes.
+struct Texts<'a>(&'a str);
+
+impl<'a> Iterator for Texts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let start = self.0.bytes().position(|byte| byte == b'"')? + 1;
+        let mut is_escaped = false;
+        let length = self.0[start..].bytes().position(|byte| {
+            let is_end = byte == b'"' && !is_escaped;
+            is_escaped = byte == b'\\' && !is_escaped;
+            is_end
+        })?;
+        let (text, rest) = self.0[start..].split_at(length);
+        self.0 = &rest[1..];
+        Some(text)
     }
+}
+
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return text.into();
+    }
+    let text: String = serde_json::from_str(&format!("\"{text}\"")).unwrap_or_default();
+    text.into()
 }
 
 /// Makes a list, header by header.
@@ -112,30 +173,6 @@ pub(crate) fn is_plain(value: &[u8]) -> bool {
     }
 }
 
-/// A JSON object of headers; the values of a repeated name are joined (RFC 9110 §5.2).
-pub fn object_of(pairs: &[Pair<'_>]) -> Json {
-    if pairs.is_empty() {
-        return Json::default();
-    }
-    let bytes = pairs.iter().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>();
-    let mut text = String::with_capacity(bytes + 2);
-    for (at, (name, value)) in pairs.iter().enumerate() {
-        if pairs[..at].iter().any(|(other, _)| other == name) {
-            continue;
-        }
-        text.push(if text.is_empty() { '{' } else { ',' });
-        quote(&mut text, name);
-        text.push(':');
-        let others = pairs[at + 1..].iter().filter(|(other, _)| other == name);
-        let joined = others.fold(Cow::Borrowed(&**value), |joined, (_, value)| {
-            Cow::Owned(format!("{joined}, {value}"))
-        });
-        quote(&mut text, &joined);
-    }
-    text.push('}');
-    Json(text)
-}
-
 impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for HeaderList {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let mut list = HeaderListBuilder::default();
@@ -146,32 +183,9 @@ impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for HeaderList {
     }
 }
 
-/// Adds a JSON string.
-fn quote(text: &mut String, value: &str) {
-    if is_plain(value.as_bytes()) {
-        for piece in ["\"", value, "\""] {
-            text.push_str(piece);
-        }
-    } else {
-        text.push_str(&serde_json::Value::from(value).to_string());
-    }
-}
-
 impl fmt::Debug for HeaderList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text().unwrap_or("[]"))
-    }
-}
-
-impl Serialize for HeaderList {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Some(text) => {
-                let text: &RawValue = serde_json::from_str(text).map_err(S::Error::custom)?;
-                text.serialize(serializer)
-            }
-            None => serializer.collect_seq([(); 0]),
-        }
     }
 }
 
@@ -180,31 +194,6 @@ impl<'de> Deserialize<'de> for HeaderList {
         let text = Box::<RawValue>::deserialize(deserializer)?;
         let is_empty = text.get() == "[]";
         Ok(Self((!is_empty).then(|| text.into())))
-    }
-}
-
-/// Text that is borrowed where nothing in it is escaped.
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reads;
-        impl<'de> Visitor<'de> for Reads {
-            type Value = Cow<'de, str>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Cow::Borrowed(text))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Cow::Owned(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_str(Reads).map(Self)
     }
 }
 
@@ -218,11 +207,11 @@ mod tests {
             [vec![], vec![("accept", "a"), ("x", "tab\t \"q\" \\ é \u{7f}"), ("accept", "b")]]
         {
             let list: HeaderList = pairs.iter().copied().collect();
-            let text = serde_json::to_string(&list).expect("it is JSON");
-            assert_eq!(text, serde_json::to_string(&pairs).expect("it is JSON"));
+            let text = serde_json::to_string(&pairs).expect("it is JSON");
+            assert_eq!(list.text().unwrap_or("[]"), text);
             let read: HeaderList = serde_json::from_str(&text).expect("it reads");
             assert_eq!(read, list);
-            let found = read.pairs();
+            let found: Vec<_> = read.read().pairs().collect();
             let found: Vec<_> = found.iter().map(|(name, value)| (&**name, &**value)).collect();
             assert_eq!(found, pairs);
         }
@@ -232,23 +221,30 @@ mod tests {
     fn repeated_headers_are_joined_in_order() {
         let list: HeaderList =
             [("accept", "a"), ("via", "1.1 x"), ("accept", "b\"c")].into_iter().collect();
+        let list = list.read();
         assert_eq!(list.object().0, r#"{"accept":"a, b\"c","via":"1.1 x"}"#);
-        assert_eq!(HeaderList::default().object().0, "");
+        assert_eq!(list.first("Via").as_deref(), Some("1.1 x"));
+        assert_eq!(list.first("accept").as_deref(), Some("a"));
+        assert_eq!(list.first("host"), None);
+        assert_eq!(Headers::default().object().0, "");
     }
 
     #[test]
     fn a_list_may_be_told_as_a_change_of_another() {
         let base: HeaderList = [("accept", "a"), ("host", "x"), ("via", "1")].into_iter().collect();
         let added: HeaderList = [("host", "y"), ("api-key", "***")].into_iter().collect();
-        let object = |dropped| added.object_over(&base.pairs(), dropped).0;
+        let base = base.read();
+        let object = |dropped| added.read().over(&base, dropped).object().0;
         assert_eq!(object(None), r#"{"host":"y","api-key":"***"}"#);
         assert_eq!(object(Some("host,via")), r#"{"accept":"a","host":"y","api-key":"***"}"#);
-        assert_eq!(HeaderList::default().object_over(&base.pairs(), Some("")), base.object());
+        assert_eq!(Headers::default().over(&base, Some("")).object(), base.object());
     }
 
     #[test]
     fn what_is_no_list_of_pairs_is_empty() {
-        let list: HeaderList = serde_json::from_str(r#"{"a":1}"#).expect("it is JSON");
-        assert_eq!(list.pairs(), []);
+        for text in [r#"{"a":1}"#, r#"{"a":"b"}"#, "7", r#"[["a"]]"#, r#"["a","b"]"#] {
+            let list: HeaderList = serde_json::from_str(text).expect("it is JSON");
+            assert_eq!(list.read().pairs().count(), 0, "{text}");
+        }
     }
 }

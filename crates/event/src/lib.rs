@@ -13,7 +13,7 @@ mod sink;
 mod table;
 mod time;
 
-pub use headers::{HeaderList, HeaderListBuilder, Pair, object_of};
+pub use headers::{HeaderList, HeaderListBuilder, Headers};
 pub use id::InteractionId;
 pub use note::{
     AdminAction, Alert, ContentRead, CostAdjustment, Erasure, LedgerCheckpoint, Note, SecurityEvent,

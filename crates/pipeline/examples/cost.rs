@@ -160,7 +160,8 @@ fn beginning(number: u32, is_stream: bool) -> Vec<Record> {
             backend_id: "backend".into(),
             method: "POST".into(),
             url: format!("https://backend.openai.azure.com{URL}"),
-            headers: request_headers("backend.openai.azure.com", body.len()),
+            headers: [("api-key", "***")].into_iter().collect(),
+            dropped_headers: Some("host,connection,authorization".into()),
             ..Dispatched::default()
         })),
         Record::Answered(Box::new(Answered {
@@ -195,11 +196,14 @@ fn answer_headers(is_stream: bool) -> HeaderList {
     .collect()
 }
 
-fn end(is_stream: bool, bytes: usize, chunks: u64) -> Record {
+fn end(bytes: usize, chunks: u64) -> Record {
     Record::Closed(Box::new(Closed {
         closed_at: Timestamp::from_unix_micros(START_MICROS + 900_000),
         status: 200,
-        headers: answer_headers(is_stream),
+        headers: [("x-gatehouse-correlation-id", "019f02a3-4b1c-7de0-8f4a-5b6c7d8e9fa0")]
+            .into_iter()
+            .collect(),
+        dropped_headers: Some(String::new()),
         request_bytes: 3_100,
         response_bytes: bytes as u64 + 600,
         client_ms: 1,
@@ -220,7 +224,7 @@ fn unary(number: u32) -> Vec<Record> {
         r#"{{"choices":[{{"content_filter_results":{SAFE},"finish_reason":"stop","index":0,"logprobs":null,"message":{{"annotations":[],"content":"{text}","refusal":null,"role":"assistant"}}}}],"created":1795962352,"id":"chatcmpl-{number:024}","model":"gpt-4o-2024-08-06","object":"chat.completion","prompt_filter_results":[{{"prompt_index":0,"content_filter_results":{SAFE}}}],"system_fingerprint":"fp_07d24ec6ee","usage":{{"completion_tokens":150,"completion_tokens_details":{{"accepted_prediction_tokens":0,"audio_tokens":0,"reasoning_tokens":0,"rejected_prediction_tokens":0}},"prompt_tokens":480,"prompt_tokens_details":{{"audio_tokens":0,"cached_tokens":0}},"total_tokens":630}}}}"#
     );
     records.push(chunk(Side::Response, &answer));
-    records.push(end(false, answer.len(), 1));
+    records.push(end(answer.len(), 1));
     records
 }
 
@@ -269,7 +273,7 @@ fn streamed(number: u32) -> Vec<Record> {
         piece("", r#","usage":{"completion_tokens":196,"prompt_tokens":480,"total_tokens":676}"#)
             + "data: [DONE]\n\n",
     );
-    records.push(end(true, bytes, 200));
+    records.push(end(bytes, 200));
     records
 }
 

@@ -1,7 +1,5 @@
 //! Reading header lists and the few headers that say what a body is.
 
-use std::borrow::Cow;
-
 use event::HeaderList;
 
 /// What the headers say of a body.
@@ -37,9 +35,10 @@ impl Encoding {
 
 impl Media {
     pub(crate) fn of(headers: &HeaderList) -> Self {
-        let pairs = headers.pairs();
-        let content_type = first(&pairs, "content-type").unwrap_or_default().to_owned();
-        let encoding = first(&pairs, "content-encoding").and_then(Encoding::from_name);
+        let headers = headers.read();
+        let content_type = headers.first("content-type").unwrap_or_default().into_owned();
+        let encoding = headers.first("content-encoding");
+        let encoding = encoding.and_then(|name| Encoding::from_name(&name));
         Self { content_type, encoding }
     }
 
@@ -53,12 +52,6 @@ impl Media {
     pub(crate) fn is_event_stream(&self) -> bool {
         self.essence() == "text/event-stream"
     }
-}
-
-/// The first value of a header.
-pub(crate) fn first<'a>(pairs: &'a [(Cow<'_, str>, Cow<'_, str>)], name: &str) -> Option<&'a str> {
-    let found = pairs.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| &**value)
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use event::{
 use serde_json::{Value, json};
 
 use crate::ended::{Ended, Tried, signed};
-use crate::header;
 
 /// The row; what it holds is taken out of `ended`.
 pub(crate) fn build(ended: &mut Ended) -> Interaction {
@@ -139,19 +138,19 @@ fn opened(row: &mut Interaction, opened: Opened) {
 
 /// All four lists; those that are told as changes of another are put together.
 fn headers(row: &mut Interaction, ended: &Ended) {
-    let asked = ended.opened.headers.pairs();
-    row.user_agent = header::first(&asked, "user-agent").unwrap_or_default().to_owned();
-    row.request_headers = event::object_of(&asked);
+    let asked = ended.opened.headers.read();
+    row.user_agent = asked.first("user-agent").unwrap_or_default().into_owned();
+    row.request_headers = asked.object();
     if let Some(dispatched) = &ended.dispatched {
-        let dropped = dispatched.dropped_headers.as_deref();
-        row.backend_request_headers = dispatched.headers.object_over(&asked, dropped);
+        let sent = dispatched.headers.read().over(&asked, dispatched.dropped_headers.as_deref());
+        row.backend_request_headers = sent.object();
     }
-    let answered = ended.answered.as_ref().map(|answered| answered.headers.pairs());
+    let answered = ended.answered.as_ref().map(|answered| answered.headers.read());
     let answered = answered.unwrap_or_default();
-    row.backend_response_headers = event::object_of(&answered);
+    row.backend_response_headers = answered.object();
     let closed = &ended.closed;
-    let dropped = closed.dropped_headers.as_deref();
-    row.response_headers = closed.headers.object_over(&answered, dropped);
+    let told = closed.headers.read().over(&answered, closed.dropped_headers.as_deref());
+    row.response_headers = told.object();
 }
 
 fn closed(row: &mut Interaction, closed: &Closed) {

@@ -246,12 +246,11 @@ impl Tracker {
 
 /// A stream of events, and its bytes are those of the events.
 fn is_event_stream(headers: &HeaderList) -> bool {
-    let pairs = headers.pairs();
-    let value = |name: &str| pairs.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
     let is_events =
         |text: &str| text.trim_start().to_ascii_lowercase().starts_with("text/event-stream");
-    value("content-type").is_some_and(|(_, text)| is_events(text))
-        && value("content-encoding").is_none()
+    let headers = headers.read();
+    headers.first("content-type").is_some_and(|text| is_events(&text))
+        && headers.first("content-encoding").is_none()
 }
 
 fn hexadecimal(digest: Sha256) -> String {

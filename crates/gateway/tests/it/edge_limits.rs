@@ -58,9 +58,9 @@ async fn two_lengths_are_refused_even_if_they_agree() {
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
         let story = world.stories().pop().unwrap();
         assert_eq!((story.end().status, story.end().outcome), (400, Outcome::Refused));
-        let headers = story.start().headers.pairs();
-        let key = headers.iter().find(|(name, _)| name == "api-key").unwrap();
-        assert!(!format!("{key:?}").contains(KEY), "keys are redacted");
+        let headers = &story.start().headers;
+        let key = headers.read().first("api-key").unwrap();
+        assert!(!key.contains(KEY), "keys are redacted");
     }
     assert_eq!(backend.requests(), 0);
 }

@@ -205,7 +205,7 @@ pub(crate) fn headers(pairs: &[(&str, &str)]) -> event::HeaderList {
 pub(crate) fn add_header(headers: &mut event::HeaderList, name: &str, value: &str) {
     let before = std::mem::take(headers);
     let added = [(name.into(), value.into())];
-    *headers = before.pairs().into_iter().chain(added).collect();
+    *headers = before.read().pairs().chain(added).collect();
 }
 
 /// Frames with their sequences, from 1.
