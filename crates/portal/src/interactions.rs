@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Json;
-use event::{HeaderList, InteractionId, Kind, Record, Side, Timestamp};
+use event::{Frame, HeaderList, InteractionId, Kind, Record, Side, Timestamp};
 use openai::FirstOutput;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ const STEPS_MAX: usize = 1_000;
 /// Members of a record that may cite content.
 const CITING: [&str; 3] = ["url", "errors", "session"];
 /// Members of a record that are long or stand in the tables already.
-const LEFT_OUT: [&str; 4] = ["headers", "own_body", "opened", "closed"];
+const LEFT_OUT: [&str; 5] = ["headers", "dropped_headers", "own_body", "opened", "closed"];
 
 /// Where to look.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -179,7 +179,7 @@ impl Tracker {
         match Record::decode(frame.kind, &frame.payload) {
             Ok(Record::BodyChunk(chunk)) => self.add(chunk.side, written_at, &chunk.data),
             Ok(Record::MessageChunk(chunk)) => self.add(chunk.side, chunk.at, &chunk.data),
-            Ok(record) => self.step(sequence, frame.kind, &record),
+            Ok(record) => self.step(sequence, &frame, &record),
             // An erased piece of a session; one of a body decodes as an empty one.
             Err(_) if frame.kind == Kind::ClientMessage => self.add(Side::Request, written_at, &[]),
             Err(_) if frame.kind == Kind::ServerMessage => {
@@ -205,7 +205,7 @@ impl Tracker {
         }
     }
 
-    fn step(&mut self, sequence: u64, kind: Kind, record: &Record) {
+    fn step(&mut self, sequence: u64, frame: &Frame, record: &Record) {
         if let Record::Answered(answered) = record {
             self.output = is_event_stream(&answered.headers).then(FirstOutput::default);
         }
@@ -214,11 +214,11 @@ impl Tracker {
                 "received_at": opened.received_at,
                 "rules_version": opened.rules_version,
             }),
-            Record::Dispatched(dispatched) => json!(dispatched),
-            Record::Answered(answered) => json!(answered),
-            Record::Objects(objects) => json!(objects),
-            Record::Charges(charges) => json!(charges),
-            Record::Closed(closed) => json!(closed),
+            Record::Dispatched(_)
+            | Record::Answered(_)
+            | Record::Objects(_)
+            | Record::Charges(_)
+            | Record::Closed(_) => serde_json::from_slice(&frame.payload).unwrap_or_default(),
             Record::Refused(refused) => json!({
                 "received_at": refused.opened.received_at,
                 "closed_at": refused.closed.closed_at,
@@ -231,7 +231,7 @@ impl Tracker {
         for name in LEFT_OUT {
             facts.remove(name);
         }
-        self.push(sequence, kind, facts);
+        self.push(sequence, frame.kind, facts);
     }
 
     fn push(&mut self, sequence: u64, kind: Kind, facts: Map<String, Value>) {
@@ -259,7 +259,7 @@ fn hexadecimal(digest: Sha256) -> String {
 
 #[cfg(test)]
 mod tests {
-    use event::{Answered, BodyChunk, Dispatched, Frame, MessageChunk, Opcode};
+    use event::{Answered, BodyChunk, Dispatched, MessageChunk, Opcode};
 
     use super::*;
 
