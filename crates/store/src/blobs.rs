@@ -38,13 +38,16 @@ pub(crate) struct Blobs {
     names: Mutex<Names>,
 }
 
-/// Blobs that no row names yet.
+/// Blobs that no row on disk names yet.
 #[derive(Debug, Default)]
 struct Names {
     /// How many were made so far.
     made: u64,
-    /// Those made since the last batch, by their number: a row of the next one may name them.
-    fresh: HashMap<Hash, u64>,
+    /// Of the first so many, the rows are in memory or on disk, if there are any. A row of the next
+    /// batch may name the others.
+    named: u64,
+    /// Those that rows which are not on disk yet may name, by their number.
+    recent: HashMap<Hash, u64>,
 }
 
 /// A blob as the sweep sees it.
@@ -98,10 +101,6 @@ impl Blobs {
         BlobReader::new(file, hash).map_err(|error| damaged(sha256, error))
     }
 
-    pub(crate) fn contains(&self, hash: &Hash) -> bool {
-        self.path(hash).is_file()
-    }
-
     /// Bytes a blob takes on disk; 0 if it is not there.
     pub(crate) fn bytes_on_disk(&self, hash: &Hash) -> u64 {
         self.path(hash).metadata().map_or(0, |metadata| metadata.len())
@@ -146,7 +145,23 @@ impl Blobs {
 
     /// Of the first blobs made, this many, the rows are in memory, if there are any.
     pub(crate) fn are_named(&self, made: u64) {
-        self.lock_names().fresh.retain(|_, number| *number > made);
+        let mut names = self.lock_names();
+        names.named = names.named.max(made);
+    }
+
+    /// How many of the first blobs made have their rows in memory or on disk.
+    pub(crate) fn named(&self) -> u64 {
+        self.lock_names().named
+    }
+
+    /// Those that rows in memory may name.
+    pub(crate) fn recent(&self) -> HashSet<Hash> {
+        self.lock_names().recent.keys().copied().collect()
+    }
+
+    /// Of the first blobs made, this many, the rows are on disk, if there are any.
+    pub(crate) fn are_sealed(&self, made: u64) {
+        self.lock_names().recent.retain(|_, number| *number > made);
     }
 
     /// Removes those of some blobs that no row names, however young they are; answers how many. No blob
@@ -157,8 +172,9 @@ impl Blobs {
         leave_named: impl FnOnce(&mut HashSet<Hash>) -> Result<(), Error>,
     ) -> Result<u64, Error> {
         let names = self.lock_names();
-        // First: a row that names one meanwhile is in memory before the blob is no longer fresh.
-        blobs.retain(|hash| !names.fresh.contains_key(hash));
+        // First: a row that names one meanwhile is in memory before the blob counts as named.
+        let is_to_come = |number: &u64| *number > names.named;
+        blobs.retain(|hash| !names.recent.get(hash).is_some_and(is_to_come));
         leave_named(&mut blobs)?;
         let mut folders = BTreeSet::new();
         for hash in &blobs {
@@ -324,7 +340,7 @@ impl Writer {
                 .map_err(|error| Error::io("name the blob", &path, error))?;
             names.made += 1;
             let number = names.made;
-            names.fresh.insert(hash, number);
+            names.recent.insert(hash, number);
         }
         disk::sync_folder(&folder)?;
         Ok(BodyText::Blob { sha256: hexadecimal(&hash), bytes: self.bytes })

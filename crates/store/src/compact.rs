@@ -139,8 +139,8 @@ impl Shared {
         let schema = written_schema(table);
         let Some(first) = group.first() else { return Ok(0) };
         let id = self.next_extent_id();
-        let mut writer =
-            ExtentWriter::create(&self.folder, &self.blobs, table, first.record.day, id)?;
+        let blobs = self.manifest.blobs_of(group)?;
+        let mut writer = ExtentWriter::create(&self.folder, &blobs, table, first.record.day, id)?;
         for extent in group {
             let is_copied = match copy(extent, &schema, &mut writer, Ok) {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {

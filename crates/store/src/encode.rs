@@ -1,6 +1,6 @@
 //! Writing an extent: how rows are laid out in Parquet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
-use crate::blobs::{Blobs, Hash, hexadecimal, parse_hash};
+use crate::blobs::{Hash, hexadecimal, parse_hash};
 use crate::error::{io_cause, is_full};
 use crate::extent::{BODY_COLUMNS, Day, Record, day_folder};
 use crate::parts::{self, PARTS_COLUMN};
@@ -105,7 +105,8 @@ pub(crate) struct ExtentWriter<'a> {
     writer: ArrowWriter<Hashing>,
     file: Unfinished,
     disk_full: Arc<AtomicBool>,
-    blobs: &'a Blobs,
+    /// Blobs that may hold the bytes of its bodies.
+    blobs: &'a HashSet<Hash>,
     referenced: BTreeSet<Hash>,
     /// Of tables that have bodies.
     terms: Option<TermWriter>,
@@ -116,10 +117,11 @@ pub(crate) struct ExtentWriter<'a> {
 pub(crate) type Written = (Record, Vec<Hash>);
 
 impl<'a> ExtentWriter<'a> {
-    /// Starts the extent `id` of a table's day.
+    /// Starts the extent `id` of a table's day. Which blobs hold bytes of bodies, the rows do not tell:
+    /// those of `blobs` do that have the hash of one.
     pub(crate) fn create(
         folder: &Path,
-        blobs: &'a Blobs,
+        blobs: &'a HashSet<Hash>,
         table: &Table,
         day: Day,
         id: u64,
@@ -160,7 +162,7 @@ impl<'a> ExtentWriter<'a> {
         self.record.time_max = self.record.time_max.max(time_max);
         self.record.rows += batch.num_rows() as u64;
         self.record.messages += parts::count_all(batch);
-        referenced_blobs(batch, self.blobs, &mut self.referenced);
+        referenced_blobs(batch, |hash| self.blobs.contains(hash), &mut self.referenced);
         if let Some(terms) = &mut self.terms {
             terms.add(batch);
         }
@@ -193,8 +195,13 @@ impl<'a> ExtentWriter<'a> {
     }
 }
 
-/// The blobs that rows name: texts stored as references, and raw bodies by their hash.
-pub(crate) fn referenced_blobs(batch: &RecordBatch, blobs: &Blobs, found: &mut BTreeSet<Hash>) {
+/// The blobs that rows name: texts stored as references, and raw bodies by their hash, if there is such
+/// a blob.
+pub(crate) fn referenced_blobs(
+    batch: &RecordBatch,
+    is_blob: impl Fn(&Hash) -> bool,
+    found: &mut BTreeSet<Hash>,
+) {
     let schema = batch.schema();
     for (field, column) in schema.fields().iter().zip(batch.columns()) {
         if *field.data_type() != DataType::Utf8 {
@@ -208,11 +215,8 @@ pub(crate) fn referenced_blobs(batch: &RecordBatch, blobs: &Blobs, found: &mut B
             continue;
         }
         for cell in cells.iter().flatten() {
-            let hash = if is_hash {
-                parse_hash(cell).filter(|hash| blobs.contains(hash))
-            } else {
-                referenced_blob(cell)
-            };
+            let hash =
+                if is_hash { parse_hash(cell).filter(&is_blob) } else { referenced_blob(cell) };
             found.extend(hash);
         }
     }

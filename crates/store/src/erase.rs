@@ -112,7 +112,8 @@ impl Shared {
         }
         let id = self.next_extent_id();
         let day = extent.record.day;
-        let mut writer = ExtentWriter::create(&self.folder, &self.blobs, table, day, id)?;
+        let blobs = self.manifest.blobs_of(std::slice::from_ref(extent))?;
+        let mut writer = ExtentWriter::create(&self.folder, &blobs, table, day, id)?;
         let change = |batch: RecordBatch| without_content(table, &batch, ids);
         if !copy(extent, &written_schema(table), &mut writer, change)? {
             let text = format!(

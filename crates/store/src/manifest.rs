@@ -3,16 +3,17 @@
 //! Every change is one transaction. It carries a generation, so that after a failed commit the file
 //! itself tells whether the change is in.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event::Cursor;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::blobs::Hash;
 use crate::error::{io_cause, is_full};
-use crate::extent::Record;
+use crate::extent::{Extent, Record};
 use crate::{Error, ErrorKind};
 
 /// Version of the manifest and of how extents and blobs lie in the folder. Of 1, messages are rows of
@@ -111,6 +112,14 @@ impl Manifest {
             }
             Err(_) => Err(CommitError { error, is_in_doubt: true }),
         }
+    }
+
+    /// The blobs that some extents name.
+    pub(crate) fn blobs_of(&self, extents: &[Arc<Extent>]) -> Result<HashSet<Hash>, Error> {
+        let mut inner = self.lock();
+        self.reopen(&mut inner)?;
+        let database = inner.database.as_ref().expect("it was just opened");
+        read_blobs_of(database, extents).map_err(|error| wrap("read", &self.path, error))
     }
 
     /// The blobs each extent names.
@@ -247,6 +256,17 @@ fn read_blobs(database: &Database) -> Result<Vec<(u64, Vec<Hash>)>, redb::Error>
     for entry in table.iter()? {
         let (id, hashes) = entry?;
         all.push((id.value(), hashes.value().as_chunks().0.to_vec()));
+    }
+    Ok(all)
+}
+
+fn read_blobs_of(database: &Database, of: &[Arc<Extent>]) -> Result<HashSet<Hash>, redb::Error> {
+    let table = database.begin_read()?.open_table(BLOBS)?;
+    let mut all = HashSet::new();
+    for extent in of {
+        if let Some(hashes) = table.get(extent.record.id)? {
+            all.extend(hashes.value().as_chunks().0);
+        }
     }
     Ok(all)
 }

@@ -23,6 +23,8 @@ struct Job {
     chunks: Arc<Chunks>,
     cursor: Cursor,
     since: Option<Instant>,
+    /// How many blobs, the first ones made, these rows and earlier ones may name.
+    blobs_named: u64,
 }
 
 impl Shared {
@@ -35,6 +37,7 @@ impl Shared {
         match outcome {
             Ok(extents) => {
                 self.install(&extents, job.cursor);
+                self.blobs.are_sealed(job.blobs_named);
                 Ok(())
             }
             Err(error) => {
@@ -46,6 +49,7 @@ impl Shared {
 
     /// Moves the tail aside, where snapshots still see it. None if there is nothing new.
     fn begin_seal(&self) -> Option<Job> {
+        let blobs_named = self.blobs.named();
         let mut state = lock(&self.state);
         if state.tail.is_empty() && state.cursor == state.durable {
             return None;
@@ -53,15 +57,16 @@ impl Shared {
         let since = state.tail.since;
         state.sealing_bytes = state.tail.bytes;
         state.sealing = Arc::new(state.tail.take());
-        Some(Job { chunks: state.sealing.clone(), cursor: state.cursor, since })
+        Some(Job { chunks: state.sealing.clone(), cursor: state.cursor, since, blobs_named })
     }
 
     pub(crate) fn write_extents(&self, chunks: &Chunks) -> Result<Vec<Sealed>, Error> {
+        let blobs = self.blobs.recent();
         let mut sealed = Vec::new();
         for (table, chunks) in TABLES.iter().zip(chunks) {
             for (day, rows) in rows_by_day(chunks) {
                 let id = self.next_extent_id();
-                let mut writer = ExtentWriter::create(&self.folder, &self.blobs, table, day, id)?;
+                let mut writer = ExtentWriter::create(&self.folder, &blobs, table, day, id)?;
                 write_in_order(&mut writer, chunks, &rows)?;
                 sealed.push(writer.finish()?);
             }

@@ -1,6 +1,6 @@
 //! Erasing content: it is nowhere any more, and all else is as it was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
 
 use datafusion::logical_expr::Expr;
@@ -348,10 +348,9 @@ fn a_crash_leaves_the_old_rows_or_the_new_ones_and_the_next_order_does_the_rest(
     let table = &TABLES[0];
     let extent = store.state().extents.tables[0][0].clone();
     let shared = store.shared();
-    let new_id = shared.next_extent_id();
-    let mut writer =
-        ExtentWriter::create(&shared.folder, &shared.blobs, table, extent.record.day, new_id)
-            .unwrap();
+    let (new_id, day) = (shared.next_extent_id(), extent.record.day);
+    let blobs = HashSet::new();
+    let mut writer = ExtentWriter::create(&shared.folder, &blobs, table, day, new_id).unwrap();
     copy::copy(&extent, &written_schema(table), &mut writer, Ok).unwrap();
     std::mem::forget(writer.finish().unwrap());
     drop(extent);

@@ -194,3 +194,22 @@ fn merging_keeps_the_blobs_that_rows_name() {
     assert_eq!(store.maintain(after).unwrap().blobs_removed, 0);
     assert_eq!(store.read_text(&hash, 100).unwrap().text, "a long request");
 }
+
+#[test]
+fn raw_bytes_of_a_body_stay_though_a_seal_comes_between_and_extents_are_merged() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    write(&store, batch(0, 1));
+    let (_, raw) = blob(&store, b"bytes as they were sent");
+    store.seal().unwrap();
+    let mut row = interaction(1, NOON);
+    row.request_body_sha256 = raw.clone();
+    write(&store, Batch { interactions: vec![row], ..Batch::default() });
+    store.seal().unwrap();
+    let today = Timestamp::from(std::time::SystemTime::now()).unix_micros();
+    let after = NOON.max(today) + 2 * DAY;
+    let done = store.maintain(at(after)).unwrap();
+    assert_eq!((done.extents_merged, done.blobs_removed), (2, 0));
+    assert_eq!(store.maintain(at(after + DAY)).unwrap().blobs_removed, 0);
+    assert!(store.open_blob(&raw).is_ok());
+}
