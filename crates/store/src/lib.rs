@@ -35,6 +35,7 @@ mod store;
 mod tail;
 mod terms;
 mod verify;
+mod words;
 
 pub use blobs::{BlobReader, Text};
 pub use config::StoreConfig;

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use arrow::array::{AsArray, RecordBatch};
 use event::{Batch, BodyText, Interaction, Message};
@@ -60,6 +61,44 @@ pub(crate) enum Place {
     /// A piece of the answer.
     #[serde(rename = "A")]
     Response(usize, usize),
+}
+
+/// A text that stands in a body.
+#[derive(Clone, Copy)]
+pub(crate) struct Piece {
+    pub(crate) is_request: bool,
+    from: usize,
+    bytes: usize,
+    /// It is the inside of a JSON string.
+    pub(crate) is_string: bool,
+}
+
+impl Place {
+    /// Where in which body the text is, if it is in one.
+    pub(crate) fn piece(self) -> Option<Piece> {
+        let (is_request, is_string, from, bytes) = match self {
+            Self::Own => return None,
+            Self::RequestString(from, bytes) => (true, true, from, bytes),
+            Self::Request(from, bytes) => (true, false, from, bytes),
+            Self::ResponseString(from, bytes) => (false, true, from, bytes),
+            Self::Response(from, bytes) => (false, false, from, bytes),
+        };
+        Some(Piece { is_request, from, bytes, is_string })
+    }
+}
+
+impl Piece {
+    pub(crate) fn range(self) -> Range<usize> {
+        self.from..self.from.saturating_add(self.bytes)
+    }
+
+    /// What some of it says; nothing if that is damaged.
+    pub(crate) fn text(self, some: &str) -> Cow<'_, str> {
+        if self.is_string && memchr::memchr(b'\\', some.as_bytes()).is_some() {
+            return unescaped(some).unwrap_or_default().into();
+        }
+        some.into()
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
@@ -215,19 +254,12 @@ pub(crate) enum Content<'a> {
 
 /// What a part says, given the bodies of its interaction; nothing if they do not have it any more.
 pub(crate) fn content<'a>(part: &'a Part<'_>, request: &'a str, response: &'a str) -> Content<'a> {
-    let (is_request, body, from, bytes, is_string) = match part.place {
-        Place::Own => return Content::Text(part.text.as_ref().into()),
-        Place::RequestString(from, bytes) => (true, request, from, bytes, true),
-        Place::Request(from, bytes) => (true, request, from, bytes, false),
-        Place::ResponseString(from, bytes) => (false, response, from, bytes, true),
-        Place::Response(from, bytes) => (false, response, from, bytes, false),
-    };
-    let end = from.saturating_add(bytes);
-    match body.get(from..end) {
+    let Some(piece) = part.place.piece() else { return Content::Text(part.text.as_ref().into()) };
+    let Piece { is_request, from, bytes, .. } = piece;
+    let body = if is_request { request } else { response };
+    match body.get(piece.range()).map(|said| piece.text(said)) {
         None => Content::Text("".into()),
-        Some(text) if is_string && memchr::memchr(b'\\', text.as_bytes()).is_some() => {
-            Content::Text(unescaped(text).unwrap_or_default().into())
-        }
-        Some(_) => Content::Piece { is_request, from, bytes },
+        Some(Cow::Owned(text)) => Content::Text(text.into()),
+        Some(Cow::Borrowed(_)) => Content::Piece { is_request, from, bytes },
     }
 }

@@ -25,7 +25,8 @@ use parquet::bloom_filter::Sbbf;
 use serde::{Deserialize, Serialize};
 
 use crate::extent::{BODY_COLUMNS, Extent, TermsLocation};
-use crate::parts::{self, Content, PARTS_COLUMN, Part, Place};
+use crate::parts::{self, PARTS_COLUMN, Part};
+use crate::words::{each_term, fold};
 
 /// Version of the filters. Others are not read: such extents are searched as if they had none.
 const VERSION: u32 = 1;
@@ -37,6 +38,10 @@ const BLOCK_ROWS: u32 = 8 << 10;
 const FILTER_BYTES: usize = 32 << 10;
 /// Share of false hits that a filter is folded to.
 const FALSE_HITS: f64 = 0.01;
+/// Terms of a block that are known to be in its filter, at most.
+const KNOWN_TERMS: usize = 4 << 10;
+/// Bytes of the longest of these.
+const SHORT_TERM_BYTES: usize = 16;
 
 /// What stands behind the filters, as JSON.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -58,6 +63,11 @@ pub(crate) struct TermWriter {
     index: Index,
     filters: Vec<u8>,
     filter: Sbbf,
+    /// Short terms that the filter has, each at the place that its bytes give: words come again and
+    /// again, and a look here takes less than hashing one.
+    known: Vec<u128>,
+    /// Room for a text in lower case.
+    folded: String,
     /// Of the block that is not full yet.
     rows: u32,
     text_bytes: usize,
@@ -70,6 +80,8 @@ impl TermWriter {
             index: Index { version: VERSION, ..Index::default() },
             filters: Vec::new(),
             filter: Sbbf::new_with_num_of_bytes(FILTER_BYTES),
+            known: vec![0; KNOWN_TERMS],
+            folded: String::new(),
             rows: 0,
             text_bytes: 0,
             row: 0,
@@ -109,21 +121,36 @@ impl TermWriter {
             return false;
         }
         self.text_bytes += text.len();
-        each_term(text, |term| self.filter.insert(term));
+        self.folded.clear();
+        fold(text, &mut self.folded);
+        each_term(&mut self.folded, |folded, term| {
+            if !is_known(&mut self.known, folded, &term) {
+                self.filter.insert(&folded[term]);
+            }
+        });
         true
     }
 
-    /// The terms of a message, unless they are those of the body it stands in.
+    /// The terms of a message that its body has not: those of other texts, those that are cut off where
+    /// its piece of the body begins or ends, and those that are escaped there.
     fn add_part(&mut self, part: &Part<'_>, (request, response): (&str, &str)) -> bool {
-        let body = match part.place {
-            Place::RequestString(..) | Place::Request(..) => request,
-            Place::Own | Place::ResponseString(..) | Place::Response(..) => response,
-        };
-        match parts::content(part, request, response) {
-            Content::Text(text) => self.add_text(&text),
-            Content::Piece { from, bytes, .. } if is_apart(body, from, from + bytes) => true,
-            Content::Piece { from, bytes, .. } => self.add_text(&body[from..from + bytes]),
+        let Some(piece) = part.place.piece() else { return self.add_text(&part.text) };
+        let body = if piece.is_request { request } else { response };
+        let Some(said) = body.get(piece.range()) else { return true };
+        if !is_apart(body, piece.range()) {
+            return self.add_text(&piece.text(said));
         }
+        let mut is_added = true;
+        let mut rest = if piece.is_string { said } else { "" };
+        while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+            // No escape has a space in it.
+            let (before, behind) = rest.split_at(at);
+            let from = before.rfind(' ').map_or(0, |space| space + 1);
+            let to = behind.find(' ').map_or(rest.len(), |space| at + space);
+            is_added &= self.add_text(&piece.text(&rest[from..to]));
+            rest = &rest[to..];
+        }
+        is_added
     }
 
     fn end_block(&mut self) {
@@ -131,6 +158,7 @@ impl TermWriter {
         let mut filter = std::mem::replace(&mut self.filter, empty);
         filter.fold_to_target_fpp(FALSE_HITS);
         let before = self.filters.len();
+        self.known.fill(0);
         filter.write_bitset(&mut self.filters).expect("memory takes what is written to it");
         let filter_bytes = u32::try_from(self.filters.len() - before).unwrap_or(u32::MAX);
         self.index.blocks.push(Block { rows: self.rows, filter_bytes });
@@ -152,50 +180,30 @@ impl TermWriter {
 }
 
 /// Whether the body goes on with no letter or digit on either side.
-fn is_apart(body: &str, from: usize, to: usize) -> bool {
-    let before = body[..from].chars().next_back();
-    let behind = body[to..].chars().next();
+fn is_apart(body: &str, piece: Range<usize>) -> bool {
+    let before = body[..piece.start].chars().next_back();
+    let behind = body[piece.end..].chars().next();
     !before.is_some_and(char::is_alphanumeric) && !behind.is_some_and(char::is_alphanumeric)
 }
 
-/// Calls `found` with each term of a text.
-fn each_term(text: &str, mut found: impl FnMut(&str)) {
-    if !text.is_ascii() {
-        let folded = folded(text);
-        folded.split(is_no_term).filter(|term| !term.is_empty()).for_each(found);
-        return;
-    }
-    let mut lowered = String::new();
-    let is_between = |byte: char| !byte.is_ascii_alphanumeric();
-    for term in text.split(is_between).filter(|term| !term.is_empty()) {
-        if term.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            lowered.clear();
-            lowered.push_str(term);
-            lowered.make_ascii_lowercase();
-            found(&lowered);
-        } else {
-            found(term);
-        }
-    }
-}
-
-fn is_no_term(character: char) -> bool {
-    !character.is_alphanumeric()
-}
-
-/// In lower case, letter by letter: no letter's form depends on those beside it, as that of a last
-/// sigma would.
-fn folded(text: &str) -> String {
-    let lower = text.chars().flat_map(char::to_lowercase);
-    lower.map(|character| if character == 'ς' { 'σ' } else { character }).collect()
+/// Whether a term is among those that are known; it is afterwards, in the place of another, if it is short.
+fn is_known(known: &mut [u128], folded: &str, term: &Range<usize>) -> bool {
+    let cut_off = SHORT_TERM_BYTES.checked_sub(term.len());
+    let bytes = folded.as_bytes()[term.start..].first_chunk::<SHORT_TERM_BYTES>();
+    let (Some(cut_off), Some(bytes)) = (cut_off, bytes) else { return false };
+    let term = u128::from_le_bytes(*bytes) << (8 * cut_off);
+    let mixed = (term as u64 ^ (term >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let place = &mut known[(mixed >> 52) as usize % KNOWN_TERMS];
+    std::mem::replace(place, term) == term
 }
 
 /// A filter of rows whose bodies or messages have all whole terms of a pattern; none if it has none.
 /// A pattern's first term is whole if `from_start`, its last if `to_end`: nothing of a term is cut off
 /// there. For the `filters` of a scan; it holds wherever the texts have these terms, and elsewhere too.
 pub fn has_terms(pattern: &str, from_start: bool, to_end: bool) -> Option<Expr> {
-    let folded = folded(pattern);
-    let runs: Vec<&str> = folded.split(is_no_term).collect();
+    let mut folded = String::new();
+    fold(pattern, &mut folded);
+    let runs: Vec<&str> = folded.split(|character: char| !character.is_alphanumeric()).collect();
     let last = runs.len() - 1;
     let is_whole = |at: usize| (at > 0 || from_start) && (at < last || to_end);
     let whole = runs.iter().enumerate().filter(|(at, run)| !run.is_empty() && is_whole(*at));
@@ -333,25 +341,9 @@ fn chosen(index: &Index, bits: &[u8], filters: &[Expr]) -> Option<(Vec<Range<usi
 mod tests {
     use super::*;
 
-    fn terms(text: &str) -> Vec<String> {
-        let mut all = Vec::new();
-        each_term(text, |term| all.push(term.to_owned()));
-        all
-    }
-
     fn asked(pattern: &str, from_start: bool, to_end: bool) -> Vec<String> {
         let filter = has_terms(pattern, from_start, to_end);
         filter.map(|filter| terms_of(&filter).unwrap().terms.clone()).unwrap_or_default()
-    }
-
-    #[test]
-    fn terms_are_runs_of_letters_and_digits_in_lower_case() {
-        assert_eq!(
-            terms(r#"{"Model":"GPT-4o",n_1: 2.5}"#),
-            ["model", "gpt", "4o", "n", "1", "2", "5"]
-        );
-        assert_eq!(terms("ΟΔΟΣ. Οδός, ÄPFEL"), ["οδοσ", "οδόσ", "äpfel"]);
-        assert!(terms("").is_empty() && terms("-–-").is_empty());
     }
 
     /// Files of version 1 are read for ever: the bits of a term stay where they are.
