@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
+/// Bytes of a text that are searched for at first.
+const START_BYTES: usize = 32;
+
 /// A JSON text being searched from front to back, as its messages stand in it.
 pub(crate) struct Search<'a> {
     json: &'a str,
@@ -21,8 +24,8 @@ impl<'a> Search<'a> {
 
     /// The inside of a string that says this.
     pub(crate) fn string(&mut self, text: &str) -> Found {
-        let quoted = serde_json::to_string(text).ok()?;
-        let escaped = &quoted[1..quoted.len() - 1];
+        let escaped = escaped(text)?;
+        let escaped = escaped.as_ref();
         if let Some(found) = self.piece(escaped) {
             return Some(found);
         }
@@ -34,10 +37,9 @@ impl<'a> Search<'a> {
     /// The text as it is.
     pub(crate) fn piece(&mut self, text: &str) -> Found {
         let bytes = self.json.as_bytes();
-        let ahead = memmem::find(&bytes[self.behind..], text.as_bytes());
-        let from = match ahead {
+        let from = match find(&bytes[self.behind..], text.as_bytes()) {
             Some(at) => self.behind + at,
-            None => memmem::find(bytes, text.as_bytes())?,
+            None => find(bytes, text.as_bytes())?,
         };
         self.behind = from + text.len();
         Some((from, text.len()))
@@ -57,6 +59,43 @@ impl<'a> Search<'a> {
         }
         None
     }
+}
+
+/// The inside of the string that says this, as most write it.
+fn escaped(text: &str) -> Option<Cow<'_, str>> {
+    let is_rare = |byte: u8| byte < b' ' && byte != b'\n';
+    // All of it is looked at: that takes less than stopping.
+    if text.bytes().fold(false, |has, byte| has | is_rare(byte)) {
+        let quoted = serde_json::to_string(text).ok()?;
+        return Some(quoted[1..quoted.len() - 1].to_owned().into());
+    }
+    let mut escaped = String::new();
+    let mut from = 0;
+    for at in memchr::memchr3_iter(b'"', b'\\', b'\n', text.as_bytes()) {
+        escaped.push_str(&text[from..at]);
+        escaped.push_str(match text.as_bytes()[at] {
+            b'"' => "\\\"",
+            b'\n' => "\\n",
+            _ => "\\\\",
+        });
+        from = at + 1;
+    }
+    if from == 0 {
+        return Some(text.into());
+    }
+    escaped.push_str(&text[from..]);
+    Some(escaped.into())
+}
+
+/// Where a text is. What begins as it does nearly always is it, and to compare all of it takes less than
+/// to prepare a search for all of it.
+fn find(json: &[u8], text: &[u8]) -> Option<usize> {
+    let begins_at = memmem::find(json, &text[..text.len().min(START_BYTES)])?;
+    if json[begins_at..].starts_with(text) {
+        return Some(begins_at);
+    }
+    let behind = begins_at + 1;
+    memmem::find(&json[behind..], text).map(|at| behind + at)
 }
 
 /// The inside of the next string that begins at or behind `at`.
@@ -94,6 +133,8 @@ mod tests {
         check(&serde_json::json!({ "a": "x", "content": text }).to_string(), text);
         let python = r#"{"content": "Ein \"Wort\"\n<\u00fcbrigens> & 1/2 \ud83d\ude00"}"#;
         check(python, text);
+        let rare = "a\ttab, a \\ and\r\na \"line\"\u{1}";
+        check(&serde_json::json!({ "content": rare }).to_string(), rare);
         let other = r#"{"k\\":"","content":"Ein \u0022Wort\u0022\u000A\u003C\u00FCbrigens\u003e \u0026 1\/2 😀"}"#;
         check(other, text);
         assert!(Search::new(other).string("Ein anderes Wort").is_none());
