@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanBuilder, Decimal128Builder, Float64Builder, Int32Builder,
-    Int64Builder, RecordBatch, StringBuilder, StringViewArray, TimestampMicrosecondBuilder,
+    Array, ArrayRef, AsArray, BooleanBuilder, Decimal128Builder, Float64Builder, Int32Builder,
+    Int64Builder, RecordBatch, StringArray, StringBuilder, StringViewArray,
+    TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
@@ -144,7 +145,7 @@ impl BatchBuilder {
     /// What was gathered; the builder is empty again.
     pub(crate) fn finish(&mut self) -> RecordBatch {
         let mut columns: Vec<_> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
-        columns.extend(self.parts.as_mut().map(|cells| Arc::new(cells.finish()) as ArrayRef));
+        columns.extend(self.parts.as_mut().map(|cells| Arc::new(finish_text(cells)) as ArrayRef));
         self.rows = 0;
         RecordBatch::try_new(self.schema.clone(), columns)
             .expect("the builders were made from this schema and are equally long")
@@ -209,9 +210,17 @@ impl ColumnBuilder {
             Self::Real(builder) => Arc::new(builder.finish()),
             Self::Decimal(builder) => Arc::new(builder.finish()),
             Self::Datetime(builder) => Arc::new(builder.finish()),
-            Self::String(builder) | Self::Dynamic(builder) => Arc::new(builder.finish()),
+            Self::String(builder) | Self::Dynamic(builder) => Arc::new(finish_text(builder)),
         }
     }
+}
+
+/// Makes room for as much again, and some more: growing copies what is there.
+fn finish_text(builder: &mut StringBuilder) -> StringArray {
+    let cells = builder.finish();
+    let (rows, bytes) = (cells.len(), cells.value_data().len());
+    *builder = StringBuilder::with_capacity(rows + rows / 8, bytes + bytes / 8);
+    cells
 }
 
 /// Bytes a row takes in memory, about: its text and a fixed part.
