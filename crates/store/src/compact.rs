@@ -9,6 +9,7 @@ use event::{Table, Timestamp};
 use crate::copy::copy;
 use crate::encode::ExtentWriter;
 use crate::extent::{Day, Extent, TABLES};
+use crate::join::{LARGE_BYTES, join};
 use crate::schema::written_schema;
 use crate::shared::{Shared, lock};
 use crate::{Error, ErrorKind};
@@ -93,11 +94,14 @@ impl Shared {
         for (day, group) in days {
             let is_at_rest = group.iter().all(|extent| extent.record.id < first_new);
             if day < today && is_at_rest {
-                groups.extend(self.split_by_size(group).into_iter().filter(|g| g.len() >= 2));
+                let (large, small) = group.into_iter().partition(|extent| is_large(extent));
+                let parts = [large, small].map(|extents| self.split_by_size(extents));
+                groups.extend(parts.into_iter().flatten().filter(|g| g.len() >= 2));
                 continue;
             }
             let mut tiers: BTreeMap<u32, Group> = BTreeMap::new();
             for extent in group {
+                // None has both large ones and others.
                 let tier = extent.record.bytes.max(1).ilog2() / 3;
                 tiers.entry(tier).or_default().push(extent);
             }
@@ -141,8 +145,16 @@ impl Shared {
         let id = self.next_extent_id();
         let blobs = self.manifest.blobs_of(group)?;
         let mut writer = ExtentWriter::create(&self.folder, &blobs, table, first.record.day, id)?;
+        let is_joined = group.iter().all(|extent| is_large(extent));
+        if is_joined {
+            writer = writer.of_groups()?;
+        }
         for extent in group {
-            let is_copied = match copy(extent, &schema, &mut writer, Ok) {
+            let copied = match is_joined {
+                true => join(extent, &mut writer),
+                false => copy(extent, &schema, &mut writer, Ok),
+            };
+            let is_copied = match copied {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(%error, "an extent cannot be read: restore it or rebuild the tables");
                     false
@@ -150,7 +162,7 @@ impl Shared {
                 outcome => outcome?,
             };
             if !is_copied {
-                // Damaged, or a newer version wrote columns this one does not know: they must not get lost.
+                // Damaged, or another version wrote it: columns this one does not know must not get lost.
                 remembered.unmergeable.insert(extent.record.id);
                 return Ok(0);
             }
@@ -160,4 +172,9 @@ impl Shared {
         tracing::debug!(extents = group.len(), table = table.name, "merged");
         Ok(group.len() as u64)
     }
+}
+
+/// Whether its row groups stay as they are; not where no hash tells whether it is whole.
+fn is_large(extent: &Extent) -> bool {
+    extent.record.bytes >= LARGE_BYTES && !extent.record.sha256.is_empty()
 }

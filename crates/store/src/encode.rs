@@ -12,8 +12,12 @@ use arrow::datatypes::DataType;
 use event::{BodyText, ColumnType, Table};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::bloom_filter::Sbbf;
+use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
@@ -100,9 +104,27 @@ fn properties(table: &Table) -> WriterProperties {
     builder.build()
 }
 
+/// What an extent is made of.
+enum Output {
+    /// Rows, which it encodes.
+    Rows(Box<ArrowWriter<Hashing>>),
+    /// Row groups of other extents, as they are.
+    Groups(Box<SerializedFileWriter<Hashing>>),
+}
+
+impl Output {
+    /// Ends the row group it may be in.
+    fn into_groups(self) -> Result<SerializedFileWriter<Hashing>, ParquetError> {
+        match self {
+            Self::Rows(writer) => Ok(writer.into_serialized_writer()?.0),
+            Self::Groups(writer) => Ok(*writer),
+        }
+    }
+}
+
 /// An extent being written. Dropped unfinished, it leaves no file behind.
 pub(crate) struct ExtentWriter<'a> {
-    writer: ArrowWriter<Hashing>,
+    output: Output,
     file: Unfinished,
     disk_full: Arc<AtomicBool>,
     /// Blobs that may hold the bytes of its bodies.
@@ -150,24 +172,64 @@ impl<'a> ExtentWriter<'a> {
         let has_bodies = table.columns.iter().any(|column| BODY_COLUMNS.contains(&column.name));
         let terms = has_bodies.then(TermWriter::new);
         let (file, referenced) = (unfinished, BTreeSet::new());
-        Ok(Self { writer, file, disk_full, blobs, referenced, terms, record })
+        let output = Output::Rows(Box::new(writer));
+        Ok(Self { output, file, disk_full, blobs, referenced, terms, record })
+    }
+
+    /// The same extent, to be made of row groups instead of rows.
+    pub(crate) fn of_groups(self) -> Result<Self, Error> {
+        let failed = |error| encode_failed(&self.file.path, &self.disk_full, error);
+        let output = Output::Groups(Box::new(self.output.into_groups().map_err(failed)?));
+        Ok(Self { output, ..self })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let Output::Rows(writer) = &mut self.output else {
+            return Err(Error::new(ErrorKind::Invalid, "an extent of row groups takes no rows"));
+        };
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let (time_min, time_max) = time_range(batch);
-        self.record.time_min = self.record.time_min.min(time_min);
-        self.record.time_max = self.record.time_max.max(time_max);
-        self.record.rows += batch.num_rows() as u64;
-        self.record.messages += parts::count_all(batch);
+        let (rows, messages) = (batch.num_rows() as u64, parts::count_all(batch));
+        self.record.count(rows, messages, time_range(batch));
         referenced_blobs(batch, |hash| self.blobs.contains(hash), &mut self.referenced);
         if let Some(terms) = &mut self.terms {
             terms.add(batch);
         }
-        let written = self.writer.write(batch);
+        let written = writer.write(batch);
         written.map_err(|error| encode_failed(&self.file.path, &self.disk_full, error))
+    }
+
+    /// Takes over the row groups of an extent, all the blobs it names being among `blobs`. False, with
+    /// nothing written, if they are laid out otherwise than this version does it.
+    pub(crate) fn append(
+        &mut self,
+        file: &File,
+        metadata: &ParquetMetaData,
+        record: &Record,
+    ) -> Result<bool, Error> {
+        let failed = |error| encode_failed(&self.file.path, &self.disk_full, error);
+        let Output::Groups(writer) = &mut self.output else {
+            return Err(Error::new(ErrorKind::Invalid, "an extent of rows takes no row groups"));
+        };
+        if metadata.file_metadata().schema() != writer.schema_descr().root_schema() {
+            return Ok(false);
+        }
+        let has_terms = match (&mut self.terms, &record.terms) {
+            (Some(terms), Some(location)) => {
+                terms.append(file, location).map_err(|error| failed(error.into()))?
+            }
+            (terms, location) => terms.is_none() && location.is_none(),
+        };
+        if !has_terms {
+            return Ok(false);
+        }
+        for group in 0..metadata.num_row_groups() {
+            append_group(writer, file, metadata, group).map_err(failed)?;
+        }
+        self.record.count(record.rows, record.messages, (record.time_min, record.time_max));
+        self.referenced.extend(self.blobs);
+        Ok(true)
     }
 
     /// It has no rows so far.
@@ -179,13 +241,13 @@ impl<'a> ExtentWriter<'a> {
     pub(crate) fn finish(mut self) -> Result<Sealed, Error> {
         let path = &self.file.path;
         let failed = |error| encode_failed(path, &self.disk_full, error);
+        let mut writer = self.output.into_groups().map_err(failed)?;
         if let Some(terms) = self.terms {
-            self.writer.flush().map_err(failed)?;
-            let (bytes, location) = terms.finish(self.writer.bytes_written() as u64);
-            self.writer.write_all(&bytes).map_err(|error| failed(error.into()))?;
+            let (bytes, location) = terms.finish(writer.bytes_written() as u64);
+            writer.write_all(&bytes).map_err(|error| failed(error.into()))?;
             self.record.terms = Some(location);
         }
-        let sink = self.writer.into_inner().map_err(failed)?;
+        let sink = writer.into_inner().map_err(failed)?;
         let (bytes, hash) = sink.finish().map_err(|error| Error::io("write", path, error))?;
         disk::sync_folder(path.parent().unwrap_or(Path::new(".")))?;
         self.record.bytes = bytes;
@@ -193,6 +255,32 @@ impl<'a> ExtentWriter<'a> {
         let referenced = self.referenced.into_iter().collect();
         Ok(Sealed { written: (self.record, referenced), file: self.file })
     }
+}
+
+/// Copies a row group, byte by byte, with what is known of its pages.
+fn append_group(
+    writer: &mut SerializedFileWriter<Hashing>,
+    file: &File,
+    metadata: &ParquetMetaData,
+    group: usize,
+) -> Result<(), ParquetError> {
+    let mut copied = writer.next_row_group()?;
+    let rows = metadata.row_group(group);
+    for (place, column) in rows.columns().iter().enumerate() {
+        let column_index = metadata.column_index().and_then(|all| all.get(group)?.get(place));
+        let offset_index = metadata.offset_index().and_then(|all| all.get(group)?.get(place));
+        let close = ColumnCloseResult {
+            bytes_written: column.compressed_size().unsigned_abs(),
+            rows_written: rows.num_rows().unsigned_abs(),
+            metadata: column.clone(),
+            bloom_filter: Sbbf::read_from_column_chunk(column, file)?,
+            column_index: column_index.cloned(),
+            offset_index: offset_index.cloned(),
+        };
+        copied.append_column(file, close)?;
+    }
+    copied.close()?;
+    Ok(())
 }
 
 /// The blobs that rows name: texts stored as references, and raw bodies by their hash, if there is such

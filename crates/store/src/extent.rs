@@ -91,6 +91,14 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// Counts some rows, their messages, and their least and greatest time.
+    pub(crate) fn count(&mut self, rows: u64, messages: u64, (time_min, time_max): (i64, i64)) {
+        self.rows += rows;
+        self.messages += messages;
+        self.time_min = self.time_min.min(time_min);
+        self.time_max = self.time_max.max(time_max);
+    }
+
     /// Where the file lies below the store's folder.
     pub(crate) fn path(&self, folder: &Path) -> PathBuf {
         day_folder(folder, &self.table, self.day).join(format!("{:016x}.parquet", self.id))

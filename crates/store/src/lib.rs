@@ -18,6 +18,7 @@ mod erase;
 mod error;
 mod extent;
 mod files;
+mod join;
 mod literal;
 mod manifest;
 mod messages;

@@ -115,6 +115,22 @@ impl TermWriter {
         }
     }
 
+    /// Adds the filters of an extent whose rows are written next; false if they are of another version.
+    pub(crate) fn append(&mut self, file: &File, location: &TermsLocation) -> io::Result<bool> {
+        let (index, bits) = read(file, location)?;
+        if index.version != VERSION {
+            return Ok(false);
+        }
+        if self.rows > 0 {
+            self.end_block();
+        }
+        self.filters.extend(bits);
+        self.index.open.extend(index.open.iter().map(|row| self.row + row));
+        self.row += index.blocks.iter().map(|block| block.rows).sum::<u32>();
+        self.index.blocks.extend(index.blocks);
+        Ok(true)
+    }
+
     /// The terms of a text; false if the text lies elsewhere.
     fn add_text(&mut self, text: &str) -> bool {
         if BodyText::is_ambiguous(text) {

@@ -31,7 +31,7 @@ impl Store {
     }
 }
 
-fn hash(path: &Path) -> io::Result<String> {
+pub(crate) fn hash(path: &Path) -> io::Result<String> {
     let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];

@@ -3,7 +3,10 @@
 use datafusion::physical_plan::collect;
 
 use super::*;
+use crate::encode::ExtentWriter;
+use crate::extent::TABLES;
 use crate::has_terms;
+use crate::join::join;
 
 const ROWS: i64 = 9_000;
 
@@ -89,6 +92,49 @@ fn merged_extents_and_escaped_messages_are_searched_as_well() {
         assert_eq!(read(&store, "Messages", &asked(pattern)).len(), 15, "{pattern}");
     }
     assert!(read(&store, "Messages", &asked("unsaid")).is_empty());
+}
+
+#[test]
+fn row_groups_that_are_put_together_are_read_and_searched_as_before_and_damaged_ones_refused() {
+    let (folder, store) = searched();
+    write(&store, messages::told());
+    store.seal().unwrap();
+    let shared = store.shared();
+    let group = store.state().extents.tables[0].to_vec();
+    let blobs = shared.manifest.blobs_of(&group).unwrap();
+    assert_eq!((group.len(), blobs.len()), (2, 1));
+    let day = group[0].record.day;
+    let begin = || {
+        let id = shared.next_extent_id();
+        let writer = ExtentWriter::create(&shared.folder, &blobs, &TABLES[0], day, id);
+        writer.unwrap().of_groups().unwrap()
+    };
+    let all = texts(store.provider("Messages").unwrap(), "Content");
+    let mut joined = begin();
+    for extent in &group {
+        assert!(join(extent, &mut joined).unwrap());
+    }
+    let mut bytes = std::fs::read(&group[1].path).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&group[1].path, bytes).unwrap();
+    assert_eq!(join(&group[1], &mut begin()).unwrap_err().kind(), crate::ErrorKind::Corrupt);
+
+    shared.replace(&group, vec![joined.finish().unwrap()]).unwrap();
+    drop(group);
+    assert_eq!(files(folder.path()).len(), 1);
+    drop(store);
+    let store = open(folder.path());
+    assert!(store.verify().unwrap().is_empty());
+    assert_eq!(texts(store.provider("Messages").unwrap(), "Content"), all);
+    let mut expected: Vec<_> = (0..ROWS).collect();
+    expected.push(9);
+    expected.sort_unstable();
+    assert_eq!(numbers(interactions(&store), None), expected);
+    let found = read(&store, "Interactions", &asked("8500"));
+    assert!(found.contains(&8_500) && found.contains(&100) && found.len() < 1_000);
+    let found = read(&store, "Interactions", &asked("u00fcr"));
+    assert_eq!(found, [9, 100], "the last row, and the one whose text lies elsewhere");
+    assert_eq!(store.shared().remove_unnamed_blobs().unwrap(), 0);
 }
 
 #[test]
