@@ -206,14 +206,15 @@ impl Metrics {
         debug_assert_eq!(labels.len(), definition.labels.len(), "{}", definition.name);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { series, values, key } = &mut *state;
-        key.clear();
-        for (position, (label, value)) in definition.labels.iter().zip(labels).enumerate() {
-            if position > 0 {
-                key.push(BETWEEN);
-            }
-            push_bounded(key, label, value, values);
-        }
         let series = series.entry(metric).or_default();
+        join(key, labels, |key, _, value| key.push_str(value));
+        // A series that is there has none but known values.
+        if let Some(value) = series.get_mut(key.as_str()) {
+            return change(value);
+        }
+        join(key, labels, |key, position, value| {
+            push_bounded(key, definition.labels[position], value, values);
+        });
         if !series.contains_key(key.as_str()) {
             if series.len() >= SERIES_MAX {
                 *key = vec![OVERFLOW; definition.labels.len()].join(&BETWEEN.to_string());
@@ -221,6 +222,17 @@ impl Metrics {
             series.entry(key.clone()).or_insert_with(|| definition.empty());
         }
         change(series.get_mut(key.as_str()).expect("it was just made"));
+    }
+}
+
+/// Puts a key together from its values.
+fn join(key: &mut String, values: &[&str], mut push: impl FnMut(&mut String, usize, &str)) {
+    key.clear();
+    for (position, value) in values.iter().enumerate() {
+        if position > 0 {
+            key.push(BETWEEN);
+        }
+        push(key, position, value);
     }
 }
 
