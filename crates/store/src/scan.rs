@@ -81,7 +81,7 @@ impl Scan<'_> {
         let partitions = partitions.min(chunks.len()).max(1);
         let mut batches: Vec<Vec<RecordBatch>> = vec![Vec::new(); partitions];
         for (number, chunk) in chunks.iter().enumerate() {
-            batches[number % partitions].push(chunk.view.clone());
+            batches[number % partitions].push(chunk.view().clone());
         }
         let projection = Some(self.projection.clone());
         let source = MemorySourceConfig::try_new(&batches, self.schema.clone(), projection)?

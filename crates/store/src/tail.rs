@@ -1,7 +1,7 @@
 //! The rows that are not on disk yet: visible at once, bounded in bytes, lost in a crash and then
 //! written again by the pipeline.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -26,8 +26,9 @@ pub(crate) const BATCH_BYTES_MAX: usize = 1 << 30;
 pub(crate) struct Chunk {
     /// As they are written.
     pub(crate) batch: RecordBatch,
-    /// The same rows as they are read.
-    pub(crate) view: RecordBatch,
+    read_schema: SchemaRef,
+    /// The same rows as they are read, once they are.
+    view: OnceLock<RecordBatch>,
     /// Least and greatest time, in microseconds.
     pub(crate) time_min: i64,
     pub(crate) time_max: i64,
@@ -37,8 +38,13 @@ pub(crate) struct Chunk {
 impl Chunk {
     fn new(batch: RecordBatch, read_schema: &SchemaRef, bytes: usize) -> Self {
         let (time_min, time_max) = time_range(&batch);
-        let view = as_read(&batch, read_schema);
-        Self { batch, view, time_min, time_max, bytes }
+        let (read_schema, view) = (read_schema.clone(), OnceLock::new());
+        Self { batch, read_schema, view, time_min, time_max, bytes }
+    }
+
+    /// The rows as they are read.
+    pub(crate) fn view(&self) -> &RecordBatch {
+        self.view.get_or_init(|| as_read(&self.batch, &self.read_schema))
     }
 
     pub(crate) fn bytes(&self) -> usize {
