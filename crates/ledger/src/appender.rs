@@ -352,7 +352,7 @@ fn take_spare(shared: &Shared, bytes: u64) -> Result<Spare, Error> {
         return Ok(spare);
     }
     let number = shared.spares.number();
-    spares::prepare(shared.disk.as_ref(), &shared.dir, number, bytes, &|| false)
+    spares::prepare(shared, number, bytes, &|| false)
 }
 
 /// The error under which appends are refused while the ledger is poisoned.

@@ -8,13 +8,15 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::fs::OFlags;
+
 use crate::disk::{BLOCK_BYTES, DiskFile, Source};
 use crate::locks::LOCK;
 
 #[cfg(target_os = "linux")]
-const FLAGS: i32 = libc::O_DIRECT | libc::O_DSYNC;
+const FLAGS: OFlags = OFlags::DIRECT.union(OFlags::DSYNC);
 #[cfg(not(target_os = "linux"))]
-const FLAGS: i32 = libc::O_DSYNC;
+const FLAGS: OFlags = OFlags::DSYNC;
 
 /// A staging buffer larger than this is not kept.
 const KEPT_BYTES: usize = 4 << 20;
@@ -44,7 +46,7 @@ impl DirectFile {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         let plain = options.open(path)?;
-        let direct = options.custom_flags(FLAGS).open(path).ok();
+        let direct = options.custom_flags(FLAGS.bits().cast_signed()).open(path).ok();
         let is_plain = AtomicBool::new(direct.is_none());
         Ok(Self { direct, plain, is_plain, staging: Mutex::default() })
     }

@@ -162,8 +162,7 @@ fn leave_active(shared: &Shared, interactions: &HashSet<InteractionId>) -> Resul
         // So that the writer need not make it.
         let (number, bytes) = (shared.spares.number(), shared.config.segment_bytes);
         let ending = || shared.keeper.ended();
-        let disk = shared.disk.as_ref();
-        shared.spares.put(spares::prepare(disk, &shared.dir, number, bytes, &ending)?);
+        shared.spares.put(spares::prepare(shared, number, bytes, &ending)?);
     }
     shared.segment_due.store(true, Ordering::Relaxed);
     shared.queue.nudge();

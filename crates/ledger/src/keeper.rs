@@ -101,7 +101,7 @@ fn refill(shared: &Shared) -> Result<(), Error> {
         let number = shared.spares.number();
         let bytes = shared.config.segment_bytes;
         let ending = || shared.keeper.ended();
-        let spare = spares::prepare(shared.disk.as_ref(), &shared.dir, number, bytes, &ending);
+        let spare = spares::prepare(shared, number, bytes, &ending);
         if let Ok(spare) = &spare {
             shared.spares.put(spare.clone());
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event::{Frame, Kind, Timestamp};
+use rustix::fs::{Advice, fadvise};
 
 use crate::format::{COMMIT_HEADER_BYTES, CommitHeader, Defect, StoredFrame, decode_body};
 use crate::locks::LOCK;
@@ -160,10 +161,10 @@ impl Reader {
             self.hold(commit.frames.clone());
             return Ok(());
         }
-        let segment = self.segment()?;
+        let (segment, is_newest) = self.segment()?;
         let mut place = match self.place.take() {
             Some(place) if place.segment.epoch == segment.epoch => place,
-            _ => Place::begin(segment)?.or_at(self.resume),
+            _ => Place::begin(segment, is_newest)?.or_at(self.resume),
         };
         loop {
             let header = place.header(&self.shared)?;
@@ -183,24 +184,28 @@ impl Reader {
         self.at = 0;
     }
 
-    /// The segment that holds `next`. Of several that begin with it, the last: the others were
+    /// The segment that holds `next`, and whether it is the one that is written. Of several that begin with it, the last: the others were
     /// superseded.
-    fn segment(&self) -> Result<Segment, Error> {
+    fn segment(&self) -> Result<(Segment, bool), Error> {
         let segments = self.shared.segments.lock().expect(LOCK);
         let after = segments.partition_point(|segment| segment.first_sequence <= self.next);
         match after.checked_sub(1) {
-            Some(index) => Ok(segments[index].clone()),
+            Some(index) => Ok((segments[index].clone(), after == segments.len())),
             None => Err(released(self.next)),
         }
     }
 }
 
 impl Place {
-    fn begin(segment: Segment) -> Result<Self, Error> {
+    fn begin(segment: Segment, is_newest: bool) -> Result<Self, Error> {
         let file = File::open(&segment.path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => released(segment.first_sequence),
             _ => Error::io("open", &segment.path, error),
         })?;
+        if is_newest {
+            // Where it is written past the cache, what is read ahead of the writer is thrown away and read again.
+            let _ = fadvise(&file, 0, None, Advice::Random);
+        }
         let (offset, sequence) = (segment.body_at, segment.first_sequence);
         Ok(Self { file, segment, offset, sequence })
     }

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex};
 
 use crate::Error;
-use crate::disk::{BLOCK_BYTES, Disk};
+use crate::appender::open_to_append;
+use crate::disk::BLOCK_BYTES;
 use crate::folder::{spare_path, unfinished_path};
 use crate::locks::LOCK;
+use crate::shared::Shared;
 
 /// Bytes written between two syncs, so that the writer's own syncs are not held up.
 const STEP_BYTES: u64 = 1 << 20;
@@ -97,16 +99,16 @@ impl Spares {
 
 /// Writes a file of zeros and makes it durable. Gives up early once `ending` says so.
 pub(crate) fn prepare(
-    disk: &dyn Disk,
-    dir: &Path,
+    shared: &Shared,
     number: u64,
     bytes: u64,
     ending: &dyn Fn() -> bool,
 ) -> Result<Spare, Error> {
-    let unfinished = unfinished_path(dir, number);
-    let spare = spare_path(dir, number);
+    let disk = shared.disk.as_ref();
+    let unfinished = unfinished_path(&shared.dir, number);
+    let spare = spare_path(&shared.dir, number);
     let written =
-        fill(disk, &unfinished, bytes, ending).and_then(|()| disk.rename(&unfinished, &spare));
+        fill(shared, &unfinished, bytes, ending).and_then(|()| disk.rename(&unfinished, &spare));
     written.map_err(|error| {
         // What is left of it takes up space that is probably wanted.
         let _ = disk.remove(&unfinished);
@@ -115,9 +117,9 @@ pub(crate) fn prepare(
     Ok(Spare { path: spare, is_used: false })
 }
 
-fn fill(disk: &dyn Disk, path: &Path, bytes: u64, ending: &dyn Fn() -> bool) -> io::Result<()> {
-    drop(disk.create(path)?);
-    let file = disk.open_direct(path)?;
+fn fill(shared: &Shared, path: &Path, bytes: u64, ending: &dyn Fn() -> bool) -> io::Result<()> {
+    drop(shared.disk.create(path)?);
+    let file = open_to_append(shared, path)?;
     let room = vec![0; STEP_BYTES as usize + BLOCK_BYTES];
     // From here on they can be written as they are.
     let zeros = &room[room.as_ptr().align_offset(BLOCK_BYTES)..];
