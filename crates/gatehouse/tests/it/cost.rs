@@ -50,7 +50,6 @@ fn recorded_costs_equal_what_the_simulator_used_to_the_cent() {
         }
     });
     batch(&gateway);
-    let used = simulator.used();
     // What hung up is read on; all rows are there once the count stands.
     let expected = calls + BATCH_CALLS;
     let until = Instant::now() + PATIENCE + Duration::from_millis(calls * 10);
@@ -62,7 +61,8 @@ fn recorded_costs_equal_what_the_simulator_used_to_the_cent() {
         assert!(Instant::now() < until, "{count:?} of {expected} calls are in the tables");
         std::thread::park_timeout(Duration::from_millis(200));
     }
-    compare(&gateway, &used);
+    // Only now the simulator has come to the end of every answer too.
+    compare(&gateway, &simulator.used());
     runtime.block_on(simulator.stop());
 }
 
