@@ -7,16 +7,17 @@
 //! but for `BodyChunk`, which is the raw bytes as they passed, and `MessageChunk`, which has a short
 //! head of its own. Fields may be added; a changed meaning takes a new `Kind`.
 
+mod write;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::object::{ObjectWriter, name};
+use crate::object::name;
 use crate::{HeaderList, InteractionId, Note, Timestamp};
+use write::object;
 
 /// Room for an ordinary record.
 const RECORD_BYTES: usize = 2 << 10;
-/// Room for the members of one, but for its headers.
-const MEMBERS_BYTES: usize = 768;
 
 /// What a frame holds; the byte stands in the ledger for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -216,46 +217,6 @@ pub struct Opened {
     pub rules_version: u64,
 }
 
-impl Opened {
-    fn write(&self, to: &mut ObjectWriter) {
-        to.number(name!("received_at"), self.received_at.unix_micros());
-        to.text(name!("method"), &self.method);
-        to.text(name!("url"), &self.url);
-        to.text(name!("protocol"), &self.protocol);
-        to.text(name!("tls_version"), &self.tls_version);
-        to.object(name!("caller"), |to| {
-            let CallerAddress { caller_ip, peer_ip, peer_port, .. } = &self.caller;
-            to.text(name!("caller_ip"), caller_ip);
-            to.text(name!("peer_ip"), peer_ip);
-            to.number(name!("peer_port"), *peer_port);
-            to.text(name!("forwarded_for"), &self.caller.forwarded_for);
-            to.text(name!("certificate_subject"), &self.caller.certificate_subject);
-        });
-        to.object(name!("target"), |to| {
-            let target = &self.target;
-            to.text(name!("operation_id"), &target.operation_id);
-            to.text(name!("surface_operation_id"), &target.surface_operation_id);
-            to.text(name!("surface"), &target.surface);
-            to.text(name!("kind"), &target.kind);
-            to.text(name!("subkind"), &target.subkind);
-            to.text(name!("deployment"), &target.deployment);
-            to.text(name!("model"), &target.model);
-            to.text(name!("api_version"), &target.api_version);
-            to.flag(name!("is_stream"), target.is_stream);
-        });
-        to.number(name!("head_bytes"), self.head_bytes);
-        to.text(name!("product_id"), &self.product_id);
-        to.text(name!("subscription_id"), &self.subscription_id);
-        to.text(name!("user_id"), &self.user_id);
-        to.text(name!("application_id"), &self.application_id);
-        to.text(name!("tenant_id"), &self.tenant_id);
-        to.list(name!("groups"), &self.groups);
-        to.text(name!("region"), &self.region);
-        to.number(name!("rules_version"), self.rules_version);
-        to.headers(&self.headers);
-    }
-}
-
 /// Which body a chunk belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
@@ -377,19 +338,6 @@ pub struct Dispatched {
     pub body_changes: Vec<String>,
 }
 
-impl Dispatched {
-    fn write(&self, to: &mut ObjectWriter) {
-        to.number(name!("sent_at"), self.sent_at.unix_micros());
-        to.number(name!("attempt"), self.attempt);
-        to.text(name!("backend_id"), &self.backend_id);
-        to.text(name!("method"), &self.method);
-        to.text(name!("url"), &self.url);
-        to.list(name!("body_changes"), &self.body_changes);
-        to.option(name!("dropped_headers"), self.dropped_headers.as_ref());
-        to.headers(&self.headers);
-    }
-}
-
 /// The backend's answer began; its body follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -404,16 +352,6 @@ pub struct Answered {
     pub headers: HeaderList,
     /// The attempt it answers; 0 for the last.
     pub attempt: u32,
-}
-
-impl Answered {
-    fn write(&self, to: &mut ObjectWriter) {
-        to.number(name!("answered_at"), self.answered_at.unix_micros());
-        to.text(name!("protocol"), &self.protocol);
-        to.number(name!("status"), self.status);
-        to.number(name!("attempt"), self.attempt);
-        to.headers(&self.headers);
-    }
 }
 
 /// How an interaction ended.
@@ -505,27 +443,6 @@ pub struct Closed {
     pub own_body: String,
     /// How a WebSocket session ended; none of any other interaction.
     pub session: Option<SessionEnd>,
-}
-
-impl Closed {
-    fn write(&self, to: &mut ObjectWriter) {
-        to.number(name!("closed_at"), self.closed_at.unix_micros());
-        to.option(name!("outcome"), Some(&self.outcome));
-        to.number(name!("status"), self.status);
-        to.number(name!("request_bytes"), self.request_bytes);
-        to.number(name!("response_bytes"), self.response_bytes);
-        to.number(name!("client_ms"), self.client_ms);
-        to.number(name!("backend_ms"), self.backend_ms);
-        to.option(name!("first_byte_ms"), self.first_byte_ms.as_ref());
-        to.number(name!("overhead_micros"), self.overhead_micros);
-        to.number(name!("chunk_gap_ms_max"), self.chunk_gap_ms_max);
-        to.number(name!("chunks"), self.chunks);
-        to.list(name!("errors"), &self.errors);
-        to.text(name!("own_body"), &self.own_body);
-        to.option(name!("session"), self.session.as_ref());
-        to.option(name!("dropped_headers"), self.dropped_headers.as_ref());
-        to.headers(&self.headers);
-    }
 }
 
 /// How a WebSocket session ended.
@@ -776,13 +693,6 @@ fn chunk(side: Side, payload: &Bytes) -> Record {
     Record::BodyChunk(BodyChunk { side, data: payload.clone() })
 }
 
-/// An object with room for so many bytes besides an ordinary record's own.
-fn object(bytes: usize, write: impl FnOnce(&mut ObjectWriter)) -> Bytes {
-    let mut to = ObjectWriter::with_capacity(MEMBERS_BYTES + bytes);
-    write(&mut to);
-    to.finish()
-}
-
 fn json(record: &impl Serialize) -> Vec<u8> {
     let mut text = Vec::with_capacity(RECORD_BYTES);
     serde_json::to_writer(&mut text, record)
@@ -791,160 +701,4 @@ fn json(record: &impl Serialize) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers() -> HeaderList {
-        [("accept", "a\"b"), ("via", "1.1 x")].into_iter().collect()
-    }
-
-    /// With every member.
-    fn opened() -> Opened {
-        Opened {
-            received_at: Timestamp::from_unix_micros(1),
-            method: "POST".into(),
-            url: "http://h/é".into(),
-            protocol: "HTTP/1.1".into(),
-            tls_version: "1.3".into(),
-            caller: CallerAddress {
-                caller_ip: "::1".into(),
-                peer_ip: "::2".into(),
-                peer_port: 3,
-                forwarded_for: "a, b".into(),
-                certificate_subject: "CN=\\".into(),
-            },
-            target: Target {
-                operation_id: "o".into(),
-                surface_operation_id: "s".into(),
-                surface: "openai".into(),
-                kind: "chat".into(),
-                subkind: "chat".into(),
-                deployment: "d".into(),
-                model: "m\n".into(),
-                api_version: "v".into(),
-                is_stream: true,
-            },
-            headers: headers(),
-            head_bytes: 4,
-            product_id: "p".into(),
-            subscription_id: "s".into(),
-            user_id: "u".into(),
-            application_id: "a".into(),
-            tenant_id: "t".into(),
-            groups: vec!["g".into(), "\"".into()],
-            region: "r".into(),
-            rules_version: 5,
-        }
-    }
-
-    /// With every member.
-    fn closed() -> Closed {
-        Closed {
-            closed_at: Timestamp::from_unix_micros(6),
-            outcome: Outcome::ClientGone,
-            status: 499,
-            headers: headers(),
-            dropped_headers: Some("te".into()),
-            request_bytes: 1,
-            response_bytes: 2,
-            client_ms: 3,
-            backend_ms: 4,
-            first_byte_ms: Some(0),
-            overhead_micros: 5,
-            chunk_gap_ms_max: 6,
-            chunks: 7,
-            errors: vec![ErrorDetail { reason: "R".into(), ..ErrorDetail::default() }],
-            own_body: "{}".into(),
-            session: Some(SessionEnd { close_code: 1000, ..SessionEnd::default() }),
-        }
-    }
-
-    #[test]
-    fn every_kind_survives_its_frame() {
-        let id = InteractionId::mint(Timestamp::from_unix_micros(5), [1; 10]);
-        let records = [
-            Record::Opened(Box::new(opened())),
-            Record::Opened(Box::default()),
-            Record::BodyChunk(BodyChunk {
-                side: Side::Response,
-                data: Bytes::from_static(b"\0\xff"),
-            }),
-            Record::MessageChunk(MessageChunk {
-                side: Side::Request,
-                at: Timestamp::from_unix_micros(-7),
-                opcode: Opcode::Text,
-                is_start: true,
-                is_end: false,
-                data: Bytes::from_static(b"{\"type\""),
-            }),
-            Record::MessageChunk(MessageChunk {
-                side: Side::Response,
-                at: Timestamp::from_unix_micros(1),
-                opcode: Opcode::Close,
-                is_start: true,
-                is_end: true,
-                data: Bytes::new(),
-            }),
-            Record::Dispatched(Box::new(Dispatched {
-                sent_at: Timestamp::from_unix_micros(-1),
-                attempt: 2,
-                backend_id: "b".into(),
-                method: "POST".into(),
-                url: "http://b/".into(),
-                headers: headers(),
-                dropped_headers: Some(String::new()),
-                body_changes: vec!["stream_options.include_usage".into()],
-            })),
-            Record::Answered(Box::new(Answered {
-                answered_at: Timestamp::from_unix_micros(4),
-                protocol: "HTTP/2".into(),
-                status: 200,
-                headers: headers(),
-                attempt: 1,
-            })),
-            Record::Closed(Box::new(closed())),
-            Record::Closed(Box::default()),
-            Record::Refused(Box::new(Refused { opened: opened(), closed: closed() })),
-            Record::Refused(Box::default()),
-            Record::BackendState(Box::new(BackendState {
-                state: "open".into(),
-                status: Some(503),
-                ..BackendState::default()
-            })),
-            Record::Objects(Box::new(Objects {
-                made: vec![Object { id: "file-1".into(), ..Object::default() }],
-                ..Objects::default()
-            })),
-            Record::Charges(Box::new(Charges {
-                step: ChargeStep::Settled,
-                charges: vec![Charge { counter: "calls/60s".into(), amount: 1 }],
-                ..Charges::default()
-            })),
-        ];
-        for record in records {
-            let frame = record.clone().encode(id);
-            assert_eq!(Kind::from_byte(frame.kind as u8), Some(frame.kind));
-            assert_eq!(Record::decode(frame.kind, &frame.payload).expect("decodes"), record);
-        }
-    }
-
-    #[test]
-    fn unknown_fields_of_a_later_version_are_ignored() {
-        let payload = Bytes::from_static(br#"{"status":404,"invented_later":true}"#);
-        let Record::Answered(answered) = Record::decode(Kind::Answered, &payload).expect("decodes")
-        else {
-            panic!("wrong kind");
-        };
-        assert_eq!(answered.status, 404);
-    }
-
-    #[test]
-    fn a_payload_of_another_shape_is_an_error() {
-        for short in [&b""[..], &[0x31; 8], &[0x33; 9]] {
-            let payload = Bytes::from_static(short);
-            Record::decode(Kind::ClientMessage, &payload).expect_err("no head, or no such opcode");
-        }
-        let error = Record::decode(Kind::Closed, &Bytes::from_static(b"[")).expect_err("not JSON");
-        assert_eq!(error.to_string(), "payload is not a Closed record");
-    }
-}
+mod tests;

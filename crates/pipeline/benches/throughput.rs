@@ -1,7 +1,9 @@
 //! Conversations per second from the ledger through assembling and extracting to a sink that
 //! keeps nothing: what one core does.
 
-use std::io::{self, Write};
+#[path = "../examples/void/sink.rs"]
+mod void;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +11,13 @@ use std::time::Duration;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use event::{
-    Answered, Batch, BlobWriter, BodyChunk, BodyText, Closed, Cursor, Dispatched, HeaderList,
-    InteractionId, Opened, Record, Side, Sink, SinkError, Target, Timestamp,
+    Answered, BodyChunk, Closed, Dispatched, HeaderList, InteractionId, Opened, Record, Side,
+    Target, Timestamp,
 };
 use ledger::{Ledger, LedgerConfig};
 use pipeline::{Pipeline, PipelineConfig};
 use policy::Prices;
+use void::Void;
 
 const CONVERSATIONS: u32 = 5_000;
 const START_MICROS: i64 = 1_795_435_200_000_000;
@@ -138,41 +141,4 @@ fn conversation(content_type: &str, answer: &[Vec<u8>]) -> Vec<Record> {
     records.extend(answer.iter().map(|data| chunk(Side::Response, data)));
     records.push(Record::Closed(Box::new(Closed { status: 200, ..Closed::default() })));
     records
-}
-
-/// A sink that keeps nothing.
-struct Void;
-
-impl Sink for Void {
-    fn durable_cursor(&self) -> Cursor {
-        Cursor::default()
-    }
-
-    fn write(&self, batch: &Batch) -> Result<(), SinkError> {
-        divan::black_box(batch);
-        Ok(())
-    }
-
-    fn blob(&self) -> Result<Box<dyn BlobWriter>, SinkError> {
-        Ok(Box::new(VoidBlob(0)))
-    }
-}
-
-struct VoidBlob(u64);
-
-impl Write for VoidBlob {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl BlobWriter for VoidBlob {
-    fn finish(self: Box<Self>) -> Result<BodyText, SinkError> {
-        Ok(BodyText::Blob { sha256: "0".repeat(64), bytes: self.0 })
-    }
 }

@@ -6,19 +6,22 @@
 //! processor has instructions for it.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
-use std::io::{self, Write};
+#[path = "void/sink.rs"]
+mod void;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use event::{
-    Answered, Batch, BlobWriter, BodyChunk, BodyText, CallerAddress, Closed, Cursor, Dispatched,
-    HeaderList, InteractionId, Opened, Record, Side, Sink, SinkError, Target, Timestamp,
+    Answered, BodyChunk, CallerAddress, Closed, Dispatched, HeaderList, InteractionId, Opened,
+    Record, Side, Target, Timestamp,
 };
 use ledger::{Ledger, LedgerConfig};
 use pipeline::{Pipeline, PipelineConfig};
 use policy::Prices;
+use void::Void;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -275,40 +278,4 @@ fn streamed(number: u32) -> Vec<Record> {
     );
     records.push(end(bytes, 200));
     records
-}
-
-/// A sink that keeps nothing.
-struct Void;
-
-impl Sink for Void {
-    fn durable_cursor(&self) -> Cursor {
-        Cursor::default()
-    }
-
-    fn write(&self, _: &Batch) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn blob(&self) -> Result<Box<dyn BlobWriter>, SinkError> {
-        Ok(Box::new(VoidBlob(0)))
-    }
-}
-
-struct VoidBlob(u64);
-
-impl Write for VoidBlob {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl BlobWriter for VoidBlob {
-    fn finish(self: Box<Self>) -> Result<BodyText, SinkError> {
-        Ok(BodyText::Blob { sha256: "0".repeat(64), bytes: self.0 })
-    }
 }

@@ -6,18 +6,22 @@
 //! resident memory, with the allocator of the released program, is divided by their number.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
-use std::io::{self, Write};
+#[path = "void/sink.rs"]
+mod void;
+
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use event::{
-    Answered, Batch, BlobWriter, BodyChunk, BodyText, CallerAddress, Cursor, Dispatched, Frame,
-    InteractionId, Opened, Record, Side, Sink, SinkError, Target, Timestamp,
+    Answered, BodyChunk, CallerAddress, Dispatched, Frame, InteractionId, Opened, Record, Side,
+    Target, Timestamp,
 };
 use ledger::{Ledger, LedgerConfig};
 use pipeline::{Pipeline, PipelineConfig};
 use policy::Prices;
+use void::Void;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -203,40 +207,4 @@ fn answer_piece(number: usize) -> String {
         r#"data: {{"choices":[{{"content_filter_results":{verdicts},"delta":{delta},"finish_reason":null,"index":0,"logprobs":null}}],"created":1795962352,"id":"chatcmpl-10cf685b28b89c82648bf433","model":"gpt-4o-2024-08-06","object":"chat.completion.chunk","system_fingerprint":"fp_07d24ec6ee"}}{}"#,
         "\n\n"
     )
-}
-
-/// A sink that keeps nothing.
-struct Void;
-
-impl Sink for Void {
-    fn durable_cursor(&self) -> Cursor {
-        Cursor::default()
-    }
-
-    fn write(&self, _: &Batch) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn blob(&self) -> Result<Box<dyn BlobWriter>, SinkError> {
-        Ok(Box::new(VoidBlob(0)))
-    }
-}
-
-struct VoidBlob(u64);
-
-impl Write for VoidBlob {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl BlobWriter for VoidBlob {
-    fn finish(self: Box<Self>) -> Result<BodyText, SinkError> {
-        Ok(BodyText::Blob { sha256: "0".repeat(64), bytes: self.0 })
-    }
 }
