@@ -5,6 +5,7 @@
 
 mod crowd;
 mod load;
+mod paced;
 mod process;
 mod query;
 mod report;
@@ -12,7 +13,7 @@ mod report;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -76,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let measured = measure_all(&binary, &work, arguments);
     fs::remove_dir_all(&work)?;
     let (samples, crowd) = measured?;
-    let mut table = report::table(&samples);
+    let mut table = format!("{}\n{}", report::table(&samples), report::paced(&samples));
     if let Some(crowd) = &crowd {
         table = format!("{table}\n{}", crowd.line());
     }
@@ -92,6 +93,9 @@ fn measure_all(
     work: &Path,
     arguments: &Arguments,
 ) -> anyhow::Result<(Vec<Sample>, Option<Crowd>)> {
+    // Calls are made by threads of this process too.
+    let id = std::process::id().to_string();
+    shell::run(Command::new("taskset").args(["-apc", LOAD_CORE, &id]).stdout(Stdio::null()))?;
     let simulators = [start_simulator(binary)?, start_simulator(binary)?, start_simulator(binary)?];
     let [(simulator, simulator_port), (_, second), (_, third)] = &simulators;
     let seconds = Duration::from_secs(arguments.seconds);

@@ -13,9 +13,11 @@ const FORWARDED_BYTES_MAX: usize = 4096;
 pub(crate) fn caller(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> CallerAddress {
     let peer_ip = peer.ip().to_canonical();
     let forwarded_for = forwarding_header(headers);
+    let peer_text = peer_ip.to_string();
+    let caller_ip = walk(peer_ip, forwarded_for.as_ref(), trusted);
     CallerAddress {
-        caller_ip: walk(peer_ip, forwarded_for.as_ref(), trusted).to_string(),
-        peer_ip: peer_ip.to_string(),
+        caller_ip: if caller_ip == peer_ip { peer_text.clone() } else { caller_ip.to_string() },
+        peer_ip: peer_text,
         peer_port: peer.port(),
         forwarded_for: forwarded_for.map(|(text, _)| text).unwrap_or_default(),
         certificate_subject: String::new(),

@@ -50,11 +50,11 @@ pub(crate) fn measure(
     let _ =
         Command::new("prlimit").args(["--pid", &std::process::id().to_string(), &wanted]).status();
     let memory_before = process.memory_bytes()?;
-    let text = request(load.key, TOKENS, PACE);
+    let text = request(load.key, TOKENS, PACE, true);
     let open = begin_all(port, &text, streams)?;
-    let (cpu, began) = (process.cpu(|_| true)?, Instant::now());
+    let (before, began) = (process.times()?, Instant::now());
     std::thread::sleep(WATCHED);
-    let busy = process.cpu(|_| true)?.saturating_sub(cpu);
+    let busy = process.times()?.since(before).all;
     let share = busy.as_secs_f64() / began.elapsed().as_secs_f64();
     let memory_open = process.memory_bytes()?;
     let text = fs::read_to_string(config)?;

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use super::process::Process;
+use super::paced::{self, Paced};
+use super::process::{Cost, Process, Times};
 use crate::shell;
 
 const PATH: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
 /// Concurrent connections of the throughput runs.
-const CONNECTIONS: u32 = 32;
+pub(crate) const CONNECTIONS: u32 = 32;
 /// Tokens, and so pieces, of a streamed answer.
 const STREAM_TOKENS: u32 = 200;
 /// Calls timed one after the other for the time to the first byte.
@@ -39,16 +40,13 @@ pub(crate) struct Load<'a> {
 pub(crate) struct Sample {
     pub(crate) name: String,
     pub(crate) requests_per_second: f64,
-    /// Everything the process does, the tables included.
-    pub(crate) cpu_per_request: Duration,
-    /// Without the threads that work behind the ledger.
-    pub(crate) path_per_request: Duration,
+    pub(crate) request: Cost,
     pub(crate) latency_p50: Duration,
     pub(crate) latency_p99: Duration,
     pub(crate) first_byte_p50: Duration,
     pub(crate) chunks_per_second: f64,
-    pub(crate) cpu_per_chunk: Duration,
-    pub(crate) path_per_chunk: Duration,
+    pub(crate) chunk: Cost,
+    pub(crate) paced: Paced,
     pub(crate) memory_bytes: u64,
     pub(crate) memory_per_stream_bytes: u64,
 }
@@ -58,13 +56,7 @@ struct Run {
     seconds: f64,
     p50: Duration,
     p99: Duration,
-    cpu: Duration,
-    path: Duration,
-}
-
-/// A thread between the caller and the model, not one that works behind the ledger.
-fn is_on_path(thread: &str) -> bool {
-    !["pipeline", "store", "query", "vocabulary"].iter().any(|behind| thread.starts_with(behind))
+    used: Times,
 }
 
 impl Load<'_> {
@@ -77,24 +69,23 @@ impl Load<'_> {
     ) -> anyhow::Result<Sample> {
         shell::say(&format!("measuring {name}"));
         // The first call waits for what is loaded when it is needed first, such as a vocabulary.
-        first_byte(&mut connect(port)?, &request(self.key, 20, ""))?;
+        first_byte(&mut connect(port)?, &request(self.key, 20, "", true))?;
         self.wrk(port, process, false, CONNECTIONS, Duration::from_secs(2))?; // warm up
         let unary = self.wrk(port, process, false, CONNECTIONS, self.seconds)?;
         let alone = self.wrk(port, process, false, 1, self.seconds)?;
         let streamed = self.wrk(port, process, true, CONNECTIONS, self.seconds)?;
         let memory_bytes = process.memory_bytes()?;
-        let chunks = (streamed.requests * u64::from(STREAM_TOKENS)) as f64;
+        let chunks = streamed.requests * u64::from(STREAM_TOKENS);
         Ok(Sample {
             name: name.to_owned(),
             requests_per_second: unary.requests as f64 / unary.seconds,
-            cpu_per_request: unary.cpu.div_f64(unary.requests as f64),
-            path_per_request: unary.path.div_f64(unary.requests as f64),
+            request: unary.used.each(unary.requests),
             latency_p50: alone.p50,
             latency_p99: alone.p99,
             first_byte_p50: self.first_byte(port)?,
-            chunks_per_second: chunks / streamed.seconds,
-            cpu_per_chunk: streamed.cpu.div_f64(chunks),
-            path_per_chunk: streamed.path.div_f64(chunks),
+            chunks_per_second: chunks as f64 / streamed.seconds,
+            chunk: streamed.used.each(chunks),
+            paced: paced::measure(self, port, process)?,
             memory_bytes,
             memory_per_stream_bytes: self.memory_per_stream(port, process)?,
         })
@@ -110,13 +101,13 @@ impl Load<'_> {
     ) -> anyhow::Result<Run> {
         let script = self.folder.join("call.lua");
         fs::write(&script, self.script(is_stream))?;
-        let before = (process.cpu(|_| true)?, process.cpu(is_on_path)?);
+        let before = process.times()?;
         let mut command = Command::new("taskset");
         command.args(["-c", self.core, "wrk", "-t1", "--timeout", "30s"]);
         command.arg(format!("-c{connections}")).arg(format!("-d{}s", seconds.as_secs()));
         command.arg("-s").arg(&script).arg(format!("http://127.0.0.1:{port}{PATH}"));
         let output = command.output().context("cannot start wrk")?;
-        let after = (process.cpu(|_| true)?, process.cpu(is_on_path)?);
+        let used = process.times()?.since(before);
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text
             .lines()
@@ -136,8 +127,7 @@ impl Load<'_> {
             seconds: figures[1] / 1e6,
             p50: micros(figures[2]),
             p99: micros(figures[3]),
-            cpu: after.0.saturating_sub(before.0),
-            path: after.1.saturating_sub(before.1),
+            used,
         })
     }
 
@@ -159,7 +149,7 @@ impl Load<'_> {
     fn first_byte(&self, port: u16) -> anyhow::Result<Duration> {
         let mut stream = connect(port)?;
         let mut times = Vec::with_capacity(FIRST_BYTES);
-        let request = request(self.key, 20, "");
+        let request = request(self.key, 20, "", true);
         for _ in 0..FIRST_BYTES {
             times.push(first_byte(&mut stream, &request)?);
         }
@@ -171,7 +161,7 @@ impl Load<'_> {
     fn memory_per_stream(&self, port: u16, process: &Process) -> anyhow::Result<u64> {
         std::thread::sleep(SETTLE);
         let before = process.memory_bytes()?;
-        let request = request(self.key, 2_000, "x-sim-fault: drip=200/50\r\n");
+        let request = request(self.key, 2_000, "x-sim-fault: drip=200/50\r\n", true);
         let mut streams = Vec::with_capacity(OPEN_STREAMS);
         for _ in 0..OPEN_STREAMS {
             let mut stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -186,7 +176,7 @@ impl Load<'_> {
     }
 }
 
-fn connect(port: u16) -> anyhow::Result<TcpStream> {
+pub(crate) fn connect(port: u16) -> anyhow::Result<TcpStream> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -209,9 +199,9 @@ fn first_byte(stream: &mut TcpStream, request: &str) -> anyhow::Result<Duration>
     Ok(time)
 }
 
-/// A streamed call, written out; `more` are further header lines.
-pub(crate) fn request(key: &str, tokens: u32, more: &str) -> String {
-    let body = body(true);
+/// A call, written out; `more` are further header lines.
+pub(crate) fn request(key: &str, tokens: u32, more: &str, is_stream: bool) -> String {
+    let body = body(is_stream);
     format!(
         "POST {PATH} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\napi-key: {key}\r\n\
          x-sim-tokens: {tokens}\r\n{more}Content-Length: {}\r\n\r\n{body}",

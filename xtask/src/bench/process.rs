@@ -7,6 +7,38 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+/// CPU time of a process.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Times {
+    /// Everything it does, the tables included.
+    pub(crate) all: Duration,
+    /// Without the threads that work behind the ledger.
+    pub(crate) path: Duration,
+}
+
+/// CPU time of one request, or of one piece of a stream.
+pub(crate) type Cost = Times;
+
+impl Times {
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            all: self.all.saturating_sub(before.all),
+            path: self.path.saturating_sub(before.path),
+        }
+    }
+
+    /// The part of each of so many.
+    pub(crate) fn each(self, count: u64) -> Cost {
+        let count = count.max(1) as f64;
+        Self { all: self.all.div_f64(count), path: self.path.div_f64(count) }
+    }
+}
+
+/// A thread between the caller and the model, not one that works behind the ledger.
+fn is_on_path(thread: &str) -> bool {
+    !["pipeline", "store", "query", "vocabulary"].iter().any(|behind| thread.starts_with(behind))
+}
+
 /// A running process.
 pub(crate) struct Process {
     child: Child,
@@ -40,20 +72,25 @@ impl Process {
         bail!("a process under test does not listen on port {port}")
     }
 
-    /// CPU time used so far by the threads whose names pass.
-    pub(crate) fn cpu(&self, is_counted: impl Fn(&str) -> bool) -> anyhow::Result<Duration> {
-        let mut ticks = 0;
+    /// CPU time used so far.
+    pub(crate) fn times(&self) -> anyhow::Result<Times> {
+        let mut times = Times::default();
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let stat = fs::read_to_string(task?.path().join("stat"))?;
-            let (name, fields) = stat.rsplit_once(')').context("stat has a name")?;
-            let name = name.split_once('(').map_or("", |(_, name)| name);
-            if is_counted(name) {
-                // Fields 14 and 15 (utime, stime) count from behind the name, in 1/100 s.
-                let fields: Vec<&str> = fields.split_whitespace().collect();
-                ticks += fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+            let task = task?.path();
+            // A thread may have ended since it was listed.
+            let (Ok(name), Ok(used)) =
+                (fs::read_to_string(task.join("comm")), fs::read_to_string(task.join("schedstat")))
+            else {
+                continue;
+            };
+            let used = used.split(' ').next().context("schedstat has fields")?.parse()?;
+            let used = Duration::from_nanos(used);
+            times.all += used;
+            if is_on_path(&name) {
+                times.path += used;
             }
         }
-        Ok(Duration::from_millis(ticks * 10))
+        Ok(times)
     }
 
     /// Resident memory now, in bytes.

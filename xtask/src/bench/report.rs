@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::load::Sample;
+use super::paced::{PIECE_RATE, RATES};
+use super::process::Cost;
 
 /// Markdown; the second sample is nginx, the measure of all.
 pub(crate) fn table(samples: &[Sample]) -> String {
@@ -17,17 +19,43 @@ pub(crate) fn table(samples: &[Sample]) -> String {
     text
 }
 
+/// What a call and a piece cost at the same rate for every proxy.
+pub(crate) fn paced(samples: &[Sample]) -> String {
+    let mut names: Vec<String> =
+        RATES.iter().map(|rate| format!("CPU per request at {rate}/s")).collect();
+    names.push(format!("CPU per piece at {PIECE_RATE}/s"));
+    let names =
+        names.iter().flat_map(|name| [format!("{name}, request path"), format!("{name}, all")]);
+    let names: Vec<String> = names.collect();
+    let mut text = format!("| | {} |\n|{}\n", names.join(" | "), "---|".repeat(names.len() + 1));
+    let Some(nginx) = samples.get(1) else { return text };
+    for Sample { name, paced, .. } in samples {
+        let costs = paced.calls.iter().chain([&paced.piece]);
+        let pairs = costs.zip(nginx.paced.calls.iter().chain([&nginx.paced.piece]));
+        let cells: Vec<String> = pairs.flat_map(|(cost, nginx)| both(*cost, *nginx)).collect();
+        text.push_str(&format!("| {name} | {} |\n", cells.join(" | ")));
+    }
+    text
+}
+
+fn both(cost: Option<Cost>, nginx: Option<Cost>) -> [String; 2] {
+    match (cost, nginx) {
+        (Some(cost), Some(nginx)) => [time(cost.path, nginx.path), time(cost.all, nginx.all)],
+        _ => ["rate not kept".to_owned(), "rate not kept".to_owned()],
+    }
+}
+
 fn row(sample: &Sample, nginx: &Sample) -> String {
     let cells = [
         count(sample.requests_per_second, nginx.requests_per_second),
-        time(sample.path_per_request, nginx.path_per_request),
-        time(sample.cpu_per_request, nginx.cpu_per_request),
+        time(sample.request.path, nginx.request.path),
+        time(sample.request.all, nginx.request.all),
         time(sample.latency_p50, nginx.latency_p50),
         time(sample.latency_p99, nginx.latency_p99),
         time(sample.first_byte_p50, nginx.first_byte_p50),
         count(sample.chunks_per_second, nginx.chunks_per_second),
-        time(sample.path_per_chunk, nginx.path_per_chunk),
-        time(sample.cpu_per_chunk, nginx.cpu_per_chunk),
+        time(sample.chunk.path, nginx.chunk.path),
+        time(sample.chunk.all, nginx.chunk.all),
         format!("{:.0} MiB", sample.memory_bytes as f64 / f64::from(1 << 20)),
         format!("{:.1} KiB", sample.memory_per_stream_bytes as f64 / 1024.0),
     ];
