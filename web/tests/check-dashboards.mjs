@@ -81,8 +81,13 @@ async function checkShared(browser, page, { check }) {
     const chosen = other.getByLabel('Dashboard', { exact: true }).locator('option:checked');
     assert.equal(await chosen.textContent(), 'Of one deployment (shared)');
     await browser.screenshot(other, 'dashboard-shared');
-    await page.getByLabel('Dashboard', { exact: true }).selectOption('own Of one deployment');
+    const choice = page.getByLabel('Dashboard', { exact: true });
+    await choice.focus();
+    await choice.selectOption('own Of one deployment');
+    await button(page, 'Share').waitFor();
+    assert.ok(await choice.evaluate((it) => it === document.activeElement), 'the focus is lost');
     await button(page, 'Share').click();
+    await page.getByLabel('Id').fill('of-one-deployment');
     await page.getByLabel('Id').press('Enter');
     await page.getByRole('alert').getByText('there is one with this id already').waitFor();
     await button(page, 'Cancel').click();
@@ -92,11 +97,14 @@ async function checkShared(browser, page, { check }) {
     await button(page, 'Change').click();
     const found = JSON.parse(await json.inputValue());
     assert.deepEqual(found, OWN);
+    const { width } = await json.boundingBox();
+    assert.ok(width > 400, `there are ${width} pixels for the JSON`);
     const titled = (title, query = OWN.tiles[0].query) =>
       JSON.stringify({ ...OWN, tiles: [{ ...OWN.tiles[0], title, query }] });
     await json.fill(titled('Broken', 'Interactions | where ('));
     await button(page, 'Save for everybody').click();
     await page.getByRole('alert').getByText('tile `Broken`: line 1, column ').waitFor();
+    await browser.screenshot(page, 'dashboard-change');
     await browser.open(other, SHARED);
     await button(other, 'Change').click();
     await jsonOf(other).waitFor();
@@ -136,6 +144,7 @@ async function checkShared(browser, page, { check }) {
   await check('dashboards: a shared one is removed, for everybody', async () => {
     await button(page, 'Remove').click();
     await page.getByText('Nobody will see “Of one deployment” any more').waitFor();
+    await browser.screenshot(page, 'dashboard-remove');
     await button(page, 'Cancel').click();
     await button(page, 'Remove').click();
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();

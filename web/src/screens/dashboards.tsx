@@ -18,8 +18,11 @@ import { Head, Loading, Panel } from '../ui/panel';
 
 const keyOf = ({ kind, id }: Listed): string => `${kind} ${id}`;
 
+type Doing = 'read' | 'import' | 'share' | 'change' | 'remove';
+
 export default function Dashboards() {
   const shared = useLoad('dashboards', readShared);
+  const [doing, setDoing] = useState<{ what: Doing; to: string } | null>(null);
   const found = all(shared.value ?? []);
   const named = addressed(found);
   // What is not here may still be on its way.
@@ -28,14 +31,24 @@ export default function Dashboards() {
   return (
     <>
       <Head title="Dashboards">
-        {!isWaiting && <Tools key={keyOf(shown)} shown={shown} onChanged={shared.again} />}
+        {!isWaiting && (
+          <Tools shown={shown} onDo={(what) => setDoing({ what, to: keyOf(shown) })} />
+        )}
       </Head>
       {shared.failure && (
         <Panel title="Shared dashboards">
           <Failed failure={shared.failure} again={shared.again} />
         </Panel>
       )}
-      {isWaiting ? <Loading /> : <Shown key={keyOf(shown)} shown={shown} found={found} />}
+      {isWaiting ? <Loading /> : <Shown shown={shown} found={found} />}
+      {doing?.to === keyOf(shown) && (
+        <Doings
+          doing={doing.what}
+          shown={shown}
+          onChanged={shared.again}
+          onClose={() => setDoing(null)}
+        />
+      )}
     </>
   );
 }
@@ -55,14 +68,19 @@ function Shown({ shown, found }: { shown: Listed; found: Listed[] }) {
           onChange={(key) => open(found.find((one) => keyOf(one) === key) ?? FIRST)}
         />
         {parameters.map(({ name, first }) => (
-          <ParameterField key={`${name} ${first}`} name={name} first={first} />
+          <ParameterField key={`${keyOf(shown)} ${name} ${first}`} name={name} first={first} />
         ))}
         {shown.kind === 'shared' && <Badge tone="info" text="shared: everybody sees it" />}
       </div>
       {!addressed(found) && <Missing />}
       <div class="tiles">
         {tiles.map((tile, at) => (
-          <TilePanel key={at} tile={tile} parameters={parameters} values={values} />
+          <TilePanel
+            key={`${keyOf(shown)} ${at}`}
+            tile={tile}
+            parameters={parameters}
+            values={values}
+          />
         ))}
       </div>
     </>
@@ -100,58 +118,47 @@ function ParameterField({ name, first }: { name: string; first: string }) {
   );
 }
 
-interface ToolsProps {
-  shown: Listed;
-  /** A shared one is new, other or gone. */
-  onChanged: () => void;
-}
-
-type Doing = 'read' | 'import' | 'share' | 'change' | 'remove';
-
-function Tools({ shown, onChanged }: ToolsProps) {
+function Tools({ shown, onDo }: { shown: Listed; onDo: (what: Doing) => void }) {
   const me = useLoad('me', readMe);
   const mayShare = me.value?.roles.includes('administrator') ?? false;
-  const [doing, setDoing] = useState<Doing | null>(null);
   const isShared = shown.kind === 'shared';
   const isOwn = shown.kind === 'own';
+  const remove = () => {
+    forget(shown.id);
+    open(FIRST);
+  };
   return (
     <>
-      <Button onClick={() => setDoing('read')}>
-        {isShared ? 'Copy or export' : 'Edit or export'}
-      </Button>
-      <Button onClick={() => setDoing('import')}>Import</Button>
-      {isOwn && mayShare && <Button onClick={() => setDoing('share')}>Share</Button>}
+      <Button onClick={() => onDo('read')}>{isShared ? 'Copy or export' : 'Edit or export'}</Button>
+      <Button onClick={() => onDo('import')}>Import</Button>
+      {isOwn && mayShare && <Button onClick={() => onDo('share')}>Share</Button>}
       {isOwn && (
-        <Button
-          look="danger"
-          onClick={() => {
-            forget(shown.id);
-            open(FIRST);
-          }}
-        >
+        <Button look="danger" onClick={remove}>
           Delete
         </Button>
       )}
       {isShared && mayShare && (
         <>
-          <Button onClick={() => setDoing('change')}>Change</Button>
-          <Button look="danger" onClick={() => setDoing('remove')}>
+          <Button onClick={() => onDo('change')}>Change</Button>
+          <Button look="danger" onClick={() => onDo('remove')}>
             Remove
           </Button>
         </>
       )}
-      <Doings shown={shown} doing={doing} onChanged={onChanged} onClose={() => setDoing(null)} />
     </>
   );
 }
 
-interface DoingsProps extends ToolsProps {
-  doing: Doing | null;
+interface DoingsProps {
+  doing: Doing;
+  shown: Listed;
+  /** A shared one is new, other or gone. */
+  onChanged: () => void;
   onClose: () => void;
 }
 
 /** The dialog of what somebody does. */
-function Doings({ shown: { kind, id, dashboard }, doing, onChanged, onClose }: DoingsProps) {
+function Doings({ doing, shown: { kind, id, dashboard }, onChanged, onClose }: DoingsProps) {
   const done = (next: Listed | null) => {
     onClose();
     onChanged();
@@ -163,7 +170,6 @@ function Doings({ shown: { kind, id, dashboard }, doing, onChanged, onClose }: D
   }
   if (doing === 'change') return <Change id={id} onClose={onClose} onDone={() => done(null)} />;
   if (doing === 'remove') return <Remove id={id} onClose={onClose} onDone={() => done(FIRST)} />;
-  if (doing === null) return null;
   // Under another name, so that it does not stand in for the one it was made of.
   const copy = kind === 'own' ? dashboard : { ...dashboard, name: `${dashboard.name}, own` };
   const keep = (kept: Dashboard) => {
