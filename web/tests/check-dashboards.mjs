@@ -151,7 +151,7 @@ async function checkShared(browser, page, { check }) {
     await page.getByRole('region', { name: 'Calls by deployment' }).waitFor();
     await other.reload();
     await settled(other);
-    await other.getByText('it was removed, or renamed').waitFor();
+    await other.getByText('it was removed, or the address is not whole').waitFor();
     await browser.open(page, '/settings?tab=versions');
     await page.getByText('dashboards/delete').first().waitFor();
     // The browser notes by itself what was refused: what was taken, wrong or changed meanwhile.

@@ -96,7 +96,7 @@ function Missing() {
   return (
     <p class="trouble" role="status">
       {id
-        ? `No shared dashboard has the id “${line(id)}”: it was removed, or renamed. ${instead}`
+        ? `No shared dashboard has the id “${line(id)}”: it was removed, or the address is not whole. ${instead}`
         : `This browser holds no dashboard named “${line(name)}”, and none of that name is shared: have it shared, or its JSON sent, and import it. ${instead}`}
     </p>
   );
