@@ -3,12 +3,13 @@
 use event::Timestamp;
 use openai::Catalogue;
 use policy::{
-    BudgetConfig, KeyHasher, LimitConfig, Principal, ProductConfig, Role, RoleConfig, Rules,
-    SubscriptionConfig, SubscriptionState,
+    BudgetConfig, DashboardConfig, KeyHasher, LimitConfig, Principal, ProductConfig, Role,
+    RoleConfig, Rules, SubscriptionConfig, SubscriptionState,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::dashboards::check_queries;
 use crate::error::Error;
 
 /// Longest document, in bytes of JSON.
@@ -30,6 +31,9 @@ pub struct Decree {
     /// budgets reads the rest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<BudgetConfig>,
+    /// What everybody sees on the portal's dashboards. Left out where there is none, as budgets are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dashboards: Vec<DashboardConfig>,
 }
 
 impl Decree {
@@ -38,20 +42,22 @@ impl Decree {
         let bytes = serde_json::to_vec(self).map_or(usize::MAX, |json| json.len());
         if bytes > BYTES_MAX {
             return Err(Error::invalid(format!(
-                "the state would be {bytes} bytes long, {BYTES_MAX} are allowed: remove cancelled subscriptions"
+                "the state would be {bytes} bytes long, {BYTES_MAX} are allowed: remove cancelled subscriptions, or dashboards"
             )));
         }
         let rules = Rules::new(0, hasher.clone(), &self.products, &self.subscriptions);
         rules.and_then(|rules| rules.limited(&self.limits)).map_err(Error::invalid)?;
         policy::check_roles(&self.roles).map_err(Error::invalid)?;
-        policy::check_budgets(&self.budgets).map_err(Error::invalid)
+        policy::check_budgets(&self.budgets).map_err(Error::invalid)?;
+        policy::check_dashboards(&self.dashboards).map_err(Error::invalid)
     }
 
-    /// Checks it as what is to follow another. Products that were there before may name operations that another
-    /// version of the API's table has: they are left alone.
+    /// Checks it as what is to follow another. Products and dashboards that were there before may name operations that another
+    /// version of the API's table has, and the parser may have grown stricter: they are left alone.
     pub(crate) fn validate_after(&self, before: &Self, hasher: &KeyHasher) -> Result<(), Error> {
         self.validate(hasher)?;
-        check_operations(self.products.iter().filter(|one| !before.products.contains(one)))
+        check_operations(self.products.iter().filter(|one| !before.products.contains(one)))?;
+        check_queries(self.dashboards.iter().filter(|one| !before.dashboards.contains(one)))
     }
 
     /// The settings of a configuration file that say something else than the state in force.
@@ -69,6 +75,9 @@ impl Decree {
         if self.budgets != live.budgets {
             names.push("cost.budgets");
         }
+        if self.dashboards != live.dashboards {
+            names.push("dashboards");
+        }
         names
     }
 
@@ -82,6 +91,12 @@ impl Decree {
     pub fn budget(&self, id: &str) -> Result<&BudgetConfig, Error> {
         let found = self.budgets.iter().find(|budget| budget.id == id);
         found.ok_or_else(|| Error::missing("budget", id))
+    }
+
+    /// The dashboard.
+    pub fn dashboard(&self, id: &str) -> Result<&DashboardConfig, Error> {
+        let found = self.dashboards.iter().find(|dashboard| dashboard.id == id);
+        found.ok_or_else(|| Error::missing("dashboard", id))
     }
 
     /// Adds to a principal what follows from the state: roles, and the subscriptions it owns.

@@ -10,7 +10,7 @@ use crate::state::redacted;
 /// One thing that differs.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Change {
-    /// `product`, `subscription`, `role`, `budget`, `limits`, `user` or `group`.
+    /// `product`, `subscription`, `role`, `budget`, `dashboard`, `limits`, `user` or `group`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,
@@ -33,6 +33,8 @@ pub fn compare(before: &Decree, after: &Decree) -> Vec<Change> {
     collect("role", roles(before), roles(after), &mut changes);
     let budgets = |decree: &Decree| named(decree.budgets.iter().map(|it| (&it.id, it)));
     collect("budget", budgets(before), budgets(after), &mut changes);
+    let dashboards = |decree: &Decree| named(decree.dashboards.iter().map(|it| (&it.id, it)));
+    collect("dashboard", dashboards(before), dashboards(after), &mut changes);
     if before.limits != after.limits {
         let (before, after) = (json!(before.limits), json!(after.limits));
         changes.push(Change {

@@ -1,12 +1,13 @@
 //! The desired state: what administrators decree, kept, validated, versioned, published.
 //!
-//! It holds products, subscriptions, limits, budgets and who has which role, and nothing that belongs to one
+//! It holds products, subscriptions, limits, budgets, dashboards and who has which role, and nothing that belongs to one
 //! machine. Beside it lies the organisation's directory of users and groups, as SCIM provisions it. The request path never asks it: it serves with what was published last, which is on the
 //! disk of the gateway too, so that a database that is gone changes nothing for callers.
 
 mod approval;
 mod cache;
 mod control;
+mod dashboards;
 mod database;
 mod decree;
 mod diff;
@@ -20,6 +21,7 @@ mod subscription;
 
 pub use approval::{Approval, ApprovalState};
 pub use control::{Applied, Author, Control, Publisher, Settings, Status, Version};
+pub use dashboards::check_queries;
 pub use database::{Place, VersionLine};
 pub use decree::{Decree, check_operations};
 pub use diff::{Change, compare};

@@ -11,7 +11,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use event::{Note, Record, Timestamp};
 use ledger::{Ledger, LedgerConfig};
-use policy::{BudgetConfig, KeyHasher, Principal, ProductConfig, SubscriptionState};
+use policy::{
+    BudgetConfig, DashboardConfig, KeyHasher, Principal, ProductConfig, SubscriptionState,
+};
 use tempfile::TempDir;
 
 use crate::{
@@ -357,4 +359,48 @@ async fn budgets_are_part_of_the_state_and_a_state_from_before_them_has_none() {
     assert_eq!(told, [("budget", "team", "changed")]);
     let file = Decree { budgets: vec![budget(1.0)], ..seed() };
     assert_eq!(node.control.follow_file(file).expect("is read"), ["cost.budgets"]);
+}
+
+#[tokio::test]
+async fn dashboards_are_part_of_the_state_and_their_queries_are_kql() {
+    let text = serde_json::to_string(&Decree::default()).expect("serialises");
+    assert!(!text.contains("dashboards"), "a gateway from before reads it: {text}");
+
+    let node = Node::start(None).await;
+    let dashboard = |id: &str, query: &str| {
+        let tiles = serde_json::json!([{ "title": "Calls", "query": query }]);
+        let dashboard = serde_json::json!({ "id": id, "name": id, "tiles": tiles });
+        serde_json::from_value::<DashboardConfig>(dashboard).expect("a dashboard")
+    };
+    let set = |dashboards: Vec<DashboardConfig>| {
+        move |decree: &mut Decree| {
+            decree.dashboards = dashboards;
+            Ok(())
+        }
+    };
+    node.change(set(vec![dashboard("calls", "Interactions | count")])).await;
+    let made = node.control.live();
+    assert_eq!(made.decree.dashboard("calls").expect("is there").name, "calls");
+    let missing = made.decree.dashboard("other").expect_err("is not there");
+    assert_eq!(missing.kind(), ErrorKind::Missing);
+    let good = dashboard("calls", "Interactions | count");
+    for (wrong, why) in [
+        (vec![good.clone(), good.clone()], "rename one"),
+        (vec![good.clone(), dashboard("b", "Interactions |")], "dashboard `b`, tile `Calls`"),
+    ] {
+        let error = node.control.change(&author(), &action(), set(wrong)).await.expect_err(why);
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    node.change(set(vec![dashboard("calls", "Errors | count")])).await;
+    let changes = compare(&made.decree, &node.control.live().decree);
+    let told: Vec<_> = changes.iter().map(|it| (it.kind, it.id.as_str(), it.change)).collect();
+    assert_eq!(told, [("dashboard", "calls", "changed")]);
+    let file = Decree { dashboards: vec![good], ..seed() };
+    assert_eq!(node.control.follow_file(file).expect("is read"), ["dashboards"]);
+
+    let unread = vec![dashboard("calls", "of another version |")];
+    let kept = Decree { dashboards: unread, ..seed() };
+    kept.validate_after(&kept, &hasher()).expect("what was there is left alone");
+    kept.validate_after(&seed(), &hasher()).expect_err("it is written anew");
 }

@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Budgets of a running gateway.
     #[command(subcommand)]
     Budget(state::BudgetCommand),
+    /// Dashboards of a running gateway that everybody sees.
+    #[command(subcommand)]
+    Dashboard(state::DashboardCommand),
     /// Who holds which role.
     #[command(subcommand)]
     Role(state::RoleCommand),

@@ -24,7 +24,8 @@ use gateway::{
     ObjectsConfig, PoolConfig, Settings, TlsConfig,
 };
 use policy::{
-    KeyHasher, LimitConfig, PriceScopeConfig, Prices, ProductConfig, Rules, SubscriptionConfig,
+    DashboardConfig, KeyHasher, LimitConfig, PriceScopeConfig, Prices, ProductConfig, Rules,
+    SubscriptionConfig,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -81,7 +82,9 @@ pub(crate) struct Config {
     pub(crate) subscriptions: Vec<SubscriptionConfig>,
     /// What every subscription may use, beside the limits of products and subscriptions.
     pub(crate) limits: Vec<LimitConfig>,
-    /// Where the desired state is kept: products, subscriptions, limits, budgets, and roles beside
+    /// Dashboards of the portal that everybody sees. They are part of the desired state.
+    pub(crate) dashboards: Vec<DashboardConfig>,
+    /// Where the desired state is kept: products, subscriptions, limits, budgets, dashboards, and roles beside
     /// `admin.roles`.
     pub(crate) control: ControlConfig,
     /// Redis or Valkey, through which several nodes share limits and objects.
@@ -173,6 +176,7 @@ impl Default for Config {
             products: Vec::new(),
             subscriptions: Vec::new(),
             limits: Vec::new(),
+            dashboards: Vec::new(),
             control: ControlConfig::default(),
             redis: RedisConfig::default(),
             ledger: ledger::LedgerConfig::default(),
@@ -259,6 +263,8 @@ impl Config {
         self.check_homes(&vault)?;
         gateway::check(&self.gateway()).map_err(|error| bad(error.to_string()))?;
         ::control::check_operations(&self.products).map_err(|error| bad(error.to_string()))?;
+        policy::check_dashboards(&self.dashboards).map_err(|error| bad(error.to_string()))?;
+        ::control::check_queries(&self.dashboards).map_err(|error| bad(error.to_string()))?;
         self.check_tls()?;
         self.control()?;
         self.check_checkpoints()?;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::config::{Config, Override};
 
 /// Parts that the desired state decrees where it lies in a database.
-const DECREED: [&str; 4] = ["products", "subscriptions", "limits", "cost.budgets"];
+const DECREED: [&str; 5] = ["products", "subscriptions", "limits", "cost.budgets", "dashboards"];
 /// Members whose values may be secrets, wherever they stand: what refers to a secret has other names.
 const SECRET: [&str; 4] = ["headers", "primary_key_hash", "secondary_key_hash", "retired_keys"];
 /// Stands in the place of what may be a secret.

@@ -1,4 +1,4 @@
-//! `gatehouse apply`, `export`, `subscription`, `product`, `budget`, `history` and `role`: the desired state of
+//! `gatehouse apply`, `export`, `subscription`, `product`, `budget`, `dashboard`, `history` and `role`: the desired state of
 //! a running gateway, through its admin API; and `approval`.
 
 use std::path::Path;
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::arguments::ConfigFile;
 use crate::arguments::state::{
-    ApplyArguments, ApprovalCommand, BudgetCommand, BudgetSetArguments, Decision, HistoryCommand,
-    ProductCommand, RoleCommand, SubscriptionCommand, SubscriptionCreateArguments,
+    ApplyArguments, ApprovalCommand, BudgetCommand, BudgetSetArguments, DashboardCommand, Decision,
+    HistoryCommand, ProductCommand, RoleCommand, SubscriptionCommand, SubscriptionCreateArguments,
 };
 use crate::client::Client;
 use crate::exit::{Exit, ExitWith};
@@ -118,6 +118,29 @@ pub(crate) fn budget(command: &BudgetCommand) -> anyhow::Result<()> {
 fn of_budget(decision: &Decision) -> String {
     let target = format!("/admin/v1/budgets/{}", segment(&decision.one.id));
     with_reason(&target, &decision.reason)
+}
+
+/// Runs `gatehouse dashboard`.
+pub(crate) fn dashboard(command: &DashboardCommand) -> anyhow::Result<()> {
+    match command {
+        DashboardCommand::List(file) => list(&file.config, "/admin/v1/dashboards"),
+        DashboardCommand::Put(arguments) => {
+            let body = document(&arguments.document)?;
+            let id = body["id"].as_str().context("the dashboard has no `id`: give it one")?;
+            let target = with_reason(&of_dashboard(id), &arguments.reason);
+            show(&Client::open(&arguments.file.config)?.send("PUT", &target, &body)?)
+        }
+        DashboardCommand::Delete(Decision { one, reason }) => {
+            let target = with_reason(&of_dashboard(&one.id), reason);
+            Client::open(&one.file.config)?.admin("DELETE", &target)?;
+            say(&format!("dashboard {} is gone", one.id));
+            Ok(())
+        }
+    }
+}
+
+fn of_dashboard(id: &str) -> String {
+    format!("/admin/v1/dashboards/{}", segment(id))
 }
 
 /// Runs `gatehouse role`.

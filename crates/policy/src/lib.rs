@@ -7,6 +7,7 @@ mod access;
 mod admit;
 mod budgets;
 mod config;
+mod dashboards;
 mod error;
 mod keys;
 mod limits;
@@ -22,6 +23,9 @@ pub use admit::{
 pub use budgets::{BudgetConfig, BudgetPeriod, check_budgets};
 pub use config::{
     ProductConfig, RetiredKey, RoleConfig, SubscriptionConfig, SubscriptionState, check_roles,
+};
+pub use dashboards::{
+    DashboardConfig, ParameterConfig, ParameterType, TileConfig, check_dashboards,
 };
 pub use error::RulesError;
 pub use keys::{KeyHash, KeyHashError, KeyHasher};

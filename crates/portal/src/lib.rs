@@ -16,6 +16,7 @@ mod clock;
 mod config;
 mod cost;
 mod course;
+mod dashboards;
 mod entrance;
 mod erasures;
 mod export;

@@ -15,14 +15,15 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, delete, get, on, patch, post, put};
-use policy::{BudgetConfig, ProductConfig, Role, RoleConfig, SubscriptionConfig};
+use policy::{BudgetConfig, DashboardConfig, ProductConfig, Role, RoleConfig, SubscriptionConfig};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::break_glass::LocalSignIn;
 use crate::inner::Portal;
 use crate::{
-    access, admin, alerts, approvals, auth, cost, erasures, export, interactions, kusto, language,
-    live, logs, operations, raw, records, reports, scim, settings, sign_in, state, subscriptions,
+    access, admin, alerts, approvals, auth, cost, dashboards, erasures, export, interactions,
+    kusto, language, live, logs, operations, raw, records, reports, scim, settings, sign_in, state,
+    subscriptions,
 };
 
 pub(crate) use guard::deny;
@@ -111,7 +112,7 @@ fn gateway() -> Vec<Route> {
     ]
 }
 
-/// Products, budgets, roles and versions.
+/// Products, budgets, dashboards, roles and versions.
 #[rustfmt::skip]
 fn desired_state() -> Vec<Route> {
     vec![
@@ -130,6 +131,14 @@ fn desired_state() -> Vec<Route> {
         Route::new("budgets/put", Method::PUT, "/admin/v1/budgets/{id}", "Make or replace a budget", cost::put_budget)
             .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<BudgetConfig>().answers::<BudgetConfig>(),
         Route::new("budgets/delete", Method::DELETE, "/admin/v1/budgets/{id}", "Remove a budget", cost::delete_budget)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<state::ApplyReport>(),
+        Route::new("dashboards/list", Method::GET, "/admin/v1/dashboards", "The dashboards that everybody sees, by id", dashboards::dashboards)
+            .roles(READERS).query::<state::PageQuery>().answers::<dashboards::DashboardPage>(),
+        Route::new("dashboards/get", Method::GET, "/admin/v1/dashboards/{id}", "A dashboard that everybody sees", dashboards::dashboard)
+            .roles(READERS).answers::<DashboardConfig>(),
+        Route::new("dashboards/put", Method::PUT, "/admin/v1/dashboards/{id}", "Make or replace a dashboard that everybody sees", dashboards::put_dashboard)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<DashboardConfig>().answers::<DashboardConfig>(),
+        Route::new("dashboards/delete", Method::DELETE, "/admin/v1/dashboards/{id}", "Remove a dashboard that everybody sees", dashboards::delete_dashboard)
             .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<state::ApplyReport>(),
         Route::new("roles/list", Method::GET, "/admin/v1/roles", "Who holds which role", state::roles)
             .roles(ADMINISTRATORS).answers::<state::RoleList>(),

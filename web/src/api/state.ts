@@ -1,4 +1,4 @@
-/** The configuration in force, and the desired state: products, budgets and versions. */
+/** The configuration in force, and the desired state: products, budgets, dashboards and versions. */
 import { getJson, getTagged, type Tagged, unchanged } from './http';
 
 export type Origin = 'default' | 'file' | 'environment' | 'database';
@@ -111,3 +111,32 @@ export const putBudget = (body: BudgetConfig, etag: string | null): Promise<Budg
 
 export const deleteBudget = (id: string, etag: string): Promise<unknown> =>
   getJson(budget(id), { method: 'DELETE', headers: unchanged(etag) });
+
+/** A dashboard that everybody sees. */
+export interface DashboardConfig {
+  id: string;
+  name: string;
+  parameters: { name: string; type: string; first: string }[];
+  tiles: { title: string; query: string; is_wide: boolean }[];
+}
+
+/** All of them: there are 100 at most. */
+export async function readDashboards(signal: AbortSignal): Promise<DashboardConfig[]> {
+  const { items } = await getJson<{ items: DashboardConfig[] }>('/admin/v1/dashboards', { signal });
+  return items;
+}
+
+const dashboard = (id: string): string => `/admin/v1/dashboards/${encodeURIComponent(id)}`;
+
+export const readDashboard = (id: string, signal: AbortSignal): Promise<Tagged<DashboardConfig>> =>
+  getTagged(dashboard(id), { signal });
+
+/** `etag` is null for a new one. */
+export const putDashboard = (
+  body: DashboardConfig,
+  etag: string | null,
+): Promise<DashboardConfig> =>
+  getJson(dashboard(body.id), { method: 'PUT', body, headers: unchanged(etag) });
+
+export const deleteDashboard = (id: string, etag: string): Promise<unknown> =>
+  getJson(dashboard(id), { method: 'DELETE', headers: unchanged(etag) });

@@ -1,4 +1,4 @@
-/** Dashboards: tiles of KQL with parameters. They are kept in this browser and travel as JSON. */
+/** Dashboards: tiles of KQL with parameters. Own ones are kept in this browser; all travel as JSON. */
 import { signal } from '@preact/signals';
 import { literal } from '../kql/text';
 
@@ -26,6 +26,7 @@ export interface Dashboard {
 export const FORMAT = 1;
 const DASHBOARDS_MAX = 50;
 const TILES_MAX = 40;
+const NAME_CHARACTERS_MAX = 100;
 const NAME = 'dashboards';
 
 /** What everybody has. `Span` is a timespan such as 24h, `Deployment` may be empty. */
@@ -83,7 +84,11 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 
 /** A dashboard from JSON; what is wrong with it is an error that names it. */
 export function fromJson(text: string): Dashboard {
-  const found: unknown = JSON.parse(text);
+  return checked(JSON.parse(text));
+}
+
+/** A dashboard that came as a value; what is wrong with it is an error that names it. */
+export function checked(found: unknown): Dashboard {
   if (!isObject(found)) throw new Error('the file holds no dashboard');
   if (found.format !== FORMAT) throw new Error(`"format" must be ${FORMAT}`);
   if (typeof found.name !== 'string' || !found.name.trim()) throw new Error('"name" is missing');
@@ -92,7 +97,7 @@ export function fromJson(text: string): Dashboard {
   }
   const parameters: unknown[] = Array.isArray(found.parameters) ? found.parameters : [];
   return {
-    name: found.name.trim().slice(0, 100),
+    name: [...found.name.trim()].slice(0, NAME_CHARACTERS_MAX).join(''),
     parameters: parameters.map(parameterFrom),
     tiles: found.tiles.map(tileFrom),
   };
@@ -120,15 +125,13 @@ export const toJson = (dashboard: Dashboard): string =>
 function read(): Dashboard[] {
   try {
     const found: unknown = JSON.parse(localStorage.getItem(NAME) ?? '[]');
-    return Array.isArray(found) ? found.map((one) => fromJson(JSON.stringify(one))) : [];
+    return Array.isArray(found) ? found.map(checked) : [];
   } catch {
     return [];
   }
 }
 
 export const own = signal<Dashboard[]>(read());
-
-export const all = (): Dashboard[] => [BUILT_IN, ...own.value];
 
 function keep(dashboards: Dashboard[]): void {
   own.value = dashboards.slice(0, DASHBOARDS_MAX);

@@ -1,63 +1,104 @@
 /** Tiles of KQL with parameters. */
 import { useState } from 'preact/hooks';
 import '../style/dashboards.css';
-import {
-  all,
-  BUILT_IN,
-  type Dashboard,
-  forget,
-  fromJson,
-  literalOf,
-  save,
-  toJson,
-} from '../dashboards/model';
+import { readMe } from '../api/admin';
+import { JsonDialog } from '../dashboards/json';
+import { addressed, all, FIRST, type Listed, open, readShared } from '../dashboards/list';
+import { type Dashboard, forget, literalOf, save, toJson } from '../dashboards/model';
+import { Change, Remove, Share } from '../dashboards/share';
 import { TilePanel } from '../dashboards/tile';
+import { useLoad } from '../load';
 import { param, setParams } from '../location';
 import { line } from '../text';
+import { Badge } from '../ui/badge';
 import { Button } from '../ui/button';
-import { Dialog } from '../ui/dialog';
+import { Failed } from '../ui/empty';
 import { Input, Select } from '../ui/field';
-import { Head } from '../ui/panel';
+import { Head, Loading, Panel } from '../ui/panel';
+
+const keyOf = ({ kind, id }: Listed): string => `${kind} ${id}`;
+
+type Doing = 'read' | 'import' | 'share' | 'change' | 'remove';
 
 export default function Dashboards() {
-  const found = all();
-  const shown = found.find(({ name }) => name === param('name')) ?? BUILT_IN;
-  const values = Object.fromEntries(
-    shown.parameters.map((one) => [one.name, literalOf(one, param(`p.${one.name}`) || one.first)]),
-  );
+  const shared = useLoad('dashboards', readShared);
+  const [doing, setDoing] = useState<{ what: Doing; to: string } | null>(null);
+  const found = all(shared.value ?? []);
+  const named = addressed(found);
+  // What is not here may still be on its way.
+  const isWaiting = !named && shared.isLoading;
+  const shown = named ?? FIRST;
   return (
     <>
       <Head title="Dashboards">
-        <Tools shown={shown} />
+        {!isWaiting && (
+          <Tools shown={shown} onDo={(what) => setDoing({ what, to: keyOf(shown) })} />
+        )}
       </Head>
+      {shared.failure && (
+        <Panel title="Shared dashboards">
+          <Failed failure={shared.failure} again={shared.again} />
+        </Panel>
+      )}
+      {isWaiting ? <Loading /> : <Shown shown={shown} found={found} />}
+      {doing?.to === keyOf(shown) && (
+        <Doings
+          doing={doing.what}
+          shown={shown}
+          onChanged={shared.again}
+          onClose={() => setDoing(null)}
+        />
+      )}
+    </>
+  );
+}
+
+function Shown({ shown, found }: { shown: Listed; found: Listed[] }) {
+  const { parameters, tiles } = shown.dashboard;
+  const values = Object.fromEntries(
+    parameters.map((one) => [one.name, literalOf(one, param(`p.${one.name}`) || one.first)]),
+  );
+  return (
+    <>
       <div class="filters">
         <Select
           label="Dashboard"
-          value={shown.name}
-          options={found.map(({ name }) => name)}
-          onChange={(name) => setParams({ name: name === BUILT_IN.name ? null : name })}
+          value={keyOf(shown)}
+          options={found.map((one) => [keyOf(one), nameOf(one)])}
+          onChange={(key) => open(found.find((one) => keyOf(one) === key) ?? FIRST)}
         />
-        {shown.parameters.map(({ name, first }) => (
-          <ParameterField key={`${shown.name} ${name}`} name={name} first={first} />
+        {parameters.map(({ name, first }) => (
+          <ParameterField key={`${keyOf(shown)} ${name} ${first}`} name={name} first={first} />
         ))}
+        {shown.kind === 'shared' && <Badge tone="info" text="shared: everybody sees it" />}
       </div>
-      {param('name') && shown.name !== param('name') && (
-        <p class="trouble" role="status">
-          This browser holds no dashboard named “{line(param('name'))}”: have its JSON sent, and
-          import it. Below is “{shown.name}”.
-        </p>
-      )}
+      {!addressed(found) && <Missing />}
       <div class="tiles">
-        {shown.tiles.map((tile, at) => (
+        {tiles.map((tile, at) => (
           <TilePanel
-            key={`${shown.name} ${at}`}
+            key={`${keyOf(shown)} ${at}`}
             tile={tile}
-            parameters={shown.parameters}
+            parameters={parameters}
             values={values}
           />
         ))}
       </div>
     </>
+  );
+}
+
+const nameOf = ({ kind, dashboard }: Listed): string =>
+  kind === 'shared' ? `${line(dashboard.name)} (shared)` : line(dashboard.name);
+
+function Missing() {
+  const instead = `Below is “${FIRST.dashboard.name}”.`;
+  const [id, name] = [param('shared'), param('name')];
+  return (
+    <p class="trouble" role="status">
+      {id
+        ? `No shared dashboard has the id “${line(id)}”: it was removed, or the address is not whole. ${instead}`
+        : `This browser holds no dashboard named “${line(name)}”, and none of that name is shared: have it shared, or its JSON sent, and import it. ${instead}`}
+    </p>
   );
 }
 
@@ -77,73 +118,72 @@ function ParameterField({ name, first }: { name: string; first: string }) {
   );
 }
 
-function Tools({ shown }: { shown: Dashboard }) {
-  const [text, setText] = useState<string | null>(null);
-  const isOwn = shown.name !== BUILT_IN.name;
+function Tools({ shown, onDo }: { shown: Listed; onDo: (what: Doing) => void }) {
+  const me = useLoad('me', readMe);
+  const mayShare = me.value?.roles.includes('administrator') ?? false;
+  const isShared = shown.kind === 'shared';
+  const isOwn = shown.kind === 'own';
+  const remove = () => {
+    forget(shown.id);
+    open(FIRST);
+  };
   return (
     <>
-      <Button
-        onClick={() => setText(toJson(isOwn ? shown : { ...shown, name: `${shown.name}, own` }))}
-      >
-        Edit or export
-      </Button>
-      <Button onClick={() => setText('')}>Import</Button>
+      <Button onClick={() => onDo('read')}>{isShared ? 'Copy or export' : 'Edit or export'}</Button>
+      <Button onClick={() => onDo('import')}>Import</Button>
+      {isOwn && mayShare && <Button onClick={() => onDo('share')}>Share</Button>}
       {isOwn && (
-        <Button
-          look="danger"
-          onClick={() => {
-            forget(shown.name);
-            setParams({ name: null });
-          }}
-        >
+        <Button look="danger" onClick={remove}>
           Delete
         </Button>
       )}
-      {text !== null && <Json first={text} onClose={() => setText(null)} />}
+      {isShared && mayShare && (
+        <>
+          <Button onClick={() => onDo('change')}>Change</Button>
+          <Button look="danger" onClick={() => onDo('remove')}>
+            Remove
+          </Button>
+        </>
+      )}
     </>
   );
 }
 
-function Json({ first, onClose }: { first: string; onClose: () => void }) {
-  const [text, setText] = useState(first);
-  const [trouble, setTrouble] = useState('');
-  const submit = (event: Event) => {
-    event.preventDefault();
-    try {
-      const dashboard = fromJson(text);
-      save(dashboard);
-      setParams({ name: dashboard.name });
-      onClose();
-    } catch (error) {
-      setTrouble(error instanceof Error ? error.message : String(error));
-    }
+interface DoingsProps {
+  doing: Doing;
+  shown: Listed;
+  /** A shared one is new, other or gone. */
+  onChanged: () => void;
+  onClose: () => void;
+}
+
+/** The dialog of what somebody does. */
+function Doings({ doing, shown: { kind, id, dashboard }, onChanged, onClose }: DoingsProps) {
+  const done = (next: Listed | null) => {
+    onClose();
+    onChanged();
+    if (next) open(next);
+  };
+  if (doing === 'share') {
+    const shared = (id: string) => done({ kind: 'shared', id, dashboard });
+    return <Share dashboard={dashboard} onClose={onClose} onDone={shared} />;
+  }
+  if (doing === 'change') return <Change id={id} onClose={onClose} onDone={() => done(null)} />;
+  if (doing === 'remove') return <Remove id={id} onClose={onClose} onDone={() => done(FIRST)} />;
+  // Under another name, so that it does not stand in for the one it was made of.
+  const copy = kind === 'own' ? dashboard : { ...dashboard, name: `${dashboard.name}, own` };
+  const keep = (kept: Dashboard) => {
+    save(kept);
+    onClose();
+    open({ kind: 'own', id: kept.name, dashboard: kept });
   };
   return (
-    <Dialog title="Dashboard as JSON" onClose={onClose}>
-      <form class="dialog-body" onSubmit={submit}>
-        <div class="field">
-          <label for="dashboard-json">Name, parameters, tiles. Copy it to hand it on.</label>
-          <textarea
-            id="dashboard-json"
-            class="mono"
-            rows={16}
-            spellcheck={false}
-            value={text}
-            onInput={(event) => setText(event.currentTarget.value)}
-          />
-        </div>
-        {trouble && (
-          <p class="trouble" role="alert">
-            {trouble}
-          </p>
-        )}
-        <div class="dialog-foot">
-          <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" look="main" disabled={!text.trim()}>
-            Keep in this browser
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <JsonDialog
+      title="Dashboard as JSON"
+      first={doing === 'read' ? toJson(copy) : ''}
+      verb="Keep in this browser"
+      keep={keep}
+      onClose={onClose}
+    />
   );
 }

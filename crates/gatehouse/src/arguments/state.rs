@@ -168,6 +168,28 @@ pub(crate) struct BudgetSetArguments {
 }
 
 #[derive(Subcommand, Debug)]
+pub(crate) enum DashboardCommand {
+    /// Every dashboard, an object a line.
+    List(ConfigFile),
+    /// Make or replace one from a file in YAML or JSON.
+    Put(DashboardPutArguments),
+    /// Remove one.
+    Delete(Decision),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DashboardPutArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// The dashboard, in YAML or JSON; `-` for standard input.
+    #[arg(long = "file", short = 'f', value_name = "FILE")]
+    pub(crate) document: PathBuf,
+    /// Why, for the record.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+}
+
+#[derive(Subcommand, Debug)]
 pub(crate) enum RoleCommand {
     /// Who holds which role.
     List(ConfigFile),

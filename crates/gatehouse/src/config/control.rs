@@ -11,11 +11,11 @@ use vault::SecretRef;
 use super::Config;
 use crate::exit::{Exit, ExitWith};
 
-/// The desired state: products, subscriptions, limits, budgets and roles.
+/// The desired state: products, subscriptions, limits, budgets, dashboards and roles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ControlConfig {
-    /// What holds products, subscriptions, limits and budgets.
+    /// What holds products, subscriptions, limits, budgets and dashboards.
     pub(crate) source: StateSource,
     /// `postgres://user@host:port/database` for a database that several gateways share; empty for a
     /// SQLite file in the data folder.
@@ -92,14 +92,16 @@ impl Config {
             // Those of the file hold whatever the state says: `admin.roles`.
             roles: Vec::new(),
             budgets: self.cost.budgets.clone(),
+            dashboards: self.dashboards.clone(),
         }
     }
 
     /// Takes a decree in the place of its own.
     pub(crate) fn decreed(mut self, decree: Decree) -> Self {
-        let Decree { products, subscriptions, limits, roles: _, budgets } = decree;
+        let Decree { products, subscriptions, limits, roles: _, budgets, dashboards } = decree;
         (self.products, self.subscriptions, self.limits) = (products, subscriptions, limits);
         self.cost.budgets = budgets;
+        self.dashboards = dashboards;
         self
     }
 

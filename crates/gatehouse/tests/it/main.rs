@@ -14,6 +14,7 @@ mod control;
 mod cost;
 mod crash;
 mod damage;
+mod dashboards;
 mod erasing;
 mod full_disk;
 mod invariants;

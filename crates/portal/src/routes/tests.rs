@@ -1,6 +1,7 @@
 //! The whole matrix is tried: every route × every role × nobody. The papers made from the table are
 //! what the repository holds; `UPDATE_EXPECT=1` writes them.
 
+mod dashboards;
 mod tenancy;
 
 use std::collections::HashSet;
