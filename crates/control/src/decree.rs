@@ -52,8 +52,8 @@ impl Decree {
         policy::check_dashboards(&self.dashboards).map_err(Error::invalid)
     }
 
-    /// Checks it as what is to follow another. Products and dashboards that were there before may name operations that another
-    /// version of the API's table has, and the parser may have grown stricter: they are left alone.
+    /// Checks it as what is to follow another. What was there before is left alone: a product may name operations
+    /// that another version of the API's table has, and the parser may have grown stricter.
     pub(crate) fn validate_after(&self, before: &Self, hasher: &KeyHasher) -> Result<(), Error> {
         self.validate(hasher)?;
         check_operations(self.products.iter().filter(|one| !before.products.contains(one)))?;

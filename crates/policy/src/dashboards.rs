@@ -1,5 +1,5 @@
 //! Dashboards that everybody of the organisation sees, as they stand in the configuration file and in the
-//! desired state. Whether their queries are KQL is not looked at here: `portal` does.
+//! desired state. Whether their queries are KQL is not looked at here but in `control`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
