@@ -20,8 +20,6 @@ pub(crate) const CONNECTIONS: u32 = 32;
 const STREAM_TOKENS: u32 = 200;
 /// Calls timed one after the other for the time to the first byte.
 const FIRST_BYTES: usize = 300;
-/// Time for what works behind the ledger to catch up before memory is measured.
-const SETTLE: Duration = Duration::from_secs(4);
 /// Longest wait for the next bytes of one call.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Streams held open at once for the memory figure.
@@ -159,7 +157,7 @@ impl Load<'_> {
 
     /// Growth of resident memory for each stream held open.
     fn memory_per_stream(&self, port: u16, process: &Process) -> anyhow::Result<u64> {
-        std::thread::sleep(SETTLE);
+        process.settle()?;
         let before = process.memory_bytes()?;
         let request = request(self.key, 2_000, "x-sim-fault: drip=200/50\r\n", true);
         let mut streams = Vec::with_capacity(OPEN_STREAMS);

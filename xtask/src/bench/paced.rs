@@ -38,6 +38,7 @@ pub(crate) fn measure(load: &Load<'_>, port: u16, process: &Process) -> anyhow::
 /// Unary calls at this rate, evenly spread over the connections.
 fn calls(load: &Load<'_>, port: u16, process: &Process, rate: u32) -> anyhow::Result<Option<Cost>> {
     let request = request(load.key, 100, "", false);
+    process.settle()?;
     let before = process.times()?;
     let start = Instant::now();
     let made = on_threads(CONNECTIONS, |number| {
@@ -61,6 +62,7 @@ fn calls(load: &Load<'_>, port: u16, process: &Process, rate: u32) -> anyhow::Re
 fn pieces(load: &Load<'_>, port: u16, process: &Process) -> anyhow::Result<Option<Cost>> {
     let pace = format!("x-sim-fault: drip={PIECE_BYTES}/{}\r\n", PIECE_EVERY.as_millis());
     let request = request(load.key, 2_000, &pace, true);
+    process.settle()?;
     let open = |_| {
         let mut stream = connect(port)?;
         stream.write_all(request.as_bytes())?;

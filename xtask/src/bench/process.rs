@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+/// How often it is looked whether a process rests, and for how long at most.
+const SETTLE_LOOK: Duration = Duration::from_millis(500);
+const SETTLE_MAX: Duration = Duration::from_secs(60);
+
 /// CPU time of a process.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Times {
@@ -91,6 +95,21 @@ impl Process {
             }
         }
         Ok(times)
+    }
+
+    /// Waits until it has done what was left of earlier load; goes on after a while if there is no end of it.
+    pub(crate) fn settle(&self) -> anyhow::Result<()> {
+        let until = Instant::now() + SETTLE_MAX;
+        let mut before = self.times()?;
+        while Instant::now() < until {
+            std::thread::sleep(SETTLE_LOOK);
+            let now = self.times()?;
+            if now.since(before).all < SETTLE_LOOK / 20 {
+                break;
+            }
+            before = now;
+        }
+        Ok(())
     }
 
     /// Resident memory now, in bytes.
