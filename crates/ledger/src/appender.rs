@@ -103,7 +103,6 @@ impl Appender {
     pub(crate) fn push(&mut self, frame: &Frame) -> u64 {
         let sequence = self.encoder.push(frame);
         self.frames.push(StoredFrame::new(frame, sequence));
-        self.shared.kinds.note(frame.kind, sequence);
         match frame.kind {
             Kind::Opened => self.effects.push((frame.interaction, Some(sequence))),
             Kind::Closed => self.effects.push((frame.interaction, None)),
@@ -134,6 +133,7 @@ impl Appender {
         Counters::add(&counters.frames, end.sequence - self.written.sequence);
         Counters::add(&counters.raw_bytes, raw_bytes);
         self.active.offset += stored_bytes;
+        self.shared.picked.push(&self.frames, written_at);
         self.shared.recent.push(RecentCommit {
             written_at,
             frames: self.frames.drain(..).collect(),
@@ -248,6 +248,7 @@ impl Appender {
             );
         }
         self.shared.recent.clear();
+        self.shared.picked.clear();
         self.open = open;
         self.written = end;
         self.durable = end;

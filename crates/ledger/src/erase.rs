@@ -56,6 +56,7 @@ pub(crate) fn erase(
     leave_active(shared, interactions)?;
     // From here on what is to be erased stands in closed segments alone.
     shared.recent.clear();
+    shared.picked.clear();
     let closed: Vec<(Segment, u64)> = {
         let segments = shared.segments.lock().expect(LOCK);
         let pairs = segments.windows(2).map(|pair| (pair[0].clone(), pair[1].first_sequence - 1));

@@ -17,12 +17,13 @@ use crate::erase::{self, Erased};
 use crate::folder::{self, Files, FolderLock};
 use crate::keeper;
 use crate::locks::LOCK;
+use crate::picked::Picked;
 use crate::queue::{Commit, Frames, Queue};
 use crate::random;
 use crate::reader::Reader;
 use crate::recent::Recent;
 use crate::recovery::{self, Found, Recovery};
-use crate::shared::{Bell, Counters, KindMarks, Progress, Shared};
+use crate::shared::{Bell, Counters, Progress, Shared};
 use crate::signing::SigningKey;
 use crate::spares::{Spare, Spares};
 use crate::writer::Writer;
@@ -121,8 +122,8 @@ impl Ledger {
             ledger: head.head().ledger,
             queue: Queue::new(config.queue_bytes_max),
             progress: Progress::new(position),
-            kinds: KindMarks::new(position.sequence),
             recent: Recent::default(),
+            picked: Picked::default(),
             state: watch::Sender::new(State::Serving),
             segments: Mutex::new(segments),
             spares,

@@ -24,6 +24,7 @@ mod head;
 mod keeper;
 mod ledger;
 mod locks;
+mod picked;
 mod queue;
 mod random;
 mod reader;

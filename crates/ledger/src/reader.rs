@@ -9,6 +9,7 @@ use rustix::fs::{Advice, fadvise};
 
 use crate::format::{COMMIT_HEADER_BYTES, CommitHeader, Defect, StoredFrame, decode_body};
 use crate::locks::LOCK;
+use crate::picked::{Found, PickedFrame};
 use crate::shared::{Segment, Shared};
 use crate::walk::{read_bytes, read_commit_header};
 use crate::{Error, ErrorKind};
@@ -88,9 +89,10 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Answers frames of these kinds alone from now on. What came into the ledger since it was opened
-    /// and holds none of them is not even read.
+    /// Answers frames of these kinds alone from now on. Those that come are held in memory for it (1 MiB for all
+    /// readers together), so that the others need not be read.
     pub fn only(mut self, kinds: &[Kind]) -> Self {
+        self.shared.picked.want(kinds);
         self.only = kinds.to_vec();
         self
     }
@@ -115,27 +117,44 @@ impl Reader {
                 }
                 continue;
             }
-            if !self.shared.progress.wait_for(self.next, wait) || self.pass_over() {
+            if !self.shared.progress.wait_for(self.next, wait) {
                 return Ok(None);
             }
-            self.read_commit()?;
+            match self.picked() {
+                Found::Frame(PickedFrame { stored, written_at }) => {
+                    (self.next, self.written_at) = (stored.sequence + 1, written_at);
+                    return self.entry(stored).map(Some);
+                }
+                Found::None => return Ok(None),
+                Found::Unknown => self.read_commit()?,
+            }
         }
+    }
+
+    /// What is held of the frames that are wanted. With none before the end, that is where it goes on.
+    fn picked(&mut self) -> Found {
+        if self.only.is_empty() {
+            return Found::Unknown;
+        }
+        let end = self.shared.progress.position().sequence;
+        let found = match self.shared.picked.find(self.next, |kind| self.wants(kind)) {
+            // Not durable yet.
+            Found::Frame(picked) if picked.stored.sequence > end => Found::None,
+            found => found,
+        };
+        if !matches!(found, Found::Unknown) {
+            // A file or a commit that is not read on need not be held.
+            self.place = None;
+            self.hold(Arc::default());
+        }
+        if matches!(found, Found::None) {
+            self.next = end + 1;
+        }
+        found
     }
 
     fn wants(&self, kind: u8) -> bool {
         self.only.is_empty() || self.only.iter().any(|wanted| *wanted as u8 == kind)
-    }
-
-    /// Goes to the end if nothing before it is wanted.
-    fn pass_over(&mut self) -> bool {
-        let end = self.shared.progress.position().sequence;
-        let is_over = !self.only.is_empty() && self.shared.kinds.last(&self.only) < self.next;
-        if is_over {
-            self.next = end + 1;
-            // A file that is not read on need not be held.
-            self.place = None;
-        }
-        is_over
     }
 
     fn entry(&self, stored: StoredFrame) -> Result<Entry, Error> {

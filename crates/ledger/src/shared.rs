@@ -7,13 +7,14 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use event::{InteractionId, Kind, Timestamp};
+use event::{InteractionId, Timestamp};
 use tokio::sync::watch;
 
 use crate::disk::Disk;
 use crate::format::{Position, SegmentHeader};
 use crate::head::HeadFile;
 use crate::locks::LOCK;
+use crate::picked::Picked;
 use crate::queue::Queue;
 use crate::recent::Recent;
 use crate::spares::Spares;
@@ -34,8 +35,8 @@ pub(crate) struct Shared {
     pub(crate) ledger: [u8; 16],
     pub(crate) queue: Queue,
     pub(crate) progress: Progress,
-    pub(crate) kinds: KindMarks,
     pub(crate) recent: Recent,
+    pub(crate) picked: Picked,
     pub(crate) state: watch::Sender<State>,
     /// Segments in use, oldest first; the last one is being written. Bounded by retention.
     pub(crate) segments: Mutex<Vec<Segment>>,
@@ -145,28 +146,6 @@ impl Progress {
             durable.waiting -= 1;
         }
         durable.position.sequence >= sequence
-    }
-}
-
-/// The last sequence at which a frame of each kind can stand, so that whoever wants few kinds need not
-/// read what has none of them. What was there when the ledger was opened counts as of every kind.
-#[derive(Debug)]
-pub(crate) struct KindMarks(Box<[AtomicU64]>);
-
-impl KindMarks {
-    pub(crate) fn new(sequence: u64) -> Self {
-        Self((0..=u8::MAX).map(|_| AtomicU64::new(sequence)).collect())
-    }
-
-    /// To be called before the frame is durable: [`Progress`] then publishes it.
-    pub(crate) fn note(&self, kind: Kind, sequence: u64) {
-        self.0[usize::from(kind as u8)].fetch_max(sequence, Ordering::Relaxed);
-    }
-
-    pub(crate) fn last(&self, kinds: &[Kind]) -> u64 {
-        let marks =
-            kinds.iter().map(|kind| self.0[usize::from(*kind as u8)].load(Ordering::Relaxed));
-        marks.max().unwrap_or(0)
     }
 }
 
