@@ -33,6 +33,10 @@ pub struct AnswerPeeker {
 
 #[derive(Debug)]
 enum Scan {
+    /// Nothing has come yet.
+    Begin,
+    /// It came in one piece.
+    Whole(Box<AnswerPeek>),
     Json(Box<JsonScanner>),
     Events(Box<(SseParser, AnswerPeek)>),
     Other,
@@ -46,7 +50,7 @@ impl AnswerPeeker {
         let scan = if essence.eq_ignore_ascii_case("text/event-stream") {
             Scan::Events(Box::default())
         } else if essence.to_ascii_lowercase().ends_with("json") {
-            Scan::Json(Box::default())
+            Scan::Begin
         } else {
             Scan::Other
         };
@@ -55,7 +59,14 @@ impl AnswerPeeker {
 
     /// Takes the next bytes of the answer.
     pub fn push(&mut self, bytes: &[u8]) {
+        if let Scan::Begin = self.scan {
+            self.scan = match whole(bytes) {
+                Some(peek) => Scan::Whole(Box::new(peek)),
+                None => Scan::Json(Box::default()),
+            };
+        }
         match &mut self.scan {
+            Scan::Begin | Scan::Whole(_) => {}
             Scan::Json(scanner) => scanner.push(bytes),
             Scan::Events(events) => {
                 let (parser, peek) = &mut **events;
@@ -65,18 +76,11 @@ impl AnswerPeeker {
         }
     }
 
-    /// Ids found up to here: of the object and of its thread.
-    pub fn ids(&self) -> (Option<&str>, Option<&str>) {
-        match &self.scan {
-            Scan::Json(scanner) => (scanner.told.id.as_deref(), scanner.told.thread_id.as_deref()),
-            Scan::Events(events) => (events.1.id.as_deref(), events.1.thread_id.as_deref()),
-            Scan::Other => (None, None),
-        }
-    }
-
     /// The answer has ended.
     pub fn finish(self) -> AnswerPeek {
         match self.scan {
+            Scan::Begin => AnswerPeek::default(),
+            Scan::Whole(peek) => *peek,
             Scan::Json(mut scanner) => {
                 let told = std::mem::take(&mut scanner.told);
                 let usage = serde_json::from_slice::<Tree>(&told.usage).ok();
@@ -98,7 +102,33 @@ impl AnswerPeeker {
     }
 }
 
-/// The members looked for; everything else is skipped.
+/// The members of a whole answer that are looked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Object {
+    id: Tree,
+    thread_id: Tree,
+    model: Tree,
+    usage: Tree,
+}
+
+/// What a body says that is whole; none if it is not. Quicker by far than the scanner, which takes any piece.
+fn whole(body: &[u8]) -> Option<AnswerPeek> {
+    if !body.trim_ascii_end().ends_with(b"}") {
+        return None;
+    }
+    let told: Object = serde_json::from_slice(body).ok()?;
+    let text = |value: &Tree| value.as_str().map(str::to_owned);
+    Some(AnswerPeek {
+        id: text(&told.id),
+        thread_id: text(&told.thread_id),
+        model: text(&told.model),
+        usage: Usage::read(&told.usage, UsageSource::Reported),
+        events: 0,
+    })
+}
+
+/// The members of an event that are looked for; everything else is skipped.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Told {
