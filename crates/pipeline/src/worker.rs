@@ -19,8 +19,12 @@ use crate::{Error, ErrorKind, State};
 
 /// How long the thread waits for a frame before it looks whether it shall stop.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
-/// Rest once all was read, so that one wake serves many commits.
+/// Rest once all was read, so that one wake serves many commits. The longer one would, where much comes, let more
+/// come than the ledger holds in memory.
 const REST: Duration = Duration::from_millis(5);
+const LONG_REST: Duration = Duration::from_millis(20);
+/// Most frames in a millisecond for the longer rest.
+const FEW_FRAMES: u128 = 8;
 /// How long a thread that shall stop goes on with what is already in the ledger.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 /// First pause after a failure; each further one doubles it.
@@ -31,6 +35,8 @@ pub(crate) struct Worker {
     ledger: Ledger,
     line: Line,
     released: u64,
+    /// The last frame read when it last rested, and when that was.
+    rested: (u64, Instant),
 }
 
 /// From frames to written batches, without the ledger and without a thread.
@@ -54,7 +60,9 @@ impl Worker {
     pub(crate) fn new(depot: Arc<Depot>, ledger: Ledger, shared: Arc<Shared>) -> Self {
         let enricher = Arc::new(Enricher::new());
         ledger.release("pipeline", 0);
-        Self { ledger, line: Line::new(depot, shared, enricher), released: 0 }
+        let line = Line::new(depot, shared, enricher);
+        let rested = (line.read, Instant::now());
+        Self { ledger, line, released: 0, rested }
     }
 
     /// Follows the ledger until told to stop.
@@ -121,7 +129,7 @@ impl Worker {
         let mut next = reader.next(wait);
         if !is_stopping && matches!(next, Ok(None)) {
             wait = self.line.wait(Instant::now());
-            std::thread::park_timeout(REST.min(wait));
+            std::thread::park_timeout(self.rest().min(wait));
             next = reader.next(wait);
         }
         let now = Instant::now();
@@ -146,6 +154,14 @@ impl Worker {
             }
         }
         Ok(found)
+    }
+
+    /// How long to rest, by what came since the last time.
+    fn rest(&mut self) -> Duration {
+        let frames = u128::from(self.line.read.saturating_sub(self.rested.0));
+        let since = self.rested.1.elapsed().as_millis();
+        self.rested = (self.line.read, Instant::now());
+        if frames > FEW_FRAMES * since { REST } else { LONG_REST }
     }
 
     /// A reader behind the last batch written, or from the first frame there is.
