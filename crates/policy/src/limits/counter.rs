@@ -100,6 +100,7 @@ impl Counter {
 
     fn expire(&mut self, now: Timestamp) {
         let window = self.window;
-        self.slots.retain(|(slot, _)| window.leaves_at(*slot) > now);
+        let gone = self.slots.partition_point(|(slot, _)| window.leaves_at(*slot) <= now);
+        self.slots.drain(..gone);
     }
 }
