@@ -1,12 +1,12 @@
 //! A gateway before one backend, for profiling the request path alone:
-//! `proxy http://127.0.0.1:9000 127.0.0.1:9001 strict|overlap|relaxed [threads]`: backend, own address,
-//! durability. The key is `bench-key`.
+//! `proxy http://127.0.0.1:9000 127.0.0.1:9001 strict|overlap|relaxed [threads] [limits]`: backend, own address,
+//! durability; with `limits`, calls and tokens are counted. The key is `bench-key`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway::{BackendConfig, BackendKeys, Gateway, GatewayConfig, Settings, Wiring};
-use policy::{KeyHasher, Rules, SubscriptionConfig};
+use policy::{KeyHasher, KeyPart, LimitConfig, Rules, SubscriptionConfig};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -17,15 +17,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = arguments.next().ok_or("the address to listen on is missing")?.parse()?;
     let durability = arguments.next().unwrap_or_else(|| "strict".into());
     let threads = arguments.next().map_or(Ok(1), |text| text.parse())?;
+    let is_limited = arguments.next().is_some_and(|text| text == "limits");
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    runtime.block_on(serve(backend, address, &durability))
+    runtime.block_on(serve(backend, address, &durability, is_limited))
 }
 
 async fn serve(
     backend: String,
     address: SocketAddr,
     durability: &str,
+    is_limited: bool,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let mut config =
         GatewayConfig { egress: net::EgressConfig::loopback(), ..GatewayConfig::default() };
@@ -40,6 +42,7 @@ async fn serve(
     let subscription = SubscriptionConfig {
         id: "bench".into(),
         primary_key_hash: hasher.hash("bench-key").to_string(),
+        limits: if is_limited { vec![never_reached()] } else { Vec::new() },
         ..SubscriptionConfig::default()
     };
     let rules = Rules::new(1, hasher, &[], &[subscription])?;
@@ -56,7 +59,8 @@ async fn serve(
     let (ledger, _) = ledger::Ledger::open(&dir.path().join("ledger"), ledger_config, now)?;
     let snapshot = Arc::new(shared::Snapshot::open(dir.path().join("shared.redb"))?);
     let objects = shared::Objects::new(snapshot.clone(), 100_000);
-    let follower = shared::Follower::start(&ledger, snapshot, vec![objects.projection()])?;
+    let limits = Box::new(shared::LimitProjection::new());
+    let follower = shared::Follower::start(&ledger, snapshot, vec![objects.projection(), limits])?;
     let gateway = Gateway::start(Wiring {
         settings: Settings { config, rules, keys: BackendKeys::new() },
         catalogue: Arc::new(openai::Catalogue::builtin()),
@@ -74,4 +78,15 @@ async fn serve(
     follower.stop();
     ledger.close().await?;
     Ok(())
+}
+
+fn never_reached() -> LimitConfig {
+    LimitConfig {
+        counter_key: vec![KeyPart::Subscription],
+        calls: Some(1_000_000_000),
+        renewal_period_s: 60,
+        tokens_per_minute: Some(1_000_000_000_000),
+        concurrency: Some(100_000),
+        ..LimitConfig::default()
+    }
 }
