@@ -102,7 +102,9 @@ async function checkChanging(browser, page, { check, admin }) {
     await dialog.getByLabel('Threshold').fill('8');
     await dialog.getByLabel('A value for each of these columns').fill('DeploymentName, Region');
     await button(dialog, 'Save').click();
-    await rowOf(page, 'Called through the portal').getByRole('cell', { name: '8', exact: true }).waitFor();
+    await rowOf(page, 'Called through the portal')
+      .getByRole('cell', { name: '8', exact: true })
+      .waitFor();
     await browser.screenshot(page, 'alert-rules');
   });
   await check('alerts: the form has room in a narrow window', async () => {
@@ -132,7 +134,11 @@ async function checkReading(browser, { check }) {
     await browser.open(reader, '/alerts');
     await rowOf(reader, 'Called through the portal').getByText('desired state').waitFor();
     await button(reader, 'Test Called through the portal').waitFor();
-    for (const name of ['New rule', 'Change Called through the portal', 'Remove Called through the portal']) {
+    for (const name of [
+      'New rule',
+      'Change Called through the portal',
+      'Remove Called through the portal',
+    ]) {
       assert.equal(await button(reader, name).count(), 0, `${name} is shown`);
     }
     const room = await reader.evaluate(() => document.documentElement.scrollWidth);

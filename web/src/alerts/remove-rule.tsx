@@ -19,11 +19,7 @@ export function RemoveRule({ found, onClose, onDone }: Props) {
   const { id } = found.rule;
   const title = `Remove alert rule ${line(id)}`;
   return (
-    <Current
-      title={title}
-      read={(signal: AbortSignal) => readRule(id, signal)}
-      onClose={onClose}
-    >
+    <Current title={title} read={(signal: AbortSignal) => readRule(id, signal)} onClose={onClose}>
       {({ etag }: Tagged<RuleConfig>) => (
         <Form title={title} found={found} etag={etag} onClose={onClose} onDone={onDone} />
       )}

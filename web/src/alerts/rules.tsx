@@ -94,9 +94,7 @@ export function Rules() {
       {doing?.what === 'edit' && found.value && (
         <EditRule found={doing.rule} known={found.value} onClose={close} onDone={done} />
       )}
-      {doing?.what === 'remove' && (
-        <RemoveRule found={doing.rule} onClose={close} onDone={done} />
-      )}
+      {doing?.what === 'remove' && <RemoveRule found={doing.rule} onClose={close} onDone={done} />}
       {tested && (
         <Told
           title={`Test of “${line(tested.name)}”`}
