@@ -166,8 +166,18 @@ const On = ({ rule }: { rule: RuleConfig }) =>
   rule.query ? (
     <a href={address('/logs', { q: rule.query })}>its query</a>
   ) : (
-    <code>{line(rule.metric)}</code>
+    <code>
+      {/* Long names break between their words. */}
+      {line(rule.metric)
+        .split(/(?<=_)/)
+        .map((word) => (
+          <>
+            {word}
+            <wbr />
+          </>
+        ))}
+    </code>
   );
 
 const lookText = ({ frequency_s, window_s }: RuleConfig): string =>
-  `every ${format.duration(frequency_s * 1000)}, over the last ${format.duration(window_s * 1000)}`;
+  `every ${format.duration(frequency_s * 1000)}, over ${format.duration(window_s * 1000)}`;
