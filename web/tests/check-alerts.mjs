@@ -20,7 +20,15 @@ const rowOf = (page, text) =>
 
 async function checkMaking(browser, page, { check }) {
   await check('alerts: a rule is made, and refused with the reason while it is wrong', async () => {
+    await page.route('**/admin/v1/alerts', async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({
+        response,
+        json: { ...(await response.json()), sinks: ['of-another-gateway'] },
+      });
+    });
     await browser.open(page, '/alerts');
+    await page.unroute('**/admin/v1/alerts');
     await button(page, 'New rule').focus();
     await page.keyboard.press('Enter');
     const dialog = page.getByRole('dialog');
@@ -40,6 +48,13 @@ async function checkMaking(browser, page, { check }) {
     await dialog.getByRole('alert').getByText('make it at least as long').waitFor();
     await dialog.getByLabel('Over the last, in seconds').fill('600');
     await dialog.getByLabel('Severity').selectOption('4');
+    await dialog.getByLabel('of-another-gateway').check();
+    await button(dialog, 'Save').click();
+    await dialog
+      .getByRole('alert')
+      .getByText('which is not there: add it under alerts.sinks')
+      .waitFor();
+    await dialog.getByLabel('of-another-gateway').uncheck();
     // All of it is within reach of the keyboard.
     await dialog.getByLabel('Name', { exact: true }).press('Enter');
     const row = rowOf(page, 'Called through the portal');

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
+use crate::postgres::Server;
 use crate::support::{Backend, Gateway, eventually, gatehouse, run};
 
 const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
@@ -223,6 +224,24 @@ fn a_state_whose_sink_is_gone_is_served_and_says_so() {
         said.contains("`hook`, which is not there") && said.contains("there is none"),
         "{said}"
     );
+}
+
+#[test]
+fn a_rule_is_in_force_on_another_gateway_which_says_what_it_lacks() {
+    let Some(database) = Server::start() else { return };
+    let backend = Backend::start();
+    let shared = format!("\ncontrol:\n  url: {}\n  poll_ms: 200\n", database.url());
+    let sinks = "alerts:\n  sinks:\n    - { id: hook, url: \"http://127.0.0.1:1/\" }\n";
+    let first = Desk::start(&backend, &[], &format!("{shared}{sinks}"));
+    let second = Desk::start(&backend, &[], &shared);
+    first.put(YAML);
+    let row = eventually("it is in force there too", || {
+        Some(second.standing("calls")).filter(|row| row["origin"] == "state")
+    });
+    assert_eq!(row["missing_sinks"], json!(["hook"]));
+    assert_eq!(first.standing("calls")["missing_sinks"], json!([]));
+    assert_eq!(second.run(&["alert-rule", "delete", "calls"], "").0, Some(0));
+    eventually("it is gone here too", || first.standing("calls").is_null().then_some(()));
 }
 
 #[test]

@@ -332,12 +332,7 @@ impl Watcher {
                 self.note_failure(&mut state, rule, &why, until);
                 return false;
             }
-            let due = state.engine.due(rule, until);
-            if due.given_up > 0 {
-                let why = format!("{} evaluations are given up: they are too old", due.given_up);
-                self.note_failure(&mut state, rule, &why, until);
-            }
-            due
+            state.engine.due(rule, until)
         };
         if rule.query.is_empty() {
             // A gauge has no past.
@@ -353,7 +348,15 @@ impl Watcher {
             self.parts.metrics.add(Metric::AlertEvaluations, &[&rule.id, result], 1.0);
             let mut state = self.state.lock().await;
             match measured {
-                Ok(measured) => self.take(settings, &mut state, rule, (end_s, &measured), until),
+                Ok(measured) => {
+                    // Until it can be looked at again, it is the failure that is told.
+                    let given_up = std::mem::take(&mut due.given_up);
+                    if given_up > 0 {
+                        let why = format!("{given_up} evaluations are given up: they are too old");
+                        self.note_failure(&mut state, rule, &why, until);
+                    }
+                    self.take(settings, &mut state, rule, (end_s, &measured), until);
+                }
                 Err(why) => {
                     // The slot stays due.
                     self.note_failure(&mut state, rule, &why, until);
