@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Browser } from './browser.mjs';
 import { checkAccess } from './check-access.mjs';
+import { checkAlerts } from './check-alerts.mjs';
 import { checkDashboards } from './check-dashboards.mjs';
 import { checkDetail } from './check-detail.mjs';
 import { checkFrames } from './check-frames.mjs';
@@ -86,6 +87,7 @@ try {
     logs: checkLogs,
     detail: checkDetail,
     dashboards: checkDashboards,
+    alerts: checkAlerts,
     frames: checkFrames,
     hostile: checkHostile,
   };

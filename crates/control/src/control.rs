@@ -57,6 +57,12 @@ pub struct Author {
 pub trait Publisher: Send + Sync {
     /// Swaps what requests are decided by; an error leaves what was there.
     async fn publish(&self, decree: Decree) -> Result<(), String>;
+
+    /// Refuses a change that names what this gateway does not have; the text names the fix. What was there before is
+    /// not looked at: it may have come through another gateway.
+    async fn check(&self, _before: &Decree, _after: &Decree) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// A version of the state.
@@ -221,15 +227,15 @@ impl Control {
     }
 
     /// What an edit would change; nothing is changed.
-    pub fn dry_run(
+    pub async fn dry_run(
         &self,
-        edit: impl FnOnce(&mut Decree) -> Result<(), Error>,
+        edit: impl FnOnce(&mut Decree) -> Result<(), Error> + Send,
     ) -> Result<Vec<Change>, Error> {
-        let before = &self.live().decree;
-        let mut after = before.clone();
+        let before = self.live();
+        let mut after = before.decree.clone();
         edit(&mut after)?;
-        after.validate_after(before, &self.0.hasher)?;
-        Ok(compare(before, &after))
+        self.0.check(&before.decree, &after).await?;
+        Ok(compare(&before.decree, &after))
     }
 
     /// Changes the state: validated as a whole, recorded, kept, published, in this order. An edit
@@ -246,7 +252,7 @@ impl Control {
         let base = inner.newest(database).await?;
         let mut decree = base.decree.clone();
         let value = edit(&mut decree)?;
-        decree.validate_after(&base.decree, &inner.hasher)?;
+        inner.check(&base.decree, &decree).await?;
         let changes = compare(&base.decree, &decree);
         if decree == base.decree {
             return Ok(Applied { value, version: base, changes });
@@ -352,6 +358,15 @@ impl Inner {
                  control.source: database",
             )
         })
+    }
+
+    /// Checks what is to follow a state: by itself, then by what this gateway has.
+    async fn check(&self, before: &Decree, after: &Decree) -> Result<(), Error> {
+        after.validate_after(before, &self.hasher)?;
+        match self.publisher.get() {
+            Some(publisher) => publisher.check(before, after).await.map_err(Error::invalid),
+            None => Ok(()),
+        }
     }
 
     /// The newest version of the database; the one in force if that is it.

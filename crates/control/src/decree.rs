@@ -3,14 +3,15 @@
 use event::Timestamp;
 use openai::Catalogue;
 use policy::{
-    BudgetConfig, DashboardConfig, KeyHasher, LimitConfig, Principal, ProductConfig, Role,
-    RoleConfig, Rules, SubscriptionConfig, SubscriptionState,
+    AlertRule, BudgetConfig, DashboardConfig, KeyHasher, LimitConfig, Principal, ProductConfig,
+    Role, RoleConfig, Rules, SubscriptionConfig, SubscriptionState,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::alert_rules::check_rules;
 use crate::dashboards::check_queries;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// Longest document, in bytes of JSON.
 const BYTES_MAX: usize = 8 << 20;
@@ -34,6 +35,10 @@ pub struct Decree {
     /// What everybody sees on the portal's dashboards. Left out where there is none, as budgets are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dashboards: Vec<DashboardConfig>,
+    /// Alert rules beside the built-in ones and those of the configuration file; one replaces such a rule of the same
+    /// id. Left out where there is none, as budgets are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alert_rules: Vec<AlertRule>,
 }
 
 impl Decree {
@@ -42,14 +47,15 @@ impl Decree {
         let bytes = serde_json::to_vec(self).map_or(usize::MAX, |json| json.len());
         if bytes > BYTES_MAX {
             return Err(Error::invalid(format!(
-                "the state would be {bytes} bytes long, {BYTES_MAX} are allowed: remove cancelled subscriptions, or dashboards"
+                "the state would be {bytes} bytes long, {BYTES_MAX} are allowed: remove cancelled subscriptions, dashboards or alert rules"
             )));
         }
         let rules = Rules::new(0, hasher.clone(), &self.products, &self.subscriptions);
         rules.and_then(|rules| rules.limited(&self.limits)).map_err(Error::invalid)?;
         policy::check_roles(&self.roles).map_err(Error::invalid)?;
         policy::check_budgets(&self.budgets).map_err(Error::invalid)?;
-        policy::check_dashboards(&self.dashboards).map_err(Error::invalid)
+        policy::check_dashboards(&self.dashboards).map_err(Error::invalid)?;
+        policy::check_alert_rules(&self.alert_rules).map_err(Error::invalid)
     }
 
     /// Checks it as what is to follow another. What was there before is left alone: a product may name operations
@@ -57,10 +63,17 @@ impl Decree {
     pub(crate) fn validate_after(&self, before: &Self, hasher: &KeyHasher) -> Result<(), Error> {
         self.validate(hasher)?;
         check_operations(self.products.iter().filter(|one| !before.products.contains(one)))?;
-        check_queries(self.dashboards.iter().filter(|one| !before.dashboards.contains(one)))
+        check_queries(self.dashboards.iter().filter(|one| !before.dashboards.contains(one)))?;
+        check_rules(self.new_alert_rules(before))
     }
 
-    /// The settings of a configuration file that say something else than the state in force.
+    /// The alert rules that another state does not have, or has otherwise.
+    pub fn new_alert_rules<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a AlertRule> {
+        self.alert_rules.iter().filter(|one| !before.alert_rules.contains(one))
+    }
+
+    /// The settings of a configuration file that say something else than the state in force. Roles and alert rules
+    /// of the file hold beside those of the state.
     pub(crate) fn overruled_by(&self, live: &Self) -> Vec<&'static str> {
         let mut names = Vec::new();
         if self.products != live.products {
@@ -97,6 +110,18 @@ impl Decree {
     pub fn dashboard(&self, id: &str) -> Result<&DashboardConfig, Error> {
         let found = self.dashboards.iter().find(|dashboard| dashboard.id == id);
         found.ok_or_else(|| Error::missing("dashboard", id))
+    }
+
+    /// The alert rule; one that is built in or stands in a file is not here.
+    pub fn alert_rule(&self, id: &str) -> Result<&AlertRule, Error> {
+        let found = self.alert_rules.iter().find(|rule| rule.id == id);
+        found.ok_or_else(|| {
+            let text = format!(
+                "the desired state has no alert rule `{id}`: list them to see whose each is; to replace one that is \
+                 built in or stands in a file, put one with its id"
+            );
+            Error::new(ErrorKind::Missing, text)
+        })
     }
 
     /// Adds to a principal what follows from the state: roles, and the subscriptions it owns.

@@ -10,7 +10,7 @@ use crate::state::redacted;
 /// One thing that differs.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Change {
-    /// `product`, `subscription`, `role`, `budget`, `dashboard`, `limits`, `user` or `group`.
+    /// `product`, `subscription`, `role`, `budget`, `dashboard`, `alert_rule`, `limits`, `user` or `group`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,
@@ -35,6 +35,8 @@ pub fn compare(before: &Decree, after: &Decree) -> Vec<Change> {
     collect("budget", budgets(before), budgets(after), &mut changes);
     let dashboards = |decree: &Decree| named(decree.dashboards.iter().map(|it| (&it.id, it)));
     collect("dashboard", dashboards(before), dashboards(after), &mut changes);
+    let rules = |decree: &Decree| named(decree.alert_rules.iter().map(|it| (&it.id, it)));
+    collect("alert_rule", rules(before), rules(after), &mut changes);
     if before.limits != after.limits {
         let (before, after) = (json!(before.limits), json!(after.limits));
         changes.push(Change {

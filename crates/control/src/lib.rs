@@ -1,10 +1,11 @@
 //! The desired state: what administrators decree, kept, validated, versioned, published.
 //!
-//! It holds products, subscriptions, limits, budgets, dashboards and who has which role, and nothing that belongs
-//! to one machine. Beside it lies the organisation's directory of users and groups, as SCIM provisions it. The
-//! request path never asks it: it serves with what was published last, which is on the disk of the gateway too, so
-//! that a database that is gone changes nothing for callers.
+//! It holds products, subscriptions, limits, budgets, dashboards, alert rules and who has which role, and
+//! nothing that belongs to one machine. Beside it lies the organisation's directory of users and groups, as SCIM
+//! provisions it. The request path never asks it: it serves with what was published last, which is on the disk of the
+//! gateway too, so that a database that is gone changes nothing for callers.
 
+mod alert_rules;
 mod approval;
 mod cache;
 mod control;

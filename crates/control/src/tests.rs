@@ -1,5 +1,6 @@
 //! The life of the state: on SQLite always, on PostgreSQL where the machine has one.
 
+mod alert_rules;
 mod approvals;
 mod directory;
 mod postgres;
@@ -21,15 +22,21 @@ use crate::{
     Settings, Step, compare,
 };
 
-/// Keeps what is published.
+/// Keeps what is published, and lacks the sinks of this name.
 #[derive(Default)]
-struct Published(Mutex<Vec<Decree>>);
+struct Published(Mutex<Vec<Decree>>, Mutex<&'static str>);
 
 #[async_trait]
 impl Publisher for Published {
     async fn publish(&self, decree: Decree) -> Result<(), String> {
         self.0.lock().expect("no panic").push(decree);
         Ok(())
+    }
+
+    async fn check(&self, before: &Decree, after: &Decree) -> Result<(), String> {
+        let mut sinks = after.new_alert_rules(before).flat_map(|rule| &rule.sinks);
+        let lacked = *self.1.lock().expect("no panic");
+        if sinks.any(|sink| sink == lacked) { Err(format!("no sink `{lacked}`")) } else { Ok(()) }
     }
 }
 
@@ -185,7 +192,7 @@ async fn operations_that_there_are_not_are_refused_however_they_come_but_those_k
         decree.products.push(names("ChatCompletion_Create"));
         Ok(())
     };
-    let tried = node.control.dry_run(add).map(drop);
+    let tried = node.control.dry_run(add).await.map(drop);
     let changed = node.control.change(&author(), &action(), add).await.map(drop);
     for refused in [tried, changed] {
         let error = refused.expect_err("there is no such operation");

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use control::Control;
 use event::{Erasure, Timestamp};
 use gateway::Drain;
-use monitor::{Reporter, Watcher};
+use monitor::{Reporter, RuleInForce, Watcher};
 use portal::{
-    AlertList, AlertTest, BackendList, BudgetList, CertificateList, CounterList, ErasureState,
-    ListenerCertificate, Operations, Problem, ReloadReport, ReportList, ReportRun, RerateBody,
-    RerateReport, SettingList,
+    AlertList, AlertRuleLine, AlertTest, BackendList, BudgetList, CertificateList, CounterList,
+    ErasureState, ListenerCertificate, Operations, Problem, ReloadReport, ReportList, ReportRun,
+    RerateBody, RerateReport, SettingList,
 };
 use serde_json::json;
 use shared::Limiter;
@@ -88,8 +88,19 @@ impl Operations for Administration {
     }
 
     async fn alerts(&self) -> AlertList {
-        let rules = self.watch.watcher.rules().await;
-        AlertList { rules: rules.iter().map(|rule| json!(rule)).collect() }
+        let watcher = &self.watch.watcher;
+        let rules = watcher.rules().await;
+        AlertList {
+            rules: rules.iter().map(|rule| json!(rule)).collect(),
+            sinks: watcher.sinks(),
+            gauges: monitor::gauges().map(|gauge| gauge.name.to_owned()).collect(),
+        }
+    }
+
+    fn alert_rules(&self) -> Vec<AlertRuleLine> {
+        let line =
+            |RuleInForce { rule, origin, replaces }| AlertRuleLine { rule, origin, replaces };
+        self.watch.watcher.in_force().into_iter().map(line).collect()
     }
 
     async fn test_alert(&self, rule: &str) -> Result<AlertTest, Problem> {

@@ -81,6 +81,9 @@ pub(crate) enum Command {
     /// Dashboards of a running gateway that everybody sees.
     #[command(subcommand)]
     Dashboard(state::DashboardCommand),
+    /// Alert rules of a running gateway.
+    #[command(subcommand)]
+    AlertRule(state::AlertRuleCommand),
     /// Who holds which role.
     #[command(subcommand)]
     Role(state::RoleCommand),

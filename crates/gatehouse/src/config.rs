@@ -84,8 +84,8 @@ pub(crate) struct Config {
     pub(crate) limits: Vec<LimitConfig>,
     /// Dashboards of the portal that everybody sees. They are part of the desired state.
     pub(crate) dashboards: Vec<DashboardConfig>,
-    /// Where the desired state is kept: products, subscriptions, limits, budgets, dashboards, and roles beside
-    /// `admin.roles`.
+    /// Where the desired state is kept: products, subscriptions, limits, budgets, dashboards, alert rules beside
+    /// `alerts.rules`, and roles beside `admin.roles`.
     pub(crate) control: ControlConfig,
     /// Redis or Valkey, through which several nodes share limits and objects.
     pub(crate) redis: RedisConfig,

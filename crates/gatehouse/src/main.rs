@@ -96,6 +96,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Product(command) => state::product(&command),
         Command::Budget(command) => state::budget(&command),
         Command::Dashboard(command) => state::dashboard(&command),
+        Command::AlertRule(command) => state::alert_rule(&command),
         Command::Role(command) => state::role(&command),
         Command::Approval(command) => state::approval(&command),
         Command::History(command) => state::history(&command),

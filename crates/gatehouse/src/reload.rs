@@ -180,6 +180,14 @@ impl Publisher for Reloader {
         *current = next;
         Ok(())
     }
+
+    async fn check(&self, before: &Decree, after: &Decree) -> Result<(), String> {
+        let current = self.current.lock().await;
+        after.new_alert_rules(before).try_for_each(|rule| {
+            let checked = current.alerts.check_known(rule);
+            checked.map_err(|why| format!("alert rule `{}` {why}", rule.id))
+        })
+    }
 }
 
 /// Which settings differ, by whether they are in force at once.

@@ -1,5 +1,5 @@
-//! `gatehouse apply`, `export`, `subscription`, `product`, `budget`, `dashboard`, `history` and `role`: the desired state of
-//! a running gateway, through its admin API; and `approval`.
+//! `gatehouse apply`, `export`, `subscription`, `product`, `budget`, `dashboard`, `alert-rule`, `history` and `role`: the
+//! desired state of a running gateway, through its admin API; and `approval`.
 
 use std::path::Path;
 
@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::arguments::ConfigFile;
 use crate::arguments::state::{
-    ApplyArguments, ApprovalCommand, BudgetCommand, BudgetSetArguments, DashboardCommand, Decision,
-    HistoryCommand, ProductCommand, RoleCommand, SubscriptionCommand, SubscriptionCreateArguments,
+    AlertRuleCommand, ApplyArguments, ApprovalCommand, BudgetCommand, BudgetSetArguments,
+    DashboardCommand, Decision, HistoryCommand, ProductCommand, RoleCommand, SubscriptionCommand,
+    SubscriptionCreateArguments,
 };
 use crate::client::Client;
 use crate::exit::{Exit, ExitWith};
@@ -141,6 +142,29 @@ pub(crate) fn dashboard(command: &DashboardCommand) -> anyhow::Result<()> {
 
 fn of_dashboard(id: &str) -> String {
     format!("/admin/v1/dashboards/{}", segment(id))
+}
+
+/// Runs `gatehouse alert-rule`.
+pub(crate) fn alert_rule(command: &AlertRuleCommand) -> anyhow::Result<()> {
+    match command {
+        AlertRuleCommand::List(file) => list(&file.config, "/admin/v1/alert-rules"),
+        AlertRuleCommand::Put(arguments) => {
+            let body = document(&arguments.document)?;
+            let id = body["id"].as_str().context("the alert rule has no `id`: give it one")?;
+            let target = with_reason(&of_alert_rule(id), &arguments.reason);
+            show(&Client::open(&arguments.file.config)?.send("PUT", &target, &body)?)
+        }
+        AlertRuleCommand::Delete(Decision { one, reason }) => {
+            let target = with_reason(&of_alert_rule(&one.id), reason);
+            Client::open(&one.file.config)?.admin("DELETE", &target)?;
+            say(&format!("alert rule {} is gone from the desired state", one.id));
+            Ok(())
+        }
+    }
+}
+
+fn of_alert_rule(id: &str) -> String {
+    format!("/admin/v1/alert-rules/{}", segment(id))
 }
 
 /// Runs `gatehouse role`.

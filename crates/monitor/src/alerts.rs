@@ -19,7 +19,7 @@ pub use mail::{MailConfig, Mailer};
 pub use outbox::{Delivery, Outbox};
 pub use payload::common_schema;
 pub(crate) use payload::iso;
-pub use rule::{Aggregation, AlertRule, AlertsConfig, Operator, builtin_rules};
+pub use rule::{AlertsConfig, RuleInForce, builtin_rules, gauges};
 pub use sink::{SinkConfig, SinkKind};
 pub use state::State;
 pub use watcher::{RuleStatus, Watcher, WatcherParts};

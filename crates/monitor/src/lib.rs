@@ -17,9 +17,9 @@ mod secret_headers;
 mod spend;
 
 pub use alerts::{
-    Aggregation, AlertRule, AlertsConfig, Change, ChangeKind, Courier, Delivery, Engine, Firing,
-    MailConfig, Mailer, Measured, Operator, Outbox, RuleStatus, SinkConfig, SinkKind, State,
-    Watcher, WatcherParts, builtin_rules, common_schema,
+    AlertsConfig, Change, ChangeKind, Courier, Delivery, Engine, Firing, MailConfig, Mailer,
+    Measured, Outbox, RuleInForce, RuleStatus, SinkConfig, SinkKind, State, Watcher, WatcherParts,
+    builtin_rules, common_schema, gauges,
 };
 pub use config::{GenAiVersion, MetricsConfig};
 pub use cost::{

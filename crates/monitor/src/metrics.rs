@@ -13,7 +13,7 @@ mod standing;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use crate::alerts::Aggregation;
+use policy::Aggregation;
 
 pub use catalogue::{CATALOGUE, Definition, Metric, MetricKind, label_values_max};
 pub use gen_ai::Convention;

@@ -107,8 +107,9 @@ fn options(now: Timestamp) -> Options {
 
 #[cfg(test)]
 mod tests {
+    use policy::Aggregation;
+
     use super::*;
-    use crate::alerts::Aggregation;
     use crate::config::GenAiVersion;
     use crate::metrics::Convention;
 

@@ -5,6 +5,7 @@
 
 mod access;
 mod admit;
+mod alert_rules;
 mod budgets;
 mod config;
 mod dashboards;
@@ -19,6 +20,9 @@ mod rules;
 pub use access::{Member, Principal, PrincipalKind, Role};
 pub use admit::{
     Denial, DenialReason, Grant, Request, account, account_of_member, admit, member_subscription,
+};
+pub use alert_rules::{
+    ALERT_RULES_MAX, Aggregation, AlertRule, AlertRuleOrigin, Operator, check_alert_rules,
 };
 pub use budgets::{BudgetConfig, BudgetPeriod, check_budgets};
 pub use config::{

@@ -6,6 +6,7 @@
 
 mod access;
 mod admin;
+mod alert_rules;
 mod alerts;
 mod approvals;
 mod attempts;
@@ -58,9 +59,9 @@ pub use config::{KustoSignIn, PortalConfig, SecondApproverConfig};
 pub use inner::{Portal, Vouch, Wiring};
 pub use kusto::{json_value, results, rows_as_objects, whole_answer};
 pub use operations::{
-    AlertList, AlertTest, BackendList, BudgetList, CertificateList, CounterList, ErasureState,
-    ListenerCertificate, Operations, Origin, ReloadReport, ReportList, ReportRun, RerateBody,
-    RerateReport, Setting, SettingList,
+    AlertList, AlertRuleLine, AlertTest, BackendList, BudgetList, CertificateList, CounterList,
+    ErasureState, ListenerCertificate, Operations, Origin, ReloadReport, ReportList, ReportRun,
+    RerateBody, RerateReport, Setting, SettingList,
 };
 pub use problem::Problem;
 pub use record::Record;

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use event::Erasure;
+use policy::{AlertRule, AlertRuleOrigin};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +24,8 @@ pub trait Operations: Send + Sync {
     async fn settings(&self) -> SettingList;
     /// The alert rules and how they stand.
     async fn alerts(&self) -> AlertList;
+    /// The alert rules in force, and whose they are.
+    fn alert_rules(&self) -> Vec<AlertRuleLine>;
     /// Sends an alert of this rule to its sinks, as a test.
     async fn test_alert(&self, rule: &str) -> Result<AlertTest, Problem>;
     /// The scheduled reports and how they stand.
@@ -139,9 +142,24 @@ pub enum Origin {
 /// Alert rules.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct AlertList {
-    /// One object each: the rule, whether it ships with Gatehouse, what fires, and why it could not be looked
-    /// at.
+    /// One object each: the rule, whose it is, whose it replaces, what fires, why it could not be looked at, and
+    /// which of its sinks this gateway does not have.
     pub rules: Vec<Value>,
+    /// Ids of the sinks that this gateway has.
+    pub sinks: Vec<String>,
+    /// Names of the gauges that a rule can look at.
+    pub gauges: Vec<String>,
+}
+
+/// An alert rule in force.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct AlertRuleLine {
+    /// The rule.
+    pub rule: AlertRule,
+    /// Whose it is.
+    pub origin: AlertRuleOrigin,
+    /// Whose rule would be in force without it; null if none would.
+    pub replaces: Option<AlertRuleOrigin>,
 }
 
 /// What became of a test: what was measured, and what each sink answered.

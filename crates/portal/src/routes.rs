@@ -15,15 +15,17 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, delete, get, on, patch, post, put};
-use policy::{BudgetConfig, DashboardConfig, ProductConfig, Role, RoleConfig, SubscriptionConfig};
+use policy::{
+    AlertRule, BudgetConfig, DashboardConfig, ProductConfig, Role, RoleConfig, SubscriptionConfig,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::break_glass::LocalSignIn;
 use crate::inner::Portal;
 use crate::{
-    access, admin, alerts, approvals, auth, cost, dashboards, erasures, export, interactions,
-    kusto, language, live, logs, operations, raw, records, reports, scim, settings, sign_in, state,
-    subscriptions,
+    access, admin, alert_rules, alerts, approvals, auth, cost, dashboards, erasures, export,
+    interactions, kusto, language, live, logs, operations, raw, records, reports, scim, settings,
+    sign_in, state, subscriptions,
 };
 
 pub(crate) use guard::deny;
@@ -112,7 +114,7 @@ fn gateway() -> Vec<Route> {
     ]
 }
 
-/// Products, budgets, dashboards, roles and versions.
+/// Products, budgets, dashboards, alert rules, roles and versions.
 #[rustfmt::skip]
 fn desired_state() -> Vec<Route> {
     vec![
@@ -139,6 +141,14 @@ fn desired_state() -> Vec<Route> {
         Route::new("dashboards/put", Method::PUT, "/admin/v1/dashboards/{id}", "Make or replace a dashboard that everybody sees", dashboards::put_dashboard)
             .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<DashboardConfig>().answers::<DashboardConfig>(),
         Route::new("dashboards/delete", Method::DELETE, "/admin/v1/dashboards/{id}", "Remove a dashboard that everybody sees", dashboards::delete_dashboard)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<state::ApplyReport>(),
+        Route::new("alert-rules/list", Method::GET, "/admin/v1/alert-rules", "The alert rules in force, by id, and whose each is", alert_rules::alert_rules)
+            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).query::<state::PageQuery>().answers::<alert_rules::AlertRulePage>(),
+        Route::new("alert-rules/get", Method::GET, "/admin/v1/alert-rules/{id}", "An alert rule of the desired state", alert_rules::alert_rule)
+            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<AlertRule>(),
+        Route::new("alert-rules/put", Method::PUT, "/admin/v1/alert-rules/{id}", "Make or replace an alert rule of the desired state", alert_rules::put_alert_rule)
+            .roles(ADMINISTRATORS).query::<state::ChangeQuery>().takes::<AlertRule>().answers::<AlertRule>(),
+        Route::new("alert-rules/delete", Method::DELETE, "/admin/v1/alert-rules/{id}", "Remove an alert rule of the desired state", alert_rules::delete_alert_rule)
             .roles(ADMINISTRATORS).query::<state::ChangeQuery>().answers::<state::ApplyReport>(),
         Route::new("roles/list", Method::GET, "/admin/v1/roles", "Who holds which role", state::roles)
             .roles(ADMINISTRATORS).answers::<state::RoleList>(),

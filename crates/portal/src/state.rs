@@ -231,7 +231,7 @@ pub(crate) async fn apply(
         Ok(())
     };
     if query.dry_run {
-        let changes = portal.control.dry_run(edit)?;
+        let changes = portal.control.dry_run(edit).await?;
         return Ok(Json(ApplyReport { version: portal.control.live().number, changes }));
     }
     let action = action("state/apply", "state", "", query.reason);

@@ -1,9 +1,9 @@
 /** A severity from 0, critical, to 4, verbose. */
 import { Badge, type Tone } from '../ui/badge';
 
-const NAMES = ['critical', 'error', 'warning', 'informational', 'verbose'];
+export const SEVERITIES = ['critical', 'error', 'warning', 'informational', 'verbose'] as const;
 const TONES: Tone[] = ['bad', 'bad', 'warn', 'info', 'quiet'];
 
 export const Severity = ({ level }: { level: number }) => (
-  <Badge tone={TONES[level] ?? 'quiet'} text={`${level} ${NAMES[level] ?? ''}`} />
+  <Badge tone={TONES[level] ?? 'quiet'} text={`${level} ${SEVERITIES[level] ?? ''}`} />
 );

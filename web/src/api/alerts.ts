@@ -1,25 +1,51 @@
-/** Alert rules: how they stand, and a test of one. */
-import { getJson } from './http';
+/** Alert rules: how they stand, a test of one, and those of the desired state, which are changed. */
+import { getJson, getTagged, type Tagged, unchanged } from './http';
+
+/** Whose a rule is. Where ids are the same, the later one here is in force. */
+export type RuleOrigin = 'built_in' | 'file' | 'state';
+
+/** A rule on a query or, without one, on a gauge. Names are those of the configuration file. */
+export interface RuleConfig {
+  id: string;
+  name: string;
+  description: string;
+  enabled: boolean;
+  query: string;
+  metric: string;
+  metric_labels: Record<string, string>;
+  measure_column: string;
+  aggregation: string;
+  operator: string;
+  threshold: number;
+  dimensions: string[];
+  frequency_s: number;
+  window_s: number;
+  evaluation_periods: number;
+  failing_periods: number;
+  severity: number;
+  auto_resolve: boolean;
+  mute_s: number;
+  sinks: string[];
+  custom_properties: Record<string, string>;
+}
 
 export interface AlertRule {
-  rule: {
-    id: string;
-    name: string;
-    description: string;
-    enabled: boolean;
-    query: string;
-    metric: string;
-    operator: string;
-    threshold: number;
-    frequency_s: number;
-    window_s: number;
-    severity: number;
-    sinks: string[];
-  };
-  is_builtin: boolean;
+  rule: RuleConfig;
+  origin: RuleOrigin;
+  /** Whose rule would be in force without it; null if none would. */
+  replaces: RuleOrigin | null;
+  /** Sinks that it names and that this gateway does not have. */
+  missing_sinks: string[];
   firing: unknown[];
   /** Why it could not be looked at; empty if it could. */
   failure: string;
+}
+
+/** The rules in force, and what a rule can name. */
+export interface AlertList {
+  rules: AlertRule[];
+  sinks: string[];
+  gauges: string[];
 }
 
 export interface AlertTest {
@@ -28,10 +54,20 @@ export interface AlertTest {
   sinks: Record<string, unknown>;
 }
 
-export async function readRules(signal: AbortSignal): Promise<AlertRule[]> {
-  const { rules } = await getJson<{ rules: AlertRule[] }>('/admin/v1/alerts', { signal });
-  return rules;
-}
+export const readRules = (signal: AbortSignal): Promise<AlertList> =>
+  getJson('/admin/v1/alerts', { signal });
 
 export const testRule = (id: string): Promise<AlertTest> =>
   getJson(`/admin/v1/alerts/${encodeURIComponent(id)}/test`, { method: 'POST' });
+
+const rule = (id: string): string => `/admin/v1/alert-rules/${encodeURIComponent(id)}`;
+
+export const readRule = (id: string, signal: AbortSignal): Promise<Tagged<RuleConfig>> =>
+  getTagged(rule(id), { signal });
+
+/** `etag` is null where the desired state has none with this id yet. */
+export const putRule = (body: RuleConfig, etag: string | null): Promise<RuleConfig> =>
+  getJson(rule(body.id), { method: 'PUT', body, headers: unchanged(etag) });
+
+export const deleteRule = (id: string, etag: string): Promise<unknown> =>
+  getJson(rule(id), { method: 'DELETE', headers: unchanged(etag) });

@@ -190,6 +190,28 @@ pub(crate) struct DashboardPutArguments {
 }
 
 #[derive(Subcommand, Debug)]
+pub(crate) enum AlertRuleCommand {
+    /// Every rule in force and whose it is, an object a line.
+    List(ConfigFile),
+    /// Make or replace one of the desired state from a file in YAML or JSON.
+    Put(AlertRulePutArguments),
+    /// Remove one of the desired state; a rule of the file or a built-in one with this id holds again.
+    Delete(Decision),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AlertRulePutArguments {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// The rule, in YAML or JSON; `-` for standard input.
+    #[arg(long = "file", short = 'f', value_name = "FILE")]
+    pub(crate) document: PathBuf,
+    /// Why, for the record.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+}
+
+#[derive(Subcommand, Debug)]
 pub(crate) enum RoleCommand {
     /// Who holds which role.
     List(ConfigFile),

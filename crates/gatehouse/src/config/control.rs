@@ -11,7 +11,7 @@ use vault::SecretRef;
 use super::Config;
 use crate::exit::{Exit, ExitWith};
 
-/// The desired state: products, subscriptions, limits, budgets, dashboards and roles.
+/// The desired state: products, subscriptions, limits, budgets, dashboards, alert rules and roles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ControlConfig {
@@ -93,15 +93,19 @@ impl Config {
             roles: Vec::new(),
             budgets: self.cost.budgets.clone(),
             dashboards: self.dashboards.clone(),
+            // These too: `alerts.rules`.
+            alert_rules: Vec::new(),
         }
     }
 
     /// Takes a decree in the place of its own.
     pub(crate) fn decreed(mut self, decree: Decree) -> Self {
-        let Decree { products, subscriptions, limits, roles: _, budgets, dashboards } = decree;
+        let Decree { products, subscriptions, limits, roles: _, budgets, dashboards, alert_rules } =
+            decree;
         (self.products, self.subscriptions, self.limits) = (products, subscriptions, limits);
         self.cost.budgets = budgets;
         self.dashboards = dashboards;
+        self.alerts.decreed = alert_rules;
         self
     }
 

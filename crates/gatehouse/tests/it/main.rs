@@ -6,6 +6,7 @@ mod http;
 #[path = "../../../control/src/tests/server.rs"]
 mod postgres;
 
+mod alert_rules;
 mod backends;
 mod budgets;
 mod canaries;

@@ -8,13 +8,13 @@ use event::Timestamp;
 use http::request::Builder;
 use http::{Method, Request, Uri, header};
 use net::{Body, Client, ClientConfig, EgressRules};
+use policy::AlertRule;
 use serde_json::Value;
 use vault::Vault;
 
 use super::engine::Change;
 use super::mail::Mailer;
 use super::payload;
-use super::rule::AlertRule;
 use super::sink::{Failure, SinkConfig, SinkKind};
 use crate::secret_headers::with_secrets;
 

@@ -10,9 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use event::Timestamp;
+use policy::{Aggregation, AlertRule};
 use serde::{Deserialize, Serialize};
-
-use super::rule::{Aggregation, AlertRule};
 
 /// Slots of one rule that are made up for after a pause; older ones are given up, which is said.
 pub(crate) const CATCH_UP_MAX: i64 = 1_500;
@@ -182,9 +181,31 @@ impl Engine {
         firing.collect()
     }
 
-    /// Forgets rules that are gone.
-    pub fn keep_only(&mut self, rules: &[AlertRule]) {
-        self.rules.retain(|id, _| rules.iter().any(|rule| rule.id == *id));
+    /// Forgets the rules that nobody looks at any more; what fired of them is over at this moment.
+    pub fn keep_only(&mut self, is_kept: impl Fn(&str) -> bool, now: Timestamp) -> Vec<Change> {
+        let now_s = now.unix_millis().div_euclid(1_000);
+        let mut over = Vec::new();
+        self.rules.retain(|id, state| {
+            if is_kept(id) {
+                return true;
+            }
+            for (dimensions, series) in &mut state.series {
+                let Some(firing) = series.firing.take() else { continue };
+                over.push(Change {
+                    kind: ChangeKind::Resolved,
+                    alert_id: firing.alert_id,
+                    rule_id: id.clone(),
+                    dimensions: dimensions.clone(),
+                    value: None,
+                    window_start_s: firing.fired_at_s,
+                    window_end_s: now_s,
+                    fired_at_s: firing.fired_at_s,
+                    is_test: false,
+                });
+            }
+            false
+        });
+        over
     }
 }
 

@@ -2,10 +2,10 @@
 
 use event::Timestamp;
 use kql::{TICKS_PER_SECOND, UNIX_EPOCH_TICKS};
+use policy::{Aggregation, AlertRule};
 use serde_json::{Map, Value, json};
 
 use super::engine::{Change, ChangeKind};
-use super::rule::{Aggregation, AlertRule};
 
 /// The common alert schema of Azure Monitor, with the context of a log search alert (version 2).
 pub fn common_schema(rule: &AlertRule, change: &Change, portal_url: &str, now: Timestamp) -> Value {

@@ -6,13 +6,14 @@ mod sinks;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use event::Timestamp;
+use policy::{AlertRule, Operator};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::engine::{Change, ChangeKind, Engine, Measured};
 use super::outbox::{Fate, Outbox};
 use super::payload::{common_schema, iso_duration};
-use super::rule::{AlertRule, AlertsConfig, Operator, builtin_rules};
+use super::rule::{AlertsConfig, builtin_rules};
 use super::state::State;
 
 const START_S: i64 = 1_790_000_000 / 60 * 60;
@@ -194,6 +195,19 @@ fn a_value_below_its_threshold_fires_also_where_there_are_no_rows() {
 }
 
 #[test]
+fn what_fires_is_over_when_its_rule_goes() {
+    let (rule, mut engine) = (rule(), Engine::default());
+    let measured = Measured::from([(series(1), 3.0)]);
+    let fired = engine.evaluate(&rule, START_S, &measured);
+    assert!(engine.keep_only(|id| id == "rule", at(START_S + 30)).is_empty());
+    let over = engine.keep_only(|_| false, at(START_S + 30));
+    let [change] = &over[..] else { panic!("{over:?}") };
+    assert_eq!((change.kind, &change.alert_id), (ChangeKind::Resolved, &fired[0].alert_id));
+    assert_eq!((change.window_end_s, change.value), (START_S + 30, None));
+    assert_eq!(engine, Engine::default());
+}
+
+#[test]
 fn combinations_beyond_the_bound_are_left_out_and_that_shows() {
     let (rule, mut engine) = (rule(), Engine::default());
     let many: Measured = (0..3_000).map(|name| (series(name), 1.0)).collect();
@@ -337,6 +351,9 @@ fn built_in_rules_are_valid_and_have_what_was_asked_for() {
     let rules = builtin_rules();
     for rule in &rules {
         rule.validate().unwrap_or_else(|why| panic!("{}: {why}", rule.id));
+        AlertsConfig::default()
+            .check_known(rule)
+            .unwrap_or_else(|why| panic!("{}: {why}", rule.id));
         assert!(!rule.description.is_empty(), "{} says nothing", rule.id);
     }
     for id in [
@@ -371,6 +388,11 @@ fn rules_that_contradict_themselves_are_refused_with_the_fix() {
     wrong(|rule| rule.failing_periods = 2, "evaluation_periods");
     wrong(|rule| rule.sinks = vec!["nowhere".into()], "add it under alerts.sinks");
     wrong(|rule| rule.severity = 9, "0 to 4");
+    let metric = |rule: &mut AlertRule| {
+        rule.query.clear();
+        rule.metric = "gatehouse_nothing".into();
+    };
+    wrong(metric, "no gauge of /metrics");
 }
 
 #[test]
@@ -378,17 +400,4 @@ fn windows_are_written_as_iso_durations() {
     for (seconds, text) in [(60, "PT1M"), (3_600, "PT1H"), (172_800, "P2D"), (90, "PT90S")] {
         assert_eq!(iso_duration(seconds), text);
     }
-}
-
-#[test]
-fn a_query_is_aggregated_by_its_dimensions() {
-    let rule = AlertRule {
-        query: "Interactions | where 1 == 1 ;".into(),
-        measure_column: "Cost'Usd".into(),
-        aggregation: super::Aggregation::Total,
-        dimensions: vec!["A".into(), "B".into()],
-        ..rule()
-    };
-    let expected = "Interactions | where 1 == 1 \n| summarize AggregatedValue = todouble(sum(['Cost\\'Usd'])) by ['A'], ['B']";
-    assert_eq!(rule.aggregated(), expected);
 }

@@ -3,7 +3,6 @@
 //! Two loops share the state: one looks at rules, one delivers, so that a sink that does not answer holds
 //! nothing up. Where nodes share a [`StateStore`], only the one with the lease does either.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use arc_swap::ArcSwap;
 use event::{Alert, InteractionId, Json, Note, Record, Timestamp};
 use kql::{Options, TICKS_PER_SECOND, UNIX_EPOCH_TICKS, Value};
 use ledger::Ledger;
+use policy::{ALERT_RULES_MAX, AlertRule, AlertRuleOrigin};
 use serde::Serialize;
 use serde_json::{Map, json};
 use tokio::sync::Mutex;
@@ -22,7 +22,7 @@ use super::delivery::Courier;
 use super::engine::{Change, ChangeKind, Measured, SERIES_MAX};
 use super::outbox::{Delivery, Fate};
 use super::payload;
-use super::rule::{AlertRule, AlertsConfig};
+use super::rule::{AlertsConfig, RuleInForce, gauge};
 use super::sink::{Failure, SinkConfig};
 use super::state::State;
 use crate::kept::{Kept, Lease, StateStore};
@@ -64,6 +64,12 @@ pub struct RuleStatus {
     pub rule: AlertRule,
     /// It ships with Gatehouse.
     pub is_builtin: bool,
+    /// Whose it is.
+    pub origin: AlertRuleOrigin,
+    /// Whose rule would be in force without it; none if none would.
+    pub replaces: Option<AlertRuleOrigin>,
+    /// Sinks that it names and that this gateway does not have.
+    pub missing_sinks: Vec<String>,
     /// What fires: dimensions, alert id, since when.
     pub firing: Vec<serde_json::Value>,
     /// Why it could not be looked at last; empty if it could.
@@ -82,7 +88,9 @@ pub struct Watcher {
 
 struct Settings {
     config: AlertsConfig,
-    rules: Vec<AlertRule>,
+    rules: Vec<RuleInForce>,
+    /// Rules that were in force and are gone, newest first: their ends are still told.
+    gone: Vec<AlertRule>,
     courier: Arc<Courier>,
 }
 
@@ -99,7 +107,7 @@ impl Watcher {
             kept.load()?.map_or_else(|| Ok(State::default()), |text| State::parse(&text))?;
         Ok(Self {
             parts,
-            settings: ArcSwap::from_pointee(Settings::new(config, courier)),
+            settings: ArcSwap::from_pointee(Settings::new(config, courier, None)),
             kept,
             state: Mutex::new(state),
             failures: SyncMutex::default(),
@@ -108,7 +116,8 @@ impl Watcher {
 
     /// Other rules and sinks from now on.
     pub fn reconfigure(&self, config: AlertsConfig, courier: Courier) {
-        self.settings.store(Arc::new(Settings::new(config, courier)));
+        let before = self.settings.load_full();
+        self.settings.store(Arc::new(Settings::new(config, courier, Some(&before))));
     }
 
     /// Looks and delivers until stopped.
@@ -158,9 +167,8 @@ impl Watcher {
         (self.parts.look)();
         let delay = i64::try_from(settings.config.delay_s).unwrap_or(i64::MAX);
         let complete = (self.parts.complete_until)(now).map(|until| earlier(until, delay));
-        self.state.lock().await.engine.keep_only(&settings.rules);
-        let mut has_looked = false;
-        for rule in settings.rules.iter().filter(|rule| rule.enabled) {
+        let mut has_looked = self.forget(&settings, now).await;
+        for rule in settings.looked_at() {
             let until = if rule.query.is_empty() { Some(now) } else { complete };
             let Some(until) = until else { continue };
             has_looked |= self.look_at(&settings, rule, until).await;
@@ -197,7 +205,7 @@ impl Watcher {
     /// Sends an alert of this rule to its sinks, as a test; answers what became of it, by sink.
     pub async fn test(&self, rule_id: &str) -> Result<serde_json::Value, String> {
         let settings = self.settings.load_full();
-        let rule = settings.rules.iter().find(|rule| rule.id == rule_id);
+        let rule = settings.rules.iter().map(|one| &one.rule).find(|rule| rule.id == rule_id);
         let rule = rule.ok_or_else(|| format!("there is no alert rule `{rule_id}`"))?;
         let now = (self.parts.now)();
         let end_s = now.unix_millis().div_euclid(1_000);
@@ -226,15 +234,27 @@ impl Watcher {
         Ok(json!({ "rule": rule.id, "measured": found, "sinks": results }))
     }
 
+    /// The rules in force.
+    pub fn in_force(&self) -> Vec<RuleInForce> {
+        self.settings.load().rules.clone()
+    }
+
+    /// Ids of the sinks.
+    pub fn sinks(&self) -> Vec<String> {
+        self.settings.load().config.sinks.iter().map(|sink| sink.id.clone()).collect()
+    }
+
     /// All rules and how they stand.
     pub async fn rules(&self) -> Vec<RuleStatus> {
         let settings = self.settings.load_full();
         let state = self.state.lock().await;
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let own: HashSet<_> = settings.config.rules.iter().map(|rule| rule.id.as_str()).collect();
-        let status = |rule: &AlertRule| RuleStatus {
+        let status = |RuleInForce { rule, origin, replaces }: &RuleInForce| RuleStatus {
             rule: rule.clone(),
-            is_builtin: !own.contains(rule.id.as_str()),
+            is_builtin: *origin == AlertRuleOrigin::BuiltIn,
+            origin: *origin,
+            replaces: *replaces,
+            missing_sinks: settings.config.missing_sinks(rule).cloned().collect(),
             firing: state
                 .engine
                 .firing(&rule.id)
@@ -275,17 +295,44 @@ impl Watcher {
         }
     }
 
+    /// Forgets rules that are gone or off. What fired of them is over, which is told; true if anything did.
+    async fn forget(&self, settings: &Settings, now: Timestamp) -> bool {
+        let is_kept = |id: &str| settings.looked_at().any(|rule| rule.id == id);
+        let mut state = self.state.lock().await;
+        {
+            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            failures.retain(|(id, _)| is_kept(id));
+        }
+        let over = state.engine.keep_only(is_kept, now);
+        for change in &over {
+            tracing::info!(
+                rule = change.rule_id,
+                alert = change.alert_id,
+                "the rule of an alert is gone or off"
+            );
+            let unknown = AlertRule { id: change.rule_id.clone(), ..AlertRule::default() };
+            let known = settings.rule(&change.rule_id);
+            let mut row = row(known.unwrap_or(&unknown), change, "Resolved", now);
+            row.message = "its rule is gone or off".into();
+            push(&mut state, row);
+            if let Some(rule) = known {
+                put(settings, &mut state, rule, change, now);
+            }
+        }
+        !over.is_empty()
+    }
+
     /// Looks at the slots of a rule that are due; false if there are none. The state is not held while a
     /// query runs.
     async fn look_at(&self, settings: &Settings, rule: &AlertRule, until: Timestamp) -> bool {
         let mut due = {
             let mut state = self.state.lock().await;
-            let due = state.engine.due(rule, until);
-            if due.given_up > 0 {
-                let why = format!("{} evaluations are given up: they are too old", due.given_up);
+            if rule.query.is_empty() && gauge(rule).is_none() {
+                let why = format!("`{}` is no gauge of /metrics", rule.metric);
                 self.note_failure(&mut state, rule, &why, until);
+                return false;
             }
-            due
+            state.engine.due(rule, until)
         };
         if rule.query.is_empty() {
             // A gauge has no past.
@@ -301,7 +348,15 @@ impl Watcher {
             self.parts.metrics.add(Metric::AlertEvaluations, &[&rule.id, result], 1.0);
             let mut state = self.state.lock().await;
             match measured {
-                Ok(measured) => self.take(settings, &mut state, rule, (end_s, &measured), until),
+                Ok(measured) => {
+                    // Until it can be looked at again, it is the failure that is told.
+                    let given_up = std::mem::take(&mut due.given_up);
+                    if given_up > 0 {
+                        let why = format!("{given_up} evaluations are given up: they are too old");
+                        self.note_failure(&mut state, rule, &why, until);
+                    }
+                    self.take(settings, &mut state, rule, (end_s, &measured), until);
+                }
                 Err(why) => {
                     // The slot stays due.
                     self.note_failure(&mut state, rule, &why, until);
@@ -367,7 +422,7 @@ impl Watcher {
 
     /// What a gauge says, by dimensions.
     fn gauge(&self, rule: &AlertRule) -> Measured {
-        let Some(definition) = rule.gauge() else { return Measured::new() };
+        let Some(definition) = gauge(rule) else { return Measured::new() };
         self.parts.metrics.gauge(
             definition.metric,
             &rule.metric_labels,
@@ -390,14 +445,7 @@ impl Watcher {
         };
         tracing::info!(rule = rule.id, alert = change.alert_id, state = kind, "alert");
         push(state, row(rule, change, kind, now));
-        for sink in settings.sinks_of(rule) {
-            if let Some(lost) = state.outbox.put(&sink.id, change, now) {
-                let mut row = row(rule, &lost.change, "DeliveryFailed", now);
-                row.target.clone_from(&lost.sink);
-                row.message = "given up for newer ones: too many deliveries wait".into();
-                push(state, row);
-            }
-        }
+        put(settings, state, rule, change, now);
     }
 
     /// Says once that a rule cannot be looked at.
@@ -445,7 +493,7 @@ impl Watcher {
         };
         let outcome = if result.is_ok() { "delivered" } else { "failed" };
         self.parts.metrics.add(Metric::AlertDeliveries, &[&delivery.sink, outcome], 1.0);
-        let rule = settings.rules.iter().find(|rule| rule.id == delivery.change.rule_id);
+        let rule = settings.rule(&delivery.change.rule_id);
         if let (Some(rule), false) = (rule, kind.is_empty()) {
             let mut row = row(rule, &delivery.change, kind, now);
             row.target.clone_from(&delivery.sink);
@@ -458,7 +506,7 @@ impl Watcher {
     fn show(&self, settings: &Settings, state: &State) {
         let metrics = &self.parts.metrics;
         metrics.clear(Metric::AlertsFiring);
-        for rule in &settings.rules {
+        for RuleInForce { rule, .. } in &settings.rules {
             let firing = state.engine.firing(&rule.id).len();
             if firing > 0 {
                 let labels = [rule.id.as_str(), &rule.severity.to_string()];
@@ -503,7 +551,7 @@ type Attempted = (Delivery, Result<(), Failure>);
 
 async fn attempt(settings: Arc<Settings>, delivery: Delivery, now: Timestamp) -> Attempted {
     let gone = |what: &str| Failure { is_final: true, why: format!("its {what} is gone") };
-    let rule = settings.rules.iter().find(|rule| rule.id == delivery.change.rule_id);
+    let rule = settings.rule(&delivery.change.rule_id);
     let sink = settings.config.sinks.iter().find(|sink| sink.id == delivery.sink);
     let result = match (rule, sink) {
         (Some(rule), Some(sink)) => {
@@ -516,8 +564,46 @@ async fn attempt(settings: Arc<Settings>, delivery: Delivery, now: Timestamp) ->
 }
 
 impl Settings {
-    fn new(config: AlertsConfig, courier: Courier) -> Self {
-        Self { rules: config.all_rules(), config, courier: Arc::new(courier) }
+    fn new(config: AlertsConfig, courier: Courier, before: Option<&Self>) -> Self {
+        let rules = config.in_force();
+        let was = before.map_or(&[][..], |before| &before.rules);
+        let were_gone = before.map_or(&[][..], |before| &before.gone);
+        let gone = was.iter().map(|one| &one.rule).chain(were_gone);
+        let is_gone = |rule: &&AlertRule| rules.iter().all(|one| one.rule.id != rule.id);
+        let gone = gone.filter(is_gone).take(ALERT_RULES_MAX).cloned().collect();
+        let settings = Self { rules, gone, config, courier: Arc::new(courier) };
+        settings.tell_missing_sinks(before);
+        settings
+    }
+
+    /// Says which sinks are not here that rules name, once for each.
+    fn tell_missing_sinks(&self, before: Option<&Self>) {
+        for RuleInForce { rule, .. } in &self.rules {
+            let was = before.and_then(|before| Some((before, before.rule(&rule.id)?)));
+            for sink in self.config.missing_sinks(rule) {
+                let is_told = was.is_some_and(|(before, rule)| {
+                    before.config.missing_sinks(rule).any(|missing| missing == sink)
+                });
+                if !is_told {
+                    tracing::warn!(
+                        rule = rule.id,
+                        sink,
+                        "an alert rule names a sink that this gateway does not have: add it under alerts.sinks"
+                    );
+                }
+            }
+        }
+    }
+
+    /// The rules that are looked at.
+    fn looked_at(&self) -> impl Iterator<Item = &AlertRule> {
+        self.rules.iter().map(|one| &one.rule).filter(|rule| rule.enabled)
+    }
+
+    /// A rule that is or was in force.
+    fn rule(&self, id: &str) -> Option<&AlertRule> {
+        let all = self.rules.iter().map(|one| &one.rule).chain(&self.gone);
+        all.into_iter().find(|rule| rule.id == id)
     }
 
     fn sinks_of<'a>(&'a self, rule: &'a AlertRule) -> impl Iterator<Item = &'a SinkConfig> {
@@ -525,6 +611,18 @@ impl Settings {
             let is_named = rule.sinks.is_empty() || rule.sinks.contains(&sink.id);
             is_named && rule.severity <= sink.severity_max
         })
+    }
+}
+
+/// Puts a change on its way to the sinks of its rule.
+fn put(settings: &Settings, state: &mut State, rule: &AlertRule, change: &Change, now: Timestamp) {
+    for sink in settings.sinks_of(rule) {
+        if let Some(lost) = state.outbox.put(&sink.id, change, now) {
+            let mut row = row(rule, &lost.change, "DeliveryFailed", now);
+            row.target.clone_from(&lost.sink);
+            row.message = "given up for newer ones: too many deliveries wait".into();
+            push(state, row);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The whole matrix is tried: every route × every role × nobody. The papers made from the table are
 //! what the repository holds; `UPDATE_EXPECT=1` writes them.
 
+mod alert_rules;
 mod dashboards;
 mod tenancy;
 
@@ -29,8 +30,8 @@ use crate::access::{Access, Authenticator};
 use crate::config::PortalConfig;
 use crate::inner::{Portal, Wiring};
 use crate::operations::{
-    AlertList, AlertTest, BackendList, BudgetList, CounterList, ErasureState, Operations,
-    ReloadReport, ReportList, ReportRun, RerateBody, RerateReport,
+    AlertList, AlertRuleLine, AlertTest, BackendList, BudgetList, CounterList, ErasureState,
+    Operations, ReloadReport, ReportList, ReportRun, RerateBody, RerateReport,
 };
 use crate::problem::Problem;
 use crate::record::Record;
@@ -127,6 +128,14 @@ impl Operations for Nothing {
 
     async fn alerts(&self) -> AlertList {
         AlertList::default()
+    }
+
+    fn alert_rules(&self) -> Vec<AlertRuleLine> {
+        let rule = |id: &str| policy::AlertRule { id: id.into(), ..Default::default() };
+        let line = |id: &str, origin, replaces| AlertRuleLine { rule: rule(id), origin, replaces };
+        let file = policy::AlertRuleOrigin::File;
+        let built_in = policy::AlertRuleOrigin::BuiltIn;
+        vec![line("z", file, Some(built_in)), line("a", built_in, None)]
     }
 
     async fn test_alert(&self, _: &str) -> Result<AlertTest, Problem> {
