@@ -58,7 +58,7 @@ async function checkMaking(browser, page, { check }) {
     // All of it is within reach of the keyboard.
     await dialog.getByLabel('Name', { exact: true }).press('Enter');
     const row = rowOf(page, 'Called through the portal');
-    await row.getByRole('cell', { name: 'desired state', exact: true }).waitFor();
+    await row.getByText('desired state', { exact: true }).waitFor();
     await row.getByText('4 verbose').waitFor();
     await button(page, 'New rule').click();
     await dialog.getByLabel('Id', { exact: true }).fill(ID);
@@ -76,7 +76,7 @@ async function checkMaking(browser, page, { check }) {
 async function checkReplacing(browser, page, { check }) {
   await check('alerts: one of the state takes the place of a built-in one, and goes', async () => {
     const row = rowOf(page, BUILT_IN);
-    await row.getByRole('cell', { name: 'built in', exact: true }).waitFor();
+    await row.getByText('built in', { exact: true }).waitFor();
     assert.equal(await button(page, `Remove ${BUILT_IN}`).count(), 0);
     await button(page, `Change ${BUILT_IN}`).click();
     const dialog = page.getByRole('dialog');
@@ -85,13 +85,13 @@ async function checkReplacing(browser, page, { check }) {
     await browser.screenshot(page, 'alert-rule-replace');
     await dialog.getByLabel('Look at it').uncheck();
     await button(dialog, 'Save').click();
-    await row.getByRole('cell', { name: 'desired state', exact: true }).waitFor();
+    await row.getByText('desired state', { exact: true }).waitFor();
     await row.getByText('off', { exact: true }).waitFor();
     await button(page, `Remove ${BUILT_IN}`).click();
     await dialog.getByText('the built-in rule with this id takes its place').waitFor();
     await browser.screenshot(page, 'alert-rule-remove');
     await button(dialog, 'Remove').click();
-    await row.getByRole('cell', { name: 'built in', exact: true }).waitFor();
+    await row.getByText('built in', { exact: true }).waitFor();
     assert.equal(await row.getByText('off', { exact: true }).count(), 0);
   });
 }

@@ -115,8 +115,7 @@ export function Rules() {
 const COLUMNS: readonly TableColumn<AlertRule>[] = [
   { name: 'State', show: (row) => <Badge {...standing(row)} /> },
   { name: 'Severity', show: ({ rule }) => <Severity level={rule.severity} /> },
-  { name: 'Rule', show: ({ rule }) => line(title(rule)) },
-  { name: 'Of', show: ({ origin }) => ORIGINS[origin] },
+  { name: 'Rule', show: (row) => <Named {...row} /> },
   { name: 'On', show: ({ rule }) => <On rule={rule} /> },
   { name: 'Threshold', isNumber: true, show: ({ rule }) => format.number(rule.threshold) },
   { name: 'Looks', show: ({ rule }) => lookText(rule) },
@@ -143,6 +142,14 @@ const Changing = ({ row, onDo }: ChangingProps) => (
         Remove
       </Button>
     )}
+  </>
+);
+
+/** Its name, and whose it is. */
+const Named = ({ rule, origin }: AlertRule) => (
+  <>
+    <div>{line(title(rule))}</div>
+    <div class="muted">{ORIGINS[origin]}</div>
   </>
 );
 
