@@ -5,6 +5,8 @@
 
 mod delivery;
 mod engine;
+mod history;
+mod in_force;
 mod mail;
 mod outbox;
 mod payload;

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use event::{Alert, InteractionId, Json, Note, Record, Timestamp};
+use event::{Alert, InteractionId, Note, Record, Timestamp};
 use kql::{Options, TICKS_PER_SECOND, UNIX_EPOCH_TICKS, Value};
 use ledger::Ledger;
-use policy::{ALERT_RULES_MAX, AlertRule, AlertRuleOrigin};
+use policy::{AlertRule, AlertRuleOrigin};
 use serde::Serialize;
 use serde_json::{Map, json};
 use tokio::sync::Mutex;
@@ -20,10 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::Courier;
 use super::engine::{Change, ChangeKind, Measured, SERIES_MAX};
+use super::history::{digest, push, put, row};
+use super::in_force::Settings;
 use super::outbox::{Delivery, Fate};
 use super::payload;
 use super::rule::{AlertsConfig, RuleInForce, gauge};
-use super::sink::{Failure, SinkConfig};
+use super::sink::Failure;
 use super::state::State;
 use crate::kept::{Kept, Lease, StateStore};
 use crate::metrics::{Metric, Metrics};
@@ -34,9 +36,6 @@ const TICK: Duration = Duration::from_secs(1);
 const DELIVERIES_AT_ONCE: usize = 8;
 /// Longest time of one evaluation.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Rows of history that wait for the ledger; further ones are given up.
-const UNRECORDED_MAX: usize = 10_000;
-
 /// What a watcher works with.
 pub struct WatcherParts {
     /// Answers KQL.
@@ -84,14 +83,6 @@ pub struct Watcher {
     state: Mutex<State>,
     /// Rules that cannot be looked at, and why.
     failures: SyncMutex<Vec<(String, String)>>,
-}
-
-struct Settings {
-    config: AlertsConfig,
-    rules: Vec<RuleInForce>,
-    /// Rules that were in force and are gone, newest first: their ends are still told.
-    gone: Vec<AlertRule>,
-    courier: Arc<Courier>,
 }
 
 impl Watcher {
@@ -561,107 +552,6 @@ async fn attempt(settings: Arc<Settings>, delivery: Delivery, now: Timestamp) ->
         (_, None) => Err(gone("sink")),
     };
     (delivery, result)
-}
-
-impl Settings {
-    fn new(config: AlertsConfig, courier: Courier, before: Option<&Self>) -> Self {
-        let rules = config.in_force();
-        let was = before.map_or(&[][..], |before| &before.rules);
-        let were_gone = before.map_or(&[][..], |before| &before.gone);
-        let gone = was.iter().map(|one| &one.rule).chain(were_gone);
-        let is_gone = |rule: &&AlertRule| rules.iter().all(|one| one.rule.id != rule.id);
-        let gone = gone.filter(is_gone).take(ALERT_RULES_MAX).cloned().collect();
-        let settings = Self { rules, gone, config, courier: Arc::new(courier) };
-        settings.tell_missing_sinks(before);
-        settings
-    }
-
-    /// Says which sinks are not here that rules name, once for each.
-    fn tell_missing_sinks(&self, before: Option<&Self>) {
-        for RuleInForce { rule, .. } in &self.rules {
-            let was = before.and_then(|before| Some((before, before.rule(&rule.id)?)));
-            for sink in self.config.missing_sinks(rule) {
-                let is_told = was.is_some_and(|(before, rule)| {
-                    before.config.missing_sinks(rule).any(|missing| missing == sink)
-                });
-                if !is_told {
-                    tracing::warn!(
-                        rule = rule.id,
-                        sink,
-                        "an alert rule names a sink that this gateway does not have: add it under alerts.sinks"
-                    );
-                }
-            }
-        }
-    }
-
-    /// The rules that are looked at.
-    fn looked_at(&self) -> impl Iterator<Item = &AlertRule> {
-        self.rules.iter().map(|one| &one.rule).filter(|rule| rule.enabled)
-    }
-
-    /// A rule that is or was in force.
-    fn rule(&self, id: &str) -> Option<&AlertRule> {
-        let all = self.rules.iter().map(|one| &one.rule).chain(&self.gone);
-        all.into_iter().find(|rule| rule.id == id)
-    }
-
-    fn sinks_of<'a>(&'a self, rule: &'a AlertRule) -> impl Iterator<Item = &'a SinkConfig> {
-        self.config.sinks.iter().filter(|sink| {
-            let is_named = rule.sinks.is_empty() || rule.sinks.contains(&sink.id);
-            is_named && rule.severity <= sink.severity_max
-        })
-    }
-}
-
-/// Puts a change on its way to the sinks of its rule.
-fn put(settings: &Settings, state: &mut State, rule: &AlertRule, change: &Change, now: Timestamp) {
-    for sink in settings.sinks_of(rule) {
-        if let Some(lost) = state.outbox.put(&sink.id, change, now) {
-            let mut row = row(rule, &lost.change, "DeliveryFailed", now);
-            row.target.clone_from(&lost.sink);
-            row.message = "given up for newer ones: too many deliveries wait".into();
-            push(state, row);
-        }
-    }
-}
-
-fn push(state: &mut State, row: Alert) {
-    if state.unrecorded.len() >= UNRECORDED_MAX {
-        tracing::error!("history of alerts is lost: the ledger has taken none for too long");
-        return;
-    }
-    state.unrecorded.push(row);
-}
-
-fn row(rule: &AlertRule, change: &Change, kind: &str, now: Timestamp) -> Alert {
-    Alert {
-        time_generated: now,
-        alert_id: change.alert_id.clone(),
-        rule_id: rule.id.clone(),
-        rule_name: rule.title().to_owned(),
-        severity: i32::from(rule.severity),
-        state: kind.to_owned(),
-        dimensions: Json(change.dimensions.clone()),
-        value: change.value,
-        threshold: Some(rule.threshold),
-        window_start: Some(payload::at(change.window_start_s)),
-        window_end: Some(payload::at(change.window_end_s)),
-        fired_at: Some(payload::at(change.fired_at_s)),
-        target: String::new(),
-        message: payload::headline(rule, change),
-        ledger_sequence: 0,
-    }
-}
-
-/// Ten bytes that tell rows of one millisecond apart (FNV-1a, 128 bits).
-fn digest(row: &Alert) -> [u8; 10] {
-    let text = format!("{}\u{0}{}\u{0}{}\u{0}{}", row.alert_id, row.rule_id, row.state, row.target);
-    let hash = text.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
-        (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013B)
-    });
-    let bytes = hash.to_le_bytes();
-    std::array::from_fn(|at| bytes[at])
 }
 
 fn earlier(at: Timestamp, seconds: i64) -> Timestamp {
