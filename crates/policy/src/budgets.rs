@@ -57,7 +57,8 @@ pub fn check_budgets(budgets: &[BudgetConfig]) -> Result<(), RulesError> {
     for (at, BudgetConfig { id, amount_usd, .. }) in budgets.iter().enumerate() {
         if id.trim().is_empty() || id.len() > ID_BYTES_MAX {
             return Err(RulesError::new(format!(
-                "budget {at} needs an id of 1 to {ID_BYTES_MAX} bytes"
+                "budget {} needs an id of 1 to {ID_BYTES_MAX} bytes",
+                at + 1
             )));
         }
         if !amount_usd.is_finite() || *amount_usd <= 0.0 {

@@ -104,7 +104,8 @@ pub fn check_dashboards(dashboards: &[DashboardConfig]) -> Result<(), RulesError
         let DashboardConfig { id, name, .. } = dashboard;
         if id.trim().is_empty() || id.len() > ID_BYTES_MAX {
             return Err(RulesError::new(format!(
-                "dashboard {at} needs an id of 1 to {ID_BYTES_MAX} bytes"
+                "dashboard {} needs an id of 1 to {ID_BYTES_MAX} bytes",
+                at + 1
             )));
         }
         let refused = |why: String| Err(RulesError::new(format!("dashboard `{id}` {why}")));
@@ -161,7 +162,10 @@ fn check_parameter(ParameterConfig { name, first, .. }: &ParameterConfig) -> Res
 
 fn check_tile(at: usize, TileConfig { title, query, .. }: &TileConfig) -> Result<(), String> {
     if !is_text(title, TITLE_CHARS_MAX) {
-        return Err(format!("needs a title of 1 to {TITLE_CHARS_MAX} characters for tile {at}"));
+        return Err(format!(
+            "needs a title of 1 to {TITLE_CHARS_MAX} characters for tile {}",
+            at + 1
+        ));
     }
     if query.trim().is_empty() {
         return Err(format!("needs a query for tile `{title}`"));
@@ -254,7 +258,7 @@ mod tests {
     fn tiles_have_a_title_and_a_query() {
         for title in [String::new(), " ".to_owned(), "ä".repeat(TITLE_CHARS_MAX + 1)] {
             let said = changed(|it| it.tiles[0].title = title);
-            assert!(said.contains("needs a title of 1 to 200 characters for tile 0"), "{said}");
+            assert!(said.contains("needs a title of 1 to 200 characters for tile 1"), "{said}");
         }
         let said = changed(|it| it.tiles[0].query = "\n".into());
         assert_eq!(said, "dashboard `d` needs a query for tile `Calls`");
