@@ -198,6 +198,21 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_tells_the_same_whole_and_in_pieces() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/extract");
+        let mut told = 0;
+        for entry in std::fs::read_dir(folder).expect("the folder") {
+            let text = std::fs::read(entry.expect("an entry").path()).expect("a case");
+            let case: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+            let body = serde_json::to_vec(&case["response"]).expect("serialises");
+            let whole = peek("application/json", &body, body.len());
+            assert_eq!(whole, peek("application/json", &body, 7), "{}", case["path"]);
+            told += usize::from(whole.usage.is_some());
+        }
+        assert!(told >= 10, "{told} answers have a usage");
+    }
+
+    #[test]
     fn streams_tell_as_much() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/streams");
         for (name, id, thread, total) in [
