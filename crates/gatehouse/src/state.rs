@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::arguments::ConfigFile;
 use crate::arguments::state::{
     AlertRuleCommand, ApplyArguments, ApprovalCommand, BudgetCommand, BudgetSetArguments,
-    DashboardCommand, Decision, HistoryCommand, ProductCommand, RoleCommand, SubscriptionCommand,
-    SubscriptionCreateArguments,
+    DashboardCommand, Decision, HistoryCommand, ProductCommand, PutArguments, RoleCommand,
+    SubscriptionCommand, SubscriptionCreateArguments,
 };
 use crate::client::Client;
 use crate::exit::{Exit, ExitWith};
@@ -72,18 +72,8 @@ pub(crate) fn subscription(command: &SubscriptionCommand) -> anyhow::Result<()> 
 pub(crate) fn product(command: &ProductCommand) -> anyhow::Result<()> {
     match command {
         ProductCommand::List(file) => list(&file.config, "/admin/v1/products"),
-        ProductCommand::Put(arguments) => {
-            let body = document(&arguments.document)?;
-            let id = body["id"].as_str().context("the product has no `id`: give it one")?;
-            let target = format!("/admin/v1/products/{}", segment(id));
-            show(&Client::open(&arguments.file.config)?.send("PUT", &target, &body)?)
-        }
-        ProductCommand::Delete(one) => {
-            let target = format!("/admin/v1/products/{}", segment(&one.id));
-            Client::open(&one.file.config)?.admin("DELETE", &target)?;
-            say(&format!("product {} is gone", one.id));
-            Ok(())
-        }
+        ProductCommand::Put(arguments) => put("/admin/v1/products", arguments),
+        ProductCommand::Delete(decision) => delete("/admin/v1/products", decision, "product"),
     }
 }
 
@@ -104,67 +94,50 @@ pub(crate) fn budget(command: &BudgetCommand) -> anyhow::Result<()> {
                 "product": arguments.product, "user": arguments.user,
                 "deployment": arguments.deployment, "model": arguments.model,
             });
-            let client = Client::open(&decision.one.file.config)?;
-            show(&client.send("PUT", &of_budget(decision), &body)?)
+            let target = of("/admin/v1/budgets", &decision.one.id, &decision.reason);
+            show(&Client::open(&decision.one.file.config)?.send("PUT", &target, &body)?)
         }
-        BudgetCommand::Remove(decision) => {
-            let client = Client::open(&decision.one.file.config)?;
-            client.admin("DELETE", &of_budget(decision))?;
-            say(&format!("budget {} is gone", decision.one.id));
-            Ok(())
-        }
+        BudgetCommand::Remove(decision) => delete("/admin/v1/budgets", decision, "budget"),
     }
-}
-
-fn of_budget(decision: &Decision) -> String {
-    let target = format!("/admin/v1/budgets/{}", segment(&decision.one.id));
-    with_reason(&target, &decision.reason)
 }
 
 /// Runs `gatehouse dashboard`.
 pub(crate) fn dashboard(command: &DashboardCommand) -> anyhow::Result<()> {
     match command {
         DashboardCommand::List(file) => list(&file.config, "/admin/v1/dashboards"),
-        DashboardCommand::Put(arguments) => {
-            let body = document(&arguments.document)?;
-            let id = body["id"].as_str().context("the dashboard has no `id`: give it one")?;
-            let target = with_reason(&of_dashboard(id), &arguments.reason);
-            show(&Client::open(&arguments.file.config)?.send("PUT", &target, &body)?)
-        }
-        DashboardCommand::Delete(Decision { one, reason }) => {
-            let target = with_reason(&of_dashboard(&one.id), reason);
-            Client::open(&one.file.config)?.admin("DELETE", &target)?;
-            say(&format!("dashboard {} is gone", one.id));
-            Ok(())
-        }
+        DashboardCommand::Put(arguments) => put("/admin/v1/dashboards", arguments),
+        DashboardCommand::Delete(decision) => delete("/admin/v1/dashboards", decision, "dashboard"),
     }
-}
-
-fn of_dashboard(id: &str) -> String {
-    format!("/admin/v1/dashboards/{}", segment(id))
 }
 
 /// Runs `gatehouse alert-rule`.
 pub(crate) fn alert_rule(command: &AlertRuleCommand) -> anyhow::Result<()> {
     match command {
         AlertRuleCommand::List(file) => list(&file.config, "/admin/v1/alert-rules"),
-        AlertRuleCommand::Put(arguments) => {
-            let body = document(&arguments.document)?;
-            let id = body["id"].as_str().context("the alert rule has no `id`: give it one")?;
-            let target = with_reason(&of_alert_rule(id), &arguments.reason);
-            show(&Client::open(&arguments.file.config)?.send("PUT", &target, &body)?)
-        }
-        AlertRuleCommand::Delete(Decision { one, reason }) => {
-            let target = with_reason(&of_alert_rule(&one.id), reason);
-            Client::open(&one.file.config)?.admin("DELETE", &target)?;
-            say(&format!("alert rule {} is gone from the desired state", one.id));
-            Ok(())
+        AlertRuleCommand::Put(arguments) => put("/admin/v1/alert-rules", arguments),
+        AlertRuleCommand::Delete(decision) => {
+            delete("/admin/v1/alert-rules", decision, "the desired state's alert rule")
         }
     }
 }
 
-fn of_alert_rule(id: &str) -> String {
-    format!("/admin/v1/alert-rules/{}", segment(id))
+/// Makes or replaces what a file holds, under the id that stands in it.
+fn put(place: &str, arguments: &PutArguments) -> anyhow::Result<()> {
+    let body = document(&arguments.document)?;
+    let id = body["id"].as_str().context("the document has no `id`: give it one")?;
+    let target = of(place, id, &arguments.reason);
+    show(&Client::open(&arguments.file.config)?.send("PUT", &target, &body)?)
+}
+
+fn delete(place: &str, Decision { one, reason }: &Decision, what: &str) -> anyhow::Result<()> {
+    Client::open(&one.file.config)?.admin("DELETE", &of(place, &one.id, reason))?;
+    say(&format!("{what} {} is gone", one.id));
+    Ok(())
+}
+
+/// The address of one of those at `place`.
+fn of(place: &str, id: &str, reason: &str) -> String {
+    with_reason(&format!("{place}/{}", segment(id)), reason)
 }
 
 /// Runs `gatehouse role`.

@@ -116,18 +116,21 @@ pub(crate) enum ProductCommand {
     /// Every product, an object a line.
     List(ConfigFile),
     /// Make or replace one from a file in YAML or JSON.
-    Put(ProductPutArguments),
+    Put(PutArguments),
     /// Remove one that no subscription uses.
-    Delete(One),
+    Delete(Decision),
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct ProductPutArguments {
+pub(crate) struct PutArguments {
     #[command(flatten)]
     pub(crate) file: ConfigFile,
-    /// The product, in YAML or JSON; `-` for standard input.
+    /// What is put, in YAML or JSON; `-` for standard input.
     #[arg(long = "file", short = 'f', value_name = "FILE")]
     pub(crate) document: PathBuf,
+    /// Why, for the record.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
 }
 
 #[derive(Subcommand, Debug)]
@@ -172,21 +175,9 @@ pub(crate) enum DashboardCommand {
     /// Every dashboard, an object a line.
     List(ConfigFile),
     /// Make or replace one from a file in YAML or JSON.
-    Put(DashboardPutArguments),
+    Put(PutArguments),
     /// Remove one.
     Delete(Decision),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct DashboardPutArguments {
-    #[command(flatten)]
-    pub(crate) file: ConfigFile,
-    /// The dashboard, in YAML or JSON; `-` for standard input.
-    #[arg(long = "file", short = 'f', value_name = "FILE")]
-    pub(crate) document: PathBuf,
-    /// Why, for the record.
-    #[arg(long, default_value = "")]
-    pub(crate) reason: String,
 }
 
 #[derive(Subcommand, Debug)]
@@ -194,21 +185,9 @@ pub(crate) enum AlertRuleCommand {
     /// Every rule in force and whose it is, an object a line.
     List(ConfigFile),
     /// Make or replace one of the desired state from a file in YAML or JSON.
-    Put(AlertRulePutArguments),
+    Put(PutArguments),
     /// Remove one of the desired state; a rule of the file or a built-in one with this id holds again.
     Delete(Decision),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct AlertRulePutArguments {
-    #[command(flatten)]
-    pub(crate) file: ConfigFile,
-    /// The rule, in YAML or JSON; `-` for standard input.
-    #[arg(long = "file", short = 'f', value_name = "FILE")]
-    pub(crate) document: PathBuf,
-    /// Why, for the record.
-    #[arg(long, default_value = "")]
-    pub(crate) reason: String,
 }
 
 #[derive(Subcommand, Debug)]

@@ -77,7 +77,7 @@ fn the_command_line_makes_changes_lists_and_removes_dashboards() {
         (YAML.replace("| count", "| count |"), 78, "dashboard `team a`, tile `Calls`: line "),
         (YAML.replace("timespan", "int"), 78, "timespan"),
         (YAML.replace("id: team a", "id: b"), 78, "has the name `Calls of team a` of dashboard"),
-        (YAML.replace("id: team a\n", ""), 1, "the dashboard has no `id`: give it one"),
+        (YAML.replace("id: team a\n", ""), 1, "the document has no `id`: give it one"),
     ] {
         let (status, _, said) = desk.run(&put, &wrong);
         assert_eq!(status, Some(code), "{said}");
