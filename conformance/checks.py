@@ -1,7 +1,9 @@
-"""What the Python runners share: one check after the other, and rows of the record."""
+"""What the Python runners share: one check after the other, rows of the record, free ports."""
 
 import json
 import os
+import random
+import socket
 import subprocess
 import time
 
@@ -25,6 +27,18 @@ def check(name):
 def status():
     """What the runner exits with: 1 if a check failed."""
     return 1 if _failed else 0
+
+
+def free_ports(count):
+    """Ports of loopback that stay free until they are used: below those that the kernel hands out by itself."""
+    found = []
+    for port in random.sample(range(20_000, 32_000), 1000):
+        with socket.socket() as bound:
+            if bound.connect_ex(("127.0.0.1", port)) != 0:
+                found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError(f"only {len(found)} of {count} ports are free")
 
 
 def kql(query, rows=1):

@@ -19,6 +19,8 @@ import time
 
 from cryptography import x509
 
+from checks import free_ports
+
 HERE = pathlib.Path(__file__).parent
 AUTHORITY = pathlib.Path(os.environ["AUTHORITY_FOLDER"])
 HOSTS = ["gateway.internal", "api.gateway.internal"]
@@ -37,13 +39,7 @@ def check(name, function):
         print(f"FAIL acme {name}: {type(error).__name__}: {str(error)[:2000]}; {gateway_log()}", flush=True)
 
 
-def free_port():
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
-
-
-PORT, LISTENER, HEALTH = free_port(), free_port(), free_port()
+PORT, LISTENER, HEALTH = free_ports(3)
 work = pathlib.Path(tempfile.mkdtemp())
 
 

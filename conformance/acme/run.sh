@@ -19,4 +19,4 @@ AUTHORITY_FOLDER=$(mktemp -d)
 export AUTHORITY_FOLDER
 trap 'rm -rf "$AUTHORITY_FOLDER"' EXIT
 "$venv/bin/python" "$here/../tls/certificate.py" "$AUTHORITY_FOLDER"
-"$venv/bin/python" "$here/check.py"
+PYTHONPATH="$here/.." "$venv/bin/python" "$here/check.py"

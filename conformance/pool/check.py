@@ -19,7 +19,7 @@ import threading
 import time
 
 import openai
-from checks import check, status
+from checks import check, free_ports, status
 
 GATEHOUSE = os.environ["GATEHOUSE"]
 WORK = pathlib.Path(sys.argv[1])
@@ -56,16 +56,6 @@ def kql(query):
 
 def when(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def is_open(port):

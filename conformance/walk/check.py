@@ -20,6 +20,8 @@ from pathlib import Path
 
 import openai
 
+from checks import free_ports
+
 ENDPOINT = os.environ["GATEHOUSE_ENDPOINT"]
 CONFIG = Path(os.environ["GATEHOUSE_CONFIG"])
 ADMIN = "http://" + re.search(r"^admin:\n\s+listen: (\S+)$", CONFIG.read_text(), re.M)[1]
@@ -223,9 +225,7 @@ backends:
 
 @step("a backend that dies is left alone, and no caller notices")
 def _():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     third = subprocess.Popen([os.environ["GATEHOUSE"], "simulate", "--port", str(port)],
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     cleanups.append(third.kill)

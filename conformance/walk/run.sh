@@ -10,4 +10,4 @@ if [ ! -x "$venv/bin/python" ] || [ ! -e "$venv/ready" ]; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/../python/requirements.txt" >&2
     touch "$venv/ready"
 fi
-"$venv/bin/python" "$here/check.py"
+PYTHONPATH="$here/.." "$venv/bin/python" "$here/check.py"

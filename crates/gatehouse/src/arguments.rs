@@ -153,6 +153,12 @@ pub(crate) struct DemoArguments {
     /// Port of the gateway on loopback; 0 takes a free one.
     #[arg(long, default_value_t = 8080, value_parser = port)]
     pub(crate) port: u16,
+    /// Port of the portal and the admin API on loopback; 0 takes a free one.
+    #[arg(long, default_value_t = 0, value_parser = port)]
+    pub(crate) admin_port: u16,
+    /// Port of the health probes on loopback; 0 takes a free one.
+    #[arg(long, default_value_t = 0, value_parser = port)]
+    pub(crate) health_port: u16,
     /// Data folder; a fresh one that goes with the demo if none is given.
     #[arg(long)]
     pub(crate) data_dir: Option<PathBuf>,

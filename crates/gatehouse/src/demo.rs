@@ -94,7 +94,7 @@ impl Demo {
         for (seed, (id, region)) in (1..).zip(INSTANCES) {
             simulators.push(Simulator::start(simulated(seed, id, region, &backend_key)).await?);
         }
-        let (config_file, key) = write_config(&data, &simulators, &backend_key, arguments.port)?;
+        let (config_file, key) = write_config(&data, &simulators, &backend_key, arguments)?;
         let config = Config::load(&config_file)?;
         let running = Box::pin(Running::start(config.clone(), &config_file, log)).await?;
         let address = running.address().context("the configuration has a listener")?;
@@ -196,7 +196,7 @@ fn write_config(
     data: &Path,
     simulators: &[Simulator],
     backend_key: &str,
-    port: u16,
+    arguments: &DemoArguments,
 ) -> anyhow::Result<(PathBuf, String)> {
     let (secret, key) = (keys::random_text(), keys::random_text());
     secret_file::write(&data.join("gatehouse.secret"), &secret)?;
@@ -212,11 +212,12 @@ fn write_config(
     let mut text = format!(
         "data_dir: .\nregion: demo\nkey_hash_secret: {{ file: gatehouse.secret }}\n\
          egress: {{ allow: [127.0.0.0/8] }}\n\
-         edge:\n  listeners:\n    - address: 127.0.0.1:{port}\n\
+         edge:\n  listeners:\n    - address: 127.0.0.1:{}\n\
          admin:\n  listen: 127.0.0.1:{}\nhealth:\n  listen: 127.0.0.1:{}\n\
          subscriptions:\n  - id: demo\n    owner: demo-user\n    primary_key_hash: {hash}\nbackends:\n",
-        free_port()?,
-        free_port()?,
+        arguments.port,
+        settled_port(arguments.admin_port)?,
+        settled_port(arguments.health_port)?,
     );
     let deployments: Vec<&str> =
         simulators[0].config().deployments.iter().map(|known| known.name.as_str()).collect();
@@ -237,8 +238,17 @@ fn write_config(
     Ok((file, key))
 }
 
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+/// A port that the configuration can name: a free one in place of 0.
+fn settled_port(port: u16) -> anyhow::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", port))
+        .with_context(|| {
+            format!(
+                "cannot listen on 127.0.0.1:{port}: choose another with --admin-port and \
+                 --health-port, 0 takes a free one"
+            )
+        })?
+        .local_addr()?
+        .port())
 }
 
 /// Prints both sample queries with their answers, and the proof; answers the interactions on record.

@@ -1,6 +1,5 @@
 //! A real PostgreSQL, which a test starts for itself; without one it says that it was skipped.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,14 +18,14 @@ impl Server {
     pub(crate) fn start() -> Option<Self> {
         let binaries = binaries()?;
         let folder = TempDir::new().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("bound");
+        let port = testing::free_port();
         let data = folder.path().join("data");
         let mut init = command(&binaries.join("initdb"), folder.path());
         init.args(["--auth=trust", "--username=gatehouse", "--no-sync", "-D"]).arg(&data);
         let output = init.output().expect("initdb starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let process = serve(&binaries, folder.path(), port.port());
-        let server = Self { process, folder, binaries, port: port.port() };
+        let process = serve(&binaries, folder.path(), port);
+        let server = Self { process, folder, binaries, port };
         server.wait();
         Some(server)
     }

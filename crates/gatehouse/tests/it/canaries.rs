@@ -6,13 +6,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
+use testing::free_port;
 
 use crate::http::{self, Request};
 use crate::secrets::{assert_nowhere, set, simulate};
 use crate::stand::Stand;
-use crate::support::{
-    Backend, Gateway, Process, eventually, free_port, gatehouse, run, wait_for_port,
-};
+use crate::support::{Backend, Gateway, Process, eventually, gatehouse, run};
 
 const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
 const HELLO: &[u8] = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
@@ -156,8 +155,7 @@ fn a_canary_in_every_kind_of_secret_is_nowhere_to_be_seen() {
     serve.args(["serve", "--config"]).arg(&gateway.config).envs(gateway.environment());
     serve.env("SCIM_TOKEN", SCIM_TOKEN);
     serve.stdout(Stdio::null()).stderr(File::create(&log).expect("writable"));
-    let mut process = Process::start(&mut serve);
-    wait_for_port(gateway.address().port());
+    let mut process = Process::listening(&mut serve, gateway.address().port());
     let seen = drive(&gateway, &process);
     assert!(process.terminate());
     let mut seen = seen;

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::http::{self, Request};
-use crate::support::{Backend, Gateway, Process, eventually, gatehouse, wait_for_port};
+use crate::support::{Backend, Gateway, Process, eventually, gatehouse};
 
 const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
 const ROWS: &str =
@@ -60,8 +60,7 @@ fn no_prompt_answer_or_key_is_in_the_gateways_own_log() {
     let mut serve = gatehouse();
     serve.args(["serve", "--config"]).arg(&gateway.config).envs(gateway.environment());
     serve.stdout(Stdio::null()).stderr(File::create(&log).expect("writable"));
-    let mut process = Process::start(&mut serve);
-    wait_for_port(gateway.address().port());
+    let mut process = Process::listening(&mut serve, gateway.address().port());
     let mut answers = Vec::new();
     for is_stream in [false, true] {
         let answer = gateway.call(CHAT, &[], &body("xyzzy is the secret word", is_stream));

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
+use testing::RedisServer;
 
 use crate::http::{self, Request, Response};
-use crate::support::{Backend, Gateway, Process, free_port, gatehouse, run};
+use crate::support::{Backend, Gateway, gatehouse, run};
 
 const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
 const ANSWER: u64 = 40;
@@ -75,19 +76,8 @@ fn a_kill_and_a_restart_neither_forget_nor_double_what_was_used() {
 #[test]
 fn two_gateways_on_one_budget_never_overspend_though_redis_is_killed_midway() {
     const BUDGET: u64 = 6_000;
-    let port = free_port();
-    let mut command = Command::new("redis-server");
-    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-    if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
-        #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-        {
-            eprintln!("SKIPPED: there is no redis-server; install Debian's package");
-        }
-        return;
-    }
-    let mut redis = Process::start(command.stdout(Stdio::null()));
-    crate::support::wait_for_port(port);
-    let url = format!("redis://127.0.0.1:{port}");
+    let Some(mut redis) = RedisServer::start() else { return };
+    let url = format!("redis://127.0.0.1:{}", redis.port());
     let backend = Backend::start();
     let gateways: Vec<Gateway> = (0..2)
         .map(|_| {
@@ -123,7 +113,6 @@ fn two_gateways_on_one_budget_never_overspend_though_redis_is_killed_midway() {
         std::thread::yield_now();
     }
     redis.kill();
-    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "Redis is gone");
     is_killed.store(true, Ordering::Relaxed);
     for caller in callers {
         caller.join().expect("callers do not panic");

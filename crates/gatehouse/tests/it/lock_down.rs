@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Backend, Gateway, Process, eventually, gatehouse, run, wait_for_port};
+use crate::support::{Backend, Gateway, Process, eventually, gatehouse, run};
 
 const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
 const HELLO: &[u8] = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
@@ -60,8 +60,8 @@ fn programs_of_the_same_user_read_neither_memory_nor_environment_of_a_serving_pr
     assert!(reads(other.0.id(), "environ").status.success(), "of others it may be read");
     let mut serve = as_user(&binary);
     serve.args(["serve", "--config"]).arg(&gateway.config).envs(gateway.environment());
-    let mut process = Process::start(serve.stdout(Stdio::null()).stderr(Stdio::null()));
-    wait_for_port(gateway.address().port());
+    serve.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut process = Process::listening(&mut serve, gateway.address().port());
     assert_eq!(gateway.call(CHAT, &[], HELLO).status, 200, "it serves all the same");
     for name in ["environ", "mem", "maps", "auxv"] {
         let tried = reads(process.0.id(), name);
@@ -87,9 +87,8 @@ fn locked_down_it_serves_and_reaches_no_other_path() {
         let mut serve = gatehouse();
         serve.args(["serve", "--config"]).arg(&gateway.config).envs(gateway.environment());
         serve.envs(more.iter().copied()).stdout(Stdio::null());
-        let process = Process::start(serve.stderr(fs::File::create(&log).expect("writable")));
-        wait_for_port(gateway.address().port());
-        process
+        serve.stderr(fs::File::create(&log).expect("writable"));
+        Process::listening(&mut serve, gateway.address().port())
     };
     let command = |arguments: &[&str]| {
         let mut command = gatehouse();

@@ -9,12 +9,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testing::free_port;
 
 use crate::http::{self, Request};
 use crate::stand::Stand;
-use crate::support::{
-    Backend, Gateway, Process, eventually, free_port, gatehouse, run, wait_for_port,
-};
+use crate::support::{Backend, Gateway, Process, eventually, gatehouse, run};
 
 const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
 const HELLO: &[u8] = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
@@ -23,9 +22,7 @@ const HELLO: &[u8] = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
 pub(crate) fn simulate(key: &str, port: u16) -> Process {
     let mut command = gatehouse();
     command.args(["simulate", "--key", key, "--port", &port.to_string()]);
-    let process = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
-    wait_for_port(port);
-    process
+    Process::listening(command.stdout(Stdio::null()).stderr(Stdio::null()), port)
 }
 
 /// Puts another reference in place of the backend's key, and further settings.
@@ -108,8 +105,7 @@ fn planted_canaries_are_in_no_log_file_table_or_answer() {
     let mut serve = gatehouse();
     serve.args(["serve", "--config"]).arg(&gateway.config).envs(gateway.environment());
     serve.stdout(Stdio::null()).stderr(File::create(&log).expect("writable"));
-    let mut process = Process::start(&mut serve);
-    wait_for_port(gateway.address().port());
+    let mut process = Process::listening(&mut serve, gateway.address().port());
 
     let mut answers = Vec::new();
     let mut call = |target: &str, headers: &[(&str, &str)], body: &[u8]| {

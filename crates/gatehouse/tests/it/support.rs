@@ -1,12 +1,13 @@
 //! Starting the binary, calling it, asking its record.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use testing::free_port;
 
 use crate::http::{self, Request, Response};
 
@@ -30,18 +31,23 @@ pub(crate) fn run(command: &mut Command) -> Output {
     command.output().expect("the binary starts")
 }
 
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
-    listener.local_addr().expect("bound").port()
-}
-
 /// A child that ends with the test.
 pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
         Self(command.stdin(Stdio::null()).spawn().expect("the binary starts"))
+    }
+
+    /// Starts it and waits until it listens.
+    pub(crate) fn listening(command: &mut Command, port: u16) -> Self {
+        let mut process = Self::start(command);
+        eventually("it listens", || {
+            let ended = process.0.try_wait().expect("it is a child");
+            assert!(ended.is_none(), "it ended before it listened on port {port}: {ended:?}");
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        process
     }
 
     /// SIGKILL, at once.
@@ -83,6 +89,9 @@ impl System {
         let mut command = gatehouse();
         command.args(["demo", "--port", "0", "--data-dir"]).arg(folder.path().join("data"));
         command.arg("--write-env").arg(&environment);
+        for listener in ["--admin-port", "--health-port"] {
+            command.args([listener, &free_port().to_string()]);
+        }
         command.stdout(Stdio::null());
         let process = Process::start(&mut command);
         let text = eventually("the demo comes up", || {
@@ -175,11 +184,6 @@ pub(crate) fn query_with(config: &Path, query: &str) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).expect("query prints JSON")
 }
 
-/// Waits for a port to be listened on.
-pub(crate) fn wait_for_port(port: u16) {
-    eventually("the port is open", || TcpStream::connect(("127.0.0.1", port)).ok());
-}
-
 /// Asks again and again, with patience.
 pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;
@@ -205,9 +209,8 @@ impl Backend {
         let port = free_port();
         let mut command = gatehouse();
         command.args(["simulate", "--key", Self::KEY, "--port", &port.to_string()]);
-        let process = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
-        wait_for_port(port);
-        Self { _process: process, port }
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Self { _process: Process::listening(&mut command, port), port }
     }
 }
 
@@ -256,8 +259,7 @@ impl Gateway {
         let mut command = gatehouse();
         command.args(["serve", "--config"]).arg(&self.config);
         command.envs(self.environment()).stdout(Stdio::null());
-        self.process = Some(Process::start(&mut command));
-        wait_for_port(self.port);
+        self.process = Some(Process::listening(&mut command, self.port));
     }
 
     /// The settings as environment variables.

@@ -2,7 +2,6 @@
 //! through a real Redis that is killed on the way.
 
 use std::collections::HashSet;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,56 +10,13 @@ use net::{EgressConfig, EgressRules};
 use serde_json::{Value, json};
 use shared::{Directory, Redis, RedisSettings};
 use simulator::Simulator;
+use testing::RedisServer;
 
 use crate::objects::{get, id, make, ten_thousand_follow_ups, upload};
 use crate::support::{KEY, LIMIT, OTHER_KEY, Setup, World, named_simulator};
 
-struct Server {
-    child: Child,
-    port: u16,
-}
-
-impl Server {
-    /// None if there is no `redis-server`, which is said.
-    fn start(port: Option<u16>) -> Option<Self> {
-        let free = || {
-            let bound = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-            bound.local_addr().unwrap().port()
-        };
-        let port = port.unwrap_or_else(free);
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        command.args(["--appendonly", "no"]).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(child) = command.spawn() else {
-            #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-            {
-                eprintln!("SKIPPED: there is no redis-server; install Debian's package");
-            }
-            return None;
-        };
-        let server = Self { child, port };
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::yield_now();
-        }
-        Some(server)
-    }
-
-    fn kill(mut self) -> u16 {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.port
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Two nodes before the same three instances.
-async fn nodes(server: &Server) -> ([World; 2], Vec<Simulator>) {
+async fn nodes(server: &RedisServer) -> ([World; 2], Vec<Simulator>) {
     let mut backends = Vec::new();
     for number in 0..3 {
         backends.push(named_simulator(&format!("instance-{number}")).await);
@@ -68,7 +24,7 @@ async fn nodes(server: &Server) -> ([World; 2], Vec<Simulator>) {
     let urls: Vec<String> = backends.iter().map(Simulator::url).collect();
     let start = async |name: &str| {
         let settings = RedisSettings {
-            url: format!("redis://127.0.0.1:{}/0", server.port),
+            url: format!("redis://127.0.0.1:{}/0", server.port()),
             timeout: Duration::from_secs(2),
             ..RedisSettings::default()
         };
@@ -98,7 +54,7 @@ async fn told(world: &World, key: &str, target: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_follow_ups_over_either_node_go_home_and_strangers_get_404_on_both() {
-    let Some(server) = Server::start(None) else { return };
+    let Some(server) = RedisServer::start() else { return };
     let (nodes, _backends) = nodes(&server).await;
     let mut targets = Vec::new();
     for number in 0..240 {
@@ -125,7 +81,7 @@ async fn ten_thousand_follow_ups_over_either_node_go_home_and_strangers_get_404_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_the_same_on_both_nodes() {
-    let Some(server) = Server::start(None) else { return };
+    let Some(server) = RedisServer::start() else { return };
     let (nodes, _backends) = nodes(&server).await;
     let mut made = Vec::new();
     for number in 0..10 {
@@ -151,12 +107,12 @@ async fn a_list_is_the_same_on_both_nodes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_nothing_is_denied_that_the_other_node_may_know() {
-    let Some(server) = Server::start(None) else { return };
+    let Some(mut server) = RedisServer::start() else { return };
     let (nodes, _backends) = nodes(&server).await;
     let thread = |made: &Value| format!("/v1/threads/{}", id(made));
     let before = thread(&make(&nodes[0], KEY, "/v1/threads", json!({})).await);
     assert_eq!(told(&nodes[1], KEY, "/v1/threads/thread_none").await, 404);
-    let port = server.kill();
+    server.kill();
     let meanwhile = thread(&make(&nodes[0], KEY, "/v1/threads", json!({})).await);
     for target in [&before, &meanwhile] {
         assert_eq!(get(&nodes[0], KEY, target).await.status, 200, "what it knows itself");
@@ -168,7 +124,7 @@ async fn while_redis_is_away_nothing_is_denied_that_the_other_node_may_know() {
     assert_eq!(list.status, 503, "a part is no list");
     let hello = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}]});
     make(&nodes[1], KEY, "/v1/chat/completions", hello).await;
-    let _server = Server::start(Some(port)).unwrap();
+    server.restart();
     for target in [&before, &meanwhile] {
         assert_eq!(told(&nodes[1], KEY, target).await, 200, "{target}");
         assert_eq!(told(&nodes[1], OTHER_KEY, target).await, 404, "{target}");

@@ -1,7 +1,7 @@
 //! Real servers as backends: Debian's nginx and Node's HTTP server, each keeping a log of what it saw.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -88,7 +88,7 @@ impl Backend {
     }
 
     pub(crate) async fn nginx(folder: &Path) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], testing::free_port()));
         let log = folder.join("access.log");
         let config = folder.join("nginx.conf");
         std::fs::write(&config, nginx_config(folder, address)).unwrap();

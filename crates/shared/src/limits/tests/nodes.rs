@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use net::{EgressConfig, EgressRules};
 use policy::{Applied, LimitConfig};
+use testing::RedisServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{applied, asks, at, quota, spent};
-use crate::tests::server::{Server, redis};
+use crate::tests::server::redis;
 use crate::{Limiter, Redis, RedisSettings, Shares};
 
 const LEASE: Duration = Duration::from_secs(300);
 /// Longest wait for Redis.
 const LIMIT: Duration = Duration::from_secs(5);
 
-fn node(server: &Server, name: &str) -> Limiter {
+fn node(server: &RedisServer, name: &str) -> Limiter {
     Limiter::sharing(Shares::new(redis(server.port(), LIMIT), name.into(), LEASE))
 }
 
@@ -61,7 +62,7 @@ async fn spend(nodes: &[Limiter], limits: &[Applied], callers: u64, patience: u3
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_nodes_spend_one_budget_and_give_back_what_they_do_not_need() {
     const BUDGET: u64 = 20_000;
-    let Some(server) = Server::start(None) else { return };
+    let Some(server) = RedisServer::start() else { return };
     let nodes = [node(&server, "a"), node(&server, "b")];
     let limits = applied(&[quota(BUDGET)]);
     let mut total = spend(&nodes, &limits, 64, 3).await;
@@ -80,7 +81,7 @@ async fn two_nodes_spend_one_budget_and_give_back_what_they_do_not_need() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_redis_nobody_spends_more_than_its_share_and_a_lost_store_doubles_nothing() {
     const BUDGET: u64 = 20_000;
-    let Some(server) = Server::start(None) else { return };
+    let Some(mut server) = RedisServer::start() else { return };
     let nodes = [node(&server, "a"), node(&server, "b")];
     let limits = applied(&[quota(BUDGET)]);
     let mut total = 0;
@@ -89,13 +90,13 @@ async fn without_redis_nobody_spends_more_than_its_share_and_a_lost_store_double
         one.settle(&spent(3_000), at(0));
         total += 3_000;
     }
-    let port = server.kill();
+    server.kill();
     let meanwhile = spend(&nodes, &limits, 64, 3).await;
     assert!(meanwhile <= 2 * (BUDGET / 20 + ANSWER), "only what was leased: {meanwhile}");
     assert!(meanwhile > 0, "a share outlives Redis");
     total += meanwhile;
     // It comes back, and has forgotten everything; the nodes have not.
-    let _server = Server::start(Some(port)).unwrap();
+    server.restart();
     let until = std::time::Instant::now() + Duration::from_secs(30);
     let mut last = 0;
     while std::time::Instant::now() < until && (last == 0 || total < BUDGET - 3 * ANSWER) {
@@ -111,7 +112,7 @@ async fn without_redis_nobody_spends_more_than_its_share_and_a_lost_store_double
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_sliding_window_and_calls_in_flight_are_shared_too() {
-    let Some(server) = Server::start(None) else { return };
+    let Some(server) = RedisServer::start() else { return };
     let nodes = [node(&server, "a"), node(&server, "b")];
     let limit = LimitConfig { calls: Some(40), concurrency: Some(6), ..LimitConfig::default() };
     let limits = applied(&[limit]);
@@ -146,7 +147,7 @@ async fn a_sliding_window_and_calls_in_flight_are_shared_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_claim_that_reaches_redis_after_it_was_given_up_changes_nothing() {
     const BUDGET: u64 = 10_000;
-    let Some(server) = Server::start(None) else { return };
+    let Some(server) = RedisServer::start() else { return };
     let road = Road::to(server.port()).await;
     let late = Shares::new(redis(road.port, Duration::from_millis(300)), "a".into(), LEASE);
     let (a, b) = (Limiter::sharing(late), node(&server, "b"));

@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
+use testing::RedisServer;
+
 use super::*;
-use crate::tests::server::{Server, redis};
+use crate::tests::server::redis;
 
 /// A node that waits so long for Redis.
-fn node(dir: &Path, server: &Server, name: &str) -> World {
+fn node(dir: &Path, server: &RedisServer, name: &str) -> World {
     let world = open(dir);
     world.objects.share(Directory::new(redis(server.port(), SOON), name.into()));
     world
@@ -33,7 +35,7 @@ fn ids(owned: &[Owned]) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_node_learns_the_other_knows_at_once() {
-    let Some(server) = Server::start(None) else { return };
+    let Some(server) = RedisServer::start() else { return };
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let (a, b) = (node(dirs[0].path(), &server, "a"), node(dirs[1].path(), &server, "b"));
     let refused = b.objects.find("file-0").await.expect_err("a new store knows not all");
@@ -65,14 +67,14 @@ async fn what_one_node_learns_the_other_knows_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_what_is_known_is_known_and_the_rest_is_not_denied() {
-    let Some(server) = Server::start(None) else { return };
+    let Some(mut server) = RedisServer::start() else { return };
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let (a, b) = (node(dirs[0].path(), &server, "a"), node(dirs[1].path(), &server, "b"));
     assert_eq!(settled([&a, &b], "file-0").await, None);
     a.note(record(1, "ann", &["file-1"], &[])).await;
     a.note(record(2, "ann", &["file-2"], &[])).await;
     assert_eq!(b.owner("file-1").await.as_deref(), Some("ann"));
-    let port = server.kill();
+    server.kill();
     a.note(record(3, "ann", &["file-3"], &[])).await;
     a.note(record(4, "ann", &[], &["file-2"])).await;
     assert_eq!(a.owner("file-3").await.as_deref(), Some("ann"), "what it knows itself");
@@ -83,7 +85,7 @@ async fn without_redis_what_is_known_is_known_and_the_rest_is_not_denied() {
     }
     assert!(b.objects.owned("ann", "file").await.is_err(), "a part is no list");
     // It comes back empty: the nodes say what they know before anything is denied.
-    let _server = Server::start(Some(port)).unwrap();
+    server.restart();
     assert_eq!(settled([&a, &b], "file-3").await.as_deref(), Some("ann"));
     assert_eq!(settled([&a, &b], "file-2").await, None);
     assert_eq!(settled([&a, &b], "file-none").await, None);
@@ -92,7 +94,7 @@ async fn without_redis_what_is_known_is_known_and_the_rest_is_not_denied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_forgets_hears_all_again_and_models_are_heard_of() {
-    let Some(server) = Server::start(None) else { return };
+    let Some(server) = RedisServer::start() else { return };
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let (a, b) = (node(dirs[0].path(), &server, "a"), node(dirs[1].path(), &server, "b"));
     let many: Vec<String> = (0..1_200).map(|number| format!("file-{number:04}")).collect();
