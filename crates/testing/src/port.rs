@@ -1,3 +1,5 @@
+//! Ports for the processes of a test.
+
 use std::fs::{File, OpenOptions};
 use std::net::TcpListener;
 use std::path::Path;

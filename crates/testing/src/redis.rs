@@ -1,3 +1,5 @@
+//! A real Redis server.
+
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
