@@ -1,8 +1,7 @@
 //! Limits over kills, over restarts, and over two gateways with a Redis that dies.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
