@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::Version;
 use crate::database::DirectoryRow;
-use crate::decree::Decree;
+use crate::decree::{Decree, Version};
 use crate::directory::Resource;
 
 /// Changes when the meaning of the file does.

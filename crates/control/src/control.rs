@@ -15,11 +15,11 @@ use tokio::sync::OnceCell;
 
 use crate::cache;
 use crate::database::{self, Database, Kept, Place, VersionLine};
-use crate::decree::{Decree, bring_to};
+use crate::decree::{Decree, Version, bring_to};
 use crate::diff::{Change, compare};
 use crate::directory::Directory;
 use crate::error::{Error, ErrorKind};
-use crate::record::{self, Action, now};
+use crate::record::{self, Action, Author, now};
 
 /// Longest wait for an answer of the database.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,19 +39,6 @@ pub struct Settings {
     pub poll: Duration,
 }
 
-/// Who changes something, from where and through what.
-#[derive(Clone, Debug, Default)]
-pub struct Author {
-    /// Who.
-    pub principal: Principal,
-    /// Address it comes from; empty if from the machine itself.
-    pub address: String,
-    /// `api`, `portal`, `cli`, `scim`, `file` or `schedule`.
-    pub via: &'static str,
-    /// Ties records of one request together.
-    pub correlation_id: String,
-}
-
 /// Puts a state in force.
 #[async_trait]
 pub trait Publisher: Send + Sync {
@@ -63,15 +50,6 @@ pub trait Publisher: Send + Sync {
     async fn check(&self, _before: &Decree, _after: &Decree) -> Result<(), String> {
         Ok(())
     }
-}
-
-/// A version of the state.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Version {
-    /// Its number; 0 if the configuration file holds the state.
-    pub number: i64,
-    /// The state.
-    pub decree: Decree,
 }
 
 /// What a change came to.

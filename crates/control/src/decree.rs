@@ -41,6 +41,15 @@ pub struct Decree {
     pub alert_rules: Vec<AlertRule>,
 }
 
+/// A version of the state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Version {
+    /// Its number; 0 if the configuration file holds the state.
+    pub number: i64,
+    /// The state.
+    pub decree: Decree,
+}
+
 impl Decree {
     /// Checks the whole of it.
     pub fn validate(&self, hasher: &KeyHasher) -> Result<(), Error> {

@@ -7,6 +7,7 @@
 
 mod alert_rules;
 mod approval;
+mod approvals;
 mod cache;
 mod control;
 mod dashboards;
@@ -22,14 +23,14 @@ mod state;
 mod subscription;
 
 pub use approval::{Approval, ApprovalState};
-pub use control::{Applied, Author, Control, Publisher, Settings, Status, Version};
+pub use control::{Applied, Control, Publisher, Settings, Status};
 pub use dashboards::check_queries;
 pub use database::{Place, VersionLine};
-pub use decree::{Decree, check_operations};
+pub use decree::{Decree, Version, check_operations};
 pub use diff::{Change, compare};
 pub use directory::{Directory, Known, Resource, ResourceKind};
 pub use error::{Error, ErrorKind};
-pub use record::Action;
+pub use record::{Action, Author};
 pub use state::{etag, random_key, redacted};
 pub use subscription::{KeySlot, NewSubscription, Step, SubscriptionPatch};
 

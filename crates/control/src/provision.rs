@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::cache;
-use crate::control::{Author, Control, within};
+use crate::control::{Control, within};
 use crate::database::{DELETED_KEPT, Database, DirectoryRow};
 use crate::diff::Change;
 use crate::directory::{Directory, Held, Resource, ResourceKind};
 use crate::error::{Error, ErrorKind};
-use crate::record::{self, Action};
+use crate::record::{self, Action, Author};
 
 /// How often a change is tried while other gateways change the directory too.
 const TRIES: usize = 5;

@@ -5,14 +5,27 @@ use std::time::SystemTime;
 
 use event::{AdminAction, Frame, InteractionId, Json, Note, Record, Timestamp};
 use ledger::Ledger;
+use policy::Principal;
 use serde_json::Value;
 
-use crate::control::Author;
 use crate::diff::Change;
 use crate::error::{Error, ErrorKind};
 
 /// Records appended at once: 16 MiB is the most that the ledger takes.
 const BATCH: usize = 64;
+
+/// Who changes something, from where and through what.
+#[derive(Clone, Debug, Default)]
+pub struct Author {
+    /// Who.
+    pub principal: Principal,
+    /// Address it comes from; empty if from the machine itself.
+    pub address: String,
+    /// `api`, `portal`, `cli`, `scim`, `file` or `schedule`.
+    pub via: &'static str,
+    /// Ties records of one request together.
+    pub correlation_id: String,
+}
 
 /// What is done, to what.
 #[derive(Clone, Debug, Default)]

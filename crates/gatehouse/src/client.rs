@@ -43,7 +43,7 @@ impl Client {
                 ),
             )
         })?;
-        let address = crate::wire::admin_address(config);
+        let address = config.admin.listen;
         let tls = config.admin_tls.clone();
         Ok(Self { address, tls, token: token.trim().to_owned(), purpose: String::new() })
     }

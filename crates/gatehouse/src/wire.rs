@@ -181,11 +181,6 @@ impl identity::Directory for Provisioned {
     }
 }
 
-/// Where the command line finds the admin listener of a running gateway.
-pub(crate) fn admin_address(config: &Config) -> SocketAddr {
-    config.admin.listen
-}
-
 async fn open(config: &Config) -> anyhow::Result<(Ledger, Arc<Store>)> {
     let config = config.clone();
     tokio::task::spawn_blocking(move || open_blocking(&config)).await?

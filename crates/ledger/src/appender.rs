@@ -12,10 +12,11 @@ use crate::disk::{BLOCK_BYTES, DiskFile};
 use crate::folder::segment_path;
 use crate::format::{Encoder, Position, SegmentHeader, Stored, StoredFrame, VERSION, header_bytes};
 use crate::locks::LOCK;
+use crate::prepare::prepare;
 use crate::random;
 use crate::recent::RecentCommit;
 use crate::shared::{Counters, Segment, Shared};
-use crate::spares::{self, Spare};
+use crate::spares::Spare;
 use crate::walk::{OpenSet, Walk, follow, read_header};
 use crate::{Durability, Error, ErrorKind};
 
@@ -306,7 +307,7 @@ fn begin_file(
     header: &SegmentHeader,
     carried: &[Stored],
 ) -> std::io::Result<(Box<dyn DiskFile>, u64)> {
-    let file = open_to_append(shared, spare)?;
+    let file = shared.open_to_append(spare)?;
     let mut bytes = header.encode();
     for commit in carried {
         let mut moved = commit.header.clone();
@@ -321,14 +322,6 @@ fn begin_file(
     file.sync()?;
     shared.disk.rename(spare, path)?;
     Ok((file, length))
-}
-
-/// Opens a segment to be written on: past the system's cache where every commit is synced.
-pub(crate) fn open_to_append(shared: &Shared, path: &Path) -> std::io::Result<Box<dyn DiskFile>> {
-    match shared.config.durability {
-        Durability::Relaxed => shared.disk.open(path),
-        Durability::Strict | Durability::Overlap => shared.disk.open_direct(path),
-    }
 }
 
 /// Zeros to the end of the block that a write ends in, so that none has to be read before it is written.
@@ -353,7 +346,7 @@ fn take_spare(shared: &Shared, bytes: u64) -> Result<Spare, Error> {
         return Ok(spare);
     }
     let number = shared.spares.number();
-    spares::prepare(shared, number, bytes, &|| false)
+    prepare(shared, number, bytes, &|| false)
 }
 
 /// The error under which appends are refused while the ledger is poisoned.

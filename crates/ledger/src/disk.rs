@@ -3,12 +3,10 @@
 //! A trait, so that tests can make every one of them fail; see [`crate::fault`].
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-
-use crate::direct::DirectFile;
 
 /// What file systems keep as one: what is written in whole blocks need not be read before.
 pub(crate) const BLOCK_BYTES: usize = 4 << 10;
@@ -65,10 +63,6 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
-/// The file system of the operating system.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RealDisk;
-
 impl Source for File {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         FileExt::read_at(self, buffer, offset)
@@ -91,33 +85,5 @@ impl DiskFile for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
-    }
-}
-
-impl Disk for RealDisk {
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OpenOptions::new().read(true).write(true).open(path)?))
-    }
-
-    fn open_direct(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(DirectFile::open(path)?))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(0o600);
-        Ok(Box::new(options.open(path)?))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
     }
 }

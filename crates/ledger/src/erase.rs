@@ -21,8 +21,9 @@ use crate::format::{
     COMMIT_HEADER_BYTES, CommitHeader, Defect, SegmentHeader, StoredFrame, decode_body, erased,
 };
 use crate::locks::LOCK;
+use crate::prepare::prepare;
 use crate::shared::{Segment, Shared};
-use crate::spares::{self, Spare};
+use crate::spares::Spare;
 use crate::walk::{Walk, read_bytes, read_commit_header, read_header};
 use crate::{Error, ErrorKind, State};
 
@@ -163,7 +164,7 @@ fn leave_active(shared: &Shared, interactions: &HashSet<InteractionId>) -> Resul
         // So that the writer need not make it.
         let (number, bytes) = (shared.spares.number(), shared.config.segment_bytes);
         let ending = || shared.keeper.ended();
-        shared.spares.put(spares::prepare(shared, number, bytes, &ending)?);
+        shared.spares.put(prepare(shared, number, bytes, &ending)?);
     }
     shared.segment_due.store(true, Ordering::Relaxed);
     shared.queue.nudge();

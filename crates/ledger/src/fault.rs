@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use crate::disk::{Disk, DiskFile, RealDisk, Source};
+use crate::disk::{Disk, DiskFile, Source};
+use crate::real_disk::RealDisk;
 
 /// What the disk is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

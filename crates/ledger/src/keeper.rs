@@ -8,8 +8,9 @@ use event::Timestamp;
 use crate::Error;
 use crate::folder::spare_path;
 use crate::locks::LOCK;
+use crate::prepare::prepare;
 use crate::shared::{Segment, Shared};
-use crate::spares::{self, Spare};
+use crate::spares::Spare;
 
 /// Time between two looks at the clock and the head.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -101,7 +102,7 @@ fn refill(shared: &Shared) -> Result<(), Error> {
         let number = shared.spares.number();
         let bytes = shared.config.segment_bytes;
         let ending = || shared.keeper.ended();
-        let spare = spares::prepare(shared, number, bytes, &ending);
+        let spare = prepare(shared, number, bytes, &ending);
         if let Ok(spare) = &spare {
             shared.spares.put(spare.clone());
         }

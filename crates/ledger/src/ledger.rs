@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::appender::Appender;
 use crate::checkpoint::Checkpoint;
-use crate::disk::{Disk, RealDisk};
+use crate::disk::Disk;
 use crate::erase::{self, Erased};
 use crate::folder::{self, Files, FolderLock};
 use crate::keeper;
@@ -21,6 +21,7 @@ use crate::picked::Picked;
 use crate::queue::{Commit, Frames, Queue};
 use crate::random;
 use crate::reader::Reader;
+use crate::real_disk::RealDisk;
 use crate::recent::Recent;
 use crate::recovery::{self, Found, Recovery};
 use crate::shared::{Bell, Counters, Progress, Shared};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use event::{Closed, InteractionId, Outcome, Record};
 
-use crate::appender::{Active, Appender, activate, listed, open_to_append};
+use crate::appender::{Active, Appender, activate, listed};
 use crate::disk::{Disk, DiskFile};
 use crate::folder::Files;
 use crate::format::{Defect, GENESIS, Position, SegmentHeader, VERSION, header_bytes};
@@ -274,7 +274,7 @@ fn go_on(shared: &Shared, tail: Tail) -> Result<Active, Error> {
     if tail.torn_bytes > 0 || tail.is_older {
         return begin(shared, segment.epoch + 1, tail.end, &tail.open);
     }
-    let file = open_to_append(shared, &segment.path).map_err(failed)?;
+    let file = shared.open_to_append(&segment.path).map_err(failed)?;
     Ok(Active { file, segment, offset: tail.offset })
 }
 

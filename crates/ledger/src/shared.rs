@@ -1,7 +1,8 @@
 //! What the handles, the writer, the keeper and the readers share.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use event::{InteractionId, Timestamp};
 use tokio::sync::watch;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 use crate::format::{Position, SegmentHeader};
 use crate::head::HeadFile;
 use crate::locks::LOCK;
@@ -18,7 +19,7 @@ use crate::picked::Picked;
 use crate::queue::Queue;
 use crate::recent::Recent;
 use crate::spares::Spares;
-use crate::{LedgerConfig, State};
+use crate::{Durability, LedgerConfig, State};
 
 /// Is told what is open.
 pub(crate) type Asker = SyncSender<HashSet<InteractionId>>;
@@ -54,6 +55,16 @@ pub(crate) struct Shared {
     pub(crate) checkpointed: AtomicU64,
     pub(crate) keeper: Bell,
     pub(crate) counters: Counters,
+}
+
+impl Shared {
+    /// Opens a segment to be written on: past the system's cache where every commit is synced.
+    pub(crate) fn open_to_append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        match self.config.durability {
+            Durability::Relaxed => self.disk.open(path),
+            Durability::Strict | Durability::Overlap => self.disk.open_direct(path),
+        }
+    }
 }
 
 /// A segment in use.

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
-use crate::checkpoints::copy;
+use crate::checkpoints::{checkpoints, copy};
 use crate::dialect::Dialect;
 use crate::failure::Failure;
 use crate::files;
@@ -12,8 +12,6 @@ use crate::paging::{page, page_of};
 use crate::script::Script;
 use crate::store::{Kind, Object};
 use crate::text::{hash, hex};
-
-const STEPS: u64 = 30;
 
 /// `fine_tuning/jobs...`
 pub(crate) fn perform(call: &Call<'_>, rest: &[&str]) -> Result<Reply, Failure> {
@@ -225,26 +223,6 @@ fn events(job: &Object) -> Vec<Value> {
                 "message": message,
                 "data": {},
                 "type": "message",
-            })
-        })
-        .collect()
-}
-
-/// Three for a finished job.
-pub(crate) fn checkpoints(job: &Value) -> Vec<Value> {
-    let Some(model) = job["fine_tuned_model"].as_str() else { return Vec::new() };
-    let id = job["id"].as_str().unwrap_or_default();
-    (1..=3u64)
-        .map(|epoch| {
-            let step = STEPS / 3 * epoch;
-            json!({
-                "object": "fine_tuning.job.checkpoint",
-                "id": format!("ftckpt_{}", hex(hash(epoch, id.as_bytes()), 24)),
-                "created_at": job["created_at"],
-                "fine_tuned_model_checkpoint": format!("{model}:ckpt-step-{step}"),
-                "fine_tuning_job_id": id,
-                "metrics": {"step": step, "train_loss": 1.0 / step as f64, "train_mean_token_accuracy": 0.9},
-                "step_number": step,
             })
         })
         .collect()

@@ -1,6 +1,6 @@
 //! Merging small extents of a day into larger ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,7 +11,7 @@ use crate::encode::ExtentWriter;
 use crate::extent::{Day, Extent, TABLES};
 use crate::join::{LARGE_BYTES, join};
 use crate::schema::written_schema;
-use crate::shared::{Shared, lock};
+use crate::shared::{Remembered, Shared, lock};
 use crate::{Error, ErrorKind};
 
 /// Which days that are over are put together.
@@ -20,22 +20,6 @@ pub(crate) enum Merge {
     All,
     /// Those that got nothing since the last round.
     AtRest,
-}
-
-/// What rounds of merging remember. Nothing of it outlives the process.
-#[derive(Debug)]
-pub(crate) struct Remembered {
-    /// Extents from this id on have come since the last round.
-    first_new: u64,
-    /// Extents that could not be merged; there are never more of them than extents.
-    unmergeable: BTreeSet<u64>,
-}
-
-impl Remembered {
-    /// At the start, all that is there has been there for long.
-    pub(crate) fn new(next_extent_id: u64) -> Self {
-        Self { first_new: next_extent_id, unmergeable: BTreeSet::new() }
-    }
 }
 
 /// Extents to be merged into one.

@@ -1,5 +1,6 @@
 //! What is open, what is in memory, and what is written next.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,6 @@ use arc_swap::ArcSwap;
 use event::{Batch, Cursor, Timestamp};
 
 use crate::blobs::Blobs;
-use crate::compact::Remembered;
 use crate::extent::{Extents, TABLES};
 use crate::files::Files;
 use crate::manifest::Manifest;
@@ -38,6 +38,22 @@ pub(crate) struct Shared {
     pub(crate) is_closed: AtomicBool,
     pub(crate) wishes: Mutex<Wishes>,
     pub(crate) wake: Condvar,
+}
+
+/// What rounds of merging remember. Nothing of it outlives the process.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    /// Extents from this id on have come since the last round.
+    pub(crate) first_new: u64,
+    /// Extents that could not be merged; there are never more of them than extents.
+    pub(crate) unmergeable: BTreeSet<u64>,
+}
+
+impl Remembered {
+    /// At the start, all that is there has been there for long.
+    pub(crate) fn new(next_extent_id: u64) -> Self {
+        Self { first_new: next_extent_id, unmergeable: BTreeSet::new() }
+    }
 }
 
 /// All that a snapshot is made from. Its lock is never held while a file is read or written.

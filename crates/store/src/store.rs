@@ -12,13 +12,13 @@ use datafusion::catalog::TableProvider;
 use event::{Batch, BlobWriter, Cursor, InteractionId, Sink, SinkError, Timestamp};
 
 use crate::blobs::{BlobReader, Blobs, Text};
-use crate::compact::{Merge, Remembered};
+use crate::compact::Merge;
 use crate::extent::{Extent, Extents, index_of};
 use crate::files::Files;
 use crate::manifest::{Change, Manifest};
 use crate::provider::StoredTable;
 use crate::retain::Maintenance;
-use crate::shared::{Shared, State, lock};
+use crate::shared::{Remembered, Shared, State, lock};
 use crate::snapshot::Snapshot;
 use crate::tail::Tail;
 use crate::{Erasure, Error, ErrorKind, StoreConfig, disk};
