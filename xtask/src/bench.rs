@@ -6,9 +6,11 @@
 mod crowd;
 mod load;
 mod paced;
+mod packages;
 mod process;
 mod query;
 mod report;
+mod rivals;
 
 use std::fs;
 use std::net::TcpListener;
@@ -47,6 +49,8 @@ pub(crate) struct Arguments {
 enum What {
     /// Queries over millions of interactions, beside DuckDB on the same files.
     Query(query::Arguments),
+    /// Other gateways for models that log nothing.
+    Rivals(rivals::Arguments),
 }
 
 /// Cores: one for what drives and answers, one for what is measured.
@@ -58,20 +62,12 @@ const KEY: &str = "bench-key";
 
 /// Builds, measures and prints.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    if let Some(What::Query(arguments)) = &arguments.what {
-        return query::run(arguments);
+    match &arguments.what {
+        Some(What::Query(arguments)) => return query::run(arguments),
+        Some(What::Rivals(arguments)) => return rivals::run(arguments),
+        None => {}
     }
-    for (program, package) in [("nginx", "nginx"), ("wrk", "wrk"), ("taskset", "util-linux")] {
-        shell::install(program, package)?;
-    }
-    let binary = match &arguments.binary {
-        Some(binary) => binary.clone(),
-        None => {
-            let build = ["build", "--profile", "bench", "--package", "gatehouse"];
-            shell::run(&mut shell::cargo(&build))?;
-            shell::target_folder().join("release/gatehouse")
-        }
-    };
+    let binary = built(arguments.binary.as_deref())?;
     let work = std::env::temp_dir().join(format!("gatehouse-bench-{}", std::process::id()));
     fs::create_dir_all(&work)?;
     let measured = measure_all(&binary, &work, arguments);
@@ -88,14 +84,30 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     crowd.as_ref().map_or(Ok(()), Crowd::check)
 }
 
+/// The binary under test, with the programs that it is measured by installed.
+fn built(binary: Option<&Path>) -> anyhow::Result<PathBuf> {
+    for (program, package) in [("nginx", "nginx"), ("wrk", "wrk"), ("taskset", "util-linux")] {
+        shell::install(program, package)?;
+    }
+    if let Some(binary) = binary {
+        return Ok(binary.to_owned());
+    }
+    shell::run(&mut shell::cargo(&["build", "--profile", "bench", "--package", "gatehouse"]))?;
+    Ok(shell::target_folder().join("release/gatehouse"))
+}
+
+/// Keeps this process to the core of the load: calls are made by threads of it too.
+fn on_load_core() -> anyhow::Result<()> {
+    let id = std::process::id().to_string();
+    shell::run(Command::new("taskset").args(["-apc", LOAD_CORE, &id]).stdout(Stdio::null()))
+}
+
 fn measure_all(
     binary: &Path,
     work: &Path,
     arguments: &Arguments,
 ) -> anyhow::Result<(Vec<Sample>, Option<Crowd>)> {
-    // Calls are made by threads of this process too.
-    let id = std::process::id().to_string();
-    shell::run(Command::new("taskset").args(["-apc", LOAD_CORE, &id]).stdout(Stdio::null()))?;
+    on_load_core()?;
     let simulators = [start_simulator(binary)?, start_simulator(binary)?, start_simulator(binary)?];
     let [(simulator, simulator_port), (_, second), (_, third)] = &simulators;
     let seconds = Duration::from_secs(arguments.seconds);

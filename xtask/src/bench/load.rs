@@ -1,4 +1,5 @@
 //! The load: unary and streamed chat calls through wrk, first bytes and open streams by hand.
+//! A call of one kind is a [`Call`].
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,7 +18,9 @@ const PATH: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024
 /// Concurrent connections of the throughput runs.
 pub(crate) const CONNECTIONS: u32 = 32;
 /// Tokens, and so pieces, of a streamed answer.
-const STREAM_TOKENS: u32 = 200;
+pub(crate) const STREAM_TOKENS: u32 = 200;
+/// Load before the first measure.
+pub(crate) const WARM_UP: Duration = Duration::from_secs(2);
 /// Calls timed one after the other for the time to the first byte.
 const FIRST_BYTES: usize = 300;
 /// Longest wait for the next bytes of one call.
@@ -49,12 +52,41 @@ pub(crate) struct Sample {
     pub(crate) memory_per_stream_bytes: u64,
 }
 
-struct Run {
-    requests: u64,
-    seconds: f64,
-    p50: Duration,
+/// What wrk sends, again and again.
+pub(crate) struct Call<'a> {
+    pub(crate) path: &'a str,
+    /// Besides the content type.
+    pub(crate) headers: Vec<(&'a str, String)>,
+    pub(crate) body: String,
+}
+
+/// What came of it.
+pub(crate) struct Run {
+    pub(crate) requests: u64,
+    pub(crate) seconds: f64,
+    pub(crate) p50: Duration,
     p99: Duration,
-    used: Times,
+    pub(crate) used: Times,
+}
+
+impl Call<'_> {
+    /// As a script of wrk.
+    fn script(&self) -> String {
+        let headers: String = self
+            .headers
+            .iter()
+            .map(|(name, value)| format!("wrk.headers['{name}'] = '{value}'\n"))
+            .collect();
+        format!(
+            "wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\n{headers}\
+             wrk.body = [[{}]]\n\
+             function done(summary, latency, requests)\n local e = summary.errors\n\
+             io.write(string.format('figures %d %d %f %f %d\\n', summary.requests, summary.duration,\n\
+             latency:percentile(50), latency:percentile(99),\n\
+             e.connect + e.read + e.write + e.status + e.timeout))\nend\n",
+            self.body
+        )
+    }
 }
 
 impl Load<'_> {
@@ -68,10 +100,11 @@ impl Load<'_> {
         shell::say(&format!("measuring {name}"));
         // The first call waits for what is loaded when it is needed first, such as a vocabulary.
         first_byte(&mut connect(port)?, &request(self.key, 20, "", true))?;
-        self.wrk(port, process, false, CONNECTIONS, Duration::from_secs(2))?; // warm up
-        let unary = self.wrk(port, process, false, CONNECTIONS, self.seconds)?;
-        let alone = self.wrk(port, process, false, 1, self.seconds)?;
-        let streamed = self.wrk(port, process, true, CONNECTIONS, self.seconds)?;
+        let (whole, stream) = (self.call(false), self.call(true));
+        self.wrk(port, process, &whole, CONNECTIONS, WARM_UP)?;
+        let unary = self.wrk(port, process, &whole, CONNECTIONS, self.seconds)?;
+        let alone = self.wrk(port, process, &whole, 1, self.seconds)?;
+        let streamed = self.wrk(port, process, &stream, CONNECTIONS, self.seconds)?;
         let memory_bytes = process.memory_bytes()?;
         let chunks = streamed.requests * u64::from(STREAM_TOKENS);
         Ok(Sample {
@@ -89,21 +122,22 @@ impl Load<'_> {
         })
     }
 
-    fn wrk(
+    /// Makes as many calls as the connections give, for so long.
+    pub(crate) fn wrk(
         &self,
         port: u16,
         process: &Process,
-        is_stream: bool,
+        call: &Call<'_>,
         connections: u32,
         seconds: Duration,
     ) -> anyhow::Result<Run> {
         let script = self.folder.join("call.lua");
-        fs::write(&script, self.script(is_stream))?;
+        fs::write(&script, call.script())?;
         let before = process.times()?;
         let mut command = Command::new("taskset");
         command.args(["-c", self.core, "wrk", "-t1", "--timeout", "30s"]);
         command.arg(format!("-c{connections}")).arg(format!("-d{}s", seconds.as_secs()));
-        command.arg("-s").arg(&script).arg(format!("http://127.0.0.1:{port}{PATH}"));
+        command.arg("-s").arg(&script).arg(format!("http://127.0.0.1:{port}{}", call.path));
         let output = command.output().context("cannot start wrk")?;
         let used = process.times()?.since(before);
         let text = String::from_utf8_lossy(&output.stdout);
@@ -129,18 +163,13 @@ impl Load<'_> {
         })
     }
 
-    fn script(&self, is_stream: bool) -> String {
-        format!(
-            "wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\n\
-             wrk.headers['api-key'] = '{}'\nwrk.headers['x-sim-tokens'] = '{}'\nwrk.body = [[{}]]\n\
-             function done(summary, latency, requests)\n local e = summary.errors\n\
-             io.write(string.format('figures %d %d %f %f %d\\n', summary.requests, summary.duration,\n\
-             latency:percentile(50), latency:percentile(99),\n\
-             e.connect + e.read + e.write + e.status + e.timeout))\nend\n",
-            self.key,
-            if is_stream { STREAM_TOKENS } else { 100 },
-            body(is_stream)
-        )
+    fn call(&self, is_stream: bool) -> Call<'static> {
+        let tokens = if is_stream { STREAM_TOKENS } else { 100 };
+        Call {
+            path: PATH,
+            headers: vec![("api-key", self.key.to_owned()), ("x-sim-tokens", tokens.to_string())],
+            body: body(is_stream),
+        }
     }
 
     /// Median time from the request to the first byte of a streamed answer.
@@ -207,12 +236,16 @@ pub(crate) fn request(key: &str, tokens: u32, more: &str, is_stream: bool) -> St
     )
 }
 
-/// An ordinary conversation: some 600 tokens of prompt.
 fn body(is_stream: bool) -> String {
+    format!("{{\"messages\":{},\"stream\":{is_stream}}}", messages())
+}
+
+/// An ordinary conversation: some 600 tokens of prompt.
+pub(crate) fn messages() -> String {
     let context =
         "The quarterly report compares usage of the models by team and by day. ".repeat(40);
     format!(
-        "{{\"messages\":[{{\"role\":\"system\",\"content\":\"{context}\"}},{{\"role\":\"user\",\
-         \"content\":\"Summarise it in one paragraph.\"}}],\"stream\":{is_stream}}}"
+        "[{{\"role\":\"system\",\"content\":\"{context}\"}},{{\"role\":\"user\",\
+         \"content\":\"Summarise it in one paragraph.\"}}]"
     )
 }

@@ -10,6 +10,8 @@ use anyhow::{Context, bail};
 /// How often it is looked whether a process rests, and for how long at most.
 const SETTLE_LOOK: Duration = Duration::from_millis(500);
 const SETTLE_MAX: Duration = Duration::from_secs(60);
+/// Longest wait for a process to listen: some have much to load.
+const LISTEN_MAX: Duration = Duration::from_secs(120);
 
 /// CPU time of a process.
 #[derive(Clone, Copy, Default)]
@@ -63,7 +65,7 @@ impl Process {
 
     /// Waits until it listens.
     pub(crate) fn wait_for(&mut self, port: u16) -> anyhow::Result<()> {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + LISTEN_MAX;
         while Instant::now() < until {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Ok(());

@@ -6,12 +6,13 @@
 //! other; of several runs the fastest counts, so files are in the system's cache.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use super::packages;
 use crate::shell;
 
 /// Of PyPI.
@@ -71,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (rows, runs) = (arguments.rows.to_string(), arguments.runs.to_string());
     let told = shell::output(Command::new(binary).arg(&store).args([&rows, &runs]))?;
     let (id, ours) = figures(&told)?;
-    let theirs = match duckdb(&folder) {
+    let theirs = match packages::python(&folder, DUCKDB) {
         Ok(python) => {
             let script = shell::root().join("xtask/src/bench/audit.py");
             let mut command = Command::new(python);
@@ -89,23 +90,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         fs::write(file, &table).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
-}
-
-/// A Python with DuckDB, installed beside the stores.
-fn duckdb(folder: &Path) -> anyhow::Result<PathBuf> {
-    if !shell::exists("python3") {
-        bail!("`python3` is not installed");
-    }
-    let environment = folder.join(DUCKDB.replace("==", "-"));
-    let python = environment.join("bin/python");
-    let ready = environment.join("ready");
-    if !ready.exists() {
-        shell::run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", DUCKDB];
-        shell::run(Command::new(&python).args(install))?;
-        fs::write(&ready, "")?;
-    }
-    Ok(python)
 }
 
 /// A line of each query; one tells the id of the conversation that is looked up.

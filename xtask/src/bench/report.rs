@@ -62,11 +62,13 @@ fn row(sample: &Sample, nginx: &Sample) -> String {
     format!("| {} | {} |\n", sample.name, cells.join(" | "))
 }
 
-fn count(value: f64, nginx: f64) -> String {
+/// A number, and its ratio to nginx's.
+pub(crate) fn count(value: f64, nginx: f64) -> String {
     format!("{value:.0} ({:.2}×)", value / nginx)
 }
 
-fn time(value: Duration, nginx: Duration) -> String {
+/// A time, and its ratio to nginx's.
+pub(crate) fn time(value: Duration, nginx: Duration) -> String {
     let micros = value.as_secs_f64() * 1e6;
     let ratio = value.as_secs_f64() / nginx.as_secs_f64().max(1e-9);
     if micros < 1_000.0 {
