@@ -54,7 +54,7 @@ impl Default for LedgerConfig {
             segment_bytes: 32 << 20,
             segment_age_seconds: 24 * 60 * 60,
             spare_segments: 1,
-            queue_bytes_max: 16 << 20,
+            queue_bytes_max: 8 << 20,
             compress: true,
             compress_bytes_min: 4 << 10,
             retain_age_seconds: 30 * 24 * 60 * 60,

@@ -1,4 +1,4 @@
-//! Programs from PyPI and npm that are measured beside ours, each installed once into a folder outside of the checkout.
+//! Programs from PyPI, npm and crates.io that are measured beside ours, each installed once into a folder outside of the checkout.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,4 +40,17 @@ pub(crate) fn node(folder: &Path, package: &str) -> anyhow::Result<PathBuf> {
     }
     let (name, _) = package.rsplit_once('@').unwrap_or((package, ""));
     Ok(place.join("node_modules").join(name))
+}
+
+/// The program of this crate, such as `noveum-ai-gateway@2.0.1`, built as it is released.
+pub(crate) fn rust(folder: &Path, package: &str) -> anyhow::Result<PathBuf> {
+    let place = folder.join(package);
+    let (name, _) = package.rsplit_once('@').unwrap_or((package, ""));
+    let program = place.join("bin").join(name);
+    if !program.exists() {
+        shell::say(&format!("{package} is built, which takes some minutes"));
+        let install = ["install", "--locked", "--quiet", "--root"];
+        shell::run(shell::cargo(&install).arg(&place).arg(package))?;
+    }
+    Ok(program)
 }

@@ -22,6 +22,8 @@ use crate::shell;
 
 /// Of PyPI.
 const LITELLM: &str = "litellm[proxy]==1.108.7";
+/// Of crates.io.
+const NOVEUM: &str = "noveum-ai-gateway@2.0.1";
 /// Of npm.
 const PORTKEY: &str = "@portkey-ai/gateway@1.15.2";
 /// Where the simulator and those who pass paths on as they are answer.
@@ -89,6 +91,7 @@ fn measure_all(
     // Installed on both cores, measured on one.
     let litellm = packages::python(folder, LITELLM);
     let portkey = packages::node(folder, PORTKEY);
+    let noveum = packages::rust(folder, NOVEUM);
     on_load_core()?;
     let (_simulator, model) = start_simulator(binary)?;
     let load = Load { core: LOAD_CORE, key: KEY, seconds, folder: work.to_owned() };
@@ -110,6 +113,7 @@ fn measure_all(
         add(&name, gatehouse(binary, work, &scenario))?;
     }
     let named = |package: &str| format!("{package}, no logging");
+    add(&named(NOVEUM), noveum.and_then(|program| start_noveum(&program, model)))?;
     add(&named(PORTKEY), portkey.and_then(|package| start_portkey(&package, model)))?;
     add(&named(LITELLM), litellm.and_then(|python| start_litellm(&python, work, model)))?;
     Ok(all)
@@ -161,6 +165,17 @@ fn nginx(work: &Path, model: u16) -> anyhow::Result<Target> {
 fn gatehouse(binary: &Path, work: &Path, scenario: &Scenario) -> anyhow::Result<Target> {
     let Gateway { process, port, key, .. } = Gateway::start(binary, work, scenario)?;
     Ok(Target { process, port, path: V1, headers: vec![("api-key", key)] })
+}
+
+fn start_noveum(program: &Path, model: u16) -> anyhow::Result<Target> {
+    let port = free_port()?;
+    let mut command = Command::new(program);
+    command.env("PORT", port.to_string()).env("RUST_LOG", "off");
+    command.env("OPENAI_BASE_URL", format!("http://127.0.0.1:{model}"));
+    let process = Process::start(PROXY_CORE, &command)?;
+    let headers =
+        vec![("Authorization", format!("Bearer {KEY}")), ("x-provider", "openai".to_owned())];
+    Ok(Target { process, port, path: "/v1/chat/completions", headers })
 }
 
 fn start_portkey(package: &Path, model: u16) -> anyhow::Result<Target> {
