@@ -3,8 +3,6 @@
 #[path = "../../src/http.rs"]
 #[expect(dead_code, reason = "the command line saves files, tests do not")]
 mod http;
-#[path = "../../../control/src/tests/server.rs"]
-mod postgres;
 
 mod alert_rules;
 mod backends;
