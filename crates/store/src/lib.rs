@@ -43,7 +43,7 @@ pub use config::StoreConfig;
 pub use erase::Erasure;
 pub use error::{Error, ErrorKind};
 pub use manifest::FORMAT as FORMAT_VERSION;
-pub use retain::Maintenance;
+pub use retain::{GivenUp, Maintenance};
 pub use schema::arrow_schema;
 pub use snapshot::Snapshot;
 pub use status::{BlobStatus, StoreStatus, TableStatus};

@@ -10,9 +10,10 @@ use event::{Batch, Cursor, Timestamp};
 
 use crate::blobs::Blobs;
 use crate::compact::Remembered;
-use crate::extent::{Extents, TABLES};
+use crate::extent::{Extents, TABLE_COUNT, TABLES};
 use crate::files::Files;
 use crate::manifest::Manifest;
+use crate::retain::GivenUp;
 use crate::snapshot::{Snapshot, TableView};
 use crate::tail::{Chunks, Rows, Tail};
 use crate::{Error, ErrorKind, StoreConfig};
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) config: ArcSwap<StoreConfig>,
     pub(crate) manifest: Manifest,
     pub(crate) erased_up_to: AtomicU64,
+    /// By the table's index.
+    pub(crate) given_up: Mutex<[GivenUp; TABLE_COUNT]>,
     pub(crate) blobs: Arc<Blobs>,
     pub(crate) files: Arc<Files>,
     pub(crate) state: Mutex<State>,

@@ -17,7 +17,7 @@ use crate::extent::{Extent, Extents, index_of};
 use crate::files::Files;
 use crate::manifest::{Change, Manifest};
 use crate::provider::StoredTable;
-use crate::retain::Maintenance;
+use crate::retain::{GivenUp, Maintenance};
 use crate::shared::{Shared, State, lock};
 use crate::snapshot::Snapshot;
 use crate::tail::Tail;
@@ -66,6 +66,7 @@ impl Store {
             config: ArcSwap::from_pointee(config),
             manifest,
             erased_up_to: AtomicU64::new(contents.erased_up_to),
+            given_up: Mutex::new(contents.given_up),
             state: Mutex::new(state),
             sealing: Mutex::new(()),
             maintaining: Mutex::new(Remembered::new(last_id + 1)),
@@ -124,6 +125,11 @@ impl Store {
         self.shared.manifest.commit(&change).map_err(|failed| failed.error)?;
         self.shared.erased_up_to.store(up_to, Ordering::Release);
         Ok(())
+    }
+
+    /// Up to where rows of a table may be gone by now.
+    pub fn given_up(&self, table: &str) -> Result<GivenUp, Error> {
+        Ok(lock(&self.shared.given_up)[index_of(table)?])
     }
 
     /// A view of all tables at one moment.
