@@ -32,6 +32,7 @@ mod rerate;
 mod secrets;
 mod seed_table;
 mod signed;
+mod sinks;
 mod size;
 mod stand;
 mod support;
