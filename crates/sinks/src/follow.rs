@@ -152,6 +152,7 @@ impl StreamJobs {
             file: File(self.parts.folder.join(format!("{}.json", config.id))),
             board: self.board(&config.id),
             progress: None,
+            looks_in_vain: 0,
             kept_position: 0,
         })
     }

@@ -18,6 +18,9 @@ use crate::sink::Sink;
 use crate::source::{Bounds, Source, sequence, ticks};
 use crate::standing::Board;
 
+/// How far beyond a position the next rows are looked for, in sequences for each row that goes at once; doubled with
+/// each look in vain. A call has some six records, so a job that is far behind opens a few files at a time.
+const REACH: u64 = 16;
 /// Sequences without rows for the job that are passed before that is written down.
 const UNKEPT_MAX: u64 = 10_000;
 /// The column with the start of a window.
@@ -32,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) board: Arc<Board>,
     /// None until it was read or begun.
     pub(crate) progress: Option<Progress>,
+    /// Looks since rows were found.
+    pub(crate) looks_in_vain: u32,
     /// The position that is in the file.
     pub(crate) kept_position: u64,
 }
@@ -109,7 +114,10 @@ impl Job {
         self.check_ledger(progress)?;
         self.miss_sequences(progress).await?;
         let applied = (self.parts.applied)();
-        let until = if progress.sending > 0 { progress.sending } else { applied };
+        let until = match progress.sending {
+            0 => applied.min(progress.position.saturating_add(self.reach())),
+            sending => sending,
+        };
         if until > applied {
             // After a crash the tables come up to it once more; until then some of its rows lack.
             return Ok(Step::Idle);
@@ -120,11 +128,13 @@ impl Job {
         }
         let Some(slice) = unless(stop, self.slice(progress.position, until)).await? else {
             (progress.position, progress.sending) = (until, 0);
+            self.looks_in_vain += 1;
             if progress.position - self.kept_position >= UNKEPT_MAX {
                 self.keep(progress).await?;
             }
             return Ok(if until < applied { Step::Moved } else { Step::Idle });
         };
+        self.looks_in_vain = 0;
         progress.sending = slice.last;
         self.keep(progress).await?;
         let reached = if slice.is_whole { until } else { slice.last };
@@ -139,6 +149,11 @@ impl Job {
         }
         self.keep(progress).await?;
         Ok(if reached < applied { Step::Moved } else { Step::Idle })
+    }
+
+    fn reach(&self) -> u64 {
+        let reach = u64::from(self.config.rows_max) * REACH;
+        reach.saturating_mul(1 << self.looks_in_vain.min(40))
     }
 
     /// Refuses to go on where the ledger is another one than before.

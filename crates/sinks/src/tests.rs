@@ -162,6 +162,7 @@ impl Fixture {
             file: self.file(&config.id),
             board: Arc::default(),
             progress: None,
+            looks_in_vain: 0,
             kept_position: 0,
         }
     }

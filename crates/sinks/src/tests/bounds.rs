@@ -51,6 +51,21 @@ async fn a_row_that_is_too_large_for_any_batch_is_refused_by_its_sequence() {
     assert_eq!(sink.keys(), ["reader:n1:1:0"], "it stops there");
 }
 
+#[tokio::test]
+async fn rows_that_lie_far_apart_are_found_with_few_looks() {
+    let fixture = Fixture::new().await;
+    fixture.add([1, 9_000, 9_999]);
+    let sink = Recorder::default();
+    let config = StreamJobConfig { rows_max: 1, ..reader(64 << 10) };
+    let mut job = fixture.job(&config, sink.clone());
+    let mut steps = 1;
+    while step(&mut job).await == Ok(Step::Moved) {
+        steps += 1;
+    }
+    assert_eq!(sink.keys(), ["reader:n1:1:0", "reader:n1:9000:0", "reader:n1:9999:0"]);
+    assert!(steps < 25, "{steps}");
+}
+
 #[test]
 fn pauses_double_up_to_five_minutes_and_begin_there_where_somebody_has_to_act() {
     let pauses = [1, 2, 3, 9, 10, 60].map(|failures| pause(failures, Remedy::Again).as_secs());

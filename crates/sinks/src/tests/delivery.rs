@@ -3,6 +3,7 @@
 use super::*;
 use crate::batch::Remedy;
 use crate::config::Beginning;
+use crate::progress::Progress;
 
 fn from_beginning(id: &str, query: &str) -> StreamJobConfig {
     StreamJobConfig { from: Beginning::Beginning, ..job(id, query) }
@@ -190,10 +191,10 @@ async fn rows_that_went_before_they_were_delivered_are_told_of() {
 #[tokio::test]
 async fn a_ledger_that_ends_before_what_was_delivered_is_another_one() {
     let fixture = Fixture::new().await;
-    fixture.add([50_000]);
     let config = from_beginning("moved", "");
+    let progress = Progress { position: 50_000, ..Progress::default() };
+    fixture.file("moved").keep(&progress).await.unwrap();
     let mut job = fixture.job(&config, Recorder::default());
-    drain(&mut job).await;
     let failure = step(&mut job).await.unwrap_err();
     assert!(failure.remedy == Remedy::Change && failure.why.contains("another one"), "{failure:?}");
 }
