@@ -54,6 +54,7 @@ pub(crate) fn run() -> anyhow::Result<Tally> {
         ("Kusto's language service", "npm", "conformance/language-service/run.sh"),
         ("TLS", "python3", "conformance/tls/run.sh"),
         ("ACME", "python3", "conformance/acme/run.sh"),
+        ("outside sinks", "npm", "conformance/sinks/run.sh"),
         ("signing in", "npm", "conformance/sign-in/run.sh"),
         ("the portal", "npm", "web/tests/run.sh"),
     ] {

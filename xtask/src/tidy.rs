@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{shell, web};
 
 /// Every crate's floor; arrows point down. The arrows sideways are listed below.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("testing", 0),
     ("event", 0),
     ("openai", 1),
@@ -29,6 +29,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("pipeline", 3),
     ("control", 3),
     ("monitor", 3),
+    ("sinks", 3),
     ("simulator", 3),
     ("portal", 4),
     ("gatehouse", 5),

@@ -4,7 +4,6 @@ mod alert_rules;
 mod approvals;
 mod directory;
 mod postgres;
-mod server;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

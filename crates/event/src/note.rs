@@ -51,7 +51,7 @@ note_row! {
         roles: Json => "Roles",
         /// Address it came from; empty if from the machine itself.
         caller_ip_address: String => "CallerIpAddress",
-        /// Through what: api, portal, cli, scim, file or schedule.
+        /// Through what: api, portal, cli, scim, file, schedule or job.
         via: String => "Via",
         /// State before, secrets replaced; null if there was none.
         before: Json => "Before",
@@ -81,7 +81,7 @@ note_row! {
         principal_kind: String => "PrincipalKind",
         /// Address it came from; empty if from the machine itself.
         caller_ip_address: String => "CallerIpAddress",
-        /// Through what: api, portal, cli or export.
+        /// Through what: api, portal, cli, export, schedule (a report) or job (a stream job).
         via: String => "Via",
         /// What for, in the reader's words.
         purpose: String => "Purpose",

@@ -10,10 +10,11 @@ use monitor::{Reporter, RuleInForce, Watcher};
 use portal::{
     AlertList, AlertRuleLine, AlertTest, BackendList, BudgetList, CertificateList, CounterList,
     ErasureState, ListenerCertificate, Operations, Problem, ReloadReport, ReportList, ReportRun,
-    RerateBody, RerateReport, SettingList,
+    RerateBody, RerateReport, SettingList, StreamJobList,
 };
 use serde_json::json;
 use shared::Limiter;
+use sinks::StreamJobs;
 
 use crate::clock::now;
 use crate::erasing::Eraser;
@@ -30,11 +31,12 @@ pub(crate) struct Administration {
     pub(crate) control: Control,
 }
 
-/// Who looks at alert rules, makes reports, rates costs anew and erases.
+/// Who looks at alert rules, makes reports, delivers outside, rates costs anew and erases.
 #[derive(Clone)]
 pub(crate) struct Watching {
     pub(crate) watcher: Arc<Watcher>,
     pub(crate) reporter: Arc<Reporter>,
+    pub(crate) stream_jobs: Arc<StreamJobs>,
     pub(crate) rerater: Arc<Rerater>,
     pub(crate) eraser: Arc<Eraser>,
 }
@@ -116,6 +118,11 @@ impl Operations for Administration {
     async fn run_report(&self, report: &str) -> Result<ReportRun, Problem> {
         let made = self.watch.reporter.make_now(report).await;
         made.map(ReportRun).map_err(|detail| Problem::new(422, detail))
+    }
+
+    fn stream_jobs(&self) -> StreamJobList {
+        let jobs = self.watch.stream_jobs.status();
+        StreamJobList { stream_jobs: jobs.iter().map(|job| json!(job)).collect() }
     }
 
     async fn budgets(&self) -> BudgetList {

@@ -65,6 +65,9 @@ pub(crate) enum Command {
     /// Scheduled reports of a running gateway.
     #[command(subcommand)]
     Report(ReportCommand),
+    /// Stream jobs of a running gateway.
+    #[command(subcommand)]
+    StreamJob(StreamJobCommand),
     /// Replace the desired state of a running gateway by a document; print what changes.
     Apply(state::ApplyArguments),
     /// Print the desired state of a running gateway as a document.
@@ -363,6 +366,12 @@ pub(crate) enum ReportCommand {
     List(ConfigFile),
     /// Make the report that was due last and deliver it now; exit status 3 if it does not arrive everywhere.
     Run(ScheduledReport),
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum StreamJobCommand {
+    /// Every stream job: what it is doing and why not, how far it is behind, as JSON.
+    List(ConfigFile),
 }
 
 /// Which scheduled report.

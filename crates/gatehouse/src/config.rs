@@ -117,6 +117,10 @@ pub(crate) struct Config {
     pub(crate) alerts: monitor::AlertsConfig,
     /// Queries that are asked by themselves, and where their results go.
     pub(crate) reports: Vec<monitor::ReportConfig>,
+    /// Places outside that `stream_jobs` deliver to.
+    pub(crate) sinks: Vec<sinks::SinkConfig>,
+    /// What of the record is delivered outside as it comes, and where to.
+    pub(crate) stream_jobs: Vec<sinks::StreamJobConfig>,
     /// The mail server, for alerts and reports.
     pub(crate) mail: monitor::MailConfig,
     /// Budgets.
@@ -193,6 +197,8 @@ impl Default for Config {
             otlp: monitor::OtlpConfig::default(),
             alerts: monitor::AlertsConfig::default(),
             reports: Vec::new(),
+            sinks: Vec::new(),
+            stream_jobs: Vec::new(),
             mail: monitor::MailConfig::default(),
             cost: monitor::CostConfig::default(),
             prices_file: PathBuf::new(),
@@ -388,6 +394,7 @@ impl Config {
         self.mail.resolve_paths(folder);
         self.alerts.sinks.iter_mut().for_each(|sink| sink.resolve_paths(folder));
         self.reports.iter_mut().for_each(|report| resolve(&mut report.folder));
+        self.sinks.iter_mut().for_each(|sink| sink.resolve_paths(folder));
         self.vault.resolve_paths(folder);
         self.acme.resolve_paths(folder);
         self.key_hash_secret.resolve_path(folder);

@@ -36,6 +36,7 @@ mod secrets;
 mod serve;
 mod simulate;
 mod state;
+mod stream_jobs;
 mod tail;
 mod terminal;
 mod tls_listener;
@@ -89,6 +90,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Vault(command) => secrets::run(&command),
         Command::Backend(command) => admin::backend(&command),
         Command::Report(command) => reports::run(&command),
+        Command::StreamJob(command) => stream_jobs::run(&command),
         Command::Cost(command) => cost::run(&command),
         Command::Apply(arguments) => state::apply(&arguments),
         Command::Export(file) => state::export(&file),

@@ -4,6 +4,7 @@ pub(crate) mod alerts;
 pub(crate) mod look;
 pub(crate) mod reports;
 pub(crate) mod rerate;
+pub(crate) mod stream_jobs;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use monitor::{
 };
 use policy::{Rules, SubscriptionState};
 use shared::{Limiter, SecurityLog};
+use sinks::StreamJobs;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
@@ -37,6 +39,7 @@ pub(crate) struct Monitoring {
     rules: ArcSwap<Rules>,
     watcher: OnceLock<Arc<Watcher>>,
     reporter: OnceLock<Arc<Reporter>>,
+    pub(crate) stream_jobs: OnceLock<Arc<StreamJobs>>,
     budgets: ArcSwap<CostConfig>,
     /// How they stood when they were looked at last.
     standings: ArcSwap<Vec<BudgetStanding>>,
@@ -61,6 +64,7 @@ impl Monitoring {
             rules: ArcSwap::from_pointee(config.rules()?),
             watcher: OnceLock::new(),
             reporter: OnceLock::new(),
+            stream_jobs: OnceLock::new(),
             budgets: ArcSwap::from_pointee(config.cost.clone()),
             standings: ArcSwap::default(),
             expiries: ArcSwap::from_pointee(expiries(config)),
@@ -86,6 +90,11 @@ impl Monitoring {
     /// Whom a reload tells of other reports. The first one given stays.
     pub(crate) fn set_reporter(&self, reporter: Arc<Reporter>) {
         let _ = self.reporter.set(reporter);
+    }
+
+    /// Whom a reload tells of other stream jobs. The first one given stays.
+    pub(crate) fn set_stream_jobs(&self, jobs: Arc<StreamJobs>) {
+        let _ = self.stream_jobs.set(jobs);
     }
 
     /// Other alert rules, sinks and reports from now on.

@@ -16,7 +16,7 @@ use vault::Vault;
 use crate::checkpoints::Signer;
 use crate::config::Config;
 use crate::log::LogLevel;
-use crate::monitoring::Monitoring;
+use crate::monitoring::{Monitoring, stream_jobs};
 
 /// How long the pipeline may take to catch up when the gateway stops; the rest is read again at the
 /// next start.
@@ -69,6 +69,9 @@ impl Parts {
         }
         self.monitoring.set_rules(rules);
         self.monitoring.reconfigure(next, courier, mailer);
+        if let Some(jobs) = self.monitoring.stream_jobs.get() {
+            stream_jobs::reconfigure(jobs, self, current, next);
+        }
         if let (Some(tls), Some(settings)) = (&self.admin_tls, &next.admin_tls) {
             tls.reload(settings)?;
         }

@@ -296,6 +296,21 @@ fn homes(vault: &Vault) -> gateway::Telling {
     Arc::new(move || json!(vault.status()))
 }
 
+/// How stream jobs stand, for health questions.
+fn stream_jobs(parts: &Arc<Parts>) -> gateway::Telling {
+    let parts = parts.clone();
+    Arc::new(move || {
+        let jobs = parts.monitoring.stream_jobs.get().map(|jobs| jobs.status());
+        let line = |job: &sinks::JobStatus| {
+            json!({
+                "id": job.job.id, "state": job.state, "reason": job.reason, "missed": job.missed,
+                "lag_sequences": job.lag_sequences, "lag_s": job.lag_s,
+            })
+        };
+        jobs.iter().flatten().map(line).collect()
+    })
+}
+
 /// TLS of the admin listener, if it has any, and where certificates are found that are ordered for others.
 fn admin_tls(config: &Config) -> anyhow::Result<(Option<Arc<ServerTls>>, OrderedCertificates)> {
     let ordered = OrderedCertificates::default();
@@ -379,7 +394,7 @@ fn export(
     monitoring::look::export(parts.clone(), ledger.clone(), limiter.clone(), stop.clone())
 }
 
-/// Who looks at alert rules, makes reports and rates costs anew; reloads tell them of others.
+/// Who looks at alert rules, makes reports, delivers outside and rates costs anew; reloads tell them of others.
 fn watching(
     config: &Config,
     parts: &Arc<Parts>,
@@ -389,20 +404,24 @@ fn watching(
     let (engine, of) = (parts.engine.clone(), (ledger, limiter));
     let watcher = monitoring::alerts::watcher(config, parts, engine.clone(), of, node.clone())?;
     let of = (ledger, control);
-    let reporter = monitoring::reports::reporter(config, parts, engine, of, node)?;
+    let reporter = monitoring::reports::reporter(config, parts, engine, of, node.clone())?;
+    let stream_jobs = monitoring::stream_jobs::stream_jobs(config, parts, of, node);
     let rerater = Arc::new(Rerater::new(parts.clone(), ledger.clone()));
     let eraser = Arc::new(Eraser::new(parts.clone(), ledger.clone(), stop.clone()));
     let (watcher, reporter) = (Arc::new(watcher), Arc::new(reporter));
+    let stream_jobs = Arc::new(stream_jobs);
     parts.monitoring.set_watcher(watcher.clone());
     parts.monitoring.set_reporter(reporter.clone());
-    Ok(Watching { watcher, reporter, rerater, eraser })
+    parts.monitoring.set_stream_jobs(stream_jobs.clone());
+    Ok(Watching { watcher, reporter, stream_jobs, rerater, eraser })
 }
 
-/// Looks at alert rules and at budgets, makes reports, and signs the ledger.
+/// Looks at alert rules and at budgets, makes reports, delivers outside, and signs the ledger.
 async fn watch_over(parts: Arc<Parts>, watch: Watching, stop: CancellationToken) {
     let budgets = parts.monitoring.tend_budgets(parts.engine.clone(), stop.clone());
     let signer = parts.signer.run(stop.clone());
-    tokio::join!(watch.watcher.run(stop.clone()), watch.reporter.run(stop), budgets, signer);
+    let jobs = watch.stream_jobs.run(stop.clone());
+    tokio::join!(watch.watcher.run(stop.clone()), watch.reporter.run(stop), jobs, budgets, signer);
 }
 
 async fn serve_portal(
@@ -465,6 +484,7 @@ fn health_pages(
     let health = parts.gateway.health().telling("control", told(control));
     let health = health.telling("vault", homes(&parts.vault));
     let health = health.telling("certificates", certificates(&parts.acme));
+    let health = health.telling("stream_jobs", stream_jobs(parts));
     if !config.metrics.enabled {
         return health;
     }

@@ -11,6 +11,7 @@ pub mod codes;
 mod compile;
 mod diagnostic;
 mod engine;
+mod follow;
 mod function;
 mod lexer;
 mod names;
@@ -30,6 +31,7 @@ pub use engine::{
     Catalogue, Engine, Export, FileFormat, Frame, Options, Pieces, QueryError, QueryErrorKind,
     Statistics,
 };
+pub use follow::keep_column;
 pub use function::{Aggregate, Function, Nature, Parameter, Returns, Signature, nearest_function};
 pub use operators::{OPERATORS, Operator, Support};
 pub use parser::QUERY_BYTES_MAX;

@@ -28,7 +28,8 @@ pub use cost::{
 pub use kept::{Lease, StateStore};
 pub use metrics::{
     BackendStanding, CATALOGUE, CircuitStanding, Convention, Definition, Distribution, Family,
-    Metric, MetricKind, Metrics, OVERFLOW, SERIES_MAX, Standing, Value, label_values_max,
+    Metric, MetricKind, Metrics, OVERFLOW, SERIES_MAX, Standing, StreamJobStanding, Value,
+    label_values_max,
 };
 pub use observe::ObservedSink;
 pub use otlp::{Exporter, OtlpConfig};

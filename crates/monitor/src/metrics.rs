@@ -17,7 +17,7 @@ use policy::Aggregation;
 
 pub use catalogue::{CATALOGUE, Definition, Metric, MetricKind, label_values_max};
 pub use gen_ai::Convention;
-pub use standing::{BackendStanding, CircuitStanding, Standing};
+pub use standing::{BackendStanding, CircuitStanding, Standing, StreamJobStanding};
 
 /// Stands for every value beyond a label's cap.
 pub const OVERFLOW: &str = "other";

@@ -47,6 +47,7 @@ mod set_up;
 mod settings;
 mod sign_in;
 mod state;
+mod stream_jobs;
 mod subscriptions;
 mod turned_away;
 mod ui;
@@ -61,7 +62,7 @@ pub use kusto::{json_value, results, rows_as_objects, whole_answer};
 pub use operations::{
     AlertList, AlertRuleLine, AlertTest, BackendList, BudgetList, CertificateList, CounterList,
     ErasureState, ListenerCertificate, Operations, Origin, ReloadReport, ReportList, ReportRun,
-    RerateBody, RerateReport, Setting, SettingList,
+    RerateBody, RerateReport, Setting, SettingList, StreamJobList,
 };
 pub use problem::Problem;
 pub use record::Record;

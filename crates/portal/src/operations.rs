@@ -32,6 +32,8 @@ pub trait Operations: Send + Sync {
     async fn reports(&self) -> ReportList;
     /// Makes a report now and delivers it.
     async fn run_report(&self, report: &str) -> Result<ReportRun, Problem>;
+    /// The stream jobs and how they stand.
+    fn stream_jobs(&self) -> StreamJobList;
     /// The budgets and how they stand.
     async fn budgets(&self) -> BudgetList;
     /// Rates past days anew by the prices that hold now.
@@ -179,6 +181,14 @@ pub struct ReportList {
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ReportRun(pub Value);
+
+/// Stream jobs.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct StreamJobList {
+    /// One object each: the job, as whom it asks, what it is doing and why not, how far it has come and how far it
+    /// is behind.
+    pub stream_jobs: Vec<Value>,
+}
 
 /// Budgets.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]

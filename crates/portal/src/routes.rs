@@ -25,7 +25,7 @@ use crate::inner::Portal;
 use crate::{
     access, admin, alert_rules, alerts, approvals, auth, cost, dashboards, erasures, export,
     interactions, kusto, language, live, logs, operations, raw, records, reports, scim, settings,
-    sign_in, state, subscriptions,
+    sign_in, state, stream_jobs, subscriptions,
 };
 
 pub(crate) use guard::deny;
@@ -105,6 +105,8 @@ fn gateway() -> Vec<Route> {
             .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<operations::ReportList>(),
         Route::new("reports/run", Method::POST, "/admin/v1/reports/{report}/run", "Make the report that was due last, and deliver it now", reports::run)
             .roles(OPERATORS).answers::<operations::ReportRun>(),
+        Route::new("stream-jobs/list", Method::GET, "/admin/v1/stream-jobs", "The stream jobs, how far each has come and how far it is behind", stream_jobs::list)
+            .roles(&[Role::Administrator, Role::Operator, Role::UsageReader]).answers::<operations::StreamJobList>(),
 
         // Cost.
         Route::new("budgets/list", Method::GET, "/admin/v1/budgets", "The budgets: what is spent of each, and what will be at the end of its period", cost::budgets)

@@ -26,7 +26,7 @@ use crate::error::{io_cause, is_full};
 use crate::extent::{BODY_COLUMNS, Day, Record, day_folder};
 use crate::parts::{self, PARTS_COLUMN};
 use crate::schema::written_schema;
-use crate::tail::time_range;
+use crate::tail::{sequence_range, time_range};
 use crate::terms::TermWriter;
 use crate::{Error, ErrorKind, disk};
 
@@ -157,6 +157,7 @@ impl<'a> ExtentWriter<'a> {
             bytes: 0,
             time_min: i64::MAX,
             time_max: i64::MIN,
+            sequences: None,
             sha256: String::new(),
             terms: None,
         };
@@ -190,8 +191,8 @@ impl<'a> ExtentWriter<'a> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let (rows, messages) = (batch.num_rows() as u64, parts::count_all(batch));
-        self.record.count(rows, messages, time_range(batch));
+        let counts = (batch.num_rows() as u64, parts::count_all(batch));
+        self.record.count(counts, time_range(batch), sequence_range(batch));
         referenced_blobs(batch, |hash| self.blobs.contains(hash), &mut self.referenced);
         if let Some(terms) = &mut self.terms {
             terms.add(batch);
@@ -227,7 +228,8 @@ impl<'a> ExtentWriter<'a> {
         for group in 0..metadata.num_row_groups() {
             append_group(writer, file, metadata, group).map_err(failed)?;
         }
-        self.record.count(record.rows, record.messages, (record.time_min, record.time_max));
+        let (counts, times) = ((record.rows, record.messages), (record.time_min, record.time_max));
+        self.record.count(counts, times, record.sequences);
         self.referenced.extend(self.blobs);
         Ok(true)
     }

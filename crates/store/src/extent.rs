@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use event::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, disk};
@@ -14,6 +15,8 @@ pub(crate) const TABLES: [event::Table; TABLE_COUNT] = event::tables();
 pub(crate) const TABLE_COUNT: usize = event::tables().len();
 /// The column by which extents are ordered, partitioned and pruned.
 pub(crate) const TIME_COLUMN: &str = "TimeGenerated";
+/// The column by which those who follow a table ask for what is new; extents are pruned by it too.
+pub(crate) const SEQUENCE_COLUMN: &str = "LedgerSequence";
 
 /// Columns of long and ever different text: no dictionary, no statistics.
 pub(crate) const BODY_COLUMNS: [&str; 3] = ["RequestBody", "ResponseBody", "Content"];
@@ -83,6 +86,9 @@ pub(crate) struct Record {
     /// Least and greatest `TimeGenerated`, in microseconds.
     pub(crate) time_min: i64,
     pub(crate) time_max: i64,
+    /// Least and greatest `LedgerSequence`; none of a table without it, and where an older version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sequences: Option<(i64, i64)>,
     /// SHA-256 of the file.
     pub(crate) sha256: String,
     /// Filters of the terms in its bodies, if it has them.
@@ -90,9 +96,29 @@ pub(crate) struct Record {
     pub(crate) terms: Option<TermsLocation>,
 }
 
+/// Up to where rows of a table may be gone, being too old or too much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Greatest `LedgerSequence` among them; 0 if none is gone.
+    pub sequence: u64,
+    /// Greatest `TimeGenerated` among them; 1970 if none is gone.
+    pub time: Timestamp,
+}
+
 impl Record {
-    /// Counts some rows, their messages, and their least and greatest time.
-    pub(crate) fn count(&mut self, rows: u64, messages: u64, (time_min, time_max): (i64, i64)) {
+    /// Counts some rows, their messages, and their least and greatest time and sequence.
+    pub(crate) fn count(
+        &mut self,
+        (rows, messages): (u64, u64),
+        (time_min, time_max): (i64, i64),
+        sequences: Option<(i64, i64)>,
+    ) {
+        self.sequences = match self.sequences.zip(sequences) {
+            Some((own, further)) => Some((own.0.min(further.0), own.1.max(further.1))),
+            // Of rows whose sequences are not known, nothing is known of the whole.
+            None if self.rows == 0 => sequences,
+            None => None,
+        };
         self.rows += rows;
         self.messages += messages;
         self.time_min = self.time_min.min(time_min);

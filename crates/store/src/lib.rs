@@ -42,6 +42,7 @@ pub use blobs::{BlobReader, Text};
 pub use config::StoreConfig;
 pub use erase::Erasure;
 pub use error::{Error, ErrorKind};
+pub use extent::GivenUp;
 pub use manifest::FORMAT as FORMAT_VERSION;
 pub use retain::Maintenance;
 pub use schema::arrow_schema;

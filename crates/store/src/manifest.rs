@@ -8,12 +8,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use event::Cursor;
+use event::{Cursor, Timestamp};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::blobs::Hash;
 use crate::error::{io_cause, is_full};
-use crate::extent::{Extent, Record};
+use crate::extent::{Extent, GivenUp, Record, TABLE_COUNT, TABLES};
 use crate::{Error, ErrorKind};
 
 /// Version of the manifest and of how extents and blobs lie in the folder. Of 1, messages are rows of
@@ -30,6 +30,9 @@ const GENERATION_KEY: &str = "generation";
 const APPLIED_KEY: &str = "cursor_applied";
 const RESUME_KEY: &str = "cursor_resume_from";
 const ERASED_KEY: &str = "erased_up_to";
+/// Followed by the name of a table.
+const GIVEN_UP_SEQUENCE_KEY: &str = "given_up_sequence/";
+const GIVEN_UP_TIME_KEY: &str = "given_up_time/";
 /// Memory for pages of the file.
 const CACHE_BYTES: usize = 8 << 20;
 
@@ -41,6 +44,8 @@ pub(crate) struct Change {
     pub(crate) cursor: Option<Cursor>,
     /// Orders to erase up to this sequence of the ledger are carried out.
     pub(crate) erased_up_to: Option<u64>,
+    /// Tables of which rows are given up, and up to where.
+    pub(crate) given_up: Vec<(&'static str, GivenUp)>,
 }
 
 /// A change that did not happen, or of which that is not known.
@@ -67,6 +72,8 @@ pub(crate) struct Contents {
     pub(crate) extents: Vec<Record>,
     pub(crate) cursor: Cursor,
     pub(crate) erased_up_to: u64,
+    /// By the table's index.
+    pub(crate) given_up: [GivenUp; TABLE_COUNT],
 }
 
 impl Manifest {
@@ -78,10 +85,10 @@ impl Manifest {
         }
         let generation = generation(&database, &path)?.unwrap_or(0);
         let contents = read(&database).map_err(|error| wrap("read", &path, error))?;
-        let (extents, cursor, erased_up_to) = contents;
+        let Facts { extents, cursor, erased_up_to, given_up } = contents;
         let extents = extents.iter().map(|bytes| parse(bytes, &path)).collect::<Result<_, _>>()?;
         let inner = Inner { database: Some(database), generation };
-        let contents = Contents { extents, cursor, erased_up_to };
+        let contents = Contents { extents, cursor, erased_up_to, given_up };
         Ok((Self { path, inner: Mutex::new(inner) }, contents))
     }
 
@@ -236,17 +243,32 @@ fn initialise(database: &Database) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-fn read(database: &Database) -> Result<(Vec<Vec<u8>>, Cursor, u64), redb::Error> {
+/// The manifest as it stands in the file.
+struct Facts {
+    extents: Vec<Vec<u8>>,
+    cursor: Cursor,
+    erased_up_to: u64,
+    given_up: [GivenUp; TABLE_COUNT],
+}
+
+fn read(database: &Database) -> Result<Facts, redb::Error> {
     let transaction = database.begin_read()?;
     let facts = transaction.open_table(FACTS)?;
-    let fact = |key| facts.get(key).map(|found| found.map_or(0, |value| value.value()));
+    let fact = |key: &str| facts.get(key).map(|found| found.map_or(0, |value| value.value()));
     let cursor = Cursor { applied: fact(APPLIED_KEY)?, resume_from: fact(RESUME_KEY)? };
     let table = transaction.open_table(EXTENTS)?;
     let mut extents = Vec::new();
     for entry in table.iter()? {
         extents.push(entry?.1.value().to_vec());
     }
-    Ok((extents, cursor, fact(ERASED_KEY)?))
+    let mut given_up = [GivenUp::default(); TABLE_COUNT];
+    for (table, given_up) in TABLES.iter().zip(&mut given_up) {
+        let of = |key: &str| format!("{key}{}", table.name);
+        given_up.sequence = fact(&of(GIVEN_UP_SEQUENCE_KEY))?;
+        let micros = fact(&of(GIVEN_UP_TIME_KEY))?.cast_signed();
+        given_up.time = Timestamp::from_unix_micros(micros);
+    }
+    Ok(Facts { extents, cursor, erased_up_to: fact(ERASED_KEY)?, given_up })
 }
 
 fn read_blobs(database: &Database) -> Result<Vec<(u64, Vec<Hash>)>, redb::Error> {
@@ -296,6 +318,11 @@ fn apply(database: &Database, change: &Change, generation: u64) -> Result<(), re
         }
         if let Some(sequence) = change.erased_up_to {
             facts.insert(ERASED_KEY, sequence)?;
+        }
+        for (table, given_up) in &change.given_up {
+            let micros = given_up.time.unix_micros().cast_unsigned();
+            facts.insert(format!("{GIVEN_UP_SEQUENCE_KEY}{table}").as_str(), given_up.sequence)?;
+            facts.insert(format!("{GIVEN_UP_TIME_KEY}{table}").as_str(), micros)?;
         }
     }
     Ok(transaction.commit()?)

@@ -1,9 +1,9 @@
-//! Leaving out extents and chunks by their times alone, without opening them.
+//! Leaving out extents and chunks by their times and sequences alone, without opening them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, TimestampMicrosecondArray, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::pruning::PruningStatistics;
@@ -13,13 +13,14 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 
-use crate::extent::TIME_COLUMN;
+use crate::extent::{SEQUENCE_COLUMN, TIME_COLUMN};
 
-/// Least and greatest time of some rows, in microseconds, and how many there are.
+/// Least and greatest time of some rows, in microseconds, their sequences, and how many there are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
     pub(crate) time_min: i64,
     pub(crate) time_max: i64,
+    pub(crate) sequences: Option<(i64, i64)>,
     pub(crate) rows: u64,
 }
 
@@ -63,23 +64,34 @@ impl Filter {
 struct Spans<'a>(&'a [Span]);
 
 impl Spans<'_> {
-    fn times(&self, column: &Column, time: impl Fn(&Span) -> i64) -> Option<ArrayRef> {
-        if column.name != TIME_COLUMN {
-            return None;
+    fn bounds(
+        &self,
+        column: &Column,
+        time: impl Fn(&Span) -> i64,
+        sequence: impl Fn((i64, i64)) -> i64,
+    ) -> Option<ArrayRef> {
+        match column.name.as_str() {
+            TIME_COLUMN => {
+                let values = self.0.iter().map(time);
+                let array = TimestampMicrosecondArray::from_iter_values(values);
+                Some(Arc::new(array.with_timezone("UTC")))
+            }
+            SEQUENCE_COLUMN => {
+                let values = self.0.iter().map(|span| span.sequences.map(&sequence));
+                Some(Arc::new(values.collect::<Int64Array>()))
+            }
+            _ => None,
         }
-        let values = self.0.iter().map(time);
-        let array = TimestampMicrosecondArray::from_iter_values(values).with_timezone("UTC");
-        Some(Arc::new(array))
     }
 }
 
 impl PruningStatistics for Spans<'_> {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.times(column, |span| span.time_min)
+        self.bounds(column, |span| span.time_min, |sequences| sequences.0)
     }
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.times(column, |span| span.time_max)
+        self.bounds(column, |span| span.time_max, |sequences| sequences.1)
     }
 
     fn num_containers(&self) -> usize {

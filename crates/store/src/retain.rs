@@ -10,7 +10,7 @@ use crate::Error;
 use crate::blobs::Hash;
 use crate::compact::Merge;
 use crate::encode::{Sealed, referenced_blobs};
-use crate::extent::{Day, Extent, Extents};
+use crate::extent::{Day, Extent, Extents, GivenUp, TABLES, index_of};
 use crate::manifest::Change;
 use crate::shared::{Shared, lock};
 
@@ -112,9 +112,35 @@ impl Shared {
         if old.is_empty() {
             return Ok(0);
         }
-        self.replace(&old, Vec::new())?;
+        let given_up = self.given_up_with(&old);
+        self.exchange(&old, Vec::new(), given_up.clone())?;
+        for (table, place) in given_up {
+            lock(&self.given_up)[index_of(table)?] = place;
+        }
         tracing::info!(extents = old.len(), "gave up old rows");
         Ok(old.len() as u64)
+    }
+
+    /// Up to where rows are gone once these extents are, for each table that has some of them.
+    fn given_up_with(&self, old: &[Arc<Extent>]) -> Vec<(&'static str, GivenUp)> {
+        // What an older version wrote may hold any row there is.
+        let applied = lock(&self.state).cursor.applied;
+        let so_far = *lock(&self.given_up);
+        let mut given_up = Vec::new();
+        for (table, mut place) in TABLES.iter().zip(so_far) {
+            let of_table = |extent: &&Arc<Extent>| extent.record.table == table.name;
+            let mut has_some = false;
+            for record in old.iter().filter(of_table).map(|extent| &extent.record) {
+                let last = record.sequences.map(|(_, last)| last.max(0).cast_unsigned());
+                place.sequence = place.sequence.max(last.unwrap_or(applied));
+                place.time = place.time.max(Timestamp::from_unix_micros(record.time_max));
+                has_some = true;
+            }
+            if has_some {
+                given_up.push((table.name, place));
+            }
+        }
+        given_up
     }
 
     /// Puts `sealed` in the place of `removed`, whose files go once nobody reads them.
@@ -123,9 +149,19 @@ impl Shared {
         removed: &[Arc<Extent>],
         sealed: Vec<Sealed>,
     ) -> Result<(), Error> {
+        self.exchange(removed, sealed, Vec::new())
+    }
+
+    fn exchange(
+        &self,
+        removed: &[Arc<Extent>],
+        sealed: Vec<Sealed>,
+        given_up: Vec<(&'static str, GivenUp)>,
+    ) -> Result<(), Error> {
         let change = Change {
             added: sealed.iter().map(|sealed| sealed.written.clone()).collect(),
             removed: removed.iter().map(|extent| extent.record.id).collect(),
+            given_up,
             ..Change::default()
         };
         let added = self.commit(&change, sealed)?;

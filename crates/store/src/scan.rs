@@ -189,12 +189,13 @@ fn kept<T: Clone>(filter: &Filter, list: &[T], span: impl Fn(&T) -> Span) -> Vec
 }
 
 fn span(record: &Record) -> Span {
-    Span { time_min: record.time_min, time_max: record.time_max, rows: record.rows }
+    let Record { time_min, time_max, sequences, rows, .. } = *record;
+    Span { time_min, time_max, sequences, rows }
 }
 
 fn chunk_span(chunk: &Chunk) -> Span {
-    let rows = chunk.batch.num_rows() as u64;
-    Span { time_min: chunk.time_min, time_max: chunk.time_max, rows }
+    let Chunk { time_min, time_max, sequences, .. } = *chunk;
+    Span { time_min, time_max, sequences, rows: chunk.batch.num_rows() as u64 }
 }
 
 /// Lets an extent that lacks a later column read as [`absent`] there.

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use event::{Batch, Cursor, Timestamp};
 
 use crate::blobs::Blobs;
-use crate::extent::{Extents, TABLES};
+use crate::extent::{Extents, GivenUp, TABLE_COUNT, TABLES};
 use crate::files::Files;
 use crate::manifest::Manifest;
 use crate::snapshot::{Snapshot, TableView};
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) config: ArcSwap<StoreConfig>,
     pub(crate) manifest: Manifest,
     pub(crate) erased_up_to: AtomicU64,
+    /// By the table's index.
+    pub(crate) given_up: Mutex<[GivenUp; TABLE_COUNT]>,
     pub(crate) blobs: Arc<Blobs>,
     pub(crate) files: Arc<Files>,
     pub(crate) state: Mutex<State>,

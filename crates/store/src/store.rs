@@ -13,7 +13,7 @@ use event::{Batch, BlobWriter, Cursor, InteractionId, Sink, SinkError, Timestamp
 
 use crate::blobs::{BlobReader, Blobs, Text};
 use crate::compact::Merge;
-use crate::extent::{Extent, Extents, index_of};
+use crate::extent::{Extent, Extents, GivenUp, index_of};
 use crate::files::Files;
 use crate::manifest::{Change, Manifest};
 use crate::provider::StoredTable;
@@ -66,6 +66,7 @@ impl Store {
             config: ArcSwap::from_pointee(config),
             manifest,
             erased_up_to: AtomicU64::new(contents.erased_up_to),
+            given_up: Mutex::new(contents.given_up),
             state: Mutex::new(state),
             sealing: Mutex::new(()),
             maintaining: Mutex::new(Remembered::new(last_id + 1)),
@@ -124,6 +125,11 @@ impl Store {
         self.shared.manifest.commit(&change).map_err(|failed| failed.error)?;
         self.shared.erased_up_to.store(up_to, Ordering::Release);
         Ok(())
+    }
+
+    /// Up to where rows of a table may be gone by now.
+    pub fn given_up(&self, table: &str) -> Result<GivenUp, Error> {
+        Ok(lock(&self.shared.given_up)[index_of(table)?])
     }
 
     /// A view of all tables at one moment.

@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::concat_batches;
-use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use arrow::compute::{concat_batches, max, min};
+use arrow::datatypes::{Int64Type, SchemaRef, TimestampMicrosecondType};
 use event::{Batch, Cursor, Note, TableRow};
 
-use crate::extent::{TABLE_COUNT, TABLES, TIME_COLUMN, table_index};
+use crate::extent::{SEQUENCE_COLUMN, TABLE_COUNT, TABLES, TIME_COLUMN, table_index};
 use crate::parts::{Folded, fold};
 use crate::schema::{BatchBuilder, as_read, row_bytes, stored_schema};
 use crate::{Error, ErrorKind};
@@ -32,14 +32,16 @@ pub(crate) struct Chunk {
     /// Least and greatest time, in microseconds.
     pub(crate) time_min: i64,
     pub(crate) time_max: i64,
+    pub(crate) sequences: Option<(i64, i64)>,
     bytes: usize,
 }
 
 impl Chunk {
     fn new(batch: RecordBatch, read_schema: &SchemaRef, bytes: usize) -> Self {
         let (time_min, time_max) = time_range(&batch);
+        let sequences = sequence_range(&batch);
         let (read_schema, view) = (read_schema.clone(), OnceLock::new());
-        Self { batch, read_schema, view, time_min, time_max, bytes }
+        Self { batch, read_schema, view, time_min, time_max, sequences, bytes }
     }
 
     /// The rows as they are read.
@@ -66,6 +68,12 @@ pub(crate) fn times(batch: &RecordBatch) -> impl Iterator<Item = i64> + '_ {
 pub(crate) fn time_range(batch: &RecordBatch) -> (i64, i64) {
     let widen = |(min, max): (i64, i64), time: i64| (min.min(time), max.max(time));
     times(batch).fold((i64::MAX, i64::MIN), widen)
+}
+
+/// Least and greatest sequence of a batch that has rows; none if its table has no sequences.
+pub(crate) fn sequence_range(batch: &RecordBatch) -> Option<(i64, i64)> {
+    let column = batch.column_by_name(SEQUENCE_COLUMN)?.as_primitive::<Int64Type>();
+    min(column).zip(max(column))
 }
 
 fn note_bytes(note: &Note) -> usize {

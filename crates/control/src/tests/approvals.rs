@@ -1,8 +1,8 @@
 //! Approvals outlive the gateway: on SQLite always, on PostgreSQL where the machine has one.
 
 use tempfile::TempDir;
+use testing::PostgresServer;
 
-use super::server::Server;
 use super::{Node, action, author};
 use crate::{Action, Approval, ApprovalState, Error, ErrorKind, Place};
 
@@ -108,7 +108,7 @@ async fn a_state_in_a_file_keeps_them_too_and_the_oldest_give_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gateways_share_approvals_through_postgresql_and_ask_nobody_else_without_it() {
-    let Some(mut server) = Server::start() else { return };
+    let Some(mut server) = PostgresServer::start() else { return };
     let place = Place::postgres(&server.url(), None).expect("a URL");
     let first = Node::start(Some(place.clone())).await;
     let second = Node::start(Some(place.clone())).await;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use testing::PostgresServer;
 use tokio_util::sync::CancellationToken;
 
-use super::server::Server;
 use super::{Node, action, author, subscribe};
 use crate::{Action, Control, Error, ErrorKind, Known, Place, Resource, ResourceKind};
 
@@ -81,7 +81,7 @@ async fn share(first: &Node, second: &Node) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gateways_share_users_and_groups_through_postgresql() {
-    let Some(mut server) = Server::start() else { return };
+    let Some(mut server) = PostgresServer::start() else { return };
     let place = Place::postgres(&server.url(), None).expect("a URL");
     let first = Node::start(Some(place.clone())).await;
     let second = Node::start(Some(place.clone())).await;

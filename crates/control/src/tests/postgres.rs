@@ -1,10 +1,11 @@
 //! On a real PostgreSQL.
 
-use super::server::Server;
+use testing::PostgresServer;
+
 use super::{Node, action, author, subscribe};
 use crate::{ErrorKind, Place};
 
-fn place(server: &Server) -> Place {
+fn place(server: &PostgresServer) -> Place {
     Place::postgres(&server.url(), None).expect("a URL")
 }
 
@@ -33,7 +34,7 @@ fn a_password_in_the_url_is_refused_and_its_place_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gateways_share_a_state_through_postgresql() {
-    let Some(server) = Server::start() else { return };
+    let Some(server) = PostgresServer::start() else { return };
     let first = Node::start(Some(place(&server))).await;
     let second = Node::start(Some(place(&server))).await;
     assert_eq!(second.control.live().number, 1, "there is one seed");
@@ -48,7 +49,7 @@ async fn gateways_share_a_state_through_postgresql() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_database_stops_changes_and_nothing_else_until_it_is_back() {
-    let Some(mut server) = Server::start() else { return };
+    let Some(mut server) = PostgresServer::start() else { return };
     let node = Node::start(Some(place(&server))).await;
     assert_eq!(node.change(subscribe("team")).await, 2);
     let decree = node.control.live().decree.clone();

@@ -1,22 +1,31 @@
-//! Who takes out what alerts and reports say, and what is measured.
+//! Who takes out what alerts and reports say, what is measured, and what is recorded.
 
 use std::sync::Arc;
 
 use event::Timestamp;
 use monitor::{Convention, Courier, Exporter, Mailer, Metrics};
 use shared::SecurityLog;
-use vault::Vault;
+use vault::{CredentialSource, Vault};
 
 use super::Config;
 use crate::exit::{Exit, ExitWith};
 
 impl Config {
-    /// Checks the settings of alerts, budgets, reports, mail and what is exported.
+    /// Checks the settings of alerts, budgets, reports, stream jobs, mail and what is exported.
     pub(super) fn check_delivery(&self, vault: &Vault) -> anyhow::Result<()> {
         let bad = |message: String| ExitWith::error(Exit::BadConfig, message);
         self.alerts.validate().map_err(|why| bad(format!("alerts: {why}")))?;
         self.cost.validate().map_err(|why| bad(format!("cost: {why}")))?;
         monitor::validate_reports(&self.reports).map_err(|why| bad(format!("reports: {why}")))?;
+        sinks::validate_sinks(&self.sinks, &self.stream_jobs).map_err(bad)?;
+        for sink in &self.sinks {
+            let keys = sink.password.iter().cloned().map(CredentialSource::Secret);
+            for source in keys.chain(sink.token_source()) {
+                vault
+                    .check(&source)
+                    .map_err(|error| bad(format!("sinks: `{}`: {}", sink.id, error.story())))?;
+            }
+        }
         let metrics = Arc::new(Metrics::new(Convention::of(self.metrics.gen_ai_version)));
         let security = SecurityLog::default();
         self.exporter(&security, vault, metrics, Timestamp::default())?;

@@ -42,6 +42,7 @@ impl Config {
             .chain(self.vault.openbao.app_role.as_ref().map(|role| &role.secret_id))
             .chain(self.acme.external_account.as_ref().map(|account| &account.key))
             .chain(self.alerts.sinks.iter().flat_map(monitor::SinkConfig::secrets))
+            .chain(self.sinks.iter().flat_map(sinks::SinkConfig::secrets))
             .chain(self.otlp.secret_headers.values());
         files.extend(self.files_of(references));
         files.push(self.vault.embedded.file.clone());
@@ -53,6 +54,7 @@ impl Config {
         let backends = self.backends.iter().filter_map(|backend| backend.auth.as_ref());
         let identities = backends
             .chain(self.graph.iter().map(|entry| &entry.auth))
+            .chain(self.sinks.iter().filter_map(|sink| sink.auth.as_ref()))
             .chain(&self.vault.key_vault.auth);
         for identity in identities {
             match identity {
@@ -70,7 +72,9 @@ impl Config {
             &self.vault.openbao.connection,
             &self.acme.connection,
         ];
-        files.extend(providers.chain(vaults).flat_map(|connection| connection.files()));
+        let sinks = self.sinks.iter().map(|sink| &sink.connection);
+        files
+            .extend(providers.chain(vaults).chain(sinks).flat_map(|connection| connection.files()));
         files
     }
 

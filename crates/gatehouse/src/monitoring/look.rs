@@ -5,8 +5,9 @@ use std::sync::Arc;
 use event::Timestamp;
 use gateway::{BackendStatus, Drain, MetricsPage};
 use ledger::Ledger;
-use monitor::{BackendStanding, CircuitStanding, Metric, Standing};
+use monitor::{BackendStanding, CircuitStanding, Metric, Standing, StreamJobStanding};
 use shared::Limiter;
+use sinks::JobStatus;
 use tokio_util::sync::CancellationToken;
 
 use super::Monitoring;
@@ -34,6 +35,10 @@ impl Monitoring {
             pipeline_failures: pipeline.failures,
             damaged_frames: pipeline.damaged_frames,
             limits: self.limits(limiter),
+            stream_jobs: self
+                .stream_jobs
+                .get()
+                .map_or_else(Vec::new, |jobs| jobs.status().iter().map(stream_job).collect()),
             version: env!("CARGO_PKG_VERSION"),
         });
         self.show_expiries(now());
@@ -75,6 +80,17 @@ pub(crate) fn page(
         monitoring.look(&parts, &ledger, &limiter);
         monitoring.metrics.text()
     })
+}
+
+fn stream_job(status: &JobStatus) -> StreamJobStanding {
+    StreamJobStanding {
+        id: status.job.id.clone(),
+        rows: status.rows,
+        failures: status.failures,
+        lag_sequences: status.lag_sequences,
+        lag_s: status.lag_s,
+        missed: status.missed,
+    }
 }
 
 fn backend(status: &BackendStatus) -> BackendStanding {

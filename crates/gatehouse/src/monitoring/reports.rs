@@ -25,26 +25,11 @@ pub(crate) fn reporter(
     (ledger, control): (&Ledger, &Control),
     node: String,
 ) -> anyhow::Result<Reporter> {
-    let may_read_content = {
-        let (mapping, control) = (config.admin.roles.clone(), control.clone());
-        // Nobody is asked before a report is made.
-        let takes_approval = config.admin.second_approver.is_some();
-        move |identity: &str| {
-            if takes_approval {
-                return false;
-            }
-            let is_named = |users: &[String]| users.iter().any(|user| user == identity);
-            let decreed = control.live();
-            let decreed = decreed.decree.roles.iter().map(|entry| (entry.role, &entry.users));
-            let mut all = mapping.iter().map(|entry| (entry.role, &entry.users)).chain(decreed);
-            all.any(|(role, users)| role == Role::ContentReader && is_named(users))
-        }
-    };
     let reporter_parts = ReporterParts {
         engine,
         ledger: ledger.clone(),
         complete_until: Box::new(complete_until(parts)),
-        may_read_content: Box::new(may_read_content),
+        may_read_content: Box::new(may_read_content(config, control)),
         state_file: config.data_dir.join("reports.json"),
         store: shared_state(config, parts, ("reports", node), LEASE)?,
         now,
@@ -55,4 +40,24 @@ pub(crate) fn reporter(
         config.mailer(&parts.security, &parts.vault)?,
     );
     reporter.map_err(|why| anyhow::anyhow!(why))
+}
+
+/// Whether an identity that works by itself may read content.
+pub(super) fn may_read_content(
+    config: &Config,
+    control: &Control,
+) -> impl Fn(&str) -> bool + Send + Sync + 'static {
+    let (mapping, control) = (config.admin.roles.clone(), control.clone());
+    // Nobody is asked before it reads.
+    let takes_approval = config.admin.second_approver.is_some();
+    move |identity: &str| {
+        if takes_approval {
+            return false;
+        }
+        let is_named = |users: &[String]| users.iter().any(|user| user == identity);
+        let decreed = control.live();
+        let decreed = decreed.decree.roles.iter().map(|entry| (entry.role, &entry.users));
+        let mut all = mapping.iter().map(|entry| (entry.role, &entry.users)).chain(decreed);
+        all.any(|(role, users)| role == Role::ContentReader && is_named(users))
+    }
 }

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use testing::PostgresServer;
 
-use crate::postgres::Server;
 use crate::support::{Backend, Gateway, eventually, gatehouse, run};
 
 const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
@@ -228,7 +228,7 @@ fn a_state_whose_sink_is_gone_is_served_and_says_so() {
 
 #[test]
 fn a_rule_is_in_force_on_another_gateway_which_says_what_it_lacks() {
-    let Some(database) = Server::start() else { return };
+    let Some(database) = PostgresServer::start() else { return };
     let backend = Backend::start();
     let shared = format!("\ncontrol:\n  url: {}\n  poll_ms: 200\n", database.url());
     let sinks = "alerts:\n  sinks:\n    - { id: hook, url: \"http://127.0.0.1:1/\" }\n";

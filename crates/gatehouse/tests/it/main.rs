@@ -3,8 +3,6 @@
 #[path = "../../src/http.rs"]
 #[expect(dead_code, reason = "the command line saves files, tests do not")]
 mod http;
-#[path = "../../../control/src/tests/server.rs"]
-mod postgres;
 
 mod alert_rules;
 mod backends;
@@ -34,6 +32,7 @@ mod rerate;
 mod secrets;
 mod seed_table;
 mod signed;
+mod sinks;
 mod size;
 mod stand;
 mod support;

@@ -8,9 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use testing::PostgresServer;
 
 use crate::http::{self, Request, Response};
-use crate::postgres::Server;
 use crate::secrets::readiness;
 use crate::stand::Stand;
 use crate::support::{Backend, Gateway, eventually, gatehouse, run};
@@ -25,7 +25,7 @@ const CALLERS: usize = 2;
 /// What can be killed.
 struct Parts {
     provider: Stand,
-    database: Server,
+    database: PostgresServer,
     vault: Stand,
 }
 
@@ -38,7 +38,7 @@ struct System {
 
 /// A gateway with an identity provider, a database and a vault; none without PostgreSQL.
 fn start() -> Option<(Parts, System)> {
-    let database = Server::start()?;
+    let database = PostgresServer::start()?;
     let backend = Backend::start();
     let (provider, vault) = (Stand::start(discovery), Stand::openbao());
     let issuer = format!("http://127.0.0.1:{}", provider.port);

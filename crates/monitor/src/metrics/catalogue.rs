@@ -75,7 +75,7 @@ impl Definition {
 pub fn label_values_max(label: &str) -> usize {
     match label {
         "subscription" => 500,
-        "operation" | "reason" | "rule" | "counter" => 200,
+        "operation" | "reason" | "rule" | "counter" | "job" => 200,
         "deployment" | "model" | "request_model" | "response_model" | "backend" | "product" => 100,
         "status" => 64,
         _ => 32,
@@ -207,6 +207,16 @@ catalogue! {
         "Deliveries of alerts";
     AlertsUndelivered "gatehouse_alerts_undelivered" Gauge, [],
         "Deliveries of alerts that wait to be tried again";
+    StreamJobRows "gatehouse_stream_job_rows" Counter, ["job"],
+        "Rows that a stream job has delivered since it was new";
+    StreamJobFailures "gatehouse_stream_job_failures" Counter, ["job"],
+        "Attempts of a stream job that failed";
+    StreamJobLag "gatehouse_stream_job_lag_sequences" Gauge, ["job"],
+        "Records whose rows are in the tables and that a stream job has not looked at; 0 for jobs with windows";
+    StreamJobLagSeconds "gatehouse_stream_job_lag_seconds" Gauge, ["job"],
+        "For how long something has been waiting that a stream job could have delivered";
+    StreamJobMissed "gatehouse_stream_job_missed" Counter, ["job"],
+        "Records, or windows, whose rows the retention took before a stream job delivered them; at most so many";
     BudgetUsed "gatehouse_budget_used_ratio" Gauge, ["budget"],
         "Part of a budget that is spent in its period";
     BudgetForecast "gatehouse_budget_forecast_ratio" Gauge, ["budget"],

@@ -34,6 +34,8 @@ pub struct Standing {
     pub damaged_frames: u64,
     /// Limits and the part of each that is used.
     pub limits: Vec<(String, f64)>,
+    /// The stream jobs.
+    pub stream_jobs: Vec<StreamJobStanding>,
     /// The version that runs.
     pub version: &'static str,
 }
@@ -51,6 +53,23 @@ pub struct BackendStanding {
     pub in_flight: u32,
     /// Circuits that are not closed.
     pub circuits: Vec<CircuitStanding>,
+}
+
+/// How a stream job stands.
+#[derive(Clone, Debug, Default)]
+pub struct StreamJobStanding {
+    /// Its id.
+    pub id: String,
+    /// Rows that have arrived since it was new.
+    pub rows: u64,
+    /// Attempts that failed since the start.
+    pub failures: u64,
+    /// Sequences of the ledger whose rows it has not looked at.
+    pub lag_sequences: u64,
+    /// For how long something has been waiting, in seconds.
+    pub lag_s: f64,
+    /// Sequences or windows whose rows went before they were delivered.
+    pub missed: u64,
 }
 
 /// How a circuit stands.
@@ -93,6 +112,27 @@ impl Metrics {
         self.clear(Metric::LimitUsed);
         for (counter, used) in &standing.limits {
             self.set(Metric::LimitUsed, &[counter], *used);
+        }
+        self.stand_stream_jobs(&standing.stream_jobs);
+    }
+
+    fn stand_stream_jobs(&self, jobs: &[StreamJobStanding]) {
+        for metric in [
+            Metric::StreamJobRows,
+            Metric::StreamJobFailures,
+            Metric::StreamJobLag,
+            Metric::StreamJobLagSeconds,
+            Metric::StreamJobMissed,
+        ] {
+            self.clear(metric);
+        }
+        for job in jobs {
+            let id = [job.id.as_str()];
+            self.set(Metric::StreamJobRows, &id, job.rows as f64);
+            self.set(Metric::StreamJobFailures, &id, job.failures as f64);
+            self.set(Metric::StreamJobLag, &id, job.lag_sequences as f64);
+            self.set(Metric::StreamJobLagSeconds, &id, job.lag_s);
+            self.set(Metric::StreamJobMissed, &id, job.missed as f64);
         }
     }
 

@@ -31,7 +31,7 @@ use crate::config::PortalConfig;
 use crate::inner::{Portal, Wiring};
 use crate::operations::{
     AlertList, AlertRuleLine, AlertTest, BackendList, BudgetList, CounterList, ErasureState,
-    Operations, ReloadReport, ReportList, ReportRun, RerateBody, RerateReport,
+    Operations, ReloadReport, ReportList, ReportRun, RerateBody, RerateReport, StreamJobList,
 };
 use crate::problem::Problem;
 use crate::record::Record;
@@ -116,6 +116,10 @@ impl Operations for Nothing {
 
     fn erasures(&self) -> ErasureState {
         ErasureState::default()
+    }
+
+    fn stream_jobs(&self) -> StreamJobList {
+        StreamJobList::default()
     }
 
     async fn reports(&self) -> ReportList {

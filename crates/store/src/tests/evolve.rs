@@ -12,7 +12,7 @@ use crate::extent::{Day, Record};
 use crate::manifest::{Change, Manifest};
 
 /// Adds an extent as another version would have written it: without some columns, or with more.
-fn add_foreign(folder: &Path, id: u64, number: i64, extra: Option<&str>) {
+pub(super) fn add_foreign(folder: &Path, id: u64, number: i64, extra: Option<&str>) {
     let time = arrow::array::TimestampMicrosecondArray::from(vec![NOON]).with_timezone("UTC");
     let utf8 = |name: &str| Field::new(name, DataType::Utf8, false);
     let mut fields = vec![
@@ -40,6 +40,7 @@ fn add_foreign(folder: &Path, id: u64, number: i64, extra: Option<&str>) {
         bytes: 0,
         time_min: NOON,
         time_max: NOON,
+        sequences: None,
         sha256: String::new(),
         terms: None,
     };

@@ -94,7 +94,7 @@ fn filters_choose_the_same_rows_in_memory_and_on_disk() {
 }
 
 #[test]
-fn extents_outside_the_time_asked_for_are_not_opened() {
+fn extents_outside_the_times_or_sequences_asked_for_are_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     for day in 0..5 {
@@ -113,6 +113,9 @@ fn extents_outside_the_time_asked_for_are_not_opened() {
     let filter = column("TimeGenerated")
         .gt_eq(moment(NOON + DAY + DAY / 2))
         .and(column("TimeGenerated").lt(moment(NOON + 2 * DAY + DAY / 2)));
+    assert_eq!(numbers(interactions(&store), Some(filter)), vec![2]);
+    let filter =
+        column("LedgerSequence").gt(lit(1_i64)).and(column("LedgerSequence").lt_eq(lit(2_i64)));
     assert_eq!(numbers(interactions(&store), Some(filter)), vec![2]);
     assert!(select(interactions(&store), None, &["Url"]).is_err());
 }

@@ -1,6 +1,7 @@
 //! Merging, giving up, sweeping.
 
 use super::*;
+use crate::GivenUp;
 use crate::compact::Merge;
 
 /// Seals `count` extents of ten interactions each, all on one day.
@@ -100,6 +101,32 @@ fn days_past_the_retention_are_given_up_with_their_files() {
     // Given up at open, too.
     let store = Store::open(folder.path(), config, at(NOON + 5 * DAY)).unwrap();
     assert_eq!(numbers(interactions(&store), None), vec![3, 4]);
+}
+
+#[test]
+fn up_to_where_rows_were_given_up_is_told_after_a_restart_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = StoreConfig { retention_days: 2, ..quiet() };
+    let store = Store::open(folder.path(), config.clone(), at(NOON)).unwrap();
+    for day in 0..4 {
+        let row = interaction(day * 10, NOON + day * DAY);
+        write(&store, Batch { interactions: vec![row], cursor: cursor(99), ..Batch::default() });
+    }
+    store.seal().unwrap();
+    store.maintain(at(NOON + 2 * DAY)).unwrap();
+    assert_eq!(store.given_up("Interactions").unwrap(), GivenUp::default());
+    store.maintain(at(NOON + 4 * DAY)).unwrap();
+    let gone = GivenUp { sequence: 10, time: at(NOON + DAY) };
+    assert_eq!(store.given_up("Interactions").unwrap(), gone);
+    assert_eq!(store.given_up("Alerts").unwrap(), GivenUp::default());
+    drop(store);
+    let store = Store::open(folder.path(), config.clone(), at(NOON + 4 * DAY)).unwrap();
+    assert_eq!(store.given_up("Interactions").unwrap(), gone);
+    drop(store);
+    // An extent that an older version wrote may hold any row there is.
+    evolve::add_foreign(folder.path(), 99, 7, None);
+    let store = Store::open(folder.path(), config, at(NOON + 4 * DAY)).unwrap();
+    assert_eq!(store.given_up("Interactions").unwrap().sequence, 99);
 }
 
 #[test]

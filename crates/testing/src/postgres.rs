@@ -1,4 +1,4 @@
-//! A real PostgreSQL, which a test starts for itself; without one it says that it was skipped.
+//! A real PostgreSQL server.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -6,19 +6,22 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// A server of its own, on loopback.
-pub(crate) struct Server {
+use crate::free_port;
+
+/// A PostgreSQL server in a folder of its own, which goes with the test.
+pub struct PostgresServer {
     process: Child,
     folder: TempDir,
     binaries: PathBuf,
     port: u16,
 }
 
-impl Server {
-    pub(crate) fn start() -> Option<Self> {
+impl PostgresServer {
+    /// None if there is no PostgreSQL here, which is said.
+    pub fn start() -> Option<Self> {
         let binaries = binaries()?;
         let folder = TempDir::new().expect("a folder");
-        let port = testing::free_port();
+        let port = free_port();
         let data = folder.path().join("data");
         let mut init = command(&binaries.join("initdb"), folder.path());
         init.args(["--auth=trust", "--username=gatehouse", "--no-sync", "-D"]).arg(&data);
@@ -30,19 +33,30 @@ impl Server {
         Some(server)
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it is found, without a password.
+    pub fn url(&self) -> String {
         format!("postgres://gatehouse@127.0.0.1:{}/postgres", self.port)
     }
 
-    pub(crate) fn kill(&mut self) {
-        // At once, as a crash is.
+    /// What statements answer, a line for each row; none while it is down or refuses them.
+    pub fn run(&self, statements: &str) -> Option<Vec<String>> {
+        let mut psql = Command::new(self.binaries.join("psql"));
+        psql.args(["--no-psqlrc", "-qAt", &self.url(), "-c", statements]).stderr(Stdio::null());
+        let output = psql.output().expect("psql starts");
+        let text = String::from_utf8_lossy(&output.stdout);
+        output.status.success().then(|| text.lines().map(str::to_owned).collect())
+    }
+
+    /// At once, as a crash is.
+    pub fn kill(&mut self) {
         let id = self.process.id().to_string();
         let killed = Command::new("kill").args(["-QUIT", &id]).status().expect("kill");
         assert!(killed.success());
         self.process.wait().expect("ends");
     }
 
-    pub(crate) fn restart(&mut self) {
+    /// Starts it again, with what it kept.
+    pub fn restart(&mut self) {
         self.process = serve(&self.binaries, self.folder.path(), self.port);
         self.wait();
     }
@@ -61,7 +75,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for PostgresServer {
     fn drop(&mut self) {
         // Already ended is fine.
         let _ = Command::new("kill").args(["-QUIT", &self.process.id().to_string()]).status();
