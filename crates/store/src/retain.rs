@@ -11,6 +11,7 @@ use crate::blobs::Hash;
 use crate::compact::Merge;
 use crate::encode::{Sealed, referenced_blobs};
 use crate::extent::{Day, Extent, Extents, TABLES, index_of};
+use crate::given_up::GivenUp;
 use crate::manifest::Change;
 use crate::shared::{Shared, lock};
 
@@ -26,15 +27,6 @@ pub struct Maintenance {
     pub extents_dropped: u64,
     /// Blobs removed, as no row names them.
     pub blobs_removed: u64,
-}
-
-/// Up to where rows of a table may be gone, being too old or too much.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GivenUp {
-    /// Greatest `LedgerSequence` among them; 0 if none is gone.
-    pub sequence: u64,
-    /// Greatest `TimeGenerated` among them; 1970 if none is gone.
-    pub time: Timestamp,
 }
 
 /// The blobs on disk, as a sweep finds them.
