@@ -1,6 +1,5 @@
 //! Sinks and stream jobs, as an administrator writes them.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use net::ClientConfig;
@@ -8,22 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vault::{CredentialSource, Identity, SecretRef};
 
-use crate::{azure_blob, clickhouse};
-
-/// Most sinks, and most jobs.
-const MOST: usize = 100;
 /// The column by which rows are followed.
 pub(crate) const SEQUENCE: &str = "LedgerSequence";
 /// What the ids of jobs begin with where they stand among users.
 const IDENTITY: &str = "job:";
-/// Most rows that a batch may be set to have.
-const ROWS_MAX: u32 = 100_000;
-/// Least and most bytes that a batch may be set to have.
-const BYTES: [u64; 2] = [64 << 10, 64 << 20];
 /// Least and greatest limit of an event hub.
-const MESSAGE_BYTES: [u32; 2] = [64 << 10, 1 << 20];
-/// Longest window, and longest wait for late rows, in seconds.
-const WINDOW_S_MAX: u32 = 7 * 86_400;
+pub(crate) const MESSAGE_BYTES: [u32; 2] = [64 << 10, 1 << 20];
 
 /// What kind of sink it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -160,76 +149,7 @@ impl Default for WindowConfig {
     }
 }
 
-/// Refuses what contradicts itself; the text names the place and the fix.
-pub fn validate_sinks(sinks: &[SinkConfig], jobs: &[StreamJobConfig]) -> Result<(), String> {
-    if sinks.len().max(jobs.len()) > MOST {
-        return Err(format!("sinks or stream_jobs: there are more than {MOST}: remove some"));
-    }
-    let mut ids = HashSet::new();
-    for sink in sinks {
-        let of = |why: String| format!("sinks: `{}`: {why}", sink.id);
-        check_id(&sink.id).map_err(of)?;
-        sink.validate().map_err(of)?;
-        if !ids.insert(&sink.id) {
-            return Err(of("it stands twice: rename one".into()));
-        }
-    }
-    let mut ids = HashSet::new();
-    for job in jobs {
-        let of = |why: String| format!("stream_jobs: `{}`: {why}", job.id);
-        check_id(&job.id).map_err(of)?;
-        job.validate().map_err(of)?;
-        if !ids.insert(&job.id) {
-            return Err(of("it stands twice: rename one".into()));
-        }
-        let Some(sink) = sinks.iter().find(|sink| sink.id == job.sink) else {
-            let fix = "name one of `sinks`";
-            return Err(of(format!("sink: there is no `{}`: {fix}", job.sink)));
-        };
-        sink.check_place(&job.into).map_err(|why| of(format!("into: {why}")))?;
-    }
-    Ok(())
-}
-
-fn check_id(id: &str) -> Result<(), String> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    if id.is_empty() || id.len() > 60 || !id.bytes().all(is_plain) {
-        return Err("give it an id of at most 60 letters, digits, `-` and `_`".into());
-    }
-    Ok(())
-}
-
 impl SinkConfig {
-    fn validate(&self) -> Result<(), String> {
-        if self.kind == SinkKind::Postgres {
-            crate::postgres::options(&self.url)?;
-        } else {
-            crate::http::origin(&self.url)?;
-        }
-        if matches!(self.kind, SinkKind::Clickhouse | SinkKind::AzureDataExplorer) {
-            clickhouse::check_name(&self.database).map_err(|why| format!("database: {why}"))?;
-        }
-        if !(MESSAGE_BYTES[0]..=MESSAGE_BYTES[1]).contains(&self.message_bytes_max) {
-            let [least, most] = MESSAGE_BYTES;
-            return Err(format!("message_bytes_max may be {least} to {most}"));
-        }
-        let is_azure = !matches!(self.kind, SinkKind::Postgres | SinkKind::Clickhouse);
-        match (is_azure, &self.auth, &self.password) {
-            (false, Some(_), _) => Err("auth: only sinks of Azure take an identity".into()),
-            (true, Some(_), Some(_)) => Err("give it `auth` or `password`, not both".into()),
-            (true, None, None) => {
-                Err("give it `auth`, or `password` for a key or signature".into())
-            }
-            (true, None, _) if self.kind == SinkKind::AzureDataExplorer => {
-                Err("password: Azure Data Explorer takes identities only: give it `auth`".into())
-            }
-            (true, None, _) if self.kind == SinkKind::EventHubs && self.user.is_empty() => {
-                Err("user: name the shared access policy of the key".into())
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Where its tokens come from, if it shows any.
     pub fn token_source(&self) -> Option<CredentialSource> {
         let scope = match self.kind {
@@ -241,19 +161,6 @@ impl SinkConfig {
             }
         };
         Some(CredentialSource::Token(self.auth.clone()?, scope))
-    }
-
-    /// There can be a place of that name in it.
-    fn check_place(&self, into: &str) -> Result<(), String> {
-        match self.kind {
-            SinkKind::Postgres => crate::postgres::Place::parse(into).map(drop),
-            SinkKind::Clickhouse | SinkKind::AzureDataExplorer => clickhouse::check_name(into),
-            SinkKind::AzureBlob => azure_blob::check_place(into),
-            SinkKind::EventHubs if into.contains('/') => {
-                Err(format!("`{into}` is no event hub: name one without `/`"))
-            }
-            SinkKind::EventHubs => azure_blob::check_place(into),
-        }
     }
 
     /// The secrets it needs.
@@ -270,45 +177,10 @@ impl SinkConfig {
 }
 
 impl StreamJobConfig {
-    fn validate(&self) -> Result<(), String> {
-        let followed = || event::tables().into_iter().filter(is_followed).map(|table| table.name);
-        if !followed().any(|name| name == self.table) {
-            let names = followed().collect::<Vec<_>>().join(", ");
-            let why = format!(
-                "table: `{}` cannot be followed, since its rows have no {SEQUENCE}",
-                self.table
-            );
-            return Err(format!("{why}: name one of {names}"));
-        }
-        if !(1..=ROWS_MAX).contains(&self.rows_max) {
-            return Err(format!("rows_max may be 1 to {ROWS_MAX}"));
-        }
-        if !(BYTES[0]..=BYTES[1]).contains(&self.bytes_max) {
-            return Err(format!("bytes_max may be {} to {}", BYTES[0], BYTES[1]));
-        }
-        let text = format!("{}\n{}", self.table, self.query);
-        let Some(window) = &self.window else {
-            let kept = kql::keep_column(&text, SEQUENCE);
-            return kept.map(drop).map_err(|why| {
-                let fix = "correct it, or give the job a `window` to ask for whole spans of time";
-                format!("query: {why}: {fix}")
-            });
-        };
-        if !(1..=WINDOW_S_MAX).contains(&window.every_s) || window.late_s > WINDOW_S_MAX {
-            return Err(format!("window: every_s may be 1 to {WINDOW_S_MAX}, late_s no more"));
-        }
-        let error = kql::check_syntax(&text).into_iter().find(kql::Diagnostic::is_error);
-        error.map_or(Ok(()), |error| Err(format!("query: {error}")))
-    }
-
     /// As whom it asks.
     pub(crate) fn identity(&self) -> String {
         format!("{IDENTITY}{}", self.id)
     }
-}
-
-fn is_followed(table: &event::Table) -> bool {
-    table.columns.iter().any(|column| column.name == SEQUENCE)
 }
 
 impl WindowConfig {

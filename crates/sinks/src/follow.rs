@@ -1,24 +1,22 @@
 //! All jobs of a configuration, each in a task of its own, so that a sink that is down delays no other.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use event::Timestamp;
-use ledger::Ledger;
 use net::EgressRules;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use vault::Vault;
 
 use crate::batch::{Failure, Remedy};
 use crate::config::{SinkConfig, StreamJobConfig};
 use crate::job::{Job, Step};
+use crate::kinds;
 use crate::note;
+use crate::parts::StreamJobsParts;
 use crate::progress::File;
-use crate::sink::{self, Surroundings};
+use crate::sink::Surroundings;
 use crate::standing::{Board, JobStatus};
 
 /// Between two looks at whether something is new.
@@ -27,46 +25,6 @@ const TICK: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest pause, and the one where somebody has to act.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
-
-/// What jobs work with.
-pub struct StreamJobsParts {
-    /// Answers KQL.
-    pub engine: Arc<dyn kql::Engine>,
-    /// Takes the record of what is read, and tells where it ends.
-    pub ledger: Ledger,
-    /// Up to which sequence of the ledger all rows are in the tables.
-    pub applied: Box<dyn Fn() -> u64 + Send + Sync>,
-    /// Up to when the tables hold all that is recorded, at this moment; none while that is not known.
-    pub complete_until: Box<dyn Fn(Timestamp) -> Option<Timestamp> + Send + Sync>,
-    /// Up to where rows of a table may be gone, being too old or too much.
-    pub given_up: Box<dyn Fn(&str) -> GivenUp + Send + Sync>,
-    /// Whether this identity may read content.
-    pub may_read_content: Box<dyn Fn(&str) -> bool + Send + Sync>,
-    /// Where secrets of sinks are found.
-    pub vault: Vault,
-    /// Name of this node; part of each row's key, as nodes have the same sequences.
-    pub node: String,
-    /// Where it is kept how far jobs have come.
-    pub folder: PathBuf,
-    /// The clock.
-    pub now: fn() -> Timestamp,
-}
-
-/// Up to where rows of a table may be gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GivenUp {
-    /// Greatest `LedgerSequence` among them; 0 if none is gone.
-    pub sequence: u64,
-    /// Greatest `TimeGenerated` among them; 1970 if none is gone.
-    pub time: Timestamp,
-}
-
-impl StreamJobsParts {
-    /// The job was given the right to read content, and says what for.
-    pub(crate) fn reads_content(&self, job: &StreamJobConfig) -> bool {
-        !job.purpose.trim().is_empty() && (self.may_read_content)(&job.identity())
-    }
-}
 
 /// The stream jobs.
 pub struct StreamJobs {
@@ -148,7 +106,7 @@ impl StreamJobs {
         Ok(Job {
             parts: self.parts.clone(),
             config: config.clone(),
-            sink: sink::open(sink, &config.into, &around)?,
+            sink: kinds::open(sink, &config.into, &around)?,
             file: File(self.parts.folder.join(format!("{}.json", config.id))),
             board: self.board(&config.id),
             progress: None,

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::batch::{Batch, Failure};
 use crate::config::{Beginning, SEQUENCE, StreamJobConfig, WindowConfig};
-use crate::follow::StreamJobsParts;
 use crate::note;
+use crate::parts::StreamJobsParts;
 use crate::progress::{File, Progress};
 use crate::sink::Sink;
 use crate::source::{Bounds, Source, sequence, ticks};

@@ -14,16 +14,21 @@ mod follow;
 mod http;
 mod job;
 mod json;
+mod kinds;
 mod note;
+mod parts;
 mod postgres;
 mod progress;
 mod sink;
 mod source;
 mod standing;
+mod validate;
 
-pub use config::{Beginning, SinkConfig, SinkKind, StreamJobConfig, WindowConfig, validate_sinks};
-pub use follow::{GivenUp, StreamJobs, StreamJobsParts};
+pub use config::{Beginning, SinkConfig, SinkKind, StreamJobConfig, WindowConfig};
+pub use follow::StreamJobs;
+pub use parts::{GivenUp, StreamJobsParts};
 pub use standing::{JobState, JobStatus};
+pub use validate::validate_sinks;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::batch::Failure;
 use crate::config::StreamJobConfig;
-use crate::follow::StreamJobsParts;
+use crate::parts::StreamJobsParts;
 
 /// A look at content, before it goes anywhere.
 pub(crate) async fn read(

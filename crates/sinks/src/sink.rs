@@ -1,16 +1,10 @@
-//! The one rule of delivery, and who follows it.
+//! The one rule of delivery, and what it is followed with.
 
 use async_trait::async_trait;
 use net::EgressRules;
 use vault::Vault;
 
-use crate::azure_blob::AzureBlob;
-use crate::azure_data_explorer::AzureDataExplorer;
 use crate::batch::{Batch, Failure};
-use crate::clickhouse::Clickhouse;
-use crate::config::{SinkConfig, SinkKind};
-use crate::event_hubs::EventHubs;
-use crate::postgres::Postgres;
 
 /// A place that batches are delivered to, one at a time.
 #[async_trait]
@@ -25,19 +19,4 @@ pub(crate) trait Sink: Send + Sync {
 pub(crate) struct Surroundings {
     pub(crate) egress: EgressRules,
     pub(crate) vault: Vault,
-}
-
-/// A sink for one job. Nothing is dialled before the first batch.
-pub(crate) fn open(
-    config: &SinkConfig,
-    into: &str,
-    around: &Surroundings,
-) -> Result<Box<dyn Sink>, Failure> {
-    match config.kind {
-        SinkKind::Postgres => Ok(Box::new(Postgres::new(config, into, around)?)),
-        SinkKind::Clickhouse => Ok(Box::new(Clickhouse::new(config, into, around)?)),
-        SinkKind::EventHubs => Ok(Box::new(EventHubs::new(config, into, around)?)),
-        SinkKind::AzureBlob => Ok(Box::new(AzureBlob::new(config, into, around)?)),
-        SinkKind::AzureDataExplorer => Ok(Box::new(AzureDataExplorer::new(config, into, around)?)),
-    }
 }

@@ -9,8 +9,8 @@ use kql::{
 
 use crate::batch::Failure;
 use crate::config::{SEQUENCE, StreamJobConfig};
-use crate::follow::StreamJobsParts;
 use crate::note;
+use crate::parts::StreamJobsParts;
 
 /// Longest time of one query.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(60);

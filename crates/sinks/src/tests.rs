@@ -26,8 +26,8 @@ use vault::{Vault, VaultConfig};
 
 use crate::batch::{Batch, Failure};
 use crate::config::StreamJobConfig;
-use crate::follow::{GivenUp, StreamJobsParts};
 use crate::job::{Job, Step};
+use crate::parts::{GivenUp, StreamJobsParts};
 use crate::progress::File;
 use crate::sink::Sink;
 

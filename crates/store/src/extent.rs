@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use event::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, disk};
@@ -94,15 +93,6 @@ pub(crate) struct Record {
     /// Filters of the terms in its bodies, if it has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) terms: Option<TermsLocation>,
-}
-
-/// Up to where rows of a table may be gone, being too old or too much.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GivenUp {
-    /// Greatest `LedgerSequence` among them; 0 if none is gone.
-    pub sequence: u64,
-    /// Greatest `TimeGenerated` among them; 1970 if none is gone.
-    pub time: Timestamp,
 }
 
 impl Record {

@@ -13,7 +13,8 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::blobs::Hash;
 use crate::error::{io_cause, is_full};
-use crate::extent::{Extent, GivenUp, Record, TABLE_COUNT, TABLES};
+use crate::extent::{Extent, Record, TABLE_COUNT, TABLES};
+use crate::given_up::GivenUp;
 use crate::{Error, ErrorKind};
 
 /// Version of the manifest and of how extents and blobs lie in the folder. Of 1, messages are rows of

@@ -10,7 +10,8 @@ use crate::Error;
 use crate::blobs::Hash;
 use crate::compact::Merge;
 use crate::encode::{Sealed, referenced_blobs};
-use crate::extent::{Day, Extent, Extents, GivenUp, TABLES, index_of};
+use crate::extent::{Day, Extent, Extents, TABLES, index_of};
+use crate::given_up::GivenUp;
 use crate::manifest::Change;
 use crate::shared::{Shared, lock};
 

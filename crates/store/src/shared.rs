@@ -10,8 +10,9 @@ use arc_swap::ArcSwap;
 use event::{Batch, Cursor, Timestamp};
 
 use crate::blobs::Blobs;
-use crate::extent::{Extents, GivenUp, TABLE_COUNT, TABLES};
+use crate::extent::{Extents, TABLE_COUNT, TABLES};
 use crate::files::Files;
+use crate::given_up::GivenUp;
 use crate::manifest::Manifest;
 use crate::snapshot::{Snapshot, TableView};
 use crate::tail::{Chunks, Rows, Tail};

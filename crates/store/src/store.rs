@@ -13,8 +13,9 @@ use event::{Batch, BlobWriter, Cursor, InteractionId, Sink, SinkError, Timestamp
 
 use crate::blobs::{BlobReader, Blobs, Text};
 use crate::compact::Merge;
-use crate::extent::{Extent, Extents, GivenUp, index_of};
+use crate::extent::{Extent, Extents, index_of};
 use crate::files::Files;
+use crate::given_up::GivenUp;
 use crate::manifest::{Change, Manifest};
 use crate::provider::StoredTable;
 use crate::retain::Maintenance;

@@ -3,7 +3,8 @@
 use std::slice::from_ref;
 
 use super::*;
-use crate::config::{SinkConfig, SinkKind, WindowConfig, validate_sinks};
+use crate::config::{SinkConfig, SinkKind, WindowConfig};
+use crate::validate::validate_sinks;
 
 #[test]
 fn what_cannot_be_is_refused_with_its_place_and_the_fix() {

@@ -15,7 +15,8 @@ use super::*;
 use crate::batch::Remedy;
 use crate::config::{SinkConfig, SinkKind};
 use crate::event_hubs::signature;
-use crate::sink::{self, Surroundings};
+use crate::kinds;
+use crate::sink::Surroundings;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -146,7 +147,7 @@ async fn clickhouse_gets_a_table_and_each_batch_under_a_token_of_its_own() {
         password: secret(folder.path()),
         ..stand.config(SinkKind::Clickhouse)
     };
-    let mut sink = sink::open(&config, "calls", &around(folder.path())).unwrap();
+    let mut sink = kinds::open(&config, "calls", &around(folder.path())).unwrap();
     sink.write(&batch(1)).await.unwrap();
     let [columns, made, inserted] = &stand.asked()[..] else { panic!("three requests") };
     assert!(columns.line.contains("system.columns"), "{columns:?}");
@@ -189,7 +190,7 @@ async fn event_hubs_gets_signed_batches_within_its_limit_and_names_what_an_event
         message_bytes_max: 64 << 10,
         ..stand.config(SinkKind::EventHubs)
     };
-    let mut sink = sink::open(&config, "calls", &around(folder.path())).unwrap();
+    let mut sink = kinds::open(&config, "calls", &around(folder.path())).unwrap();
     sink.write(&batch(1)).await.unwrap();
     let [asked] = &stand.asked()[..] else { panic!("one request") };
     assert!(asked.line.starts_with("POST /calls/messages?"), "{asked:?}");
@@ -243,7 +244,7 @@ async fn a_batch_is_a_blob_that_is_the_same_when_it_comes_again() {
     let (stand, folder) = (Stand::start().await, TempDir::new().unwrap());
     let config =
         SinkConfig { password: secret(folder.path()), ..stand.config(SinkKind::AzureBlob) };
-    let mut sink = sink::open(&config, "audit/calls", &around(folder.path())).unwrap();
+    let mut sink = kinds::open(&config, "audit/calls", &around(folder.path())).unwrap();
     for _ in 0..2 {
         sink.write(&batch(1)).await.unwrap();
     }
@@ -272,7 +273,7 @@ async fn data_explorer_gets_a_table_a_mapping_and_streams_with_a_token() {
         auth: Some(auth),
         ..stand.config(SinkKind::AzureDataExplorer)
     };
-    let mut sink = sink::open(&config, "Calls", &surroundings).unwrap();
+    let mut sink = kinds::open(&config, "Calls", &surroundings).unwrap();
     // The token is fetched beside; until it is there, a batch is tried again.
     while let Err(failure) = sink.write(&batch(1)).await {
         assert!(failure.remedy == Remedy::Again && failure.why.contains("no token"), "{failure:?}");
