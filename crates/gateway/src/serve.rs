@@ -3,6 +3,7 @@
 
 use event::{Closed, Frame, Outcome, Refused};
 use http::{Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::account::Call;
@@ -44,6 +45,7 @@ impl Exchange {
         let mut asked =
             Asked::new(&self.gateway.catalogue, &parts, self.live.config.edge.unknown_paths);
         self.note_target(&asked);
+        self.inspect_head(&parts, !body.is_end_stream()).await?;
         self.know_caller(&parts).await?;
         let grant = self.authenticate(&parts, &asked)?;
         self.check_product(&grant)?;
@@ -57,6 +59,10 @@ impl Exchange {
             Err((refusal, stored)) => return self.turn_away(refusal, stored).await,
         };
         self.note_body(&asked);
+        let taken_in = (&upload.stored, upload.rest.is_none());
+        if let Err(refusal) = Box::pin(self.inspect_body(&parts, taken_in)).await {
+            return self.turn_away(refusal, upload.stored).await;
+        }
         let checked = self.check_deployment(&parts, &asked, grant);
         let grant = match checked {
             Ok(grant) => grant,

@@ -89,6 +89,24 @@ fn head_and_body(bencher: Bencher<'_, '_>, bytes: usize) {
     look(bencher, Body::Read { bytes: body.as_bytes(), is_partial: false });
 }
 
+/// The longest head, made of what patterns and libinjection take longest over.
+#[divan::bench(args = ["a=1&", "a=((((((((((((&", "a=1,1,1,1,1,1,1,1,1,", "a=%27%27%27%27%27%27%27&", "../../../"])]
+fn hostile_head(bencher: Bencher<'_, '_>, piece: &str) {
+    let Some(rules) = rules() else { return };
+    let uri = format!("/v1/models?{}", piece.repeat((30 << 10) / piece.len()));
+    bencher.bench_local(|| rules.evaluate(&Request { uri: &uri, ..request(Body::Unseen) }, false));
+}
+
+#[divan::bench(args = ["a=((((((((((((&", "a=1,1,1,1,1,1,1,1,1,", "select a from b where "])]
+fn hostile_form(bencher: Bencher<'_, '_>, piece: &str) {
+    let Some(rules) = rules() else { return };
+    let body = piece.repeat((128 << 10) / piece.len());
+    let mut headers = HEADERS;
+    headers[4].1 = b"application/x-www-form-urlencoded";
+    let body = Body::Read { bytes: body.as_bytes(), is_partial: true };
+    bencher.bench_local(|| rules.evaluate(&Request { headers: &headers, ..request(body) }, false));
+}
+
 fn look(bencher: Bencher<'_, '_>, body: Body<'_>) {
     // Without the rules there is nothing to measure.
     let Some(rules) = rules() else { return };

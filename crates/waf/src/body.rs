@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
-use crate::request::{ARGUMENTS_MAX, Item, arguments, halves};
+use crate::request::{Item, JSON_VALUES_MAX, arguments, halves};
 
 /// Parts of a multipart form that are looked at.
 const PARTS_MAX: usize = 200;
@@ -56,7 +56,7 @@ struct Flat {
 
 impl Flat {
     fn add<E: serde::de::Error>(&mut self, value: String) -> Result<(), E> {
-        if self.arguments.len() >= ARGUMENTS_MAX {
+        if self.arguments.len() >= JSON_VALUES_MAX {
             return Err(E::custom("more values than are looked at"));
         }
         let name = Cow::Owned(self.name.clone().into_bytes());
@@ -268,7 +268,7 @@ mod tests {
         assert!(!json(text, true).is_broken && json(text, false).is_broken);
         assert!(json(b"{]", true).is_broken && json(b"", false).is_broken);
         assert!(json("[".repeat(1_000).as_bytes(), false).is_broken, "too deep");
-        assert!(json(format!("[{}1]", "1,".repeat(ARGUMENTS_MAX)).as_bytes(), false).is_broken);
+        assert!(json(format!("[{}1]", "1,".repeat(JSON_VALUES_MAX)).as_bytes(), false).is_broken);
     }
 
     #[test]

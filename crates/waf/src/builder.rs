@@ -112,7 +112,6 @@ pub(crate) struct Builder<'a> {
     /// A chain whose next rule is awaited.
     open: Option<Open>,
     ids: HashMap<u32, String>,
-    transformations: HashMap<Vec<Transformation>, usize>,
     /// They hold for all rules, wherever they stand.
     updates: Vec<Update>,
 }
@@ -142,7 +141,6 @@ impl<'a> Builder<'a> {
             left_out: Vec::new(),
             open: None,
             ids: HashMap::new(),
-            transformations: HashMap::new(),
             updates: Vec::new(),
         }
     }
@@ -169,6 +167,7 @@ impl<'a> Builder<'a> {
             update.make(&mut self.steps);
         }
         if self.problems.is_empty() {
+            number(&mut self.steps);
             return Ok((self.steps, self.left_out));
         }
         self.problems.truncate(PROBLEMS_MAX);
@@ -352,7 +351,7 @@ impl<'a> Builder<'a> {
     }
 
     fn link(
-        &mut self,
+        &self,
         phase: u8,
         targets: Targets,
         operator: Option<Operator>,
@@ -363,10 +362,7 @@ impl<'a> Builder<'a> {
             transformations.clone_from(&self.defaults[usize::from(phase)].transformations);
         }
         transformations.extend(&actions.transformations);
-        let next_id = self.transformations.len();
-        let transformations_id =
-            *self.transformations.entry(transformations.clone()).or_insert(next_id);
-        Link { targets, operator, transformations, transformations_id, actions }
+        Link { targets, operator, transformations, transformations_id: 0, actions }
     }
 
     fn close(&mut self, open: Open) -> Result<(), String> {
@@ -384,6 +380,18 @@ impl<'a> Builder<'a> {
         }
         self.steps.push(Step::Rule(Box::new(rule)));
         Ok(())
+    }
+}
+
+/// Gives the same transformations the same number, so that what comes of them is shared.
+fn number(steps: &mut [Step]) {
+    let mut known: HashMap<Vec<Transformation>, usize> = HashMap::new();
+    for step in steps {
+        let Step::Rule(rule) = step else { continue };
+        for link in &mut rule.links {
+            let next = known.len();
+            link.transformations_id = *known.entry(link.transformations.clone()).or_insert(next);
+        }
     }
 }
 
@@ -428,10 +436,6 @@ impl Rule {
             first.transformations.clear();
         }
         first.transformations.extend(&actions.transformations);
-        // Shared results are for what the rule said before.
-        if actions.clears_transformations || !actions.transformations.is_empty() {
-            first.transformations_id = usize::MAX - self.id as usize;
-        }
         first.actions.update(actions.clone());
     }
 }

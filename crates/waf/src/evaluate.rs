@@ -1,7 +1,7 @@
 //! Runs rules over a request.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::action::{
@@ -101,12 +101,18 @@ struct State<'s> {
     is_over: bool,
     blocked: Option<Blocked>,
     matches: Vec<Match>,
-    /// Facts after transformations; none where they change nothing.
-    cache: HashMap<CacheKey, Option<Rc<[u8]>>>,
+    /// By number of transformations, then twice the number of a fact, and one more for its name.
+    cache: Vec<Vec<Transformed>>,
 }
 
-/// A fact and what is done to it: its collection and place, whether its name is meant, transformations.
-type CacheKey = (Collection, usize, bool, usize);
+/// A fact after transformations.
+#[derive(Clone, Default)]
+enum Transformed {
+    #[default]
+    Unknown,
+    Unchanged,
+    Changed(Rc<[u8]>),
+}
 
 /// A variable that matched.
 #[derive(Clone)]
@@ -136,7 +142,7 @@ impl<'s> State<'s> {
             is_over: false,
             blocked: None,
             matches: Vec::new(),
-            cache: HashMap::new(),
+            cache: Vec::new(),
         }
     }
 
@@ -245,11 +251,11 @@ impl<'s, 'f, 'r> Run<'s, 'f, 'r, '_> {
                 }
                 collection => {
                     let view = facts.view(collection);
-                    for (part, place, item) in members(&view) {
+                    for (number, item) in members(&view) {
                         if is_wanted(&item.name) {
                             let value = if view.shows_names { &item.name } else { &item.value };
-                            let key = (part, place, view.shows_names, link.transformations_id);
-                            let asked = Asked { target, name: &item.name, value, key: Some(key) };
+                            let place = Some(2 * number + usize::from(view.shows_names));
+                            let asked = Asked { target, name: &item.name, value, place };
                             holds |= self.ask(rule, link, &asked);
                         }
                     }
@@ -265,7 +271,7 @@ impl<'s, 'f, 'r> Run<'s, 'f, 'r, '_> {
             Collection::MatchedVars | Collection::MatchedVarsNames => self.state.matched.len(),
             collection => {
                 let view = self.facts.view(collection);
-                members(&view).filter(|(_, _, item)| is_wanted(&item.name)).count()
+                members(&view).filter(|(_, item)| is_wanted(&item.name)).count()
             }
         }
     }
@@ -327,14 +333,23 @@ impl<'s, 'f, 'r> Run<'s, 'f, 'r, '_> {
         if link.transformations.is_empty() {
             return None;
         }
-        if let Some(known) = asked.key.and_then(|key| self.state.cache.get(&key)) {
-            return known.clone();
+        let apply = || transform::apply_all(&link.transformations, asked.value).map(Rc::from);
+        let Some(place) = asked.place else { return apply() };
+        let cache = &mut self.state.cache;
+        if cache.len() <= link.transformations_id {
+            cache.resize_with(link.transformations_id + 1, Vec::new);
         }
-        let changed = transform::apply_all(&link.transformations, asked.value).map(Rc::from);
-        if let Some(key) = asked.key {
-            self.state.cache.insert(key, changed.clone());
+        let cache = &mut cache[link.transformations_id];
+        if cache.is_empty() {
+            cache.resize(2 * self.facts.count(), Transformed::Unknown);
         }
-        changed
+        if let Transformed::Unknown = cache[place] {
+            cache[place] = apply().map_or(Transformed::Unchanged, Transformed::Changed);
+        }
+        match &cache[place] {
+            Transformed::Changed(value) => Some(value.clone()),
+            _ => None,
+        }
     }
 
     fn judge(&mut self, rule: &'s Rule, link: &'s Link, asked: &Asked<'_>, value: &[u8]) -> bool {
@@ -449,8 +464,8 @@ impl<'s, 'f, 'r> Run<'s, 'f, 'r, '_> {
             ) => out.extend(self.changing(rule, target).into_iter().take(1).flat_map(|one| one.1)),
             (collection, _) => {
                 let view = self.facts.view(collection);
-                let first = members(&view).find(|(_, _, item)| target.covers(&item.name));
-                if let Some((_, _, item)) = first {
+                let first = members(&view).find(|(_, item)| target.covers(&item.name));
+                if let Some((_, item)) = first {
                     out.extend_from_slice(if view.shows_names { &item.name } else { &item.value });
                 }
             }
@@ -463,13 +478,13 @@ struct Asked<'v> {
     target: &'v Target,
     name: &'v [u8],
     value: &'v [u8],
-    /// None for what changes while rules run.
-    key: Option<CacheKey>,
+    /// Where it stands in the cache; none for what changes while rules run.
+    place: Option<usize>,
 }
 
 impl<'v> Asked<'v> {
     fn own(target: &'v Target, name: &'v [u8], value: &'v [u8]) -> Self {
-        Self { target, name, value, key: None }
+        Self { target, name, value, place: None }
     }
 
     fn name(&self) -> Name {
@@ -510,12 +525,9 @@ impl Rule {
     }
 }
 
-/// The members of a view with where each stands.
+/// The members of a view with their numbers.
 fn members<'f, 'r>(
     view: &View<'f, 'r>,
-) -> impl Iterator<Item = (Collection, usize, &'f Item<'r>)> + use<'f, 'r> {
-    let parts = view.parts.into_iter();
-    parts.flat_map(|(part, items)| {
-        items.iter().enumerate().map(move |(place, item)| (part, place, item))
-    })
+) -> impl Iterator<Item = (usize, &'f Item<'r>)> + use<'f, 'r> {
+    view.parts.into_iter().flat_map(|(first, items)| (first..).zip(items))
 }

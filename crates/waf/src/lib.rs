@@ -25,5 +25,5 @@ pub use builder::{CHAIN_MAX, RULES_MAX};
 pub use evaluate::{Blocked, MATCHES_MAX, Match, Verdict};
 pub use operator::ReadData;
 pub use problem::Problem;
-pub use request::{ARGUMENTS_MAX, Body, COOKIES_MAX, Request};
+pub use request::{ARGUMENTS_MAX, Body, COOKIES_MAX, JSON_VALUES_MAX, Request};
 pub use ruleset::{Exclusion, LeftOut, RuleFile, RuleSummary, Ruleset};

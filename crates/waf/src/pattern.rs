@@ -79,6 +79,10 @@ impl Pattern {
 
     /// What it and its groups found; none if it found nothing.
     pub(crate) fn captures<'v>(&self, value: &'v [u8]) -> Option<Vec<&'v [u8]>> {
+        // Nearly always it is not there, and that is known sooner than where its groups are.
+        if !self.is_match(value) {
+            return None;
+        }
         match &self.0 {
             Engine::Linear(regex) => {
                 let mut places: CaptureLocations = regex.capture_locations();

@@ -8,9 +8,11 @@ use crate::body;
 use crate::target::{Collection, FACTS};
 use crate::transform::Transformation;
 
-/// Arguments of one request that rules look at: of the query and of the body, each; `REQBODY_ERROR` tells of
-/// more.
-pub const ARGUMENTS_MAX: usize = 1_000;
+/// Arguments that rules look at one by one, of a query and of a form each. What comes behind them is looked at
+/// as one argument, and `REQBODY_ERROR` tells of it.
+pub const ARGUMENTS_MAX: usize = 128;
+/// Values of a JSON body that rules look at; `REQBODY_ERROR` tells of more.
+pub const JSON_VALUES_MAX: usize = 1_000;
 /// Cookies of one request that rules look at.
 pub const COOKIES_MAX: usize = 200;
 
@@ -61,13 +63,16 @@ pub(crate) struct Item<'r> {
 /// The members of a collection: of one list or two, their names or their values.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'f, 'r> {
-    pub(crate) parts: [(Collection, &'f [Item<'r>]); 2],
+    /// Each with the number of its first member.
+    pub(crate) parts: [(usize, &'f [Item<'r>]); 2],
     pub(crate) shows_names: bool,
 }
 
 /// All that is known of a request.
 pub(crate) struct Facts<'r> {
     lists: [Vec<Item<'r>>; FACTS],
+    /// The number of each list's first member: members of all lists are counted on.
+    numbers: [usize; FACTS],
     content_type: &'r [u8],
     body: Body<'r>,
 }
@@ -82,6 +87,7 @@ impl<'r> Facts<'r> {
         };
         let mut facts = Self {
             lists: [const { Vec::new() }; FACTS],
+            numbers: [0; FACTS],
             content_type: header("content-type"),
             body: request.body,
         };
@@ -110,7 +116,7 @@ impl<'r> Facts<'r> {
         facts.one(Collection::ReqbodyError, if is_whole { "0" } else { "1" }.as_bytes());
         let processor = facts.processor().map_or("", BodyProcessor::name);
         facts.one(Collection::ReqbodyProcessor, processor.as_bytes());
-        facts.sizes();
+        facts.finish();
         facts
     }
 
@@ -150,13 +156,14 @@ impl<'r> Facts<'r> {
         }
         self.lists[Collection::ArgsPost as usize] = read.arguments;
         self.lists[Collection::MultipartPartHeaders as usize] = read.part_headers;
-        self.sizes();
+        self.finish();
     }
 
     /// The members of a collection.
     pub(crate) fn view(&self, collection: Collection) -> View<'_, 'r> {
-        let part = |one: Collection| (one, self.lists[one as usize].as_slice());
-        let nothing = (Collection::Empty, &[][..]);
+        let part =
+            |one: Collection| (self.numbers[one as usize], self.lists[one as usize].as_slice());
+        let nothing = (0, &[][..]);
         let (first, second, shows_names) = match collection {
             Collection::Args => (part(Collection::ArgsGet), part(Collection::ArgsPost), false),
             Collection::ArgsNames => (part(Collection::ArgsGet), part(Collection::ArgsPost), true),
@@ -203,11 +210,22 @@ impl<'r> Facts<'r> {
             .collect();
     }
 
-    fn sizes(&mut self) {
+    /// What follows from all lists together.
+    fn finish(&mut self) {
         let arguments = self.view(Collection::Args).parts;
         let all = arguments.iter().flat_map(|(_, items)| items.iter());
         let size: usize = all.map(|item| item.name.len() + item.value.len()).sum();
         self.one(Collection::ArgsCombinedSize, size.to_string().into_bytes());
+        let mut number = 0;
+        for (first, list) in self.numbers.iter_mut().zip(&self.lists) {
+            *first = number;
+            number += list.len();
+        }
+    }
+
+    /// How many members there are in all.
+    pub(crate) fn count(&self) -> usize {
+        self.lists.iter().map(Vec::len).sum()
     }
 
     /// In UTC.
@@ -255,16 +273,24 @@ fn origin_form(target: &str) -> &str {
     }
 }
 
-/// Arguments as a form or a query writes them, and whether there are no more than are looked at.
+/// Arguments as a form or a query writes them, and whether each of them stands by itself.
 pub(crate) fn arguments(text: &[u8]) -> (Vec<Item<'_>>, bool) {
-    let mut pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
-    let arguments = pairs.by_ref().take(ARGUMENTS_MAX).map(|pair| {
-        let (name, value) = halves(pair, b'=');
-        let decode = |part| Transformation::UrlDecode.apply(part);
-        Item { name: decode(name), value: decode(value) }
-    });
-    let arguments = arguments.collect();
-    (arguments, pairs.next().is_none())
+    let decode = |part| Transformation::UrlDecode.apply(part);
+    let mut arguments = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() && arguments.len() < ARGUMENTS_MAX {
+        let (pair, after) = halves(rest, b'&');
+        rest = after;
+        if !pair.is_empty() {
+            let (name, value) = halves(pair, b'=');
+            arguments.push(Item { name: decode(name), value: decode(value) });
+        }
+    }
+    let is_whole = rest.is_empty();
+    if !is_whole {
+        arguments.push(Item { name: Cow::Borrowed(b""), value: decode(rest) });
+    }
+    (arguments, is_whole)
 }
 
 /// What stands before and after the first such byte.
@@ -300,12 +326,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_arguments_are_looked_at_and_more_are_told() {
+    fn what_comes_behind_many_arguments_is_one() {
         let query = "a=1&".repeat(ARGUMENTS_MAX);
         let (found, is_whole) = arguments(query.as_bytes());
         assert!(found.len() == ARGUMENTS_MAX && is_whole);
-        let query = query + "b=2";
+        let query = query + "b=2&c=%33";
         let (found, is_whole) = arguments(query.as_bytes());
-        assert!(found.len() == ARGUMENTS_MAX && !is_whole);
+        assert!(found.len() == ARGUMENTS_MAX + 1 && !is_whole);
+        assert_eq!(&*found[ARGUMENTS_MAX].value, b"b=2&c=3");
     }
 }

@@ -91,7 +91,7 @@ pub(crate) struct Link {
     /// None for `SecAction`, which always holds.
     pub(crate) operator: Option<Operator>,
     pub(crate) transformations: Vec<Transformation>,
-    /// The same for the same transformations.
+    /// From 0; the same for the same transformations.
     pub(crate) transformations_id: usize,
     pub(crate) actions: Actions,
 }

@@ -37,3 +37,4 @@ mod signed;
 mod size;
 mod stand;
 mod support;
+mod waf;

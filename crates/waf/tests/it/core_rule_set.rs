@@ -106,6 +106,24 @@ fn nothing_that_clients_were_seen_to_send_is_refused_by_its_head() {
     assert!(refused.is_empty(), "{} of {count}:\n{}", refused.len(), refused.join("\n\n"));
 }
 
+#[test]
+fn what_the_api_takes_besides_passes_and_bodies_in_plain_words_do() {
+    let Some(rules) = installed() else { return };
+    let body = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"How do the tides follow the moon?"}]}"#;
+    for line in [
+        "DELETE /openai/v1/files/file-abc123",
+        "PATCH /v1/conversations/conv_123",
+        "POST /v1/realtime/calls?model=gpt-realtime | content-type: application/sdp | content-length: 1500",
+        "GET /v1/realtime?model=gpt-realtime | upgrade: websocket | connection: Upgrade | sec-websocket-version: 13 | sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+        "GET /v1/responses/resp_1?stream=true&starting_after=3 | traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "POST /v1/chat/completions | authorization: Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl_-x | content-type: application/json; charset=utf-8 | content-length: 900",
+        &format!("POST /v1/chat/completions | content-type: application/json || {body}"),
+    ] {
+        let verdict = ask(&rules, &wire(line), true);
+        assert!(verdict.blocked.is_none(), "{line}: {verdict:?}");
+    }
+}
+
 /// The head of a captured request.
 fn captured(request: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -12,7 +12,8 @@ const SETTINGS: &str = "/etc/modsecurity/crs/crs-setup.conf";
 /// What a model gateway allows beyond what the rule set does by itself.
 pub(crate) const OWN_SETTINGS: &str = r#"
 SecAction "id:100000,phase:1,pass,nolog,\
-  setvar:'tx.allowed_methods=GET HEAD POST OPTIONS PUT PATCH DELETE'"
+  setvar:'tx.allowed_methods=GET HEAD POST OPTIONS PUT PATCH DELETE',\
+  setvar:'tx.allowed_request_content_type=|application/json| |multipart/form-data| |application/x-www-form-urlencoded| |application/sdp|'"
 "#;
 
 /// The Core Rule Set; none where it is not installed.
