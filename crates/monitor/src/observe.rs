@@ -227,3 +227,20 @@ fn is_word(text: &str) -> bool {
     text.len() <= 64
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_a_request_is_told_by_kind_and_severity() {
+        let action = |kind: &str, severity: &str| {
+            let (kind, severity) = (kind.to_owned(), severity.to_owned());
+            waf_action(&SecurityEvent { kind, severity, ..SecurityEvent::default() })
+        };
+        assert_eq!(action("waf_blocked", "warning"), Some("blocked"));
+        assert_eq!(action("waf_matched", "warning"), Some("detected"));
+        assert_eq!(action("waf_matched", "informational"), Some("passed"));
+        assert_eq!(action("address_denied", "warning"), None);
+    }
+}
