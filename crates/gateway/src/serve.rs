@@ -45,7 +45,8 @@ impl Exchange {
         let mut asked =
             Asked::new(&self.gateway.catalogue, &parts, self.live.config.edge.unknown_paths);
         self.note_target(&asked);
-        self.inspect_head(&parts, !body.is_end_stream()).await?;
+        let has_body = !body.is_end_stream();
+        self.inspect_head(&parts, has_body).await?;
         self.know_caller(&parts).await?;
         let grant = self.authenticate(&parts, &asked)?;
         self.check_product(&grant)?;
@@ -59,8 +60,7 @@ impl Exchange {
             Err((refusal, stored)) => return self.turn_away(refusal, stored).await,
         };
         self.note_body(&asked);
-        let taken_in = (&upload.stored, upload.rest.is_none());
-        if let Err(refusal) = Box::pin(self.inspect_body(&parts, taken_in)).await {
+        if has_body && let Err(refusal) = Box::pin(self.inspect_body(&parts, &upload)).await {
             return self.turn_away(refusal, upload.stored).await;
         }
         let checked = self.check_deployment(&parts, &asked, grant);

@@ -124,7 +124,9 @@ impl<'r> Facts<'r> {
     /// want it as it is.
     pub(crate) fn read_body(&mut self, forced: Option<BodyProcessor>, keeps_raw: bool) {
         let Body::Read { bytes, is_partial } = self.body else { return };
-        let processor = forced.or(self.processor());
+        // Where nothing is said the API reads JSON.
+        let unsaid = self.content_type.is_empty().then_some(BodyProcessor::Json);
+        let processor = forced.or(self.processor()).or(unsaid);
         let content_type = self.content_type;
         let read = match processor {
             Some(BodyProcessor::Json) => body::json(bytes, is_partial),
@@ -178,16 +180,16 @@ impl<'r> Facts<'r> {
         View { parts: [first, second], shows_names }
     }
 
-    /// How the body is taken apart, by its content type.
+    /// How the body is taken apart, by its content type. Whatever calls itself JSON is: that is how servers of
+    /// the API read it.
     fn processor(&self) -> Option<BodyProcessor> {
-        let end = self.content_type.iter().position(|byte| *byte == b';');
-        let essence = self.content_type[..end.unwrap_or(self.content_type.len())].trim_ascii();
-        let essence = essence.to_ascii_lowercase();
-        match essence.as_slice() {
+        let content_type = self.content_type.to_ascii_lowercase();
+        match halves(&content_type, b';').0.trim_ascii() {
             b"application/x-www-form-urlencoded" => Some(BodyProcessor::UrlEncoded),
             b"multipart/form-data" => Some(BodyProcessor::Multipart),
-            b"application/json" => Some(BodyProcessor::Json),
-            other if other.ends_with(b"+json") => Some(BodyProcessor::Json),
+            _ if memchr::memmem::find(&content_type, b"json").is_some() => {
+                Some(BodyProcessor::Json)
+            }
             _ => None,
         }
     }

@@ -14,7 +14,7 @@ use crate::config::WafMode;
 use crate::exchange::Exchange;
 use crate::record;
 use crate::refusal::{Kind, Refusal};
-use crate::spool::Stored;
+use crate::upload::Upload;
 
 /// Longest head that is looked at in place, and the arguments of its query; for others a thread is worth while.
 const SHORT_BYTES_MAX: u64 = 8 << 10;
@@ -35,10 +35,8 @@ impl Exchange {
         }
         let head = Head::of(self, parts);
         let body = if is_first_look { Body::Awaited } else { Body::Unseen };
-        let arguments = parts
-            .uri
-            .query()
-            .map_or(0, |query| memchr::memchr_iter(b'&', query.as_bytes()).count());
+        let query = parts.uri.query().unwrap_or_default();
+        let arguments = memchr::memchr_iter(b'&', query.as_bytes()).count();
         let is_short =
             self.tally.request_bytes <= SHORT_BYTES_MAX && arguments <= SHORT_ARGUMENTS_MAX;
         let verdict = match is_short {
@@ -51,23 +49,22 @@ impl Exchange {
         self.heed(waf, &verdict, parts)
     }
 
-    /// All rules, with what was taken in of the body. Off the async threads: it may take milliseconds.
-    pub(crate) async fn inspect_body(
-        &self,
-        parts: &Parts,
-        (stored, is_whole): (&Stored, bool),
-    ) -> Result<(), Refusal> {
+    /// All rules, with what was taken in of a body. Off the async threads: it may take milliseconds.
+    pub(crate) async fn inspect_body(&self, parts: &Parts, upload: &Upload) -> Result<(), Refusal> {
         let Some(waf) = self.live.waf.as_ref().filter(|waf| waf.body_bytes_max > 0) else {
             return Ok(());
         };
-        if stored.bytes() == 0 {
-            return Ok(());
-        }
-        let (head, stored) = (Head::of(self, parts), stored.clone());
+        let (head, stored) = (Head::of(self, parts), upload.stored.clone());
+        let is_whole = upload.rest.is_none();
         let look = move |waf: &Waf| {
             let bytes = stored.beginning(waf.body_bytes_max)?;
             let is_partial = !is_whole || (bytes.len() as u64) < stored.bytes();
-            Ok(head.ask(waf, Body::Read { bytes: &bytes, is_partial }))
+            // A body that was announced and is empty is none.
+            let body = match bytes.is_empty() {
+                true => Body::Unseen,
+                false => Body::Read { bytes: &bytes, is_partial },
+            };
+            Ok(head.ask(waf, body))
         };
         let verdict = elsewhere(waf, look).await?;
         self.heed(waf, &verdict, parts)

@@ -110,6 +110,25 @@ async fn bodies_are_looked_at_where_that_is_asked_for_whatever_their_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_announced_and_empty_spares_no_rule() {
+    let backend = simulator().await;
+    let mut waf = with_bodies(WafMode::Prevention);
+    waf.inline_rules = r#"SecRule ARGS:q "@rx evil" "id:1,phase:2,deny""#.to_owned();
+    let world = world(&backend.url(), waf).await;
+    for body in ["0\r\n\r\n", "1\r\nx\r\n0\r\n\r\n"] {
+        let request = format!(
+            "POST /openai/v1/unheard-of?q=evil HTTP/1.1\r\nhost: h\r\napi-key: {KEY}\r\ncontent-type: text/plain\r\n\
+             connection: close\r\ntransfer-encoding: chunked\r\n\r\n{body}"
+        );
+        let answer = world.raw(request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    let mut get = post(&format!("{CHAT}&q=evil"), "");
+    get.headers_mut().remove("content-length");
+    assert_eq!(world.call(get).await.status, 403, "and one without a body is looked at whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_long_body_the_beginning_is_looked_at_and_all_of_it_passes_unchanged() {
     let backend = simulator().await;
     let world = world(&backend.url(), with_bodies(WafMode::Prevention)).await;
@@ -137,6 +156,9 @@ async fn exclusions_take_a_variable_or_a_path_from_a_rule() {
     assert_eq!(world.post(&format!("{CHAT}&q=evil"), HELLO).await.status, 200);
     let other = CHAT.replace("gpt-4o", "gpt-4o-mini");
     assert_eq!(world.post(&format!("{other}&q=evil"), HELLO).await.status, 403);
+    let many = "&a=1".repeat(50);
+    assert_eq!(world.post(&format!("{other}{many}&q=evil"), HELLO).await.status, 403);
+    assert_eq!(world.post(&format!("{CHAT}{many}&q=evil"), HELLO).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
