@@ -14,12 +14,13 @@ pub(crate) struct Arguments {
     no_conformance: bool,
 }
 
-/// Real servers that tests run against, and the packages that bring them.
-const SERVERS: [(&str, &str); 4] = [
+/// Real servers and rules that tests run against, and the packages that bring them.
+const COUNTERPARTS: [(&str, &str); 5] = [
     ("nginx", "nginx"),
     ("node", "nodejs"),
     ("redis-server", "redis-server"),
     ("chromium", "chromium"),
+    ("/etc/modsecurity/crs/crs-setup.conf", "modsecurity-crs"),
 ];
 
 /// Runs every test and prints the sum.
@@ -27,7 +28,7 @@ pub(crate) fn test(arguments: &Arguments) -> anyhow::Result<()> {
     shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))?;
     tidy::run()?;
     web::rebuild()?;
-    for (program, package) in SERVERS {
+    for (program, package) in COUNTERPARTS {
         if let Err(error) = shell::install(program, package) {
             shell::say(&format!("the tests against {program} will be skipped: {error:#}"));
         }

@@ -62,10 +62,10 @@ pub(crate) fn exists(program: &str) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Installs a Debian package, unless its program is there.
+/// Installs a Debian package, unless its program or file is there.
 pub(crate) fn install(program: &str, package: &str) -> anyhow::Result<()> {
     let found = Command::new("sh")
-        .args(["-c", &format!("command -v {program}")])
+        .args(["-c", &format!("command -v {program} || test -e {program}")])
         .stdout(Stdio::null())
         .status()?;
     if found.success() {

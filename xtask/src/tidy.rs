@@ -12,12 +12,13 @@ use serde_json::Value;
 use crate::{shell, web};
 
 /// Every crate's floor; arrows point down. The arrows sideways are listed below.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     ("testing", 0),
     ("event", 0),
     ("openai", 1),
     ("policy", 1),
     ("kql", 1),
+    ("waf", 1),
     ("ledger", 2),
     ("net", 2),
     ("vault", 2),
@@ -45,7 +46,7 @@ const SIDEWAYS: [(&str, &str); 5] = [
     ("shared", "net"),
 ];
 /// No I/O, no clock, no runtime.
-const PURE: [&str; 4] = ["event", "openai", "policy", "kql"];
+const PURE: [&str; 5] = ["event", "openai", "policy", "kql", "waf"];
 const NOT_IN_PURE: [&str; 6] = ["tokio", "hyper", "rustls", "redb", "tempfile", "rustix"];
 const ONLY_STORE_AND_QUERY: [&str; 3] = ["datafusion", "arrow", "parquet"];
 /// What stands in code only where it may: the text, the files that may hold it, and why.

@@ -105,7 +105,7 @@ note_row! {
     SecurityEvent in "SecurityEvents" {
         /// UTC instant of the event.
         time_generated: Timestamp => "TimeGenerated",
-        /// What happened: egress_denied, address_denied, sign_in, sign_in_failed, sign_out, token_rejected, access_denied, secret_rotated, secret_unavailable, certificate_reloaded, certificate_ordered or set_up.
+        /// What happened: egress_denied, address_denied, sign_in, sign_in_failed, sign_out, token_rejected, access_denied, secret_rotated, secret_unavailable, certificate_reloaded, certificate_ordered, set_up, waf_blocked or waf_matched.
         kind: String => "Kind",
         /// informational, warning or critical.
         severity: String => "Severity",
@@ -113,7 +113,7 @@ note_row! {
         principal_id: String => "PrincipalId",
         /// Address it came from; empty if none.
         caller_ip_address: String => "CallerIpAddress",
-        /// What it was aimed at: a host, a listener, a route, a secret's name.
+        /// What it was aimed at: a host, a listener, a route, a path, a secret's name.
         target: String => "Target",
         /// Address that was dialled or refused; empty if none.
         target_address: String => "TargetAddress",

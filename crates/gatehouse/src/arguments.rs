@@ -4,6 +4,7 @@ mod config_file;
 mod cost;
 mod output_format;
 pub(crate) mod state;
+mod waf;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(crate) use self::cost::{
     ReportArguments, RerateArguments,
 };
 pub(crate) use self::output_format::OutputFormat;
+pub(crate) use self::waf::{WafArguments, WafCommand, WafTestArguments};
 
 /// The audited way in to an organisation's Azure OpenAI and OpenAI-compatible models.
 #[derive(Parser, Debug)]
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     /// Secrets of the embedded vault.
     #[command(subcommand)]
     Vault(VaultCommand),
+    /// Rules of the web application firewall.
+    #[command(subcommand)]
+    Waf(WafCommand),
     /// The services behind a running gateway.
     #[command(subcommand)]
     Backend(BackendCommand),

@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Context;
 use gateway::{
     AcmeConfig, BackendConfig, BackendKeys, CaptureConfig, EdgeConfig, GatewayConfig,
-    ObjectsConfig, PoolConfig, Settings, TlsConfig,
+    ObjectsConfig, PoolConfig, Settings, TlsConfig, Waf, WafConfig,
 };
 use policy::{
     DashboardConfig, KeyHasher, LimitConfig, PriceScopeConfig, Prices, ProductConfig, Rules,
@@ -58,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) vault: VaultConfig,
     /// Where clients connect, and what one of them may use.
     pub(crate) edge: EdgeConfig,
+    /// The web application firewall: rules in SecLang over every request.
+    pub(crate) waf: WafConfig,
     /// The authority that issues certificates for `edge.listeners[].tls.acme_hosts`, by ACME.
     pub(crate) acme: AcmeConfig,
     /// The services that answer.
@@ -133,6 +135,9 @@ pub(crate) struct Config {
     /// The price list that these two make, once somebody has asked for it.
     #[serde(skip)]
     pub(crate) price_list: OnceLock<Arc<Prices>>,
+    /// The rules of `waf`, once somebody has asked for them.
+    #[serde(skip)]
+    pub(crate) waf_rules: OnceLock<Option<Arc<Waf>>>,
     /// What the gateway says of itself.
     pub(crate) log: LogConfig,
     /// What the serving process may do on its machine.
@@ -168,6 +173,8 @@ impl Default for Config {
             key_hash_secret: SecretRef::File("gatehouse.secret".into()),
             vault: VaultConfig::default(),
             edge: EdgeConfig::default(),
+            waf: WafConfig::default(),
+            waf_rules: OnceLock::new(),
             acme: AcmeConfig::default(),
             backends: Vec::new(),
             pool: PoolConfig::default(),
@@ -263,6 +270,7 @@ impl Config {
         }
         self.rules()?;
         self.prices()?;
+        self.waf_rules()?;
         self.proxy()?;
         self.redis(&SecurityLog::default())?;
         let vault = Vault::new(&self.vault, |_| {}).map_err(|error| bad(error.story()))?;
@@ -329,6 +337,17 @@ impl Config {
         Prices::from_csv(&text).map_err(|error| bad(&error))
     }
 
+    /// The rules of the firewall, which are read once for as long as this configuration lives: it takes a
+    /// moment, and blocks.
+    pub(crate) fn waf_rules(&self) -> anyhow::Result<Option<Arc<Waf>>> {
+        if let Some(rules) = self.waf_rules.get() {
+            return Ok(rules.clone());
+        }
+        let rules = Waf::load(&self.waf)
+            .map_err(|error| ExitWith::error(Exit::BadConfig, error.to_string()))?;
+        Ok(self.waf_rules.get_or_init(|| rules).clone())
+    }
+
     /// What the backends are shown, each following its secret.
     fn backend_keys(&self, vault: &Vault) -> anyhow::Result<BackendKeys> {
         let mut keys = BTreeMap::new();
@@ -345,7 +364,7 @@ impl Config {
     /// The part that the gateway is told, with what stands elsewhere fetched.
     pub(crate) fn settings(&self, vault: &Vault) -> anyhow::Result<Settings> {
         let (rules, keys) = (self.rules()?, self.backend_keys(vault)?);
-        Ok(Settings { config: self.gateway(), rules, keys })
+        Ok(Settings { config: self.gateway(), rules, keys, waf: self.waf_rules()? })
     }
 
     fn gateway(&self) -> GatewayConfig {
@@ -387,6 +406,7 @@ impl Config {
         };
         resolve(&mut self.data_dir);
         resolve(&mut self.prices_file);
+        self.waf.resolve_paths(folder);
         resolve(&mut self.redis.ca_file);
         resolve(&mut self.otlp.ca_file);
         self.process.readable.iter_mut().for_each(resolve);

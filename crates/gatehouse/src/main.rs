@@ -14,6 +14,7 @@ mod doctor;
 mod effective;
 mod erasing;
 mod exit;
+mod firewall;
 mod graph;
 mod http;
 mod init;
@@ -87,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(&arguments),
         Command::Keys(KeysCommand::Password) => secrets::password(),
         Command::SetUp(file) => secrets::set_up(&file),
+        Command::Waf(command) => firewall::run(&command),
         Command::Vault(command) => secrets::run(&command),
         Command::Backend(command) => admin::backend(&command),
         Command::Report(command) => reports::run(&command),

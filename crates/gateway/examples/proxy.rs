@@ -62,7 +62,7 @@ async fn serve(
     let limits = Box::new(shared::LimitProjection::new());
     let follower = shared::Follower::start(&ledger, snapshot, vec![objects.projection(), limits])?;
     let gateway = Gateway::start(Wiring {
-        settings: Settings { config, rules, keys: BackendKeys::new() },
+        settings: Settings { config, rules, keys: BackendKeys::new(), waf: None },
         catalogue: Arc::new(openai::Catalogue::builtin()),
         ledger: ledger.clone(),
         limiter: shared::Limiter::new(),

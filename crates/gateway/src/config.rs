@@ -3,6 +3,7 @@
 
 mod acme;
 mod backends;
+mod waf;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub use acme::{AcmeConfig, ExternalAccountConfig};
 pub use backends::{
     BackendConfig, BackendKind, Balance, BreakerConfig, PoolConfig, ProbeConfig, Tier,
 };
+pub use waf::{RuleIds, WafConfig, WafExclusionConfig, WafMode};
 
 /// Everything the gateway is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

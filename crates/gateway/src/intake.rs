@@ -28,7 +28,9 @@ impl Exchange {
             return Ok(Upload::new(nothing(), None));
         }
         let intake = asked.intake(parts);
-        if intake == Intake::Through {
+        // What the firewall looks at is taken in, whatever becomes of the rest.
+        let inspected = self.live.waf.as_ref().map_or(0, |waf| waf.body_bytes_max()) as u64;
+        if intake == Intake::Through && inspected == 0 {
             return Ok(Upload::new(nothing(), Some(body)));
         }
         let began = Instant::now();
@@ -42,13 +44,20 @@ impl Exchange {
         let mut problem = None;
         while problem.is_none() && !is_whole {
             let is_full = spool.bytes() >= u64::from(capture.spool_memory_bytes);
-            if intake == Intake::UntilModel && asked.is_satisfied(&peeker, is_full) {
+            let is_known = match intake {
+                Intake::Whole => false,
+                Intake::UntilModel => asked.is_satisfied(&peeker, is_full),
+                Intake::Through => true,
+            };
+            if is_known && spool.bytes() >= inspected {
                 break;
             }
             match pace.next_piece(&mut body, limits).await {
                 Ok(None) => is_whole = true,
                 Ok(Some(data)) => {
-                    peeker.push(&data);
+                    if intake != Intake::Through {
+                        peeker.push(&data);
+                    }
                     is_whole = body.is_end_stream();
                     problem = spool_piece(&mut spool, data, limits).await.err();
                 }
@@ -62,7 +71,7 @@ impl Exchange {
         if let Some(refusal) = problem {
             return Err((refusal, stored));
         }
-        if is_whole {
+        if is_whole && intake != Intake::Through {
             let peek = peeker.finish();
             asked.learn(&peek);
             if let Some(refusal) = malformed(asked, &peek) {

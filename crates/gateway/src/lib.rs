@@ -23,6 +23,7 @@ mod edge_io;
 mod error;
 mod exchange;
 mod facts;
+mod firewall;
 mod forward;
 mod gate;
 mod gateway;
@@ -67,10 +68,11 @@ pub use backend::standing::Drain;
 pub use config::{
     AcmeConfig, BackendConfig, BackendKeys, BackendKind, Balance, BreakerConfig, CaptureConfig,
     ClientCertificates, EdgeConfig, ErrorShape, ExternalAccountConfig, GatewayConfig,
-    ListenerConfig, ObjectsConfig, PoolConfig, ProbeConfig, Tier, TlsConfig, UnknownObjects,
-    UnknownPaths, WebSocketConfig,
+    ListenerConfig, ObjectsConfig, PoolConfig, ProbeConfig, RuleIds, Tier, TlsConfig,
+    UnknownObjects, UnknownPaths, WafConfig, WafExclusionConfig, WafMode, WebSocketConfig,
 };
 pub use error::Error;
+pub use firewall::Waf;
 pub use gateway::{Gateway, Wiring};
 pub use health::{Health, MetricsPage, Telling};
 pub use live::{Settings, check};

@@ -8,6 +8,7 @@ use shared::SecurityLog;
 use crate::acme::OrderedCertificates;
 use crate::config::{BackendKeys, GatewayConfig};
 use crate::error::Error;
+use crate::firewall::Waf;
 use crate::pool::Pool;
 use crate::server_tls::ServerTls;
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub rules: Rules,
     /// Keys of the backends.
     pub keys: BackendKeys,
+    /// The web application firewall; none where it is off.
+    pub waf: Option<Arc<Waf>>,
 }
 
 /// The settings in force.
@@ -27,6 +30,7 @@ pub(crate) struct Live {
     pub(crate) config: GatewayConfig,
     pub(crate) rules: Rules,
     pub(crate) pool: Pool,
+    pub(crate) waf: Option<Arc<Waf>>,
 }
 
 impl Live {
@@ -37,7 +41,7 @@ impl Live {
         security: &SecurityLog,
         before: Option<&Self>,
     ) -> Result<Arc<Self>, Error> {
-        let Settings { config, rules, keys } = settings;
+        let Settings { config, rules, keys, waf } = settings;
         config.edge.check()?;
         let pool = Pool::new(&config, &keys, security, before.map(|live| &live.pool))?;
         for backend in &config.backends {
@@ -46,7 +50,7 @@ impl Live {
                 return Err(Error(format!("backend `{}`: its key was not resolved", backend.id)));
             }
         }
-        Ok(Arc::new(Self { config, rules, pool }))
+        Ok(Arc::new(Self { config, rules, pool, waf }))
     }
 }
 

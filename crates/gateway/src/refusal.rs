@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     IdentityDown,
     ProductNotGranted,
     CallerAddress,
+    WafBlocked,
     OperationNotAllowed,
     DeploymentNotAllowed,
     UnknownPath,
@@ -125,6 +126,14 @@ const TABLE: &[Row] = &[
         "edge",
         0,
         "Calls from this address are not allowed. Call from an allowed network, or ask the administrator to add it (edge.listeners[].networks, products[].networks).",
+    ),
+    row(
+        Kind::WafBlocked,
+        403,
+        "RequestBlockedByWaf",
+        "waf",
+        0,
+        "The request was refused by this gateway's web application firewall. If it is no attack, ask the administrator to exclude what matched (waf.exclusions).",
     ),
     row(
         Kind::OperationNotAllowed,

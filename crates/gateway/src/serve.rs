@@ -3,6 +3,7 @@
 
 use event::{Closed, Frame, Outcome, Refused};
 use http::{Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::account::Call;
@@ -44,6 +45,8 @@ impl Exchange {
         let mut asked =
             Asked::new(&self.gateway.catalogue, &parts, self.live.config.edge.unknown_paths);
         self.note_target(&asked);
+        let has_body = !body.is_end_stream();
+        self.inspect_head(&parts, has_body).await?;
         self.know_caller(&parts).await?;
         let grant = self.authenticate(&parts, &asked)?;
         self.check_product(&grant)?;
@@ -57,6 +60,9 @@ impl Exchange {
             Err((refusal, stored)) => return self.turn_away(refusal, stored).await,
         };
         self.note_body(&asked);
+        if has_body && let Err(refusal) = Box::pin(self.inspect_body(&parts, &upload)).await {
+            return self.turn_away(refusal, upload.stored).await;
+        }
         let checked = self.check_deployment(&parts, &asked, grant);
         let grant = match checked {
             Ok(grant) => grant,

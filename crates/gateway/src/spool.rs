@@ -139,6 +139,19 @@ impl Stored {
         }
     }
 
+    /// The first so many bytes. Blocks.
+    pub(crate) fn beginning(&self, bytes_max: usize) -> io::Result<Bytes> {
+        match self {
+            Self::Memory(data) => Ok(data.slice(..data.len().min(bytes_max))),
+            Self::File(file, length) => {
+                let length = usize::try_from(*length).unwrap_or(usize::MAX).min(bytes_max);
+                let mut data = vec![0; length];
+                file.read_exact_at(&mut data, 0)?;
+                Ok(data.into())
+            }
+        }
+    }
+
     /// The piece at this offset; empty at the end.
     pub(crate) async fn piece(&self, offset: u64) -> io::Result<Bytes> {
         match self {

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use event::{AdminAction, Batch, BlobWriter, Cursor, Interaction, Note, Sink, SinkError};
+use event::{
+    AdminAction, Batch, BlobWriter, Cursor, Interaction, Note, SecurityEvent, Sink, SinkError,
+};
 
 use crate::metrics::{Convention, Metric, Metrics};
 use crate::otlp::Exporter;
@@ -171,11 +173,25 @@ impl Metrics {
             Note::ContentRead(read) => self.add(Metric::ContentReads, &[&read.via], 1.0),
             Note::SecurityEvent(event) => {
                 let labels = [event.kind.as_str(), event.severity.as_str()];
-                self.add(Metric::SecurityEvents, &labels, 1.0 + event.unnoted as f64);
+                let count = 1.0 + event.unnoted as f64;
+                self.add(Metric::SecurityEvents, &labels, count);
+                if let Some(action) = waf_action(event) {
+                    self.add(Metric::WafMatches, &[&event.reason, action], count);
+                }
             }
             Note::Erasure(order) => self.add(Metric::Erasures, &[&order.via], 1.0),
             Note::Alert(_) | Note::CostAdjustment(_) | Note::LedgerCheckpoint(_) => {}
         }
+    }
+}
+
+/// What became of a request that rules of the firewall matched; none of any other event.
+fn waf_action(event: &SecurityEvent) -> Option<&'static str> {
+    match (event.kind.as_str(), event.severity.as_str()) {
+        ("waf_blocked", _) => Some("blocked"),
+        ("waf_matched", "warning") => Some("detected"),
+        ("waf_matched", _) => Some("passed"),
+        _ => None,
     }
 }
 
@@ -210,4 +226,21 @@ fn model(row: &Interaction) -> &str {
 fn is_word(text: &str) -> bool {
     text.len() <= 64
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_a_request_is_told_by_kind_and_severity() {
+        let action = |kind: &str, severity: &str| {
+            let (kind, severity) = (kind.to_owned(), severity.to_owned());
+            waf_action(&SecurityEvent { kind, severity, ..SecurityEvent::default() })
+        };
+        assert_eq!(action("waf_blocked", "warning"), Some("blocked"));
+        assert_eq!(action("waf_matched", "warning"), Some("detected"));
+        assert_eq!(action("waf_matched", "informational"), Some("passed"));
+        assert_eq!(action("address_denied", "warning"), None);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gateway::TlsConfig;
+use gateway::{TlsConfig, WafMode};
 use vault::{Identity, MasterKey, SecretRef};
 
 use super::Config;
@@ -16,9 +16,24 @@ impl Config {
         let mut files =
             self.files_of(keys.chain([&self.key_hash_secret]).chain(&self.checkpoints.signing_key));
         files.extend(named(&self.prices_file));
+        files.extend(self.waf_files());
         let tls = self.edge.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         files.extend(tls.chain(&self.admin_tls).flat_map(TlsConfig::files));
         files.extend(self.backends.iter().flat_map(|backend| backend.connection.files()));
+        files
+    }
+
+    /// Rule files of the firewall, with the data files of the rules in force. (What a pattern stands for is looked
+    /// up each time: a file that is added is seen.)
+    fn waf_files(&self) -> Vec<PathBuf> {
+        if self.waf.mode == WafMode::Off {
+            return Vec::new();
+        }
+        let rules = self.waf_rules.get().and_then(Option::as_ref);
+        let known = rules.map_or(&[][..], |rules| rules.files());
+        let mut files = self.waf.files().unwrap_or_default();
+        files
+            .extend(known.iter().filter(|file| !files.contains(file)).cloned().collect::<Vec<_>>());
         files
     }
 

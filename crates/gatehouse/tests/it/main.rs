@@ -36,3 +36,4 @@ mod sinks;
 mod size;
 mod stand;
 mod support;
+mod waf;

@@ -107,7 +107,12 @@ async fn a_gateway_that_cannot_start_says_what_to_change() {
         let (ledger, _) = ledger::Ledger::open(dir.path(), setup.ledger, now).unwrap();
         let rules = policy::Rules::new(1, policy::KeyHasher::new(b"x"), &[], &[]).unwrap();
         let started = gateway::Gateway::start(gateway::Wiring {
-            settings: gateway::Settings { config: setup.config, rules, keys: setup.keys },
+            settings: gateway::Settings {
+                config: setup.config,
+                rules,
+                keys: setup.keys,
+                waf: None,
+            },
             catalogue: std::sync::Arc::new(openai::Catalogue::builtin()),
             ledger,
             limiter: shared::Limiter::new(),

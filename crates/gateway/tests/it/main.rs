@@ -26,3 +26,4 @@ mod tokens;
 mod transports;
 mod uploads;
 mod usage;
+mod waf;

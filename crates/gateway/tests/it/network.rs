@@ -120,6 +120,7 @@ async fn a_new_certificate_is_shown_without_a_restart_and_a_wrong_one_changes_no
         config: config.clone(),
         rules: crate::support::rules(),
         keys: keys.clone(),
+        waf: None,
     };
     let (_, first) = call(&world, &certificate_file, None).await.unwrap();
     let old_key = std::fs::read(&key_file).unwrap();

@@ -17,7 +17,7 @@ fn nobody() -> Rules {
 }
 
 fn settings(config: &GatewayConfig, setup: &Setup, rules: Rules) -> Settings {
-    Settings { config: config.clone(), rules, keys: setup.keys.clone() }
+    Settings { config: config.clone(), rules, keys: setup.keys.clone(), waf: None }
 }
 
 /// The head of a chat request whose body comes later.

@@ -64,6 +64,7 @@ pub(crate) struct Setup {
     /// Where nodes tell one another of objects.
     pub(crate) directory: Option<shared::Directory>,
     pub(crate) identity: identity::Verifier,
+    pub(crate) waf: gateway::WafConfig,
 }
 
 impl Setup {
@@ -118,6 +119,7 @@ impl Setup {
                 config: self.config,
                 rules: self.rules.unwrap_or_else(rules),
                 keys: self.keys,
+                waf: gateway::Waf::load(&self.waf).unwrap(),
             },
             catalogue: Arc::new(Catalogue::builtin()),
             ledger: ledger.clone(),

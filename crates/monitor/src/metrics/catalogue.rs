@@ -193,6 +193,8 @@ catalogue! {
         "Part of a limit that is used";
     SecurityEvents "gatehouse_security_events" Counter, ["kind", "severity"],
         "Rows of SecurityEvents";
+    WafMatches "gatehouse_waf_matches" Counter, ["rule", "action"],
+        "Requests that rules of the web application firewall matched, by the gravest rule and by what became of the request: blocked, detected or passed";
     AdminActions "gatehouse_admin_actions" Counter, ["operation", "outcome"],
         "Rows of AdminActions";
     ContentReads "gatehouse_content_reads" Counter, ["via"],

@@ -1,0 +1,29 @@
+//! Web application firewall: rules in SecLang, the language of ModSecurity and of the OWASP Core Rule Set,
+//! over a request.
+//!
+//! Floor 1 and pure: no I/O, no clock, no runtime. Files are read by whoever calls [`Ruleset::parse`]; what
+//! is done with a [`Verdict`] is decided in gateway. What of the language is understood stands in
+//! `docs/waf.md`.
+
+mod action;
+mod body;
+mod builder;
+mod directive;
+mod evaluate;
+mod injection;
+mod operator;
+mod pattern;
+mod problem;
+mod request;
+mod ruleset;
+mod target;
+mod text;
+mod transform;
+
+pub use action::Severity;
+pub use builder::{CHAIN_MAX, RULES_MAX};
+pub use evaluate::{Blocked, MATCHES_MAX, Match, Verdict};
+pub use operator::ReadData;
+pub use problem::Problem;
+pub use request::{ARGUMENTS_MAX, Body, COOKIES_MAX, JSON_VALUES_MAX, Request};
+pub use ruleset::{Exclusion, LeftOut, RuleFile, RuleSummary, Ruleset};
