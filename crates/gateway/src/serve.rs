@@ -46,7 +46,10 @@ impl Exchange {
             Asked::new(&self.gateway.catalogue, &parts, self.live.config.edge.unknown_paths);
         self.note_target(&asked);
         let has_body = !body.is_end_stream();
-        self.inspect_head(&parts, has_body).await?;
+        let is_inspected = self.live.waf.is_some();
+        if is_inspected {
+            Box::pin(self.inspect_head(&parts, has_body)).await?;
+        }
         self.know_caller(&parts).await?;
         let grant = self.authenticate(&parts, &asked)?;
         self.check_product(&grant)?;
@@ -60,7 +63,10 @@ impl Exchange {
             Err((refusal, stored)) => return self.turn_away(refusal, stored).await,
         };
         self.note_body(&asked);
-        if has_body && let Err(refusal) = Box::pin(self.inspect_body(&parts, &upload)).await {
+        if is_inspected
+            && has_body
+            && let Err(refusal) = Box::pin(self.inspect_body(&parts, &upload)).await
+        {
             return self.turn_away(refusal, upload.stored).await;
         }
         let checked = self.check_deployment(&parts, &asked, grant);
