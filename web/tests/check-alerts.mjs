@@ -18,7 +18,7 @@ const button = (page, name) => page.getByRole('button', { name, exact: true });
 const rowOf = (page, text) =>
   page.getByRole('group', { name: 'Rules' }).getByRole('row').filter({ hasText: text });
 
-async function checkMaking(browser, page, { check }) {
+async function checkMaking(browser, page, { check, recorded }) {
   await check('alerts: a rule is made, and refused with the reason while it is wrong', async () => {
     await page.route('**/admin/v1/alerts', async (route) => {
       const response = await route.fetch();
@@ -55,11 +55,13 @@ async function checkMaking(browser, page, { check }) {
       .getByText('which is not there: add it under alerts.sinks')
       .waitFor();
     await dialog.getByLabel('of-another-gateway').uncheck();
+    await dialog.getByLabel('Reason').fill('alert rule: ticket 4711');
     // All of it is within reach of the keyboard.
     await dialog.getByLabel('Name', { exact: true }).press('Enter');
     const row = rowOf(page, 'Called through the portal');
     await row.getByText('desired state', { exact: true }).waitFor();
     await row.getByText('4 verbose').waitFor();
+    await recorded('alert rule: ticket 4711', ['alert-rules/put']);
     await button(page, 'New rule').click();
     await dialog.getByLabel('Id', { exact: true }).fill(ID);
     await dialog.getByLabel('Looks at').selectOption('gauge');
@@ -165,15 +167,17 @@ async function checkReading(browser, { check }) {
   });
 }
 
-async function checkRemoving(browser, page, { check }) {
+async function checkRemoving(browser, page, { check, recorded }) {
   await check('alerts: a rule is removed, and nothing takes its place', async () => {
     const dialog = page.getByRole('dialog');
     await button(page, 'Remove Called through the portal').click();
     await dialog.getByText('Nothing takes its place').waitFor();
     await button(dialog, 'Cancel').click();
     await button(page, 'Remove Called through the portal').click();
+    await dialog.getByLabel('Reason').fill('alert rule: no longer');
     await button(dialog, 'Remove').click();
     await rowOf(page, 'Called through the portal').waitFor({ state: 'detached' });
+    await recorded('alert rule: no longer', ['alert-rules/delete']);
     await browser.open(page, '/settings?tab=versions');
     await page.getByText('alert-rules/delete').first().waitFor();
     // The browser notes by itself what was refused: what was taken, wrong or changed meanwhile.

@@ -62,12 +62,13 @@ async function checkOwn(browser, page, { check }) {
   });
 }
 
-async function checkShared(browser, page, { check }) {
+async function checkShared(browser, page, { check, recorded }) {
   const other = await browser.page();
   const json = jsonOf(page);
   await check('dashboards: an own one is shared, and found in another browser', async () => {
     await button(page, 'Share').click();
     assert.equal(await page.getByLabel('Id').inputValue(), 'of-one-deployment');
+    await page.getByLabel('Reason').fill('dashboard: everybody asks');
     await browser.screenshot(page, 'dashboard-share');
     // All of it is within reach of the keyboard.
     await page.getByLabel('Id').press('Enter');
@@ -109,6 +110,7 @@ async function checkShared(browser, page, { check }) {
     await button(other, 'Change').click();
     await jsonOf(other).waitFor();
     await json.fill(titled('Calls, as I count'));
+    await page.getByLabel('Reason').fill('dashboard: everybody asks');
     await button(page, 'Save for everybody').click();
     await page.getByRole('region', { name: 'Calls, as I count' }).waitFor();
     await jsonOf(other).fill(titled('Calls, as they count'));
@@ -147,6 +149,7 @@ async function checkShared(browser, page, { check }) {
     await browser.screenshot(page, 'dashboard-remove');
     await button(page, 'Cancel').click();
     await button(page, 'Remove').click();
+    await page.getByLabel('Reason').fill('dashboard: everybody asks');
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
     await page.getByRole('region', { name: 'Calls by deployment' }).waitFor();
     await other.reload();
@@ -154,6 +157,8 @@ async function checkShared(browser, page, { check }) {
     await other.getByText('it was removed, or the address is not whole').waitFor();
     await browser.open(page, '/settings?tab=versions');
     await page.getByText('dashboards/delete').first().waitFor();
+    const operations = ['dashboards/put', 'dashboards/put', 'dashboards/delete'];
+    await recorded('dashboard: everybody asks', operations);
     // The browser notes by itself what was refused: what was taken, wrong or changed meanwhile.
     for (const { bad } of [page, other]) {
       assert.deepEqual(
