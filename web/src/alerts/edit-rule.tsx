@@ -6,6 +6,7 @@ import { line } from '../text';
 import { Current } from '../ui/current';
 import { Input, Select, TextArea } from '../ui/field';
 import { FormDialog } from '../ui/form-dialog';
+import { Pairs } from '../ui/pairs';
 import { type Draft, draftOf, NEW, NUMBERS, type NumberName, ruleOf } from './draft';
 import { INSTEAD } from './origin';
 import { SEVERITIES } from './severity';
@@ -96,6 +97,12 @@ function Form({ title, first: { value, etag }, replaced, known, onClose, onDone 
       <Looked draft={draft} gauges={known.gauges} set={set} setDraft={setDraft} />
       <Threshold draft={draft} set={set} setDraft={setDraft} />
       <Told rule={rule} sinks={known.sinks} set={set} />
+      <Pairs
+        legend="Custom properties, told to webhooks"
+        one="Property"
+        pairs={draft.properties}
+        onChange={(properties) => setDraft({ ...draft, properties })}
+      />
     </FormDialog>
   );
 }
@@ -125,12 +132,20 @@ function Looked({ draft, gauges, set, setDraft }: PartProps & { gauges: readonly
         onChange={chooseKind}
       />
       {isGauge ? (
-        <Select
-          label="Gauge"
-          value={rule.metric}
-          options={gauges.includes(rule.metric) ? gauges : [rule.metric, ...gauges]}
-          onChange={(metric) => set({ metric })}
-        />
+        <>
+          <Select
+            label="Gauge"
+            value={rule.metric}
+            options={gauges.includes(rule.metric) ? gauges : [rule.metric, ...gauges]}
+            onChange={(metric) => set({ metric })}
+          />
+          <Pairs
+            legend="Only series with these labels; none: all"
+            one="Label"
+            pairs={draft.labels}
+            onChange={(labels) => setDraft({ ...draft, labels })}
+          />
+        </>
       ) : (
         <TextArea
           label="KQL query"
