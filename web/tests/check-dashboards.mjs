@@ -14,6 +14,7 @@ const OWN = {
     },
   ],
 };
+const SPAN = { name: 'Span', type: 'timespan', first: '24h' };
 const SHARED = '/dashboards?shared=of-one-deployment';
 
 export async function checkDashboards(browser, tools) {
@@ -49,6 +50,24 @@ async function checkOwn(browser, page, { check }) {
     await button(page, 'Edit or export').click();
     assert.deepEqual(JSON.parse(await json.inputValue()), OWN);
     await button(page, 'Cancel').click();
+    assert.deepEqual(page.bad, []);
+  });
+  await check('dashboards: another one takes over the parameters that it has too', async () => {
+    const choice = page.getByLabel('Dashboard', { exact: true });
+    await page.getByRole('button', { name: 'Import' }).click();
+    const alike = { ...OWN, name: 'Alike', parameters: [...OWN.parameters, SPAN] };
+    await json.fill(JSON.stringify(alike));
+    await button(page, 'Keep in this browser').click();
+    await page.waitForURL(/name=Alike.*p\.Wanted=gpt-4o-mini/);
+    await page.getByLabel('Span').fill('1h');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/p\.Span=1h/);
+    await choice.selectOption('built-in Models at a glance');
+    await page.waitForURL((url) => url.search === '?p.Span=1h');
+    assert.equal(await page.getByLabel('Span').inputValue(), '1h');
+    await choice.selectOption('own Of one deployment');
+    await page.waitForURL((url) => url.search === '?name=Of+one+deployment');
+    assert.equal(await page.getByLabel('Wanted').inputValue(), 'gpt-4o');
     assert.deepEqual(page.bad, []);
   });
   await check('dashboards: where one is not, that is said', async () => {
