@@ -1,1 +1,0 @@
-import{D as e,f as t,l as n,vt as r,x as i}from"./index-CbcGCOse.js";import{t as a}from"./dialog-DWUykqtB.js";function o({title:o,read:s,onClose:c,children:l}){let u=e(o,s);return u.value?i(r,{children:l(u.value)}):i(a,{title:o,onClose:c,children:i(`div`,{class:`dialog-body`,children:u.failure?i(t,{failure:u.failure,again:u.again}):i(n,{})})})}export{o as t};
