@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Caller } from './traffic.mjs';
 
-export async function checkAccess(browser, { caller, check }) {
+export async function checkAccess(browser, { caller, check, recorded }) {
   const page = await browser.page();
   const keyShown = async (name) => (await page.getByRole('group', { name }).textContent()).trim();
   const works = async (key) =>
@@ -12,6 +12,7 @@ export async function checkAccess(browser, { caller, check }) {
     await browser.open(page, '/access');
     await page.getByRole('button', { name: 'New subscription' }).click();
     await page.getByLabel('Id').fill('from-the-portal');
+    await page.getByLabel('Reason').fill('subscription: a new team');
     await page.getByRole('button', { name: 'Make it and show its keys' }).click();
     first = await keyShown('First key');
     const second = await keyShown('Second key');
@@ -23,6 +24,7 @@ export async function checkAccess(browser, { caller, check }) {
   await check('access: a rotated key works at once, the one before no longer', async () => {
     await page.getByRole('button', { name: 'Rotate a key of from-the-portal' }).click();
     await page.getByLabel('The key before').selectOption('0');
+    await page.getByLabel('Reason').fill('subscription: a key leaked');
     await page.getByRole('button', { name: 'Rotate and show the new key' }).click();
     const fresh = await keyShown('First key');
     assert.equal(await works(fresh), 200);
@@ -43,6 +45,8 @@ export async function checkAccess(browser, { caller, check }) {
     await page.waitForTimeout(1000);
     await browser.open(page, '/audit?tab=actions');
     await page.getByText('subscriptions/create').first().waitFor();
+    await page.getByRole('cell', { name: 'subscription: a new team' }).waitFor();
+    await recorded('subscription: a key leaked', ['subscriptions/rotate']);
     assert.deepEqual(page.bad, []);
   });
   await page.context().close();

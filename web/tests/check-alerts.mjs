@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 
 const ID = 'from-the-portal';
+const ON_GAUGE = 'on-a-gauge';
 const BUILT_IN = 'Many callers are refused';
 
 export async function checkAlerts(browser, tools) {
@@ -18,7 +19,7 @@ const button = (page, name) => page.getByRole('button', { name, exact: true });
 const rowOf = (page, text) =>
   page.getByRole('group', { name: 'Rules' }).getByRole('row').filter({ hasText: text });
 
-async function checkMaking(browser, page, { check }) {
+async function checkMaking(browser, page, { admin, check, recorded }) {
   await check('alerts: a rule is made, and refused with the reason while it is wrong', async () => {
     await page.route('**/admin/v1/alerts', async (route) => {
       const response = await route.fetch();
@@ -48,6 +49,17 @@ async function checkMaking(browser, page, { check }) {
     await dialog.getByRole('alert').getByText('make it at least as long').waitFor();
     await dialog.getByLabel('Over the last, in seconds').fill('600');
     await dialog.getByLabel('Severity').selectOption('4');
+    await button(dialog, 'Add a property').click();
+    await dialog.getByLabel('Property', { exact: true }).fill('team');
+    await dialog.getByLabel('Value', { exact: true }).fill('a=b, c');
+    await button(dialog, 'Add a property').click();
+    await dialog.getByLabel('Value', { exact: true }).nth(1).fill('of nothing');
+    await button(dialog, 'Save').click();
+    await dialog.getByRole('alert').getByText('names have 1 to 128 characters').waitFor();
+    await dialog.getByLabel('Property', { exact: true }).nth(1).fill(' team ');
+    await button(dialog, 'Save').click();
+    await dialog.getByRole('alert').getByText('“team” has two values.').waitFor();
+    await button(dialog, 'Take property 2 away').click();
     await dialog.getByLabel('of-another-gateway').check();
     await button(dialog, 'Save').click();
     await dialog
@@ -55,18 +67,37 @@ async function checkMaking(browser, page, { check }) {
       .getByText('which is not there: add it under alerts.sinks')
       .waitFor();
     await dialog.getByLabel('of-another-gateway').uncheck();
+    await dialog.getByLabel('Reason').fill('alert rule: ticket 4711');
     // All of it is within reach of the keyboard.
     await dialog.getByLabel('Name', { exact: true }).press('Enter');
     const row = rowOf(page, 'Called through the portal');
     await row.getByText('desired state', { exact: true }).waitFor();
     await row.getByText('4 verbose').waitFor();
+    await recorded('alert rule: ticket 4711', ['alert-rules/put']);
     await button(page, 'New rule').click();
     await dialog.getByLabel('Id', { exact: true }).fill(ID);
     await dialog.getByLabel('Looks at').selectOption('gauge');
-    await dialog.getByLabel('Gauge', { exact: true }).waitFor();
+    await dialog.getByLabel('Gauge', { exact: true }).selectOption('gatehouse_backend_up');
+    await button(dialog, 'Add a label').click();
+    await dialog.getByLabel('Label', { exact: true }).fill('backend');
+    await dialog.getByLabel('Value', { exact: true }).fill('simulator');
+    await browser.screenshot(page, 'alert-rule-gauge');
     await dialog.getByLabel('Id', { exact: true }).press('Enter');
     await dialog.getByRole('alert').getByText('there is one with this id already').waitFor();
-    await button(dialog, 'Cancel').click();
+    await dialog.getByLabel('Id', { exact: true }).fill(ON_GAUGE);
+    await button(dialog, 'Save').click();
+    await rowOf(page, ON_GAUGE).waitFor();
+    const headers = { authorization: `Bearer ${admin.token}` };
+    const kept = async (id) =>
+      (await fetch(`${admin.base}/admin/v1/alert-rules/${id}`, { headers })).json();
+    assert.deepEqual((await kept(ID)).custom_properties, { team: 'a=b, c' });
+    assert.deepEqual((await kept(ON_GAUGE)).metric_labels, { backend: 'simulator' });
+    await button(page, `Change ${ON_GAUGE}`).click();
+    assert.equal(await dialog.getByLabel('Label', { exact: true }).inputValue(), 'backend');
+    await button(dialog, 'Take label 1 away').click();
+    await button(dialog, 'Save').click();
+    await dialog.waitFor({ state: 'detached' });
+    assert.deepEqual((await kept(ON_GAUGE)).metric_labels, {});
     await button(page, 'Test Called through the portal').click();
     await dialog.getByText('It has no sink that could be told').waitFor();
     await button(dialog, 'Close').last().click();
@@ -165,15 +196,17 @@ async function checkReading(browser, { check }) {
   });
 }
 
-async function checkRemoving(browser, page, { check }) {
+async function checkRemoving(browser, page, { check, recorded }) {
   await check('alerts: a rule is removed, and nothing takes its place', async () => {
     const dialog = page.getByRole('dialog');
     await button(page, 'Remove Called through the portal').click();
     await dialog.getByText('Nothing takes its place').waitFor();
     await button(dialog, 'Cancel').click();
     await button(page, 'Remove Called through the portal').click();
+    await dialog.getByLabel('Reason').fill('alert rule: no longer');
     await button(dialog, 'Remove').click();
     await rowOf(page, 'Called through the portal').waitFor({ state: 'detached' });
+    await recorded('alert rule: no longer', ['alert-rules/delete']);
     await browser.open(page, '/settings?tab=versions');
     await page.getByText('alert-rules/delete').first().waitFor();
     // The browser notes by itself what was refused: what was taken, wrong or changed meanwhile.

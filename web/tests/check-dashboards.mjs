@@ -14,6 +14,7 @@ const OWN = {
     },
   ],
 };
+const SPAN = { name: 'Span', type: 'timespan', first: '24h' };
 const SHARED = '/dashboards?shared=of-one-deployment';
 
 export async function checkDashboards(browser, tools) {
@@ -51,6 +52,24 @@ async function checkOwn(browser, page, { check }) {
     await button(page, 'Cancel').click();
     assert.deepEqual(page.bad, []);
   });
+  await check('dashboards: another one takes over the parameters that it has too', async () => {
+    const choice = page.getByLabel('Dashboard', { exact: true });
+    await page.getByRole('button', { name: 'Import' }).click();
+    const alike = { ...OWN, name: 'Alike', parameters: [...OWN.parameters, SPAN] };
+    await json.fill(JSON.stringify(alike));
+    await button(page, 'Keep in this browser').click();
+    await page.waitForURL(/name=Alike.*p\.Wanted=gpt-4o-mini/);
+    await page.getByLabel('Span').fill('1h');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/p\.Span=1h/);
+    await choice.selectOption('built-in Models at a glance');
+    await page.waitForURL((url) => url.search === '?p.Span=1h');
+    assert.equal(await page.getByLabel('Span').inputValue(), '1h');
+    await choice.selectOption('own Of one deployment');
+    await page.waitForURL((url) => url.search === '?name=Of+one+deployment');
+    assert.equal(await page.getByLabel('Wanted').inputValue(), 'gpt-4o');
+    assert.deepEqual(page.bad, []);
+  });
   await check('dashboards: where one is not, that is said', async () => {
     const other = await browser.page();
     await browser.open(other, '/dashboards?name=Of+one+deployment');
@@ -62,12 +81,13 @@ async function checkOwn(browser, page, { check }) {
   });
 }
 
-async function checkShared(browser, page, { check }) {
+async function checkShared(browser, page, { check, recorded }) {
   const other = await browser.page();
   const json = jsonOf(page);
   await check('dashboards: an own one is shared, and found in another browser', async () => {
     await button(page, 'Share').click();
     assert.equal(await page.getByLabel('Id').inputValue(), 'of-one-deployment');
+    await page.getByLabel('Reason').fill('dashboard: everybody asks');
     await browser.screenshot(page, 'dashboard-share');
     // All of it is within reach of the keyboard.
     await page.getByLabel('Id').press('Enter');
@@ -109,6 +129,7 @@ async function checkShared(browser, page, { check }) {
     await button(other, 'Change').click();
     await jsonOf(other).waitFor();
     await json.fill(titled('Calls, as I count'));
+    await page.getByLabel('Reason').fill('dashboard: everybody asks');
     await button(page, 'Save for everybody').click();
     await page.getByRole('region', { name: 'Calls, as I count' }).waitFor();
     await jsonOf(other).fill(titled('Calls, as they count'));
@@ -147,6 +168,7 @@ async function checkShared(browser, page, { check }) {
     await browser.screenshot(page, 'dashboard-remove');
     await button(page, 'Cancel').click();
     await button(page, 'Remove').click();
+    await page.getByLabel('Reason').fill('dashboard: everybody asks');
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
     await page.getByRole('region', { name: 'Calls by deployment' }).waitFor();
     await other.reload();
@@ -154,6 +176,8 @@ async function checkShared(browser, page, { check }) {
     await other.getByText('it was removed, or the address is not whole').waitFor();
     await browser.open(page, '/settings?tab=versions');
     await page.getByText('dashboards/delete').first().waitFor();
+    const operations = ['dashboards/put', 'dashboards/put', 'dashboards/delete'];
+    await recorded('dashboard: everybody asks', operations);
     // The browser notes by itself what was refused: what was taken, wrong or changed meanwhile.
     for (const { bad } of [page, other]) {
       assert.deepEqual(

@@ -1,7 +1,7 @@
 // What is in force with who set it; a product from its first version to its rollback; a part of the ledger.
 import assert from 'node:assert/strict';
 
-export async function checkSettings(browser, { admin, check }) {
+export async function checkSettings(browser, { admin, check, recorded }) {
   const page = await browser.page();
   await check('settings: each value with who set it, secrets as references', async () => {
     await browser.open(page, '/settings?set=file');
@@ -25,19 +25,25 @@ export async function checkSettings(browser, { admin, check }) {
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByRole('button', { name: 'Change from-the-portal' }).click();
     await editor.fill('{ "id": "from-the-portal", "deployments": ["gpt-4o-mini"] }');
+    await page.getByLabel('Reason').fill(' product: smaller & cheaper ');
+    await browser.screenshot(page, 'product-dialog');
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByRole('cell', { name: 'gpt-4o-mini', exact: true }).waitFor();
+    await recorded('product: smaller & cheaper', ['products/put']);
   });
   await check('versions: what changed is shown, and can be rolled back', async () => {
     await browser.open(page, '/settings?tab=versions');
     const rows = page.getByRole('group', { name: 'Versions' }).locator('tbody tr');
     await rows.first().getByText('products/put').waitFor();
+    await rows.first().getByRole('cell', { name: 'product: smaller & cheaper' }).waitFor();
     await rows.first().getByRole('button', { name: 'Changes' }).click();
     const diff = page.getByRole('group', { name: 'product from-the-portal' });
     await diff.locator('.diff-new', { hasText: 'gpt-4o-mini' }).waitFor();
     await rows.nth(1).getByRole('button', { name: 'Roll back' }).click();
-    await page.getByLabel('Why').fill('the portal tests it');
-    await page.getByRole('dialog').getByRole('button', { name: 'Roll back', exact: true }).click();
+    const goBack = page.getByRole('dialog').getByRole('button', { name: 'Roll back', exact: true });
+    assert.ok(await goBack.isDisabled(), 'a rollback needs a reason');
+    await page.getByLabel('Reason').fill('the portal tests it');
+    await goBack.click();
     await rows.first().getByText('versions/rollback').waitFor();
     await browser.open(page, '/access?tab=products');
     await page.getByRole('cell', { name: 'gpt-4o', exact: true }).waitFor();
@@ -58,6 +64,7 @@ export async function checkSettings(browser, { admin, check }) {
     await row.getByRole('cell', { name: 'gpt-4o', exact: true }).waitFor();
     await page.getByRole('button', { name: 'Change from-the-portal' }).click();
     await page.getByLabel('Each').selectOption('day');
+    await page.getByLabel('Reason').fill('budget: ticket 4711');
     await page.getByRole('button', { name: 'Save' }).click();
     await row.getByRole('cell', { name: 'day', exact: true }).waitFor();
     await page.getByRole('button', { name: 'New budget' }).click();
@@ -66,9 +73,11 @@ export async function checkSettings(browser, { admin, check }) {
     await page.getByRole('alert').getByText('there is one with this id already').waitFor();
     await page.getByRole('button', { name: 'Cancel' }).click();
     await page.getByRole('button', { name: 'Change from-the-portal' }).click();
+    await page.getByLabel('Reason').fill('budget: ticket 4711');
     await page.getByRole('button', { name: 'Remove' }).click();
     await row.waitFor({ state: 'detached' });
     await budgets.getByRole('cell', { name: 'demo', exact: true }).waitFor();
+    await recorded('budget: ticket 4711', ['budgets/put', 'budgets/delete']);
   });
   await check('changes: what somebody else changed meanwhile is not overwritten', async () => {
     const meanwhile = async (path, body) => {

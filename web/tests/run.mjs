@@ -49,6 +49,14 @@ async function visible(admin, csl, isThere) {
   throw new Error(`the tables never showed it: ${csl}`);
 }
 
+/** Waits until the tables hold these changes, in this order, made for that reason. */
+const recorded = (admin, reason, operations) =>
+  visible(
+    admin,
+    `AdminActions | where Message == "${reason}" | sort by TimeGenerated asc | project OperationName`,
+    (rows) => rows.flat().join() === operations.join(),
+  );
+
 async function ask({ base, token }, csl) {
   const response = await fetch(`${base}/v1/rest/query`, {
     method: 'POST',
@@ -72,6 +80,7 @@ const tools = {
   check,
   ask: (csl) => ask(admin, csl),
   visible: (...rest) => visible(admin, ...rest),
+  recorded: (...rest) => recorded(admin, ...rest),
 };
 await tools.visible('Interactions | count', ([[count]]) => count >= made);
 const browser = await Browser.start({ ...admin, artefacts: PORTAL_ARTEFACTS });

@@ -9,6 +9,7 @@ mod history;
 mod in_force;
 mod mail;
 mod outbox;
+mod pauses;
 mod payload;
 mod rule;
 mod sink;

@@ -1,15 +1,14 @@
 /** Products: what subscriptions give access to, and their limits. Written as the API takes them. */
 import { useState } from 'preact/hooks';
-import { asFailure } from '../api/failure';
 import type { Tagged } from '../api/http';
 import { deleteProduct, type Product, putProduct, readProduct, readProducts } from '../api/state';
 import { useLoad } from '../load';
 import { line } from '../text';
 import { Button } from '../ui/button';
 import { Current } from '../ui/current';
-import { Dialog } from '../ui/dialog';
 import { Empty, Failed } from '../ui/empty';
 import { TextArea } from '../ui/field';
+import { FormDialog } from '../ui/form-dialog';
 import { Loading, Panel } from '../ui/panel';
 import { Table } from '../ui/table';
 
@@ -132,56 +131,32 @@ interface FormProps {
 function Form({ title, found: { value: product, etag }, onClose, onDone }: FormProps) {
   const isNew = etag === null;
   const [text, setText] = useState(JSON.stringify(isNew ? NEW : plain(product), null, 2));
-  const [trouble, setTrouble] = useState('');
-  const run = async (work: () => Promise<unknown>) => {
-    setTrouble('');
-    try {
-      await work();
-      onDone();
-    } catch (error) {
-      setTrouble(error instanceof SyntaxError ? error.message : asFailure(error).message);
-    }
+  const save = async (reason: string) => {
+    const body: Product = JSON.parse(text);
+    if (!body.id) throw new SyntaxError('it needs an id');
+    // Under another id it is another product, and a new one.
+    await putProduct(body, body.id === product.id ? etag : null, reason);
+    onDone();
   };
-  const save = () =>
-    run(() => {
-      const body: Product = JSON.parse(text);
-      if (!body.id) throw new SyntaxError('it needs an id');
-      // Under another id it is another product, and a new one.
-      return putProduct(body.id, body, body.id === product.id ? etag : null);
-    });
+  const remove = async (etag: string, reason: string) => {
+    await deleteProduct(product.id, etag, reason);
+    onDone();
+  };
   return (
-    <Dialog title={title} onClose={onClose}>
-      <form
-        class="dialog-body"
-        onSubmit={(event) => {
-          event.preventDefault();
-          save();
-        }}
-      >
-        <TextArea
-          label="Product as JSON"
-          value={text}
-          onChange={setText}
-          rows={14}
-          hint="Empty lists allow all. It is checked as a whole before it holds, and is a version that can be rolled back."
-        />
-        {trouble && (
-          <p class="trouble" role="alert">
-            {trouble}
-          </p>
-        )}
-        <div class="dialog-foot">
-          {etag !== null && (
-            <Button look="danger" onClick={() => run(() => deleteProduct(product.id, etag))}>
-              Remove
-            </Button>
-          )}
-          <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" look="main">
-            Save
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={title}
+      verb="Save"
+      onSubmit={save}
+      onRemove={etag === null ? undefined : (reason) => remove(etag, reason)}
+      onClose={onClose}
+    >
+      <TextArea
+        label="Product as JSON"
+        value={text}
+        onChange={setText}
+        rows={14}
+        hint="Empty lists allow all. It is checked as a whole before it holds, and is a version that can be rolled back."
+      />
+    </FormDialog>
   );
 }

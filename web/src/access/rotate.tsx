@@ -1,12 +1,10 @@
 /** Another key in the place of one; the one before may work on for a while. */
 import { useState } from 'preact/hooks';
 import { type Keyed, readSubscription, rotateKey, type Subscription } from '../api/access';
-import { asFailure } from '../api/failure';
 import type { Tagged } from '../api/http';
-import { Button } from '../ui/button';
 import { Current } from '../ui/current';
-import { Dialog } from '../ui/dialog';
 import { Select } from '../ui/field';
+import { FormDialog } from '../ui/form-dialog';
 
 const GRACES: readonly [string, string][] = [
   ['0', 'stops at once'],
@@ -41,41 +39,27 @@ interface FormProps extends Ends {
 function Form({ title, found, onClose, onMade }: FormProps) {
   const [key, setKey] = useState('primary');
   const [grace, setGrace] = useState('86400');
-  const [trouble, setTrouble] = useState('');
-  const submit = async (event: Event) => {
-    event.preventDefault();
-    try {
-      const slot = key === 'secondary' ? 'secondary' : 'primary';
-      onMade(await rotateKey(found, slot, Number(grace)));
-    } catch (error) {
-      setTrouble(asFailure(error).message);
-    }
+  const rotate = async (reason: string) => {
+    const slot = key === 'secondary' ? 'secondary' : 'primary';
+    onMade(await rotateKey(found, slot, Number(grace), reason));
   };
   return (
-    <Dialog title={title} onClose={onClose}>
-      <form class="dialog-body" onSubmit={submit}>
-        <Select
-          label="Key"
-          value={key}
-          options={[
-            ['primary', 'the first'],
-            ['secondary', 'the second'],
-          ]}
-          onChange={setKey}
-        />
-        <Select label="The key before" value={grace} options={GRACES} onChange={setGrace} />
-        {trouble && (
-          <p class="trouble" role="alert">
-            {trouble}
-          </p>
-        )}
-        <div class="dialog-foot">
-          <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" look="main">
-            Rotate and show the new key
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={title}
+      verb="Rotate and show the new key"
+      onSubmit={rotate}
+      onClose={onClose}
+    >
+      <Select
+        label="Key"
+        value={key}
+        options={[
+          ['primary', 'the first'],
+          ['secondary', 'the second'],
+        ]}
+        onChange={setKey}
+      />
+      <Select label="The key before" value={grace} options={GRACES} onChange={setGrace} />
+    </FormDialog>
   );
 }

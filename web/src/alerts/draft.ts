@@ -1,5 +1,6 @@
 /** What stands in the form of an alert rule: numbers and lists as text, until they are sent. */
 import type { RuleConfig } from '../api/alerts';
+import type { Pair } from '../ui/pairs';
 
 export const NUMBERS = {
   threshold: 'Threshold',
@@ -17,6 +18,8 @@ export interface Draft {
   isGauge: boolean;
   numbers: Record<NumberName, string>;
   dimensions: string;
+  labels: Pair[];
+  properties: Pair[];
 }
 
 export const NEW: RuleConfig = {
@@ -50,10 +53,12 @@ export const draftOf = (rule: RuleConfig): Draft => ({
   isGauge: rule.metric !== '',
   numbers: Object.fromEntries(names.map((name) => [name, String(rule[name])])) as Draft['numbers'],
   dimensions: rule.dimensions.join(', '),
+  labels: Object.entries(rule.metric_labels),
+  properties: Object.entries(rule.custom_properties),
 });
 
 /** The rule that a draft is of; what is wrong with it is thrown. Whether it holds, the gateway says. */
-export function ruleOf({ rule, isGauge, numbers, dimensions }: Draft): RuleConfig {
+export function ruleOf({ rule, isGauge, numbers, dimensions, ...draft }: Draft): RuleConfig {
   const found = Object.fromEntries(names.map((name) => [name, numberOf(name, numbers[name])]));
   const listed = dimensions.split(',').map((name) => name.trim());
   return {
@@ -63,9 +68,19 @@ export function ruleOf({ rule, isGauge, numbers, dimensions }: Draft): RuleConfi
     query: isGauge ? '' : rule.query,
     measure_column: isGauge ? '' : rule.measure_column.trim(),
     metric: isGauge ? rule.metric : '',
-    metric_labels: isGauge ? rule.metric_labels : {},
+    metric_labels: isGauge ? mapOf(draft.labels) : {},
+    custom_properties: mapOf(draft.properties),
     dimensions: listed.filter((name) => name),
   };
+}
+
+/** Rows that are empty are left out. */
+function mapOf(pairs: readonly Pair[]): Record<string, string> {
+  const named = pairs.map(([name, value]) => [name.trim(), value] as const);
+  const given = new Map(named.filter((pair) => pair.some((text) => text)));
+  const twice = named.find(([name, value]) => given.has(name) && given.get(name) !== value);
+  if (twice) throw new Error(`“${twice[0]}” has two values.`);
+  return Object.fromEntries(given);
 }
 
 function numberOf(name: NumberName, text: string): number {

@@ -1,13 +1,12 @@
 /** An alert rule of the desired state, made or changed. One that is built in or of the file is replaced. */
 import { useState } from 'preact/hooks';
 import { type AlertList, type AlertRule, putRule, type RuleConfig, readRule } from '../api/alerts';
-import { asFailure } from '../api/failure';
 import type { Tagged } from '../api/http';
 import { line } from '../text';
-import { Button } from '../ui/button';
 import { Current } from '../ui/current';
-import { Dialog } from '../ui/dialog';
 import { Input, Select, TextArea } from '../ui/field';
+import { FormDialog } from '../ui/form-dialog';
+import { Pairs } from '../ui/pairs';
 import { type Draft, draftOf, NEW, NUMBERS, type NumberName, ruleOf } from './draft';
 import { INSTEAD } from './origin';
 import { SEVERITIES } from './severity';
@@ -57,61 +56,54 @@ interface FormProps extends Omit<Props, 'found'> {
 
 function Form({ title, first: { value, etag }, replaced, known, onClose, onDone }: FormProps) {
   const [draft, setDraft] = useState(() => draftOf(value));
-  const [trouble, setTrouble] = useState('');
   const { rule } = draft;
   const set = (part: Partial<RuleConfig>) => setDraft({ ...draft, rule: { ...rule, ...part } });
-  const save = async (event: Event) => {
-    event.preventDefault();
-    try {
-      await putRule(ruleOf(draft), etag);
-      onDone();
-    } catch (error) {
-      setTrouble(asFailure(error).message);
-    }
+  const save = async (reason: string) => {
+    await putRule(ruleOf(draft), etag, reason);
+    onDone();
   };
   return (
-    <Dialog title={line(title)} onClose={onClose}>
-      <form class="dialog-body" onSubmit={save}>
-        {replaced && (
-          <p>
-            This makes a rule of the desired state with the same id, which takes the place of{' '}
-            {replaced} on every gateway. Removing it brings that one back.
-          </p>
-        )}
-        {!value.id && (
-          <Input
-            label="Id"
-            value={rule.id}
-            onChange={(id) => set({ id })}
-            required
-            maxLength={128}
-            hint="Letters, digits, “-”, “_” and “.”. One that is there already is replaced if it is built in or of the file."
-          />
-        )}
-        <Input label="Name" value={rule.name} onChange={(name) => set({ name })} maxLength={200} />
+    <FormDialog
+      title={line(title)}
+      verb="Save"
+      isReady={rule.id.trim() !== ''}
+      onSubmit={save}
+      onClose={onClose}
+    >
+      {replaced && (
+        <p>
+          This makes a rule of the desired state with the same id, which takes the place of{' '}
+          {replaced} on every gateway. Removing it brings that one back.
+        </p>
+      )}
+      {!value.id && (
         <Input
-          label="Description"
-          value={rule.description}
-          onChange={(description) => set({ description })}
-          maxLength={2000}
-          hint="What it means, and what to do."
+          label="Id"
+          value={rule.id}
+          onChange={(id) => set({ id })}
+          required
+          maxLength={128}
+          hint="Letters, digits, “-”, “_” and “.”. One that is there already is replaced if it is built in or of the file."
         />
-        <Looked draft={draft} gauges={known.gauges} set={set} setDraft={setDraft} />
-        <Threshold draft={draft} set={set} setDraft={setDraft} />
-        <Told rule={rule} sinks={known.sinks} set={set} />
-        {trouble && (
-          <p class="trouble" role="alert">
-            {line(trouble)}
-          </p>
-        )}
-        <div class="dialog-foot">
-          <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" look="main" disabled={!rule.id.trim()}>
-            Save
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+      )}
+      <Input label="Name" value={rule.name} onChange={(name) => set({ name })} maxLength={200} />
+      <Input
+        label="Description"
+        value={rule.description}
+        onChange={(description) => set({ description })}
+        maxLength={2000}
+        hint="What it means, and what to do."
+      />
+      <Looked draft={draft} gauges={known.gauges} set={set} setDraft={setDraft} />
+      <Threshold draft={draft} set={set} setDraft={setDraft} />
+      <Told rule={rule} sinks={known.sinks} set={set} />
+      <Pairs
+        legend="Custom properties, told to webhooks"
+        one="Property"
+        pairs={draft.properties}
+        onChange={(properties) => setDraft({ ...draft, properties })}
+      />
+    </FormDialog>
   );
 }
 
@@ -140,12 +132,20 @@ function Looked({ draft, gauges, set, setDraft }: PartProps & { gauges: readonly
         onChange={chooseKind}
       />
       {isGauge ? (
-        <Select
-          label="Gauge"
-          value={rule.metric}
-          options={gauges.includes(rule.metric) ? gauges : [rule.metric, ...gauges]}
-          onChange={(metric) => set({ metric })}
-        />
+        <>
+          <Select
+            label="Gauge"
+            value={rule.metric}
+            options={gauges.includes(rule.metric) ? gauges : [rule.metric, ...gauges]}
+            onChange={(metric) => set({ metric })}
+          />
+          <Pairs
+            legend="Only series with these labels; none: all"
+            one="Label"
+            pairs={draft.labels}
+            onChange={(labels) => setDraft({ ...draft, labels })}
+          />
+        </>
       ) : (
         <TextArea
           label="KQL query"

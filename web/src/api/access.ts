@@ -1,5 +1,5 @@
 /** Subscriptions and roles: the desired state. Keys come once, when they are made. */
-import { getJson, getTagged, type Tagged, unchanged } from './http';
+import { getJson, getTagged, type Tagged, unchanged, withReason } from './http';
 
 export interface Subscription {
   id: string;
@@ -52,8 +52,8 @@ export interface NewSubscription {
   owner: string;
 }
 
-export const createSubscription = (body: NewSubscription): Promise<Keyed> =>
-  getJson('/admin/v1/subscriptions', { method: 'POST', body });
+export const createSubscription = (body: NewSubscription, reason: string): Promise<Keyed> =>
+  getJson(withReason('/admin/v1/subscriptions', reason), { method: 'POST', body });
 
 export const readSubscription = (id: string, signal: AbortSignal): Promise<Tagged<Subscription>> =>
   getTagged(at(id), { signal });
@@ -62,8 +62,9 @@ export const rotateKey = (
   { value: { id }, etag }: Tagged<Subscription>,
   key: 'primary' | 'secondary',
   grace_s: number,
+  reason: string,
 ): Promise<Keyed> =>
-  getJson(at(id, 'rotate'), {
+  getJson(withReason(at(id, 'rotate'), reason), {
     method: 'POST',
     body: { key, grace_s },
     headers: unchanged(etag),

@@ -1,5 +1,5 @@
 /** Alert rules: how they stand, a test of one, and those of the desired state, which are changed. */
-import { getJson, getTagged, type Tagged, unchanged } from './http';
+import { deleteTagged, getJson, getTagged, putTagged, type Tagged } from './http';
 
 /** Whose a rule is. Where ids are the same, the later one here is in force. */
 export type RuleOrigin = 'built_in' | 'file' | 'state';
@@ -66,8 +66,11 @@ export const readRule = (id: string, signal: AbortSignal): Promise<Tagged<RuleCo
   getTagged(rule(id), { signal });
 
 /** `etag` is null where the desired state has none with this id yet. */
-export const putRule = (body: RuleConfig, etag: string | null): Promise<RuleConfig> =>
-  getJson(rule(body.id), { method: 'PUT', body, headers: unchanged(etag) });
+export const putRule = (
+  body: RuleConfig,
+  etag: string | null,
+  reason: string,
+): Promise<RuleConfig> => putTagged(rule(body.id), body, etag, reason);
 
-export const deleteRule = (id: string, etag: string): Promise<unknown> =>
-  getJson(rule(id), { method: 'DELETE', headers: unchanged(etag) });
+export const deleteRule = (id: string, etag: string, reason: string): Promise<unknown> =>
+  deleteTagged(rule(id), etag, reason);

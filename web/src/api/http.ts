@@ -66,6 +66,23 @@ export async function getTagged<T>(path: string, call: Call = {}): Promise<Tagge
   return { value: await response.json(), etag: response.headers.get('etag') ?? '' };
 }
 
+/** The address of a change, with the reason for it; an empty one is left out. */
+export const withReason = (path: string, reason: string): string =>
+  reason ? `${path}?reason=${encodeURIComponent(reason)}` : path;
+
+/** Puts something there; `etag` is null where nothing is yet. */
+export const putTagged = <T>(
+  path: string,
+  body: T,
+  etag: string | null,
+  reason: string,
+): Promise<T> =>
+  getJson(withReason(path, reason), { method: 'PUT', body, headers: unchanged(etag) });
+
+/** Removes what was read. */
+export const deleteTagged = (path: string, etag: string, reason: string): Promise<unknown> =>
+  getJson(withReason(path, reason), { method: 'DELETE', headers: unchanged(etag) });
+
 /** A change holds only while what was read is still there; without a tag, only where nothing is yet. */
 export const unchanged = (etag: string | null): Record<string, string> =>
   etag === null ? { 'if-none-match': '*' } : { 'if-match': etag };

@@ -1,5 +1,5 @@
 /** The configuration in force, and the desired state: products, budgets, dashboards and versions. */
-import { getJson, getTagged, type Tagged, unchanged } from './http';
+import { deleteTagged, getJson, getTagged, putTagged, type Tagged, withReason } from './http';
 
 export type Origin = 'default' | 'file' | 'environment' | 'database';
 
@@ -57,9 +57,7 @@ export const readDiff = (
   getJson(`/admin/v1/versions/${version}/diff${from === null ? '' : `?from=${from}`}`, { signal });
 
 export const rollBack = (version: number, reason: string): Promise<Changes> =>
-  getJson(`/admin/v1/versions/${version}/rollback?reason=${encodeURIComponent(reason)}`, {
-    method: 'POST',
-  });
+  getJson(withReason(`/admin/v1/versions/${version}/rollback`, reason), { method: 'POST' });
 
 export interface Product {
   id: string;
@@ -82,11 +80,11 @@ export const readProduct = (id: string, signal: AbortSignal): Promise<Tagged<Pro
   getTagged(product(id), { signal });
 
 /** `etag` is null for a new one. */
-export const putProduct = (id: string, body: unknown, etag: string | null): Promise<Product> =>
-  getJson(product(id), { method: 'PUT', body, headers: unchanged(etag) });
+export const putProduct = (body: Product, etag: string | null, reason: string): Promise<Product> =>
+  putTagged(product(body.id), body, etag, reason);
 
-export const deleteProduct = (id: string, etag: string): Promise<unknown> =>
-  getJson(product(id), { method: 'DELETE', headers: unchanged(etag) });
+export const deleteProduct = (id: string, etag: string, reason: string): Promise<unknown> =>
+  deleteTagged(product(id), etag, reason);
 
 /** Money that shall not be exceeded in a period; empty scopes are for all. */
 export interface BudgetConfig {
@@ -106,11 +104,14 @@ export const readBudget = (id: string, signal: AbortSignal): Promise<Tagged<Budg
   getTagged(budget(id), { signal });
 
 /** `etag` is null for a new one. */
-export const putBudget = (body: BudgetConfig, etag: string | null): Promise<BudgetConfig> =>
-  getJson(budget(body.id), { method: 'PUT', body, headers: unchanged(etag) });
+export const putBudget = (
+  body: BudgetConfig,
+  etag: string | null,
+  reason: string,
+): Promise<BudgetConfig> => putTagged(budget(body.id), body, etag, reason);
 
-export const deleteBudget = (id: string, etag: string): Promise<unknown> =>
-  getJson(budget(id), { method: 'DELETE', headers: unchanged(etag) });
+export const deleteBudget = (id: string, etag: string, reason: string): Promise<unknown> =>
+  deleteTagged(budget(id), etag, reason);
 
 /** A dashboard that everybody sees. */
 export interface DashboardConfig {
@@ -135,8 +136,8 @@ export const readDashboard = (id: string, signal: AbortSignal): Promise<Tagged<D
 export const putDashboard = (
   body: DashboardConfig,
   etag: string | null,
-): Promise<DashboardConfig> =>
-  getJson(dashboard(body.id), { method: 'PUT', body, headers: unchanged(etag) });
+  reason: string,
+): Promise<DashboardConfig> => putTagged(dashboard(body.id), body, etag, reason);
 
-export const deleteDashboard = (id: string, etag: string): Promise<unknown> =>
-  getJson(dashboard(id), { method: 'DELETE', headers: unchanged(etag) });
+export const deleteDashboard = (id: string, etag: string, reason: string): Promise<unknown> =>
+  deleteTagged(dashboard(id), etag, reason);

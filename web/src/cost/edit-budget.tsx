@@ -1,12 +1,10 @@
 /** A budget, made, changed or removed: a part of the desired state. */
 import { useState } from 'preact/hooks';
-import { asFailure } from '../api/failure';
 import type { Tagged } from '../api/http';
 import { type BudgetConfig, deleteBudget, putBudget, readBudget } from '../api/state';
-import { Button } from '../ui/button';
 import { Current } from '../ui/current';
-import { Dialog } from '../ui/dialog';
 import { Input, Select } from '../ui/field';
+import { FormDialog } from '../ui/form-dialog';
 
 const NEW: BudgetConfig = {
   id: '',
@@ -66,71 +64,55 @@ function Form({ title, found: { value: budget, etag }, onClose, onDone }: FormPr
   const isNew = etag === null;
   const [draft, setDraft] = useState(budget);
   const [amount, setAmount] = useState(String(budget.amount_usd));
-  const [trouble, setTrouble] = useState('');
   const set = (part: Partial<BudgetConfig>) => setDraft({ ...draft, ...part });
   const id = draft.id.trim();
-  const run = async (work: () => Promise<unknown>) => {
-    try {
-      await work();
-      onDone();
-    } catch (error) {
-      setTrouble(asFailure(error).message);
-    }
-  };
-  const save = (event: Event) => {
-    event.preventDefault();
+  const save = async (reason: string) => {
     const amount_usd = Number(amount);
-    if (!(amount_usd > 0)) return setTrouble('The amount is a number above 0, such as 250.50.');
-    return run(() => putBudget({ ...draft, id, amount_usd }, etag));
+    if (!(amount_usd > 0)) throw new Error('The amount is a number above 0, such as 250.50.');
+    await putBudget({ ...draft, id, amount_usd }, etag, reason);
+    onDone();
+  };
+  const remove = async (etag: string, reason: string) => {
+    await deleteBudget(budget.id, etag, reason);
+    onDone();
   };
   return (
-    <Dialog title={title} onClose={onClose}>
-      <form class="dialog-body" onSubmit={save}>
-        {isNew && (
-          <Input
-            label="Id"
-            value={draft.id}
-            onChange={(id) => set({ id })}
-            required
-            maxLength={128}
-            hint="Metrics and alerts name the budget by it."
-          />
-        )}
-        <Input label="US dollars" value={amount} onChange={setAmount} required />
-        <Select
-          label="Each"
-          value={draft.period}
-          options={PERIODS}
-          onChange={(period) => set({ period })}
+    <FormDialog
+      title={title}
+      verb="Save"
+      isReady={id !== ''}
+      onSubmit={save}
+      onRemove={etag === null ? undefined : (reason) => remove(etag, reason)}
+      onClose={onClose}
+    >
+      {isNew && (
+        <Input
+          label="Id"
+          value={draft.id}
+          onChange={(id) => set({ id })}
+          required
+          maxLength={128}
+          hint="Metrics and alerts name the budget by it."
         />
-        <fieldset>
-          <legend>Only what this spends; empty for all</legend>
-          {SCOPES.map(([name, label]) => (
-            <Input
-              key={name}
-              label={label}
-              value={draft[name]}
-              onChange={(value) => set({ [name]: value.trim() })}
-            />
-          ))}
-        </fieldset>
-        {trouble && (
-          <p class="trouble" role="alert">
-            {trouble}
-          </p>
-        )}
-        <div class="dialog-foot">
-          {etag !== null && (
-            <Button look="danger" onClick={() => run(() => deleteBudget(budget.id, etag))}>
-              Remove
-            </Button>
-          )}
-          <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" look="main" disabled={!id}>
-            Save
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+      )}
+      <Input label="US dollars" value={amount} onChange={setAmount} required />
+      <Select
+        label="Each"
+        value={draft.period}
+        options={PERIODS}
+        onChange={(period) => set({ period })}
+      />
+      <fieldset>
+        <legend>Only what this spends; empty for all</legend>
+        {SCOPES.map(([name, label]) => (
+          <Input
+            key={name}
+            label={label}
+            value={draft[name]}
+            onChange={(value) => set({ [name]: value.trim() })}
+          />
+        ))}
+      </fieldset>
+    </FormDialog>
   );
 }

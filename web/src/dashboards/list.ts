@@ -1,6 +1,6 @@
 /** Which dashboards there are: the built-in one, those that everybody sees, those of this browser. */
 import { type DashboardConfig, readDashboards } from '../api/state';
-import { param, setParams } from '../location';
+import { param, place, setParams } from '../location';
 import { BUILT_IN, checked, type Dashboard, FORMAT, own } from './model';
 
 export interface Listed {
@@ -51,8 +51,17 @@ export function addressed(found: Listed[]): Listed | undefined {
   return so.find(({ kind }) => kind !== 'shared') ?? so[0];
 }
 
-export const open = ({ kind, id }: Listed): void =>
-  setParams({ shared: kind === 'shared' ? id : null, name: kind === 'own' ? id : null });
+/** Goes to one. Of the parameters in the address, those stay that it has. */
+export function open({ kind, id, dashboard }: Listed): void {
+  const kept = new Set(dashboard.parameters.map(({ name }) => `p.${name}`));
+  const given = [...place.value.params.keys()].filter((name) => name.startsWith('p.'));
+  const gone = given.filter((name) => !kept.has(name)).map((name) => [name, null]);
+  setParams({
+    ...Object.fromEntries(gone),
+    shared: kind === 'shared' ? id : null,
+    name: kind === 'own' ? id : null,
+  });
+}
 
 /** An id made from a name: what is no letter or digit of ASCII becomes a hyphen. */
 export const idOf = (name: string): string =>

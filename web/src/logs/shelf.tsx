@@ -1,8 +1,8 @@
 /** Saved queries beside the editor. */
 import { useState } from 'preact/hooks';
 import { Button } from '../ui/button';
-import { Dialog } from '../ui/dialog';
 import { Input } from '../ui/field';
+import { FormDialog } from '../ui/form-dialog';
 import { BUILT_IN, forget, own, type SavedQuery, save } from './saved';
 
 interface Props {
@@ -13,8 +13,7 @@ interface Props {
 export function Shelf({ onPick, current }: Props) {
   const [naming, setNaming] = useState('');
   const [isNaming, setIsNaming] = useState(false);
-  const submit = (event: Event) => {
-    event.preventDefault();
+  const submit = () => {
     save({ name: naming.trim(), text: current() });
     setIsNaming(false);
     setNaming('');
@@ -32,24 +31,23 @@ export function Shelf({ onPick, current }: Props) {
       </details>
       <Button onClick={() => setIsNaming(true)}>Save</Button>
       {isNaming && (
-        <Dialog title="Save the query" onClose={() => setIsNaming(false)}>
-          <form class="dialog-body" onSubmit={submit}>
-            <Input
-              label="Name"
-              value={naming}
-              onChange={setNaming}
-              required
-              maxLength={100}
-              hint="It is kept in this browser."
-            />
-            <div class="dialog-foot">
-              <Button onClick={() => setIsNaming(false)}>Cancel</Button>
-              <Button type="submit" look="main" disabled={!naming.trim()}>
-                Save
-              </Button>
-            </div>
-          </form>
-        </Dialog>
+        <FormDialog
+          title="Save the query"
+          verb="Save"
+          isReady={naming.trim() !== ''}
+          reason="none"
+          onSubmit={submit}
+          onClose={() => setIsNaming(false)}
+        >
+          <Input
+            label="Name"
+            value={naming}
+            onChange={setNaming}
+            required
+            maxLength={100}
+            hint="It is kept in this browser."
+          />
+        </FormDialog>
       )}
     </>
   );

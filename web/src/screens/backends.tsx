@@ -8,8 +8,8 @@ import { useLoad } from '../load';
 import { line } from '../text';
 import { Badge, type Tone } from '../ui/badge';
 import { Button } from '../ui/button';
-import { Dialog } from '../ui/dialog';
 import { Empty, Failed } from '../ui/empty';
+import { FormDialog } from '../ui/form-dialog';
 import { Facts, Head, Loading, Panel } from '../ui/panel';
 import { Table } from '../ui/table';
 
@@ -123,37 +123,29 @@ interface DrainProps {
 
 function DrainDialog({ backend, onClose, onDone }: DrainProps) {
   const [withStateful, setWithStateful] = useState(false);
-  const [trouble, setTrouble] = useState('');
-  const submit = async (event: Event) => {
-    event.preventDefault();
-    try {
-      await drain(backend.id, withStateful);
-      onDone();
-    } catch (error) {
-      setTrouble(asFailure(error).message);
-    }
+  const submit = async () => {
+    await drain(backend.id, withStateful);
+    onDone();
   };
   return (
-    <Dialog title={`Drain ${backend.id}`} onClose={onClose}>
-      <form class="dialog-body" onSubmit={submit}>
-        <p>It gets no new calls. Those in flight finish.</p>
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={withStateful}
-            onChange={(event) => setWithStateful(event.currentTarget.checked)}
-          />
-          Also calls about files, threads and other objects that live on it; they will fail
-        </label>
-        {trouble && <p class="trouble">{trouble}</p>}
-        <div class="dialog-foot">
-          <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" look="danger">
-            Drain
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={`Drain ${backend.id}`}
+      verb="Drain"
+      look="danger"
+      reason="none"
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <p>It gets no new calls. Those in flight finish.</p>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={withStateful}
+          onChange={(event) => setWithStateful(event.currentTarget.checked)}
+        />
+        Also calls about files, threads and other objects that live on it; they will fail
+      </label>
+    </FormDialog>
   );
 }
 

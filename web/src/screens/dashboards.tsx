@@ -182,6 +182,7 @@ function Doings({ doing, shown: { kind, id, dashboard }, onChanged, onClose }: D
       title="Dashboard as JSON"
       first={doing === 'read' ? toJson(copy) : ''}
       verb="Keep in this browser"
+      reason="none"
       keep={keep}
       onClose={onClose}
     />

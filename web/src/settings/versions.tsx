@@ -1,15 +1,13 @@
 /** Versions of the desired state: what each changed, and the way back. */
 import { useState } from 'preact/hooks';
-import { asFailure } from '../api/failure';
 import { readVersions, rollBack, type Version } from '../api/state';
 import * as format from '../format';
 import { useLoad } from '../load';
 import { param, setParams } from '../location';
 import { line } from '../text';
 import { Button } from '../ui/button';
-import { Dialog } from '../ui/dialog';
 import { Empty, Failed } from '../ui/empty';
-import { Input } from '../ui/field';
+import { FormDialog } from '../ui/form-dialog';
 import { Loading, Panel } from '../ui/panel';
 import { Table } from '../ui/table';
 import { ChangesOf } from './changes';
@@ -104,34 +102,20 @@ interface RollBackProps {
 }
 
 function RollBack({ to, newest, onClose, onDone }: RollBackProps) {
-  const [reason, setReason] = useState('');
-  const [trouble, setTrouble] = useState('');
-  const submit = async (event: Event) => {
-    event.preventDefault();
-    try {
-      await rollBack(to, reason.trim());
-      onDone();
-    } catch (error) {
-      setTrouble(asFailure(error).message);
-    }
+  const goBack = async (reason: string) => {
+    await rollBack(to, reason);
+    onDone();
   };
   return (
-    <Dialog title={`Roll back to version ${to}`} onClose={onClose}>
-      <form class="dialog-body" onSubmit={submit}>
-        <ChangesOf version={to} from={newest} title="brings back" />
-        <Input label="Why" value={reason} onChange={setReason} required maxLength={1000} />
-        {trouble && (
-          <p class="trouble" role="alert">
-            {trouble}
-          </p>
-        )}
-        <div class="dialog-foot">
-          <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" look="danger" disabled={!reason.trim()}>
-            Roll back
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={`Roll back to version ${to}`}
+      verb="Roll back"
+      look="danger"
+      reason="required"
+      onSubmit={goBack}
+      onClose={onClose}
+    >
+      <ChangesOf version={to} from={newest} title="brings back" />
+    </FormDialog>
   );
 }

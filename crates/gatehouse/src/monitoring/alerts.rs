@@ -92,7 +92,7 @@ pub(crate) fn watcher(
         complete_until: Box::new(complete_until(parts)),
         state_file: state_file(config),
         store,
-        now,
+        now: Box::new(now),
     };
     let watcher = Watcher::open(
         watcher_parts,

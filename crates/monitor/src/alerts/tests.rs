@@ -1,5 +1,6 @@
 //! The engine over simulated time; delivery to a sink that is down; what is sent.
 
+mod failing;
 pub(crate) mod mail;
 mod sinks;
 

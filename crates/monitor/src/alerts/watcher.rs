@@ -4,7 +4,7 @@
 //! nothing up. Where nodes share a [`StateStore`], only the one with the lease does either.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -23,6 +23,7 @@ use super::engine::{Change, ChangeKind, Measured, SERIES_MAX};
 use super::history::{digest, push, put, row};
 use super::in_force::Settings;
 use super::outbox::{Delivery, Fate};
+use super::pauses::Pauses;
 use super::payload;
 use super::rule::{AlertsConfig, RuleInForce, gauge};
 use super::sink::Failure;
@@ -53,7 +54,7 @@ pub struct WatcherParts {
     /// Where nodes agree on who looks, if there are several.
     pub store: Option<Box<dyn StateStore>>,
     /// The clock.
-    pub now: fn() -> Timestamp,
+    pub now: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 /// How a rule stands.
@@ -83,6 +84,7 @@ pub struct Watcher {
     state: Mutex<State>,
     /// Rules that cannot be looked at, and why.
     failures: SyncMutex<Vec<(String, String)>>,
+    pauses: SyncMutex<Pauses>,
 }
 
 impl Watcher {
@@ -102,6 +104,7 @@ impl Watcher {
             kept,
             state: Mutex::new(state),
             failures: SyncMutex::default(),
+            pauses: SyncMutex::default(),
         })
     }
 
@@ -109,6 +112,8 @@ impl Watcher {
     pub fn reconfigure(&self, config: AlertsConfig, courier: Courier) {
         let before = self.settings.load_full();
         self.settings.store(Arc::new(Settings::new(config, courier, Some(&before))));
+        // What made a query fail may be over.
+        *self.lock_pauses() = Pauses::default();
     }
 
     /// Looks and delivers until stopped.
@@ -162,7 +167,9 @@ impl Watcher {
         for rule in settings.looked_at() {
             let until = if rule.query.is_empty() { Some(now) } else { complete };
             let Some(until) = until else { continue };
-            has_looked |= self.look_at(&settings, rule, until).await;
+            if !self.lock_pauses().rests(&rule.id, now) {
+                has_looked |= self.look_at(&settings, rule, until).await;
+            }
         }
         let mut state = self.state.lock().await;
         self.show(&settings, &state);
@@ -294,6 +301,7 @@ impl Watcher {
             let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
             failures.retain(|(id, _)| is_kept(id));
         }
+        self.lock_pauses().keep_only(is_kept);
         let over = state.engine.keep_only(is_kept, now);
         for change in &over {
             tracing::info!(
@@ -346,10 +354,12 @@ impl Watcher {
                         let why = format!("{given_up} evaluations are given up: they are too old");
                         self.note_failure(&mut state, rule, &why, until);
                     }
+                    self.lock_pauses().end(&rule.id);
                     self.take(settings, &mut state, rule, (end_s, &measured), until);
                 }
                 Err(why) => {
-                    // The slot stays due.
+                    // The slot stays due. The query may have taken long, so its end counts.
+                    self.lock_pauses().failed(rule, (self.parts.now)());
                     self.note_failure(&mut state, rule, &why, until);
                     break;
                 }
@@ -505,6 +515,10 @@ impl Watcher {
             }
         }
         metrics.set(Metric::AlertsUndelivered, &[], state.outbox.len() as f64);
+    }
+
+    fn lock_pauses(&self) -> MutexGuard<'_, Pauses> {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn keep(&self, state: &State) {

@@ -1,1 +1,0 @@
-import{D as e,f as t,ht as n,l as r,x as i}from"./index-OHiKfnVb.js";import{t as a}from"./dialog-Dcb64FQF.js";function o({title:o,read:s,onClose:c,children:l}){let u=e(o,s);return u.value?i(n,{children:l(u.value)}):i(a,{title:o,onClose:c,children:i(`div`,{class:`dialog-body`,children:u.failure?i(t,{failure:u.failure,again:u.again}):i(r,{})})})}export{o as t};

@@ -1,0 +1,1 @@
+import{D as e,f as t,l as n,vt as r,x as i}from"./index-DC9w_QkD.js";import{t as a}from"./dialog-CDB_VL-u.js";function o({title:o,read:s,onClose:c,children:l}){let u=e(o,s);return u.value?i(r,{children:l(u.value)}):i(a,{title:o,onClose:c,children:i(`div`,{class:`dialog-body`,children:u.failure?i(t,{failure:u.failure,again:u.again}):i(n,{})})})}export{o as t};

@@ -1,1 +1,0 @@
-import{F as e,P as t,x as n}from"./index-OHiKfnVb.js";function r({value:r}){return n(`span`,{title:e(r),children:t(r)})}export{r as t};

@@ -1,0 +1,1 @@
+import{F as e,P as t,x as n}from"./index-DC9w_QkD.js";function r({value:r}){return n(`span`,{title:e(r),children:t(r)})}export{r as t};
