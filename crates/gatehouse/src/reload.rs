@@ -182,6 +182,8 @@ impl Publisher for Reloader {
     }
 
     async fn check(&self, before: &Decree, after: &Decree) -> Result<(), String> {
+        let catalogue = kql::Engine::catalogue(&*self.parts.engine, &kql::Access::everything());
+        after.bind_after(before, &*catalogue).map_err(|error| error.to_string())?;
         let current = self.current.lock().await;
         after.new_alert_rules(before).try_for_each(|rule| {
             let checked = current.alerts.check_known(rule);

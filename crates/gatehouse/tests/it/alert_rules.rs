@@ -147,6 +147,9 @@ fn a_rule_put_by_the_command_line_fires_tells_and_is_resolved_when_it_is_removed
         (YAML.replace("hook", "team"), "goes to sink `team`, which is not there"),
         (YAML.replace("hook", "team"), "(there are hook)"),
         (YAML.replace("| where", "| were"), "alert rule `calls`: line 2, column "),
+        (YAML.replace("DeploymentName", "DeploymentNam"), "alert rule `calls`: line 2, column 9: "),
+        (YAML.replace("DeploymentName", "DeploymentNam"), "did you mean 'DeploymentName'?"),
+        (format!("{YAML}dimensions: [Regions]"), "its measure_column or dimensions: "),
         ("{ id: gauge, metric: gatehouse_nothing }".into(), "there are gatehouse_"),
         (YAML.replace("severity: 2", "severity: 7"), "severity may be 0 to 4"),
     ] {

@@ -48,6 +48,11 @@ fn the_command_line_makes_changes_lists_and_removes_dashboards() {
     assert_eq!(gateway.command(&put, &YAML.replace("title: Calls", "title: Count")).0, Some(0));
     for (wrong, code, why) in [
         (YAML.replace("| count", "| count |"), 78, "dashboard `team a`, tile `Calls`: line "),
+        (
+            YAML.replace("TimeGenerated", "Time"),
+            78,
+            "dashboard `team a`, tile `Calls`: line 2, column 9: ",
+        ),
         (YAML.replace("timespan", "int"), 78, "timespan"),
         (YAML.replace("id: team a", "id: b"), 78, "has the name `Calls of team a` of dashboard"),
         (YAML.replace("id: team a\n", ""), 1, "the document has no `id`: give it one"),
