@@ -136,7 +136,7 @@ async function checkChanging(browser, page, { check, admin }) {
     const response = await fetch(`${admin.base}/admin/v1/alert-rules/${ID}`, {
       method: 'PUT',
       headers: { authorization: `Bearer ${admin.token}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ name: 'Called through the portal', query: 'Errors', threshold: 7 }),
+      body: JSON.stringify({ name: 'Called through the portal', query: 'Messages', threshold: 7 }),
     });
     assert.equal(response.status, 200, await response.text());
     await button(dialog, 'Save').click();
@@ -144,9 +144,9 @@ async function checkChanging(browser, page, { check, admin }) {
     await button(dialog, 'Cancel').click();
     await button(page, 'Change Called through the portal').click();
     assert.equal(await dialog.getByLabel('Threshold').inputValue(), '7');
-    assert.equal(await dialog.getByLabel('KQL query').inputValue(), 'Errors');
+    assert.equal(await dialog.getByLabel('KQL query').inputValue(), 'Messages');
     await dialog.getByLabel('Threshold').fill('8');
-    await dialog.getByLabel('A value for each of these columns').fill('DeploymentName, Region');
+    await dialog.getByLabel('A value for each of these columns').fill('DeploymentName, Role');
     await button(dialog, 'Save').click();
     await rowOf(page, 'Called through the portal')
       .getByRole('cell', { name: '8', exact: true })
@@ -159,7 +159,7 @@ async function checkChanging(browser, page, { check, admin }) {
     await button(narrow, 'Change Called through the portal').click();
     const dialog = narrow.getByRole('dialog');
     const columns = dialog.getByLabel('A value for each of these columns');
-    assert.equal(await columns.inputValue(), 'DeploymentName, Region');
+    assert.equal(await columns.inputValue(), 'DeploymentName, Role');
     const room = await dialog.evaluate((it) => [it.scrollWidth, it.clientWidth]);
     assert.ok(room[0] <= room[1], `the dialog is ${room[0]} pixels wide, there are ${room[1]}`);
     await browser.screenshot(narrow, 'alert-rule-narrow-dark');

@@ -72,8 +72,20 @@ impl Decree {
     pub(crate) fn validate_after(&self, before: &Self, hasher: &KeyHasher) -> Result<(), Error> {
         self.validate(hasher)?;
         check_operations(self.products.iter().filter(|one| !before.products.contains(one)))?;
-        check_queries(self.dashboards.iter().filter(|one| !before.dashboards.contains(one)))?;
-        check_rules(self.new_alert_rules(before))
+        check_queries(self.new_dashboards(before), None)?;
+        check_rules(self.new_alert_rules(before), None)
+    }
+
+    /// Looks up the tables and columns that its queries name, but for those of the state before: they may be of another
+    /// version's tables.
+    pub fn bind_after(&self, before: &Self, catalogue: &dyn kql::Catalogue) -> Result<(), Error> {
+        check_queries(self.new_dashboards(before), Some(catalogue))?;
+        check_rules(self.new_alert_rules(before), Some(catalogue))
+    }
+
+    /// The dashboards that another state does not have, or has otherwise.
+    fn new_dashboards<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a DashboardConfig> {
+        self.dashboards.iter().filter(|one| !before.dashboards.contains(one))
     }
 
     /// The alert rules that another state does not have, or has otherwise.

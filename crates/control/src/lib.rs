@@ -17,6 +17,7 @@ mod diff;
 mod directory;
 mod error;
 mod provision;
+mod queries;
 mod record;
 mod schedule;
 mod state;

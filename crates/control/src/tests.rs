@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event::{Note, Record, Timestamp};
+use kql::{Column, Schema, Type};
 use ledger::{Ledger, LedgerConfig};
 use policy::{
     BudgetConfig, DashboardConfig, KeyHasher, Principal, ProductConfig, SubscriptionState,
@@ -36,6 +37,26 @@ impl Publisher for Published {
         let mut sinks = after.new_alert_rules(before).flat_map(|rule| &rule.sinks);
         let lacked = *self.1.lock().expect("no panic");
         if sinks.any(|sink| sink == lacked) { Err(format!("no sink `{lacked}`")) } else { Ok(()) }
+    }
+}
+
+/// A catalogue of one table.
+pub(crate) struct Calls;
+
+impl kql::Catalogue for Calls {
+    fn table(&self, name: &str) -> Option<Arc<Schema>> {
+        let columns = [
+            ("At", Type::Datetime),
+            ("Region", Type::String),
+            ("Tokens", Type::Long),
+            ("More", Type::Dynamic),
+        ];
+        let columns = columns.map(|(name, column_type)| Column::new(name, column_type));
+        (name == "Calls").then(|| Arc::new(Schema::new(columns.to_vec())))
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        vec!["Calls".into()]
     }
 }
 

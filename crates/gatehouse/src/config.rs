@@ -278,7 +278,7 @@ impl Config {
         gateway::check(&self.gateway()).map_err(|error| bad(error.to_string()))?;
         ::control::check_operations(&self.products).map_err(|error| bad(error.to_string()))?;
         policy::check_dashboards(&self.dashboards).map_err(|error| bad(error.to_string()))?;
-        ::control::check_queries(&self.dashboards).map_err(|error| bad(error.to_string()))?;
+        ::control::check_queries(&self.dashboards, None).map_err(|error| bad(error.to_string()))?;
         self.check_tls()?;
         self.control()?;
         self.check_checkpoints()?;

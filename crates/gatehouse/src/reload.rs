@@ -182,6 +182,10 @@ impl Publisher for Reloader {
     }
 
     async fn check(&self, before: &Decree, after: &Decree) -> Result<(), String> {
+        let catalogue = kql::Engine::catalogue(&*self.parts.engine, &kql::Access::everything());
+        // Many queries take a while: calls go on meanwhile.
+        let bound = tokio::task::block_in_place(|| after.bind_after(before, &*catalogue));
+        bound.map_err(|error| error.to_string())?;
         let current = self.current.lock().await;
         after.new_alert_rules(before).try_for_each(|rule| {
             let checked = current.alerts.check_known(rule);

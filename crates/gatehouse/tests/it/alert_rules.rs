@@ -3,18 +3,17 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use testing::PostgresServer;
 
-use crate::support::{Backend, Gateway, eventually, gatehouse, run};
+use crate::support::{Backend, Gateway, eventually};
 
 const CHAT: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
 const BODY: &[u8] = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
 const OF_THE_FILE: &str = "  rules:
-    - { id: of-the-file, query: Errors, threshold: 100 }
+    - { id: of-the-file, query: Interactions, threshold: 100 }
 ";
 const YAML: &str = "id: calls
 name: Somebody calls
@@ -84,7 +83,6 @@ fn take(stream: &TcpStream) -> Option<Value> {
 /// A gateway that the command line is told of, with these alerts in its file.
 struct Desk {
     gateway: Gateway,
-    file: PathBuf,
     plain: String,
 }
 
@@ -94,8 +92,7 @@ impl Desk {
         let plain = std::fs::read_to_string(&gateway.config).expect("a file");
         std::fs::write(&gateway.config, format!("{plain}{alerts}")).expect("writes");
         gateway.start();
-        let file = gateway.config.with_file_name("document.yaml");
-        Self { gateway, file, plain }
+        Self { gateway, plain }
     }
 
     /// Starts it again, with other alerts in its file.
@@ -106,17 +103,8 @@ impl Desk {
         self.gateway.start();
     }
 
-    /// Status, output and errors of a command about this document.
     fn run(&self, arguments: &[&str], document: &str) -> (Option<i32>, String, String) {
-        std::fs::write(&self.file, document).expect("writes");
-        let mut command = gatehouse();
-        command.args(arguments).arg("--config").arg(&self.gateway.config);
-        if !document.is_empty() {
-            command.arg("-f").arg(&self.file);
-        }
-        let output = run(command.envs(self.gateway.environment()));
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
+        self.gateway.command(arguments, document)
     }
 
     fn put(&self, document: &str) {
@@ -159,6 +147,9 @@ fn a_rule_put_by_the_command_line_fires_tells_and_is_resolved_when_it_is_removed
         (YAML.replace("hook", "team"), "goes to sink `team`, which is not there"),
         (YAML.replace("hook", "team"), "(there are hook)"),
         (YAML.replace("| where", "| were"), "alert rule `calls`: line 2, column "),
+        (YAML.replace("DeploymentName", "DeploymentNam"), "alert rule `calls`: line 2, column 9: "),
+        (YAML.replace("DeploymentName", "DeploymentNam"), "did you mean 'DeploymentName'?"),
+        (format!("{YAML}dimensions: [Regions]"), "its measure_column or dimensions: "),
         ("{ id: gauge, metric: gatehouse_nothing }".into(), "there are gatehouse_"),
         (YAML.replace("severity: 2", "severity: 7"), "severity may be 0 to 4"),
     ] {
@@ -180,7 +171,7 @@ fn a_rule_put_by_the_command_line_fires_tells_and_is_resolved_when_it_is_removed
     assert!(changes.starts_with("added alert_rule calls\n"), "{changes}");
 
     // What the file says holds on beneath.
-    desk.put("{ id: of-the-file, query: Errors, enabled: false }");
+    desk.put("{ id: of-the-file, query: Interactions, enabled: false }");
     assert_eq!(desk.listed("of-the-file"), Some(json!(["state", "file", false])));
     assert_eq!(desk.run(&["alert-rule", "delete", "of-the-file"], "").0, Some(0));
     assert_eq!(desk.listed("of-the-file"), Some(json!(["file", null, true])));
@@ -217,7 +208,7 @@ fn a_state_whose_sink_is_gone_is_served_and_says_so() {
     });
     assert_eq!((&row["missing_sinks"], &row["failure"]), (&json!(["hook"]), &json!("")));
     // Other changes go on: only what is new must be here.
-    desk.put("{ id: other, query: Errors }");
+    desk.put("{ id: other, query: Interactions }");
     let (status, _, said) = desk.run(&["alert-rule", "put"], &YAML.replace("severity: 2", ""));
     assert_eq!(status, Some(78), "{said}");
     assert!(
@@ -251,7 +242,7 @@ fn where_a_file_holds_the_state_its_rules_are_read_and_not_changed() {
     let desk = Desk::start(&backend, &settings, &format!("\nalerts:\n{OF_THE_FILE}"));
     assert_eq!(desk.listed("of-the-file"), Some(json!(["file", null, true])));
     assert_eq!(desk.listed("audit-stopped"), Some(json!(["built_in", null, true])));
-    let rule = json!({ "query": "Errors" });
+    let rule = json!({ "query": "Interactions" });
     let target = "/admin/v1/alert-rules/of-the-file";
     assert_eq!(desk.gateway.administer("PUT", target, &rule).0, 409);
     assert_eq!(desk.gateway.administer("DELETE", target, &Value::Null).0, 409);

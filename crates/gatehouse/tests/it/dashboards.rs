@@ -18,44 +18,16 @@ tiles:
       | count
 ";
 
-/// A gateway that the command line is told of.
-struct Desk {
-    gateway: Gateway,
-    file: std::path::PathBuf,
-}
-
-impl Desk {
-    fn start(backend: &Backend) -> Self {
-        let mut gateway = Gateway::new(backend, &[("GATEHOUSE__DASHBOARDS", OF_THE_FILE)]);
-        gateway.start();
-        let file = gateway.config.with_file_name("document.yaml");
-        Self { gateway, file }
-    }
-
-    /// Status, output and errors of a command about this document.
-    fn run(&self, arguments: &[&str], document: &str) -> (Option<i32>, String, String) {
-        std::fs::write(&self.file, document).expect("writes");
-        let mut command = gatehouse();
-        command.args(arguments).arg("--config").arg(&self.gateway.config);
-        if !document.is_empty() {
-            command.arg("-f").arg(&self.file);
-        }
-        let output = run(command.envs(self.gateway.environment()));
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
-    }
-
-    /// Ids and titles of the first tiles.
-    fn listed(&self) -> Vec<(String, String)> {
-        let (status, listed, said) = self.run(&["dashboard", "list"], "");
-        assert_eq!(status, Some(0), "{said}");
-        let told = |line: &str| {
-            let one: Value = serde_json::from_str(line).expect("JSON");
-            let text = |value: &Value| value.as_str().expect("text").to_owned();
-            (text(&one["id"]), text(&one["tiles"][0]["title"]))
-        };
-        listed.lines().map(told).collect()
-    }
+/// Ids and titles of the first tiles.
+fn listed(gateway: &Gateway) -> Vec<(String, String)> {
+    let (status, listed, said) = gateway.command(&["dashboard", "list"], "");
+    assert_eq!(status, Some(0), "{said}");
+    let told = |line: &str| {
+        let one: Value = serde_json::from_str(line).expect("JSON");
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        (text(&one["id"]), text(&one["tiles"][0]["title"]))
+    };
+    listed.lines().map(told).collect()
 }
 
 fn both(title: &str) -> [(String, String); 2] {
@@ -65,44 +37,54 @@ fn both(title: &str) -> [(String, String); 2] {
 #[test]
 fn the_command_line_makes_changes_lists_and_removes_dashboards() {
     let backend = Backend::start();
-    let mut desk = Desk::start(&backend);
-    assert_eq!(desk.listed(), both("")[..1], "the file seeds the state");
+    let mut gateway = Gateway::new(&backend, &[("GATEHOUSE__DASHBOARDS", OF_THE_FILE)]);
+    gateway.start();
+    assert_eq!(listed(&gateway), both("")[..1], "the file seeds the state");
     let put = ["dashboard", "put", "--reason", "ticket 4711"];
-    let (status, shown, said) = desk.run(&put, YAML);
+    let (status, shown, said) = gateway.command(&put, YAML);
     assert_eq!(status, Some(0), "{said}");
     let made: Value = serde_json::from_str(&shown).expect("JSON");
     assert_eq!((&made["id"], &made["tiles"][0]["is_wide"]), (&json!("team a"), &json!(false)));
-    assert_eq!(desk.run(&put, &YAML.replace("title: Calls", "title: Count")).0, Some(0));
+    assert_eq!(gateway.command(&put, &YAML.replace("title: Calls", "title: Count")).0, Some(0));
     for (wrong, code, why) in [
         (YAML.replace("| count", "| count |"), 78, "dashboard `team a`, tile `Calls`: line "),
+        (
+            YAML.replace("TimeGenerated", "Time"),
+            78,
+            "dashboard `team a`, tile `Calls`: line 2, column 9: ",
+        ),
         (YAML.replace("timespan", "int"), 78, "timespan"),
         (YAML.replace("id: team a", "id: b"), 78, "has the name `Calls of team a` of dashboard"),
         (YAML.replace("id: team a\n", ""), 1, "the document has no `id`: give it one"),
     ] {
-        let (status, _, said) = desk.run(&put, &wrong);
+        let (status, _, said) = gateway.command(&put, &wrong);
         assert_eq!(status, Some(code), "{said}");
         assert!(said.contains(why), "{said}");
     }
 
-    desk.gateway.kill();
-    desk.gateway.start();
-    assert_eq!(desk.listed(), both("Count"));
-    let (_, changes, _) = desk.run(&["history", "diff", "2"], "");
+    gateway.kill();
+    gateway.start();
+    assert_eq!(listed(&gateway), both("Count"));
+    let (_, changes, _) = gateway.command(&["history", "diff", "2"], "");
     assert!(changes.starts_with("added dashboard team a\n"), "{changes}");
-    let exported = desk.run(&["export"], "").1;
-    let (status, _, said) = desk.run(&["apply"], &exported.replace("title: Count", "title: Again"));
+    let exported = gateway.command(&["export"], "").1;
+    let (status, _, said) =
+        gateway.command(&["apply"], &exported.replace("title: Count", "title: Again"));
     assert_eq!(status, Some(0), "{said}");
-    assert_eq!(desk.listed(), both("Again"));
+    assert_eq!(listed(&gateway), both("Again"));
 
-    assert_eq!(desk.run(&["dashboard", "delete", "team a", "--reason", "old"], "").0, Some(0));
-    let (status, _, said) = desk.run(&["dashboard", "delete", "team a"], "");
+    assert_eq!(
+        gateway.command(&["dashboard", "delete", "team a", "--reason", "old"], "").0,
+        Some(0)
+    );
+    let (status, _, said) = gateway.command(&["dashboard", "delete", "team a"], "");
     assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("no dashboard `team a`: list them"), "{said}");
-    assert_eq!(desk.listed(), both("")[..1]);
+    assert_eq!(listed(&gateway), both("")[..1]);
     let query = "AdminActions | where TargetId == 'team a' and Outcome == 'succeeded' \
                  | order by TimeGenerated asc | project OperationName, Message";
     let rows = eventually("each change is on record", || {
-        Some(desk.gateway.query(query)).filter(|rows| rows.len() >= 4)
+        Some(gateway.query(query)).filter(|rows| rows.len() >= 4)
     });
     let told: Vec<_> = rows.iter().map(|row| (&row["OperationName"], &row["Message"])).collect();
     let [made, old] = [("dashboards/put", "ticket 4711"), ("dashboards/delete", "old")]

@@ -306,6 +306,24 @@ impl Gateway {
         http::send(self.address(), &request).expect("the gateway answers")
     }
 
+    /// Status, output and errors of a command line about this document; an empty one is none.
+    pub(crate) fn command(
+        &self,
+        arguments: &[&str],
+        document: &str,
+    ) -> (Option<i32>, String, String) {
+        let file = self.config.with_file_name("document.yaml");
+        std::fs::write(&file, document).expect("writes");
+        let mut command = gatehouse();
+        command.args(arguments).arg("--config").arg(&self.config).envs(self.environment());
+        if !document.is_empty() {
+            command.arg("-f").arg(&file);
+        }
+        let output = run(&mut command);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    }
+
     /// A call on the admin listener with the token of the data folder: status and JSON.
     pub(crate) fn administer(&self, method: &str, target: &str, body: &Value) -> (u16, Value) {
         let token = std::fs::read_to_string(self.folder.path().join("data/admin-token"));

@@ -3,6 +3,7 @@
 
 mod alert_rules;
 mod dashboards;
+mod kept;
 mod tenancy;
 
 use std::collections::HashSet;
