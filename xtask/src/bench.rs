@@ -11,6 +11,7 @@ mod process;
 mod query;
 mod report;
 mod rivals;
+mod sample;
 
 use std::fs;
 use std::net::TcpListener;
@@ -22,8 +23,9 @@ use anyhow::{Context, ensure};
 
 use crate::shell;
 use crowd::Crowd;
-use load::{Load, Sample};
+use load::Load;
 use process::Process;
+use sample::{Sample, measure};
 
 /// Arguments of `bench`.
 #[derive(clap::Args)]
@@ -112,11 +114,11 @@ fn measure_all(
     let [(simulator, simulator_port), (_, second), (_, third)] = &simulators;
     let seconds = Duration::from_secs(arguments.seconds);
     let load = Load { core: LOAD_CORE, key: KEY, seconds, folder: work.to_owned() };
-    let mut samples = vec![load.measure("simulator, no proxy", *simulator_port, simulator)?];
+    let mut samples = vec![measure(&load, "simulator, no proxy", *simulator_port, simulator)?];
     let nginx_port = free_port()?;
     let mut nginx = start_nginx(work, nginx_port, *simulator_port)?;
     nginx.wait_for(nginx_port)?;
-    samples.push(load.measure("nginx, plain proxy", nginx_port, &nginx)?);
+    samples.push(measure(&load, "nginx, plain proxy", nginx_port, &nginx)?);
     drop(nginx);
     let plain = |durability| Scenario { durability, backends: vec![*simulator_port], limits: "" };
     let backends = vec![*simulator_port, *second, *third];
@@ -130,7 +132,7 @@ fn measure_all(
     for (name, scenario) in &scenarios {
         let mut gateway = Gateway::start(binary, work, scenario)?;
         let load = Load { key: &gateway.key, ..load.clone() };
-        samples.push(load.measure(name, gateway.port, &gateway.process)?);
+        samples.push(measure(&load, name, gateway.port, &gateway.process)?);
         gateway.process.stop()?;
     }
     if arguments.streams == 0 {

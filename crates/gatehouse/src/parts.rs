@@ -16,7 +16,7 @@ use vault::Vault;
 use crate::checkpoints::Signer;
 use crate::config::Config;
 use crate::log::LogLevel;
-use crate::monitoring::{Monitoring, stream_jobs};
+use crate::monitoring::Monitoring;
 
 /// How long the pipeline may take to catch up when the gateway stops; the rest is read again at the
 /// next start.
@@ -49,6 +49,19 @@ impl Parts {
         edge.map(|(address, ends_at)| (address.to_string(), ends_at)).chain(admin)
     }
 
+    /// Other stream jobs from now on, where they differ.
+    fn reconfigure_stream_jobs(&self, current: &Config, next: &Config) {
+        let of = |config: &Config| {
+            (config.sinks.clone(), config.stream_jobs.clone(), config.egress.clone())
+        };
+        if let Some(jobs) = self.monitoring.stream_jobs.get()
+            && of(current) != of(next)
+        {
+            let egress = self.security.egress(&next.egress, &next.region);
+            jobs.reconfigure((next.sinks.clone(), next.stream_jobs.clone()), egress);
+        }
+    }
+
     /// Puts a checked configuration in force. What can fail comes first and changes nothing if it does.
     pub(crate) fn apply(&self, current: &Config, next: &Config) -> anyhow::Result<()> {
         let prices = next.prices()?;
@@ -69,9 +82,7 @@ impl Parts {
         }
         self.monitoring.set_rules(rules);
         self.monitoring.reconfigure(next, courier, mailer);
-        if let Some(jobs) = self.monitoring.stream_jobs.get() {
-            stream_jobs::reconfigure(jobs, self, current, next);
-        }
+        self.reconfigure_stream_jobs(current, next);
         if let (Some(tls), Some(settings)) = (&self.admin_tls, &next.admin_tls) {
             tls.reload(settings)?;
         }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
-use crate::request::{Item, JSON_VALUES_MAX, arguments, halves};
+use crate::item::{Item, JSON_VALUES_MAX, arguments, halves};
 
 /// Parts of a multipart form that are looked at.
 const PARTS_MAX: usize = 200;

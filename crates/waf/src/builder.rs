@@ -7,7 +7,7 @@ use crate::action::{Actions, Disruption, Selection};
 use crate::directive::{Directive, directives};
 use crate::operator::{Missing, Operator, ReadData};
 use crate::problem::{self, Problem};
-use crate::ruleset::{LeftOut, Link, Rule, RuleFile, Step};
+use crate::rule::{LeftOut, Link, Rule, RuleFile, Step};
 use crate::target::Targets;
 use crate::transform::Transformation;
 

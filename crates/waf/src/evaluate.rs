@@ -7,9 +7,11 @@ use std::rc::Rc;
 use crate::action::{
     BodyProcessor, Change, Control, Disruption, Engine, Removal, Setting, Severity,
 };
+use crate::item::Item;
 use crate::operator::integer;
-use crate::request::{Body, Facts, Item, Request, View};
-use crate::ruleset::{Link, Rule, Ruleset, Step};
+use crate::request::{Body, Facts, Request, View};
+use crate::rule::{Link, Rule, Step};
+use crate::ruleset::Ruleset;
 use crate::target::{Collection, FACTS, Member, Target};
 use crate::text::Text;
 use crate::transform::{self, Transformation};

@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use super::paced::{self, Paced};
-use super::process::{Cost, Process, Times};
-use crate::shell;
+use super::process::{Process, Times};
 
 const PATH: &str = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
 /// Concurrent connections of the throughput runs.
@@ -37,21 +35,6 @@ pub(crate) struct Load<'a> {
     pub(crate) folder: PathBuf,
 }
 
-/// What was measured of one proxy.
-pub(crate) struct Sample {
-    pub(crate) name: String,
-    pub(crate) requests_per_second: f64,
-    pub(crate) request: Cost,
-    pub(crate) latency_p50: Duration,
-    pub(crate) latency_p99: Duration,
-    pub(crate) first_byte_p50: Duration,
-    pub(crate) chunks_per_second: f64,
-    pub(crate) chunk: Cost,
-    pub(crate) paced: Paced,
-    pub(crate) memory_bytes: u64,
-    pub(crate) memory_per_stream_bytes: u64,
-}
-
 /// What wrk sends, again and again.
 pub(crate) struct Call<'a> {
     pub(crate) path: &'a str,
@@ -65,7 +48,7 @@ pub(crate) struct Run {
     pub(crate) requests: u64,
     pub(crate) seconds: f64,
     pub(crate) p50: Duration,
-    p99: Duration,
+    pub(crate) p99: Duration,
     pub(crate) used: Times,
 }
 
@@ -90,38 +73,6 @@ impl Call<'_> {
 }
 
 impl Load<'_> {
-    /// Drives one proxy through every measurement.
-    pub(crate) fn measure(
-        &self,
-        name: &str,
-        port: u16,
-        process: &Process,
-    ) -> anyhow::Result<Sample> {
-        shell::say(&format!("measuring {name}"));
-        // The first call waits for what is loaded when it is needed first, such as a vocabulary.
-        first_byte(&mut connect(port)?, &request(self.key, 20, "", true))?;
-        let (whole, stream) = (self.call(false), self.call(true));
-        self.wrk(port, process, &whole, CONNECTIONS, WARM_UP)?;
-        let unary = self.wrk(port, process, &whole, CONNECTIONS, self.seconds)?;
-        let alone = self.wrk(port, process, &whole, 1, self.seconds)?;
-        let streamed = self.wrk(port, process, &stream, CONNECTIONS, self.seconds)?;
-        let memory_bytes = process.memory_bytes()?;
-        let chunks = streamed.requests * u64::from(STREAM_TOKENS);
-        Ok(Sample {
-            name: name.to_owned(),
-            requests_per_second: unary.requests as f64 / unary.seconds,
-            request: unary.used.each(unary.requests),
-            latency_p50: alone.p50,
-            latency_p99: alone.p99,
-            first_byte_p50: self.first_byte(port)?,
-            chunks_per_second: chunks as f64 / streamed.seconds,
-            chunk: streamed.used.each(chunks),
-            paced: paced::measure(self, port, process)?,
-            memory_bytes,
-            memory_per_stream_bytes: self.memory_per_stream(port, process)?,
-        })
-    }
-
     /// Makes as many calls as the connections give, for so long.
     pub(crate) fn wrk(
         &self,
@@ -163,7 +114,8 @@ impl Load<'_> {
         })
     }
 
-    fn call(&self, is_stream: bool) -> Call<'static> {
+    /// A chat call, as every measure makes it.
+    pub(crate) fn call(&self, is_stream: bool) -> Call<'static> {
         let tokens = if is_stream { STREAM_TOKENS } else { 100 };
         Call {
             path: PATH,
@@ -173,7 +125,7 @@ impl Load<'_> {
     }
 
     /// Median time from the request to the first byte of a streamed answer.
-    fn first_byte(&self, port: u16) -> anyhow::Result<Duration> {
+    pub(crate) fn first_byte(&self, port: u16) -> anyhow::Result<Duration> {
         let mut stream = connect(port)?;
         let mut times = Vec::with_capacity(FIRST_BYTES);
         let request = request(self.key, 20, "", true);
@@ -185,7 +137,7 @@ impl Load<'_> {
     }
 
     /// Growth of resident memory for each stream held open.
-    fn memory_per_stream(&self, port: u16, process: &Process) -> anyhow::Result<u64> {
+    pub(crate) fn memory_per_stream(&self, port: u16, process: &Process) -> anyhow::Result<u64> {
         process.settle()?;
         let before = process.memory_bytes()?;
         let request = request(self.key, 2_000, "x-sim-fault: drip=200/50\r\n", true);
@@ -211,7 +163,7 @@ pub(crate) fn connect(port: u16) -> anyhow::Result<TcpStream> {
 }
 
 /// Makes a streamed call and reads it to its end: the time to the first byte of the answer.
-fn first_byte(stream: &mut TcpStream, request: &str) -> anyhow::Result<Duration> {
+pub(crate) fn first_byte(stream: &mut TcpStream, request: &str) -> anyhow::Result<Duration> {
     let start = Instant::now();
     stream.write_all(request.as_bytes())?;
     let mut buffer = vec![0; 64 << 10];

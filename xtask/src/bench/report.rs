@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::load::Sample;
 use super::paced::{PIECE_RATE, RATES};
 use super::process::Cost;
+use super::sample::Sample;
 
 /// Markdown; the second sample is nginx, the measure of all.
 pub(crate) fn table(samples: &[Sample]) -> String {

@@ -43,13 +43,3 @@ pub(crate) fn stream_jobs(
     let settings = (config.sinks.clone(), config.stream_jobs.clone());
     StreamJobs::new(jobs_parts, settings, egress)
 }
-
-/// Other jobs from now on, where they differ.
-pub(crate) fn reconfigure(jobs: &StreamJobs, parts: &Parts, current: &Config, next: &Config) {
-    let of =
-        |config: &Config| (config.sinks.clone(), config.stream_jobs.clone(), config.egress.clone());
-    if of(current) != of(next) {
-        let egress = parts.security.egress(&next.egress, &next.region);
-        jobs.reconfigure((next.sinks.clone(), next.stream_jobs.clone()), egress);
-    }
-}
