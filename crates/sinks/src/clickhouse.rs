@@ -5,6 +5,7 @@ use http::Request;
 use http::request::Builder;
 use kql::{Column, Type, Value};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use vault::{SecretRef, Vault};
 
 use crate::batch::{Batch, Failure, KEY};
@@ -123,11 +124,13 @@ impl Sink for Clickhouse {
             self.known.clone_from(&batch.columns);
         }
         let query = format!("INSERT INTO {} FORMAT JSONEachRow", self.place());
-        let token = encoded(&batch.name);
+        let rows = batch.rows.iter().map(|row| json::object(&batch.columns, row, cell));
+        let rows = rows.collect::<Vec<_>>().join("\n");
+        // A window that is asked again may say something else.
+        let token = encoded(&format!("{}:{:x}", batch.name, Sha256::digest(&rows)));
         let settings = format!("{SETTINGS}&insert_deduplication_token={token}");
         let request = self.request(&query, &settings).await?;
-        let rows = batch.rows.iter().map(|row| json::object(&batch.columns, row, cell));
-        let sent = self.caller.send(request, rows.collect::<Vec<_>>().join("\n")).await;
+        let sent = self.caller.send(request, rows).await;
         if sent.is_err() {
             // The table may be another one by now.
             self.known.clear();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use event::Timestamp;
 use kql::{Column, Frame, Type, Value};
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::{Batch, Failure};
@@ -281,8 +282,8 @@ impl Job {
         Ok(())
     }
 
-    /// The result of a window, in pieces of the size that the job delivers at once. Its rows come in the order of
-    /// their text, since a query that counts has none, so that each has the same key when it comes again.
+    /// The result of a window, in pieces of the size that the job delivers at once. A row's key is made of what it
+    /// says: a query that counts has no order, and when a window is asked again there may be one more.
     fn batches(&self, mut frame: Frame, from: Timestamp) -> Result<Vec<Batch>, Failure> {
         if frame.columns.iter().any(|column| &*column.name == WINDOW_START) {
             let why = format!(
@@ -292,13 +293,16 @@ impl Job {
         }
         frame.columns.insert(0, Column::new(WINDOW_START, Type::Datetime));
         let columns = Batch::keyed(&frame.columns)?;
-        let text = |row: &Vec<Value>| row.iter().map(Value::to_string).collect::<Vec<_>>();
-        frame.rows.sort_by_cached_key(text);
+        frame.rows.sort_by_cached_key(digest);
         let start = format!("w{}", from.unix_micros() / 1_000_000);
         let mut batches: Vec<Batch> = Vec::new();
         let mut room = 0;
-        for (number, row) in frame.rows.into_iter().enumerate() {
-            let key = Value::String(format!("{}:{start}:{number}", self.owner()));
+        let (mut before, mut number) = (String::new(), 0);
+        for row in frame.rows {
+            let digest = digest(&row);
+            number = if digest == before { number + 1 } else { 0 };
+            let key = Value::String(format!("{}:{start}:{digest}:{number}", self.owner()));
+            before = digest;
             let bytes: usize = row.iter().map(|value| value.to_string().len()).sum();
             let is_full = batches.last().is_none_or(|batch| {
                 bytes > room || batch.rows.len() >= self.config.rows_max as usize
@@ -344,4 +348,16 @@ async fn unless<T>(
         done = work => done,
         () = stop.cancelled() => Err(Failure::stopped()),
     }
+}
+
+/// What stands for the values of a row.
+fn digest(row: &Vec<Value>) -> String {
+    let mut hasher = Sha256::new();
+    for value in row {
+        let text = value.to_string();
+        // Its length keeps two values apart from one that reads like both.
+        hasher.update(text.len().to_le_bytes());
+        hasher.update(text);
+    }
+    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -77,8 +77,12 @@ impl Recorder {
 
     /// Each row once, by its key.
     fn distinct(&self) -> BTreeMap<String, Vec<Value>> {
-        let rows = self.batches().into_iter().flat_map(|batch| batch.rows);
-        rows.map(|row| (row[0].to_string(), row)).collect()
+        let mut distinct = BTreeMap::new();
+        for row in self.batches().into_iter().flat_map(|batch| batch.rows) {
+            // What is there stays, as in a table with a primary key.
+            distinct.entry(row[0].to_string()).or_insert(row);
+        }
+        distinct
     }
 }
 
